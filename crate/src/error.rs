@@ -1,0 +1,68 @@
+//! The one error type of the crate.
+//!
+//! Every message says what was expected, what was received, where, and what to do next, so the
+//! text alone is enough to go on. `Debug` prints the same text as `Display`, because that is what
+//! a notebook shows for a failed `?`.
+
+use std::path::{Path, PathBuf};
+
+/// What every fallible function of this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Something that went wrong, in words that say what to do about it.
+#[derive(thiserror::Error)]
+pub enum Error {
+    /// A file or folder could not be read, written, renamed, …
+    #[error("{action} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as in `cannot read`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A download failed: no network, a server error, a wrong length, …
+    #[error("{0}")]
+    Download(String),
+    /// A file is not the one that was expected: its hash or size differs.
+    #[error("{0}")]
+    Checksum(String),
+    /// An archive is damaged or holds names that must not be extracted.
+    #[error("{0}")]
+    Archive(String),
+    /// A data set's folder, options or images are unusable.
+    #[error("{0}")]
+    Data(String),
+    /// A weight file is damaged, lies about its contents, or does not fit the model.
+    #[error("{0}")]
+    Weights(String),
+    /// A tensor or array has the wrong shape.
+    #[error("{0}")]
+    Shape(String),
+    /// An argument is out of range, or calls come in the wrong order.
+    #[error("{0}")]
+    Invalid(String),
+    /// Training cannot go on, for example because the loss is not finite.
+    #[error("{0}")]
+    Training(String),
+    /// The device (memory, driver) failed.
+    #[error("{0}")]
+    Device(String),
+    /// A figure could not be drawn.
+    #[error("{0}")]
+    Plot(String),
+}
+
+impl Error {
+    /// An [`Error::Io`]; `action` reads like `cannot read`.
+    pub fn io(action: &'static str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        Error::Io { action, path: path.as_ref().to_owned(), source }
+    }
+}
+
+impl std::fmt::Debug for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
