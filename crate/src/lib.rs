@@ -1,13 +1,56 @@
 //! Transfer learning and fine-tuning of MobileNetV2 on dfdx.
+//!
+//! Photographs go in at one end, a trained classifier and its pictures come out at the other:
+//!
+//! ```text
+//! assets ─► data ─► augment ─► model (base ─► head) ─► train ─► plot
+//! ```
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`assets`] | finds, downloads, verifies and extracts photographs and weights |
+//! | [`data`] | a folder of class folders becomes batches |
+//! | [`augment`], [`preprocess`] | random flips and rotations; grey levels to [-1, 1] |
+//! | [`model`] | MobileNetV2 with Keras' 154 layers, the layers above it, their chain |
+//! | [`ops`] | convolutions and the rest as dfdx ops, with their kernels |
+//! | [`optim`] | Adam and RMSprop with Keras' semantics |
+//! | [`mod@train`] | fit, evaluate, predict, the history of a run |
+//! | [`weights`] | HDF5 and safetensors files |
+//! | [`plot`] | figures |
+//!
+//! The whole of it in a few lines:
+//!
+//! ```no_run
+//! use transfer::prelude::*;
+//!
+//! let photographs = cats_and_dogs()?;
+//! let options = ImageDatasetOptions::default().image_size(160, 160);
+//! let train = image_dataset_from_directory(&photographs.train_dir, options)?;
+//!
+//! let mut base_model = MobileNetV2::imagenet((160, 160, 3))?;
+//! base_model.set_trainable(false);
+//! let mut model = Model::chain()
+//!     .then(Rescaling::new(1.0 / 127.5, -1.0))
+//!     .then(base_model)
+//!     .then(GlobalAveragePooling2D)
+//!     .then(Dropout::new(0.2))
+//!     .then(Dense::new(1))
+//!     .build()?;
+//! model.compile(Adam::new(1e-4), Loss::BinaryCrossentropy)?;
+//! let history = model.fit(&train, FitOptions::epochs(10))?;
+//! # Ok::<(), transfer::Error>(())
+//! ```
 
 pub mod assets;
 pub mod augment;
 pub mod data;
+mod device;
 pub mod error;
 pub mod model;
 pub mod ops;
 pub mod optim;
 pub mod plot;
+pub mod prelude;
 pub mod preprocess;
 pub mod progress;
 pub mod random;
@@ -15,4 +58,15 @@ pub mod threads;
 pub mod train;
 pub mod weights;
 
+pub use device::Device;
 pub use error::{Error, Result};
+
+/// Seed of the split between validation and test set. Fixed, so that all runs are measured on the
+/// same photographs, whatever [`seed`] says.
+pub const SPLIT_SEED: u64 = 123;
+
+/// The seed of everything random in a run (the head's first weights, shuffling, augmentation,
+/// dropout), from the variable `TRANSFER_SEED`; 1 where it is not set or no number.
+pub fn seed() -> u64 {
+    std::env::var("TRANSFER_SEED").ok().and_then(|s| s.trim().parse().ok()).unwrap_or(1)
+}

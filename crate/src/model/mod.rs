@@ -1,1 +1,20 @@
-//! (being written)
+//! The model: the base and its 154 layers, the layers above it, and the chain of them all.
+//!
+//! What a notebook uses is re-exported here and not generic; the generic core is [`base`].
+
+pub mod architecture;
+pub mod base;
+pub mod chain;
+mod layers;
+mod mobilenet_v2;
+#[allow(clippy::module_inception)]
+mod model;
+mod summary;
+pub mod variable;
+
+pub(crate) use layers::matrix_to_array;
+pub use layers::{Dense, Dropout, GlobalAveragePooling2D};
+pub use mobilenet_v2::{LayerRef, MobileNetV2};
+pub(crate) use model::{not_compiled, Network};
+pub use model::Model;
+pub use summary::{thousands, Summary, SummaryRow};

@@ -1,1 +1,281 @@
-//! (being written)
+//! Adam and RMSprop with Keras' semantics, behind dfdx's [`Optimizer`] trait.
+//!
+//! dfdx has optimizers of these names, but its RMSprop starts from ones where Keras' starts from
+//! zeros, and their state is private, so a run could not be saved and resumed. The formulas here are
+//! those of `tf_keras.optimizers`:
+//!
+//! ```text
+//! Adam     m += (1−β₁)(g−m);  v += (1−β₂)(g²−v);  w −= lr·√(1−β₂ᵗ)/(1−β₁ᵗ) · m/(√v + ε)
+//! RMSprop  v = ρv + (1−ρ)g²;  w −= lr · g/√(v + ε)
+//! ```
+//!
+//! ```
+//! use transfer::optim::{Adam, OptimizerConfig};
+//! let optimizer: OptimizerConfig = Adam::new(1e-4).into();
+//! assert_eq!(optimizer.learning_rate(), 1e-4);
+//! ```
+
+use std::collections::BTreeMap;
+
+use dfdx::optim::{Optimizer, OptimizerUpdateError};
+use dfdx::prelude::{Gradients, HasShape};
+
+use crate::model::variable::Variables;
+use crate::ops::backend::{device_error, Backend, Flat, UpdateRule};
+use crate::{Error, Result};
+
+/// Adam (Kingma & Ba 2014, <https://arxiv.org/abs/1412.6980>) with Keras' defaults.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Adam {
+    /// Step size; the first thing to change when the loss does not fall (larger) or jumps (smaller).
+    pub learning_rate: f32,
+    /// Decay of the running mean of gradients; rarely changed.
+    pub beta_1: f32,
+    /// Decay of the running mean of squared gradients; rarely changed.
+    pub beta_2: f32,
+    /// Keeps the quotient finite; raise it if single steps are wild.
+    pub epsilon: f32,
+}
+
+impl Adam {
+    /// Adam with this learning rate.
+    pub fn new(learning_rate: f32) -> Self {
+        Adam { learning_rate, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }
+    }
+}
+
+/// RMSprop (Hinton, lecture 6e of "Neural Networks for Machine Learning", 2012) with Keras' defaults.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RMSprop {
+    /// Step size; see [`Adam::learning_rate`].
+    pub learning_rate: f32,
+    /// Decay of the running mean of squared gradients; rarely changed.
+    pub rho: f32,
+    /// Keeps the quotient finite.
+    pub epsilon: f32,
+}
+
+impl RMSprop {
+    /// RMSprop with this learning rate.
+    pub fn new(learning_rate: f32) -> Self {
+        RMSprop { learning_rate, rho: 0.9, epsilon: 1e-7 }
+    }
+}
+
+/// Which optimizer, with its settings.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum OptimizerConfig {
+    /// Adam.
+    Adam(Adam),
+    /// RMSprop.
+    RMSprop(RMSprop),
+}
+
+impl From<Adam> for OptimizerConfig {
+    fn from(a: Adam) -> Self {
+        OptimizerConfig::Adam(a)
+    }
+}
+
+impl From<RMSprop> for OptimizerConfig {
+    fn from(r: RMSprop) -> Self {
+        OptimizerConfig::RMSprop(r)
+    }
+}
+
+impl OptimizerConfig {
+    /// The step size.
+    pub fn learning_rate(&self) -> f32 {
+        match self {
+            OptimizerConfig::Adam(a) => a.learning_rate,
+            OptimizerConfig::RMSprop(r) => r.learning_rate,
+        }
+    }
+
+    /// Refuses settings that cannot work.
+    pub(crate) fn check(&self) -> Result<()> {
+        let (rate, decays, epsilon) = match *self {
+            OptimizerConfig::Adam(a) => (a.learning_rate, [a.beta_1, a.beta_2], a.epsilon),
+            OptimizerConfig::RMSprop(r) => (r.learning_rate, [r.rho, r.rho], r.epsilon),
+        };
+        if !(rate.is_finite() && rate >= 0.0) {
+            return Err(Error::Invalid(format!(
+                "An optimizer expected a finite learning rate of at least 0, such as 0.0001. Received: {rate}"
+            )));
+        }
+        if decays.iter().any(|d| !(0.0..1.0).contains(d)) {
+            return Err(Error::Invalid(format!(
+                "An optimizer expected decays in 0.0..1.0, such as 0.9. Received: {decays:?}"
+            )));
+        }
+        if !(epsilon.is_finite() && epsilon > 0.0) {
+            return Err(Error::Invalid(format!(
+                "An optimizer expected an epsilon above 0, such as 1e-7. Received: {epsilon}"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The moments of one variable.
+#[derive(Debug)]
+struct Slots<D: Backend> {
+    m: Option<Flat<D>>,
+    v: Flat<D>,
+}
+
+/// An optimizer with its state, for models on device `D`.
+#[derive(Debug)]
+pub struct KerasOptimizer<D: Backend> {
+    config: OptimizerConfig,
+    step: u64,
+    slots: BTreeMap<String, Slots<D>>,
+}
+
+impl<D: Backend> KerasOptimizer<D> {
+    /// An optimizer before its first step.
+    ///
+    /// # Errors
+    /// Where a setting is out of range.
+    pub fn new(config: OptimizerConfig) -> Result<Self> {
+        config.check()?;
+        Ok(KerasOptimizer { config, step: 0, slots: BTreeMap::new() })
+    }
+
+    /// Its settings.
+    pub fn config(&self) -> OptimizerConfig {
+        self.config
+    }
+
+    /// Steps taken.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// The rule of step `t` (from 1).
+    fn rule(&self, t: u64) -> UpdateRule {
+        match self.config {
+            OptimizerConfig::Adam(a) => {
+                let t = t as f64;
+                let correction =
+                    (1.0 - f64::from(a.beta_2).powf(t)).sqrt() / (1.0 - f64::from(a.beta_1).powf(t));
+                UpdateRule::Adam {
+                    rate: (f64::from(a.learning_rate) * correction) as f32,
+                    beta_1: a.beta_1,
+                    beta_2: a.beta_2,
+                    epsilon: a.epsilon,
+                }
+            }
+            OptimizerConfig::RMSprop(r) => {
+                UpdateRule::RmsProp { rate: r.learning_rate, rho: r.rho, epsilon: r.epsilon }
+            }
+        }
+    }
+
+    /// One step; every trainable variable must have a gradient (a traced forward of this crate's
+    /// models gives each of them one).
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn apply<M: Variables<D>>(&mut self, model: &mut M, grads: &Gradients<f32, D>) -> Result<()> {
+        self.step += 1;
+        let rule = self.rule(self.step);
+        let with_m = matches!(self.config, OptimizerConfig::Adam(_));
+        for variable in model.trainable_variables_mut() {
+            let gradient = grads.get(&variable.tensor);
+            if !self.slots.contains_key(&variable.name) {
+                let zeros = || {
+                    let device = variable.tensor.device();
+                    device.try_zeros_like(variable.tensor.shape()).map_err(device_error)
+                };
+                let slots = Slots { m: if with_m { Some(zeros()?) } else { None }, v: zeros()? };
+                self.slots.insert(variable.name.clone(), slots);
+            }
+            if let Some(slots) = self.slots.get_mut(&variable.name) {
+                D::update(rule, &mut variable.tensor, &gradient, slots.m.as_mut(), &mut slots.v)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<M: Variables<D>, D: Backend> Optimizer<M, D, f32> for KerasOptimizer<D> {
+    fn update(
+        &mut self,
+        module: &mut M,
+        gradients: &Gradients<f32, D>,
+    ) -> std::result::Result<(), OptimizerUpdateError<D::Err>> {
+        match self.apply(module, gradients) {
+            Ok(()) => Ok(()),
+            // dfdx's error carries the device's own type, which only the device can make.
+            Err(_) => Err(OptimizerUpdateError::UnusedParams(Default::default())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::variable::Variable;
+    use dfdx::prelude::*;
+
+    struct One(Variable<Cpu>);
+    impl Variables<Cpu> for One {
+        fn trainable_variables_mut(&mut self) -> Vec<&mut Variable<Cpu>> {
+            vec![&mut self.0]
+        }
+    }
+
+    /// Runs `steps` on `w ↦ Σ a·w²` and returns `w` after each.
+    fn run(config: OptimizerConfig, steps: usize) -> Vec<f32> {
+        let dev = Cpu::default();
+        let mut model = One(Variable::zeros(&dev, "w".into(), &[2]).unwrap());
+        Cpu::write(&mut model.0.tensor, &[1.0, -2.0]).unwrap();
+        let mut optimizer = KerasOptimizer::new(config).unwrap();
+        let mut seen = Vec::new();
+        for _ in 0..steps {
+            let w = model.0.tensor.leaky_trace();
+            let loss = (w.square() * 3.0).sum::<Rank0, _>();
+            let grads = loss.backward();
+            Optimizer::update(&mut optimizer, &mut model, &grads).unwrap();
+            seen.extend(model.0.tensor.as_vec());
+        }
+        seen
+    }
+
+    #[test]
+    fn adam_follows_the_formula_of_keras() {
+        let (mut w, mut m, mut v) = ([1.0f64, -2.0], [0.0; 2], [0.0; 2]);
+        let ours = run(Adam::new(0.1).into(), 5);
+        for t in 1..=5 {
+            for i in 0..2 {
+                let g = 6.0 * w[i];
+                m[i] += 0.1 * (g - m[i]);
+                v[i] += 0.001 * (g * g - v[i]);
+                let rate = 0.1 * (1.0 - 0.999f64.powi(t)).sqrt() / (1.0 - 0.9f64.powi(t));
+                w[i] -= rate * m[i] / (v[i].sqrt() + 1e-7);
+                assert!((w[i] - f64::from(ours[(t as usize - 1) * 2 + i])).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn rmsprop_starts_from_zero_as_keras_does() {
+        let (mut w, mut v) = ([1.0f64, -2.0], [0.0; 2]);
+        let ours = run(RMSprop::new(0.01).into(), 5);
+        for t in 0..5 {
+            for i in 0..2 {
+                let g = 6.0 * w[i];
+                v[i] = 0.9 * v[i] + 0.1 * g * g;
+                w[i] -= 0.01 * g / (v[i] + 1e-7).sqrt();
+                assert!((w[i] - f64::from(ours[t * 2 + i])).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn a_negative_learning_rate_is_refused_with_a_hint() {
+        let error = KerasOptimizer::<Cpu>::new(Adam::new(-1.0).into()).unwrap_err().to_string();
+        assert!(error.contains("Received: -1"), "{error}");
+    }
+}

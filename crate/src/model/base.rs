@@ -1,0 +1,292 @@
+//! The base network on any device: its variables, which of them train, and its forward pass.
+//!
+//! This is the generic core; [`MobileNetV2`](super::MobileNetV2) is what a notebook sees of it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use dfdx::prelude::{Cpu, HasShape, Tape};
+
+use super::architecture::{Architecture, ConvBnNames, Unit, UnitKind};
+use super::variable::Variable;
+use crate::ops::backend::{device_error, Activations, Backend};
+use crate::ops::conv::{first_convolution, last_convolution};
+use crate::ops::conv_bn::{cpu::fold, ConvBn, Folded, Trains};
+use crate::ops::frozen::{FoldedBlock, FoldedConv, FrozenPlan, FrozenSpec};
+use crate::ops::inverted_residual::{inverted_residual, BlockParams};
+use crate::weights::Weights;
+use crate::{Error, Result};
+
+/// MobileNetV2 without its top on device `D`.
+pub struct Base<D: Backend> {
+    pub(crate) device: D,
+    pub(crate) architecture: Architecture,
+    variables: Vec<Variable<D>>,
+    index: HashMap<String, usize>,
+    /// One flag a layer: Keras' `layer.trainable`.
+    trainable: Vec<bool>,
+    scratch: Vec<Arc<Mutex<D::BlockScratch>>>,
+    /// Changes whenever a variable that does not train may have changed.
+    version: u64,
+    plans: Mutex<HashMap<PlanKey, Arc<FrozenPlan>>>,
+}
+
+/// Number of units, pooled, version.
+type PlanKey = (usize, bool, u64);
+
+impl<D: Backend> Base<D> {
+    /// The network for images `(h, w, 3)`, with `weights`.
+    ///
+    /// # Errors
+    /// Where a tensor is missing or has another shape, or the size is unusable.
+    pub fn new(device: D, (h, w): (usize, usize), weights: &Weights) -> Result<Self> {
+        if !(32..=4096).contains(&h) || !(32..=4096).contains(&w) {
+            return Err(Error::Invalid(format!(
+                "MobileNetV2 expected an input of 32 to 4096 pixels a side, such as 160x160. Received: {h}x{w}"
+            )));
+        }
+        let architecture = Architecture::new(h, w);
+        let mut variables = Vec::new();
+        let mut index = HashMap::new();
+        for layer in &architecture.layers {
+            for (variable, shape, _) in &layer.variables {
+                let name = format!("{}/{variable}", layer.name);
+                let source = weights.get(&name)?;
+                if source.shape() != shape.as_slice() {
+                    return Err(Error::Weights(format!(
+                        "The weight {name} expected shape {shape:?}. Received: {:?}. \
+                         This model needs MobileNetV2 1.0 without its top.",
+                        source.shape()
+                    )));
+                }
+                let mut v = Variable::zeros(&device, name.clone(), shape)?;
+                D::write(&mut v.tensor, source.values())?;
+                index.insert(name, variables.len());
+                variables.push(v);
+            }
+        }
+        let trainable = vec![true; architecture.layers.len()];
+        let scratch = architecture.units.iter().map(|_| Default::default()).collect();
+        let plans = Default::default();
+        Ok(Base { device, architecture, variables, index, trainable, scratch, version: 0, plans })
+    }
+
+    /// Sets Keras' `trainable` of the layers in `range`.
+    pub fn set_trainable(&mut self, range: std::ops::Range<usize>, trainable: bool) {
+        self.trainable[range].fill(trainable);
+        self.version += 1;
+    }
+
+    /// Keras' `trainable` of each layer.
+    pub fn trainable(&self) -> &[bool] {
+        &self.trainable
+    }
+
+    /// Tells results that were computed with the frozen layers apart from those after a change.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// All variables, in Keras' order of layers.
+    pub fn variables(&self) -> &[Variable<D>] {
+        &self.variables
+    }
+
+    /// The variable called `layer/variable`.
+    pub fn variable(&self, name: &str) -> Option<&Variable<D>> {
+        self.index.get(name).map(|&i| &self.variables[i])
+    }
+
+    /// Replaces the values of the variable called `layer/variable`.
+    ///
+    /// # Errors
+    /// Where there is no such variable, or not as many values.
+    pub fn set_variable(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        let Some(&i) = self.index.get(name) else {
+            return Err(Error::Invalid(format!(
+                "The base expected the name of a variable, such as block_1_expand/kernel. Received: {name}"
+            )));
+        };
+        self.version += 1;
+        D::write(&mut self.variables[i].tensor, values)
+    }
+
+    /// For each variable, in order, whether gradient descent changes it now.
+    pub fn trains(&self) -> Vec<bool> {
+        let layers = self.architecture.layers.iter().zip(&self.trainable);
+        layers.flat_map(|(l, &on)| l.variables.iter().map(move |(_, _, may)| on && *may)).collect()
+    }
+
+    /// The variables that train, in order.
+    pub fn trainable_variables_mut(&mut self) -> Vec<&mut Variable<D>> {
+        let trains = self.trains();
+        self.variables.iter_mut().zip(trains).filter(|(_, on)| *on).map(|(v, _)| v).collect()
+    }
+
+    /// Number of the first unit in which anything trains; the number of units where nothing does.
+    pub fn first_trainable_unit(&self) -> usize {
+        let units = &self.architecture.units;
+        units.iter().position(|u| self.unit_trains(u)).unwrap_or(units.len())
+    }
+
+    fn unit_trains(&self, unit: &Unit) -> bool {
+        unit.convs.iter().any(|c| self.trainable[c.conv_layer] || self.trainable[c.bn_layer])
+    }
+
+    fn conv_bn(&self, names: &ConvBnNames, depthwise: bool) -> ConvBn<D> {
+        let get = |layer: &str, variable: &str| {
+            // Every unit's names come from the layers that `new` made the variables of.
+            self.variables[self.index[&format!("{layer}/{variable}")]].tensor.clone()
+        };
+        ConvBn {
+            kernel: get(&names.conv, if depthwise { "depthwise_kernel" } else { "kernel" }),
+            gamma: get(&names.bn, "gamma"),
+            beta: get(&names.bn, "beta"),
+            mean: get(&names.bn, "moving_mean"),
+            variance: get(&names.bn, "moving_variance"),
+            trains: Trains {
+                kernel: self.trainable[names.conv_layer],
+                batch_norm: self.trainable[names.bn_layer],
+            },
+        }
+    }
+
+    /// The convolutions of a unit: expand, depthwise and project for a block, else one.
+    fn convs(&self, unit: &Unit) -> Vec<ConvBn<D>> {
+        let depthwise = unit.convs.len().checked_sub(2);
+        unit.convs.iter().enumerate().map(|(i, c)| self.conv_bn(c, Some(i) == depthwise)).collect()
+    }
+
+    /// Units `from..` applied to `x`. With a tape each unit puts its backward on it.
+    ///
+    /// # Errors
+    /// Where `x` does not fit unit `from`, or the device fails.
+    pub fn forward<T: Tape<f32, D>>(
+        &self,
+        mut x: Activations<D, T>,
+        from: usize,
+    ) -> Result<Activations<D, T>> {
+        let first_trainable = self.first_trainable_unit();
+        for (i, unit) in self.architecture.units.iter().enumerate().skip(from) {
+            let input_gradient = first_trainable < i;
+            let mut convs = self.convs(unit);
+            x = match &unit.kind {
+                UnitKind::First { .. } => first_convolution(x, &convs[0])?,
+                UnitKind::Last { .. } => last_convolution(x, &convs[0], input_gradient)?,
+                UnitKind::Block(shape) => {
+                    let expand = if convs.len() == 3 { Some(convs.remove(0)) } else { None };
+                    let project = convs.remove(1);
+                    let depthwise = convs.remove(0);
+                    let scratch = self.scratch[i].clone();
+                    let params = BlockParams { expand, depthwise, project, input_gradient, scratch };
+                    inverted_residual(x, shape, &params)?
+                }
+            };
+        }
+        Ok(x)
+    }
+
+    /// Height, width and channels of what units `0..to` give; of the image where `to` is 0.
+    pub fn output_of(&self, to: usize) -> (usize, usize, usize) {
+        match to {
+            0 => self.architecture.layers[0].output,
+            _ => self.architecture.units[to - 1].output(),
+        }
+    }
+}
+
+impl Base<Cpu> {
+    /// The plan of units `0..to` (at least 1), with pooling at the end where `pool`; packed once and
+    /// kept until a frozen variable changes.
+    fn plan(&self, to: usize, pool: bool) -> Result<Arc<FrozenPlan>> {
+        let key = (to, pool, self.version);
+        let mut plans = self.plans.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(plan) = plans.get(&key) {
+            return Ok(plan.clone());
+        }
+        plans.retain(|k, _| k.2 == self.version);
+        let plan = Arc::new(self.new_plan(to, pool)?);
+        // A plan through trainable layers is out of date after the next step.
+        if to <= self.first_trainable_unit() {
+            plans.insert(key, plan.clone());
+        }
+        Ok(plan)
+    }
+
+    fn new_plan(&self, to: usize, pool: bool) -> Result<FrozenPlan> {
+        let folded = |conv: &ConvBn<Cpu>| {
+            let mut f = Folded::default();
+            fold(conv, &mut f);
+            FoldedConv { w: f.w, b: f.b }
+        };
+        let (h, w, _) = self.architecture.layers[0].output;
+        let mut spec = FrozenSpec {
+            input: (h, w),
+            conv1: FoldedConv { w: Vec::new(), b: Vec::new() },
+            blocks: Vec::new(),
+            conv_last: None,
+            pool,
+        };
+        for unit in &self.architecture.units[..to] {
+            let mut convs = self.convs(unit);
+            match unit.kind {
+                UnitKind::First { .. } => spec.conv1 = folded(&convs[0]),
+                UnitKind::Last { .. } => spec.conv_last = Some(folded(&convs[0])),
+                UnitKind::Block(s) => {
+                    let expand = (convs.len() == 3).then(|| folded(&convs.remove(0)));
+                    spec.blocks.push(FoldedBlock {
+                        ci: s.ci,
+                        expanded: s.expanded,
+                        co: s.co,
+                        stride: s.stride,
+                        residual: s.residual,
+                        expand,
+                        depthwise: folded(&convs[0]),
+                        project: folded(&convs[1]),
+                    });
+                }
+            }
+        }
+        FrozenPlan::new(spec)
+    }
+
+    /// Units `0..to` on images in [-1, 1], `n` of `(h, w, 3)`; written to `y`, `n` of
+    /// [`output_of(to)`](Self::output_of), or `n` times the channels where `pool`. No tape, no copy of
+    /// what lies between.
+    ///
+    /// # Errors
+    /// Where the lengths do not fit.
+    pub fn frozen_forward(
+        &self,
+        images: &[f32],
+        n: usize,
+        to: usize,
+        pool: bool,
+        y: &mut [f32],
+    ) -> Result<()> {
+        if to == 0 {
+            if y.len() != images.len() {
+                return Err(Error::Shape(format!(
+                    "The base expected {} values of images. Received: {}",
+                    y.len(),
+                    images.len()
+                )));
+            }
+            y.copy_from_slice(images);
+            return Ok(());
+        }
+        self.plan(to, pool)?.run(images, n, y)
+    }
+
+    /// A tensor with the outputs of units `0..to`, ready to be traced.
+    ///
+    /// # Errors
+    /// Where the lengths do not fit or memory is short.
+    pub fn frozen_activations(&self, images: &[f32], n: usize, to: usize) -> Result<Activations<Cpu>> {
+        let (h, w, c) = self.output_of(to);
+        let mut x = self.device.try_zeros_like(&(n, h, w, c)).map_err(device_error)?;
+        self.frozen_forward(images, n, to, false, crate::ops::view::slice_mut(&mut x))?;
+        debug_assert_eq!(x.shape().0, n);
+        Ok(x)
+    }
+}

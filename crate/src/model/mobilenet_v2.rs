@@ -1,0 +1,225 @@
+//! `MobileNetV2` as a notebook sees it.
+//!
+//! ```no_run
+//! use transfer::model::MobileNetV2;
+//! let mut base_model = MobileNetV2::imagenet((160, 160, 3))?;
+//! base_model.set_trainable(false);
+//! println!("{}", base_model.summary());
+//! # Ok::<(), transfer::Error>(())
+//! ```
+
+use dfdx::prelude::Cpu;
+use ndarray::Array4;
+
+use super::base::Base;
+use super::summary::{Summary, SummaryRow};
+use crate::weights::Weights;
+use crate::{Device, Error, Result};
+
+/// The name that Keras gives this model.
+pub(crate) fn keras_name(h: usize, w: usize) -> String {
+    if h == w {
+        format!("mobilenetv2_1.00_{h}")
+    } else {
+        format!("mobilenetv2_1.00_{h}x{w}")
+    }
+}
+
+/// A layer by number or by Keras' name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LayerRef {
+    /// Its number, from 0.
+    Index(usize),
+    /// Its name, as in `block_11_expand_relu`.
+    Name(String),
+}
+
+impl From<usize> for LayerRef {
+    fn from(index: usize) -> Self {
+        LayerRef::Index(index)
+    }
+}
+
+impl From<i32> for LayerRef {
+    fn from(index: i32) -> Self {
+        // A negative number names no layer; neither does the largest.
+        LayerRef::Index(usize::try_from(index).unwrap_or(usize::MAX))
+    }
+}
+
+impl From<&str> for LayerRef {
+    fn from(name: &str) -> Self {
+        LayerRef::Name(name.to_owned())
+    }
+}
+
+impl From<String> for LayerRef {
+    fn from(name: String) -> Self {
+        LayerRef::Name(name)
+    }
+}
+
+/// MobileNetV2 1.0 without its top: images `(n, h, w, 3)` in [-1, 1] to features
+/// `(n, h/32, w/32, 1280)`.
+///
+/// BatchNormalization always runs in inference mode, with the moving statistics of the weights.
+pub struct MobileNetV2 {
+    pub(crate) base: Base<Cpu>,
+}
+
+impl MobileNetV2 {
+    /// The network for images of `input_shape` (height, width, 3), with `weights`. All layers are
+    /// trainable at first, as in Keras.
+    ///
+    /// # Errors
+    /// Where the shape is unusable or the weights are not MobileNetV2's.
+    pub fn new(input_shape: (usize, usize, usize), weights: &Weights) -> Result<Self> {
+        let (h, w, c) = input_shape;
+        if c != 3 {
+            return Err(Error::Invalid(format!(
+                "MobileNetV2 expected input_shape (height, width, 3), such as (160, 160, 3). Received: {input_shape:?}"
+            )));
+        }
+        Ok(MobileNetV2 { base: Base::new(Device::auto()?.cpu(), (h, w), weights)? })
+    }
+
+    /// With the ImageNet weights, searched and if need be downloaded by
+    /// [`assets::mobilenet_v2_weights`](crate::assets::mobilenet_v2_weights).
+    ///
+    /// # Errors
+    /// Where the weights cannot be had, or as [`new`](Self::new).
+    pub fn imagenet(input_shape: (usize, usize, usize)) -> Result<Self> {
+        let file = crate::assets::mobilenet_v2_weights()?;
+        Self::new(input_shape, &crate::weights::load(&file.path)?)
+    }
+
+    /// Number of layers: 154.
+    pub fn len(&self) -> usize {
+        self.base.architecture.layers.len()
+    }
+
+    /// Never: there are always layers.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Height, width and channels of the images.
+    pub fn input_shape(&self) -> (usize, usize, usize) {
+        self.base.architecture.layers[0].output
+    }
+
+    /// Height, width and channels of the features.
+    pub fn output_shape(&self) -> (usize, usize, usize) {
+        self.base.output_of(self.base.architecture.units.len())
+    }
+
+    /// Names of the layers, in order.
+    pub fn layer_names(&self) -> Vec<String> {
+        self.base.architecture.layers.iter().map(|l| l.name.clone()).collect()
+    }
+
+    /// Number of a layer.
+    ///
+    /// # Errors
+    /// Where there is no such layer.
+    pub fn layer_index(&self, layer: impl Into<LayerRef>) -> Result<usize> {
+        let n = self.len();
+        match layer.into() {
+            LayerRef::Index(i) if i < n => Ok(i),
+            LayerRef::Index(i) => {
+                let shown = if i == usize::MAX { "a negative number".to_owned() } else { i.to_string() };
+                Err(Error::Invalid(format!("MobileNetV2 expected a layer number from 0 to {}. Received: {shown}", n - 1)))
+            }
+            LayerRef::Name(name) => self.base.architecture.layer_index(&name).ok_or_else(|| {
+                Error::Invalid(format!(
+                    "MobileNetV2 expected the name of one of its {n} layers, such as block_11_expand_relu \
+                     (layer_names() lists them). Received: {name}"
+                ))
+            }),
+        }
+    }
+
+    /// Keras' `base_model.trainable = …`: all layers at once.
+    pub fn set_trainable(&mut self, trainable: bool) {
+        self.base.set_trainable(0..self.len(), trainable);
+    }
+
+    /// Freezes all layers before `layer` and lets that one and all above train.
+    ///
+    /// # Errors
+    /// Where there is no such layer; nothing is changed then.
+    pub fn fine_tune_at(&mut self, layer: impl Into<LayerRef>) -> Result<()> {
+        let at = self.layer_index(layer)?;
+        self.base.set_trainable(0..at, false);
+        self.base.set_trainable(at..self.len(), true);
+        Ok(())
+    }
+
+    /// Sets `trainable` of one layer.
+    ///
+    /// # Errors
+    /// Where there is no such layer.
+    pub fn set_layer_trainable(&mut self, layer: impl Into<LayerRef>, trainable: bool) -> Result<()> {
+        let at = self.layer_index(layer)?;
+        self.base.set_trainable(at..at + 1, trainable);
+        Ok(())
+    }
+
+    /// Number of variables that train now.
+    pub fn trainable_variables(&self) -> usize {
+        self.base.trains().iter().filter(|&&t| t).count()
+    }
+
+    /// Features of a batch of preprocessed images: `(n, h, w, 3)` in [-1, 1] to `(n, h/32, w/32, 1280)`.
+    ///
+    /// # Errors
+    /// Where the images have another size.
+    pub fn call(&self, images: &Array4<f32>) -> Result<Array4<f32>> {
+        let (n, h, w, c) = images.dim();
+        if (h, w, c) != self.input_shape() {
+            let (eh, ew, ec) = self.input_shape();
+            return Err(Error::Shape(format!(
+                "MobileNetV2 expected images of shape (n, {eh}, {ew}, {ec}). Received: ({n}, {h}, {w}, {c})"
+            )));
+        }
+        let (oh, ow, oc) = self.output_shape();
+        let mut y = Array4::zeros((n, oh, ow, oc));
+        let images = images.as_standard_layout();
+        let units = self.base.architecture.units.len();
+        if let (Some(x), Some(y)) = (images.as_slice(), y.as_slice_mut()) {
+            self.base.frozen_forward(x, n, units, false, y)?;
+        }
+        Ok(y)
+    }
+
+    /// All layers with their output shapes and parameters, as Keras' `summary()`.
+    pub fn summary(&self) -> Summary {
+        let layers = self.base.architecture.layers.iter().zip(self.base.trainable());
+        let rows = layers.map(|(l, &on)| SummaryRow {
+            name: l.name.clone(),
+            class: l.class.to_owned(),
+            output_shape: format!("(None, {}, {}, {})", l.output.0, l.output.1, l.output.2),
+            parameters: l.parameters(),
+            trainable: l
+                .variables
+                .iter()
+                .filter(|(_, _, may)| on && *may)
+                .map(|(_, shape, _)| shape.iter().product::<usize>())
+                .sum(),
+            inputs: l.inputs.clone(),
+        });
+        let (h, w, _) = self.input_shape();
+        Summary {
+            name: keras_name(h, w),
+            rows: rows.collect(),
+            trainable_variables: self.trainable_variables(),
+        }
+    }
+}
+
+impl std::fmt::Debug for MobileNetV2 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (h, w, _) = self.input_shape();
+        write!(f, "{} ({} layers)", keras_name(h, w), self.len())
+    }
+}

@@ -1,0 +1,155 @@
+//! What a device must be able to compute for this crate: one method an op and direction.
+//!
+//! Everything above `ops/` is generic over [`Backend`]; everything that differs between devices is
+//! an implementation of it.
+
+use dfdx::prelude::{Cpu, Device, GhostTensor, Gradients, Tensor};
+
+use super::conv_bn::ConvBn;
+use super::inverted_residual::BlockParams;
+use crate::model::architecture::BlockShape;
+use crate::Result;
+
+/// A flat tensor: how every variable is kept, whatever its Keras shape.
+pub type Flat<D> = Tensor<(usize,), f32, D>;
+/// Activations `(n, h, w, c)`.
+pub type Activations<D, T = dfdx::prelude::NoneTape> = Tensor<(usize, usize, usize, usize), f32, D, T>;
+/// Features or logits `(n, c)`.
+pub type Matrix<D, T = dfdx::prelude::NoneTape> = Tensor<(usize, usize), f32, D, T>;
+/// Stands for activations on the tape.
+pub type ActivationsGhost<D> = GhostTensor<(usize, usize, usize, usize), f32, D>;
+/// Stands for a matrix on the tape.
+pub type MatrixGhost<D> = GhostTensor<(usize, usize), f32, D>;
+
+/// Constants of one optimizer step; see [`crate::optim`] for the formulas.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum UpdateRule {
+    /// `m += (1−β₁)(g−m); v += (1−β₂)(g²−v); w −= rate · m/(√v + ε)`, `rate` already corrected for bias.
+    Adam {
+        /// Learning rate times the bias correction of this step.
+        rate: f32,
+        /// Decay of the first moment.
+        beta_1: f32,
+        /// Decay of the second moment.
+        beta_2: f32,
+        /// Keeps the quotient finite.
+        epsilon: f32,
+    },
+    /// `v = ρ v + (1−ρ) g²; w −= rate · g/√(v + ε)`.
+    RmsProp {
+        /// Learning rate.
+        rate: f32,
+        /// Decay of the mean square.
+        rho: f32,
+        /// Keeps the quotient finite.
+        epsilon: f32,
+    },
+}
+
+/// A device with this crate's ops.
+pub trait Backend: Device<f32> {
+    /// What a block keeps between forward and backward.
+    type BlockSaved: 'static;
+    /// Memory that a block reuses from step to step.
+    type BlockScratch: Default + Send + 'static;
+
+    /// Inverted residual block; with `keep`, what its backward needs is returned too.
+    fn block_forward(
+        x: &Activations<Self>,
+        shape: &BlockShape,
+        params: &BlockParams<Self>,
+        keep: bool,
+    ) -> Result<(Activations<Self>, Option<Self::BlockSaved>)>;
+
+    /// Adds the gradients of the variables that train, and of `x` if it is asked for.
+    fn block_backward(
+        shape: &BlockShape,
+        params: &BlockParams<Self>,
+        saved: Self::BlockSaved,
+        x: &ActivationsGhost<Self>,
+        y: &ActivationsGhost<Self>,
+        grads: &mut Gradients<f32, Self>,
+    ) -> Result<(), Self::Err>;
+
+    /// First convolution (3x3, stride 2), BatchNormalization, ReLU6.
+    fn first_forward(x: &Activations<Self>, conv: &ConvBn<Self>) -> Result<Activations<Self>>;
+
+    /// Adds the gradients of its variables; the image's own is never needed.
+    fn first_backward(
+        x: &Activations<Self>,
+        y: &Activations<Self>,
+        conv: &ConvBn<Self>,
+        grads: &mut Gradients<f32, Self>,
+    ) -> Result<(), Self::Err>;
+
+    /// Last convolution (pointwise), BatchNormalization, ReLU6.
+    fn last_forward(x: &Activations<Self>, conv: &ConvBn<Self>) -> Result<Activations<Self>>;
+
+    /// Adds the gradients of its variables, and of `x` with `input_gradient`.
+    fn last_backward(
+        x: &Activations<Self>,
+        y: &Activations<Self>,
+        conv: &ConvBn<Self>,
+        input_gradient: bool,
+        grads: &mut Gradients<f32, Self>,
+    ) -> Result<(), Self::Err>;
+
+    /// Mean over height and width.
+    fn pool_forward(x: &Activations<Self>) -> Result<Matrix<Self>>;
+
+    /// Spreads the gradient of the mean.
+    fn pool_backward(
+        x: &ActivationsGhost<Self>,
+        y: &MatrixGhost<Self>,
+        grads: &mut Gradients<f32, Self>,
+    ) -> Result<(), Self::Err>;
+
+    /// `y = x ⊙ scale`, element by element (dropout, with its mask and factor in `scale`).
+    fn scale_forward(x: &Matrix<Self>, scale: &[f32]) -> Result<Matrix<Self>>;
+
+    /// `dx += dy ⊙ scale`.
+    fn scale_backward(
+        x: &MatrixGhost<Self>,
+        y: &MatrixGhost<Self>,
+        scale: &[f32],
+        grads: &mut Gradients<f32, Self>,
+    ) -> Result<(), Self::Err>;
+
+    /// `y = xW + b`, `W` being `(x's columns, b's length)`.
+    fn dense_forward(x: &Matrix<Self>, kernel: &Flat<Self>, bias: &Flat<Self>) -> Result<Matrix<Self>>;
+
+    /// Adds the gradients of `kernel`, `bias` and, with `input_gradient`, `x`.
+    fn dense_backward(
+        x: &Matrix<Self>,
+        kernel: &Flat<Self>,
+        bias: &Flat<Self>,
+        y: &MatrixGhost<Self>,
+        input_gradient: bool,
+        grads: &mut Gradients<f32, Self>,
+    ) -> Result<(), Self::Err>;
+
+    /// One optimizer step on one variable; `m` and `v` are its moments (RMSprop has no `m`).
+    fn update(
+        rule: UpdateRule,
+        variable: &mut Flat<Self>,
+        gradient: &Flat<Self>,
+        m: Option<&mut Flat<Self>>,
+        v: &mut Flat<Self>,
+    ) -> Result<()>;
+
+    /// Writes host values into a tensor of the same length.
+    fn write(t: &mut Flat<Self>, values: &[f32]) -> Result<()>;
+}
+
+/// dfdx's error, in this crate's words.
+pub(crate) fn device_error(e: impl std::fmt::Display) -> crate::Error {
+    crate::Error::Device(format!(
+        "The device could not compute or allocate ({e}). Smaller batches need less memory."
+    ))
+}
+
+// The CPU's implementation is one file with one short function a method; the kernels are elsewhere.
+const _: fn() = || {
+    fn implements<D: Backend>() {}
+    implements::<Cpu>();
+};

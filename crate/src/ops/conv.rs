@@ -1,0 +1,44 @@
+//! The two convolutions outside the blocks, as dfdx ops: the first (3x3, stride 2) and the last
+//! (pointwise), each with its BatchNormalization in inference mode and ReLU6.
+
+use dfdx::prelude::{PutTape, SplitTape, Tape};
+
+use super::backend::{Activations, Backend};
+use super::conv_bn::ConvBn;
+use crate::Result;
+
+/// `Conv1`, `bn_Conv1`, `Conv1_relu`: `(n, h, w, 3)` to `(n, h/2, w/2, co)`.
+///
+/// # Errors
+/// Where the shapes do not fit each other, or the device fails.
+pub fn first_convolution<D: Backend, T: Tape<f32, D>>(
+    x: Activations<D, T>,
+    conv: &ConvBn<D>,
+) -> Result<Activations<D, T>> {
+    let (x, mut tape) = x.split_tape();
+    let y = D::first_forward(&x, conv)?;
+    if T::OWNS_TAPE && conv.trains.any() {
+        let (y, conv) = (y.clone(), conv.clone());
+        tape.add_backward_op(move |grads| D::first_backward(&x, &y, &conv, grads));
+    }
+    Ok(y.put_tape(tape))
+}
+
+/// `Conv_1`, `Conv_1_bn`, `out_relu`: `(n, h, w, ci)` to `(n, h, w, co)`. With `input_gradient`
+/// backward also computes the gradient of `x`.
+///
+/// # Errors
+/// Where the shapes do not fit each other, or the device fails.
+pub fn last_convolution<D: Backend, T: Tape<f32, D>>(
+    x: Activations<D, T>,
+    conv: &ConvBn<D>,
+    input_gradient: bool,
+) -> Result<Activations<D, T>> {
+    let (x, mut tape) = x.split_tape();
+    let y = D::last_forward(&x, conv)?;
+    if T::OWNS_TAPE && (conv.trains.any() || input_gradient) {
+        let (y, conv) = (y.clone(), conv.clone());
+        tape.add_backward_op(move |grads| D::last_backward(&x, &y, &conv, input_gradient, grads));
+    }
+    Ok(y.put_tape(tape))
+}

@@ -1,0 +1,256 @@
+//! The CPU's [`Backend`]: each method calls kernels on slices.
+
+use dfdx::prelude::{Cpu, Gradients, HasShape, ZerosTensor};
+use dfdx::tensor::CpuError;
+use rayon::prelude::*;
+
+use super::backend::{
+    device_error, Activations, ActivationsGhost, Backend, Flat, Matrix, MatrixGhost, UpdateRule,
+};
+use super::buffer::Buffer;
+use super::conv3x3::{conv3x3_first, conv3x3_first_backward_weights};
+use super::conv_bn::{cpu as conv_bn, ConvBn, Folded};
+use super::inverted_residual::{cpu as block, BlockParams};
+use super::pointwise::{
+    pointwise, pointwise_backward_input, pointwise_backward_weights, relu6_backward, PackedWeights,
+};
+use super::view::{slice, slice_mut};
+use super::Activation;
+use crate::model::architecture::BlockShape;
+use crate::{threads, Error, Result};
+
+impl Backend for Cpu {
+    type BlockSaved = block::BlockSaved;
+    type BlockScratch = block::BlockScratch;
+
+    fn block_forward(
+        x: &Activations<Cpu>,
+        shape: &BlockShape,
+        params: &BlockParams<Cpu>,
+        keep: bool,
+    ) -> Result<(Activations<Cpu>, Option<Self::BlockSaved>)> {
+        block::forward(x, shape, params, keep)
+    }
+
+    fn block_backward(
+        shape: &BlockShape,
+        params: &BlockParams<Cpu>,
+        saved: Self::BlockSaved,
+        x: &ActivationsGhost<Cpu>,
+        y: &ActivationsGhost<Cpu>,
+        grads: &mut Gradients<f32, Cpu>,
+    ) -> Result<(), CpuError> {
+        block::backward(shape, params, saved, x, y, grads)
+    }
+
+    fn first_forward(x: &Activations<Cpu>, conv: &ConvBn<Cpu>) -> Result<Activations<Cpu>> {
+        let (n, h, w, c) = *x.shape();
+        let co = conv.gamma.shape().0;
+        if c != 3 {
+            return Err(Error::Shape(format!(
+                "The first convolution expected images of shape (n, h, w, 3). Received: ({n}, {h}, {w}, {c})"
+            )));
+        }
+        let mut f = Folded::default();
+        conv_bn::fold(conv, &mut f);
+        let shape = (n, h.div_ceil(2), w.div_ceil(2), co);
+        let mut y = x.device().try_zeros_like(&shape).map_err(device_error)?;
+        conv3x3_first(slice(x), n, h, w, &f.w, &f.b, co, Activation::Relu6, slice_mut(&mut y));
+        Ok(y)
+    }
+
+    fn first_backward(
+        x: &Activations<Cpu>,
+        y: &Activations<Cpu>,
+        conv: &ConvBn<Cpu>,
+        grads: &mut Gradients<f32, Cpu>,
+    ) -> Result<(), CpuError> {
+        let (n, h, w, _) = *x.shape();
+        let co = y.shape().3;
+        let dy = grads.get_or_alloc_mut(y)?;
+        relu6_backward(slice(y), dy);
+        let (mut dk, mut db) = (Buffer::take(27 * co), Buffer::take(co));
+        conv3x3_first_backward_weights(slice(x), dy, n, h, w, co, &mut dk, &mut db);
+        conv_bn::add_gradients(conv, &mut dk, &db, grads)
+    }
+
+    fn last_forward(x: &Activations<Cpu>, conv: &ConvBn<Cpu>) -> Result<Activations<Cpu>> {
+        let (n, h, w, ci) = *x.shape();
+        let co = conv.gamma.shape().0;
+        if conv.kernel.shape().0 != ci * co {
+            return Err(Error::Shape(format!(
+                "The last convolution expected activations of shape (n, h, w, {}). Received: ({n}, {h}, {w}, {ci})",
+                conv.kernel.shape().0 / co.max(1)
+            )));
+        }
+        let mut f = Folded::default();
+        conv_bn::fold(conv, &mut f);
+        let packed = PackedWeights::new(&f.w, &f.b, ci, co);
+        let mut y = x.device().try_zeros_like(&(n, h, w, co)).map_err(device_error)?;
+        pointwise(slice(x), n * h * w, &packed, Activation::Relu6, None, slice_mut(&mut y));
+        Ok(y)
+    }
+
+    fn last_backward(
+        x: &Activations<Cpu>,
+        y: &Activations<Cpu>,
+        conv: &ConvBn<Cpu>,
+        input_gradient: bool,
+        grads: &mut Gradients<f32, Cpu>,
+    ) -> Result<(), CpuError> {
+        let (n, h, w, ci) = *x.shape();
+        let (rows, co) = (n * h * w, y.shape().3);
+        let mut dy = std::mem::take(&mut **grads.get_or_alloc_mut(y)?);
+        relu6_backward(slice(y), &mut dy);
+        if conv.trains.any() {
+            let (mut dw, mut db) = (Buffer::take(ci * co), Buffer::take(co));
+            pointwise_backward_weights(slice(x), &dy, rows, ci, co, &mut dw, &mut db);
+            conv_bn::add_gradients(conv, &mut dw, &db, grads)?;
+        }
+        if input_gradient {
+            let mut f = Folded::default();
+            conv_bn::fold(conv, &mut f);
+            let transposed = PackedWeights::new_transposed(&f.w, ci, co);
+            let mut dx = Buffer::take(rows * ci);
+            pointwise_backward_input(&dy, rows, &transposed, None, None, &mut dx);
+            conv_bn::add_into(grads.get_or_alloc_mut(x)?, &dx);
+        }
+        **grads.get_or_alloc_mut(y)? = dy;
+        Ok(())
+    }
+
+    fn pool_forward(x: &Activations<Cpu>) -> Result<Matrix<Cpu>> {
+        let (n, h, w, c) = *x.shape();
+        let mut y = x.device().try_zeros_like(&(n, c)).map_err(device_error)?;
+        if h * w * c > 0 {
+            let input = slice(x);
+            for (image, out) in input.chunks_exact(h * w * c).zip(slice_mut(&mut y).chunks_exact_mut(c)) {
+                image.chunks_exact(c).for_each(|pixel| conv_bn::add_into(out, pixel));
+                out.iter_mut().for_each(|o| *o /= (h * w) as f32);
+            }
+        }
+        Ok(y)
+    }
+
+    fn pool_backward(
+        x: &ActivationsGhost<Cpu>,
+        y: &MatrixGhost<Cpu>,
+        grads: &mut Gradients<f32, Cpu>,
+    ) -> Result<(), CpuError> {
+        let (_, h, w, c) = *x.shape();
+        let dy = std::mem::take(&mut **grads.get_or_alloc_mut(y)?);
+        let share = 1.0 / (h * w).max(1) as f32;
+        let dx = grads.get_or_alloc_mut(x)?;
+        for (image, g) in dx.chunks_exact_mut((h * w * c).max(1)).zip(dy.chunks_exact(c.max(1))) {
+            for pixel in image.chunks_exact_mut(c) {
+                pixel.iter_mut().zip(g).for_each(|(d, g)| *d += g * share);
+            }
+        }
+        **grads.get_or_alloc_mut(y)? = dy;
+        Ok(())
+    }
+
+    fn scale_forward(x: &Matrix<Cpu>, scale: &[f32]) -> Result<Matrix<Cpu>> {
+        let mut y = x.device().try_zeros_like(x.shape()).map_err(device_error)?;
+        for ((y, x), s) in slice_mut(&mut y).iter_mut().zip(slice(x)).zip(scale) {
+            *y = x * s;
+        }
+        Ok(y)
+    }
+
+    fn scale_backward(
+        x: &MatrixGhost<Cpu>,
+        y: &MatrixGhost<Cpu>,
+        scale: &[f32],
+        grads: &mut Gradients<f32, Cpu>,
+    ) -> Result<(), CpuError> {
+        let dy = std::mem::take(&mut **grads.get_or_alloc_mut(y)?);
+        for ((dx, dy), s) in grads.get_or_alloc_mut(x)?.iter_mut().zip(&dy).zip(scale) {
+            *dx += dy * s;
+        }
+        **grads.get_or_alloc_mut(y)? = dy;
+        Ok(())
+    }
+
+    fn dense_forward(x: &Matrix<Cpu>, kernel: &Flat<Cpu>, bias: &Flat<Cpu>) -> Result<Matrix<Cpu>> {
+        let ((n, c), units) = (*x.shape(), bias.shape().0);
+        let packed = PackedWeights::new(slice(kernel), slice(bias), c, units);
+        let mut y = x.device().try_zeros_like(&(n, units)).map_err(device_error)?;
+        pointwise(slice(x), n, &packed, Activation::Linear, None, slice_mut(&mut y));
+        Ok(y)
+    }
+
+    fn dense_backward(
+        x: &Matrix<Cpu>,
+        kernel: &Flat<Cpu>,
+        bias: &Flat<Cpu>,
+        y: &MatrixGhost<Cpu>,
+        input_gradient: bool,
+        grads: &mut Gradients<f32, Cpu>,
+    ) -> Result<(), CpuError> {
+        let ((n, c), units) = (*x.shape(), bias.shape().0);
+        let dy = std::mem::take(&mut **grads.get_or_alloc_mut(y)?);
+        let (mut dw, mut db) = (Buffer::take(c * units), Buffer::take(units));
+        pointwise_backward_weights(slice(x), &dy, n, c, units, &mut dw, &mut db);
+        conv_bn::add_into(grads.get_or_alloc_mut(kernel)?, &dw);
+        conv_bn::add_into(grads.get_or_alloc_mut(bias)?, &db);
+        if input_gradient {
+            let transposed = PackedWeights::new_transposed(slice(kernel), c, units);
+            let mut dx = Buffer::take(n * c);
+            pointwise_backward_input(&dy, n, &transposed, None, None, &mut dx);
+            conv_bn::add_into(grads.get_or_alloc_mut(x)?, &dx);
+        }
+        **grads.get_or_alloc_mut(y)? = dy;
+        Ok(())
+    }
+
+    fn update(
+        rule: UpdateRule,
+        variable: &mut Flat<Cpu>,
+        gradient: &Flat<Cpu>,
+        m: Option<&mut Flat<Cpu>>,
+        v: &mut Flat<Cpu>,
+    ) -> Result<()> {
+        const CHUNK: usize = 16 * 1024;
+        let (w, g, v) = (slice_mut(variable), slice(gradient), slice_mut(v));
+        let chunks = w.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK)).zip(v.par_chunks_mut(CHUNK));
+        match (rule, m) {
+            (UpdateRule::Adam { rate, beta_1, beta_2, epsilon }, Some(m)) => {
+                let chunks = chunks.zip(slice_mut(m).par_chunks_mut(CHUNK));
+                threads::pool().install(|| {
+                    chunks.for_each(|(((w, g), v), m)| {
+                        for (((w, g), v), m) in w.iter_mut().zip(g).zip(v).zip(m) {
+                            *m += (g - *m) * (1.0 - beta_1);
+                            *v += (g * g - *v) * (1.0 - beta_2);
+                            *w -= rate * *m / (v.sqrt() + epsilon);
+                        }
+                    })
+                });
+            }
+            (UpdateRule::RmsProp { rate, rho, epsilon }, _) => threads::pool().install(|| {
+                chunks.for_each(|((w, g), v)| {
+                    for ((w, g), v) in w.iter_mut().zip(g).zip(v) {
+                        *v = rho * *v + (1.0 - rho) * g * g;
+                        *w -= rate * g / (*v + epsilon).sqrt();
+                    }
+                })
+            }),
+            (UpdateRule::Adam { .. }, None) => {
+                return Err(Error::Invalid("Adam needs a first moment; none was given.".into()));
+            }
+        }
+        Ok(())
+    }
+
+    fn write(t: &mut Flat<Cpu>, values: &[f32]) -> Result<()> {
+        let len = t.shape().0;
+        if len != values.len() {
+            return Err(Error::Shape(format!(
+                "A variable of {len} elements received {} values.",
+                values.len()
+            )));
+        }
+        slice_mut(t).copy_from_slice(values);
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! What the frozen layers make of a data set, computed once.
+//!
+//! Images of the validation and test sets are not augmented, so what the frozen part of the network
+//! makes of them is the same in each epoch. It is kept, in full precision, until a frozen layer
+//! changes; the results are those of computing it anew, bit for bit.
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex};
+
+use dfdx::prelude::ZerosTensor;
+
+use super::pipeline::Pipeline;
+use crate::data::Dataset;
+use crate::model::{matrix_to_array, Model};
+use crate::ops::backend::device_error;
+use crate::ops::{head, view};
+use crate::{Error, Result};
+
+/// More than this is computed anew each time instead of kept.
+const LIMIT_BYTES: usize = 1 << 30;
+
+/// Outputs of the frozen part, image after image.
+#[derive(Debug, Default)]
+pub(crate) struct Features {
+    pub values: Vec<f32>,
+    pub labels: Vec<u32>,
+    pub indices: Vec<usize>,
+}
+
+/// Features by data set; see the module.
+#[derive(Debug, Default)]
+pub(crate) struct FeatureCache(Mutex<HashMap<Key, Arc<Features>>>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    data: u64,
+    version: u64,
+}
+
+fn fingerprint(dataset: &Dataset) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    dataset.file_paths().hash(&mut hasher);
+    dataset.indices().hash(&mut hasher);
+    dataset.image_size().hash(&mut hasher);
+    dataset.batch_size().hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Model {
+    /// How far the frozen part reaches (in units), and how many numbers it gives for one image.
+    pub(crate) fn frozen_part(&self) -> (usize, usize) {
+        let base = &self.net.base.base;
+        let to = base.first_trainable_unit();
+        let (h, w, c) = base.output_of(to);
+        (to, if to == base.architecture.units.len() { c } else { h * w * c })
+    }
+
+    /// The logits of a batch of outputs of the frozen part, without a tape: `n · units` numbers.
+    pub(crate) fn logits(&self, features: &[f32], n: usize) -> Result<Vec<f32>> {
+        let base = &self.net.base.base;
+        let (to, per_image) = self.frozen_part();
+        if features.len() != n * per_image {
+            return Err(Error::Shape(format!(
+                "{n} images expected {} features. Received: {}",
+                n * per_image,
+                features.len()
+            )));
+        }
+        let pooled = if to == base.architecture.units.len() {
+            let mut x = base.device.try_zeros_like(&(n, per_image)).map_err(device_error)?;
+            view::slice_mut(&mut x).copy_from_slice(features);
+            x
+        } else {
+            let (h, w, c) = base.output_of(to);
+            let mut x = base.device.try_zeros_like(&(n, h, w, c)).map_err(device_error)?;
+            view::slice_mut(&mut x).copy_from_slice(features);
+            head::global_average_pooling(base.forward(x, to)?)?
+        };
+        let logits = head::dense(pooled, &self.net.kernel.tensor, &self.net.bias.tensor, false)?;
+        Ok(matrix_to_array(&logits)?.into_raw_vec_and_offset().0)
+    }
+
+    /// Outputs of the frozen part for preprocessed images.
+    pub(crate) fn frozen_outputs(&self, images: &[f32], n: usize) -> Result<Vec<f32>> {
+        let base = &self.net.base.base;
+        let (to, per_image) = self.frozen_part();
+        let mut y = vec![0.0; n * per_image];
+        base.frozen_forward(images, n, to, to == base.architecture.units.len(), &mut y)?;
+        Ok(y)
+    }
+
+    /// Calls `visit` with logits, labels and indices of each batch of `dataset`, in the order of epoch
+    /// 0, without augmentation.
+    pub(crate) fn each_batch(
+        &self,
+        dataset: &Dataset,
+        visit: &mut dyn FnMut(&[f32], &[u32], &[usize]) -> Result<()>,
+    ) -> Result<()> {
+        self.check_dataset(dataset)?;
+        let (_, per_image) = self.frozen_part();
+        let key = Key { data: fingerprint(dataset), version: self.net.base.base.version() };
+        let cached = {
+            let mut cache = self.features.0.lock().unwrap_or_else(|e| e.into_inner());
+            cache.retain(|k, _| k.version == key.version);
+            cache.get(&key).cloned()
+        };
+        if let Some(f) = cached {
+            let size = dataset.batch_size().max(1);
+            for (i, labels) in f.labels.chunks(size).enumerate() {
+                let at = i * size;
+                let features = &f.values[at * per_image..(at + labels.len()) * per_image];
+                visit(&self.logits(features, labels.len())?, labels, &f.indices[at..at + labels.len()])?;
+            }
+            return Ok(());
+        }
+
+        let keep = dataset.len() * per_image * 4 <= LIMIT_BYTES;
+        let mut kept = Features::default();
+        if keep {
+            kept.values.reserve_exact(dataset.len() * per_image);
+        }
+        for batch in dataset.batches_with(0, Arc::new(Pipeline::inference(self)))? {
+            let batch = batch?;
+            let n = batch.len();
+            let images = batch.images.as_slice().ok_or_else(not_contiguous)?;
+            let features = self.frozen_outputs(images, n)?;
+            let labels: Vec<u32> = batch.labels.to_vec();
+            visit(&self.logits(&features, n)?, &labels, &batch.indices)?;
+            if keep {
+                kept.values.extend_from_slice(&features);
+                kept.labels.extend_from_slice(&labels);
+                kept.indices.extend_from_slice(&batch.indices);
+            }
+        }
+        if keep {
+            let mut cache = self.features.0.lock().unwrap_or_else(|e| e.into_inner());
+            cache.insert(key, Arc::new(kept));
+        }
+        Ok(())
+    }
+
+    /// Refuses a data set of another image size than the model's.
+    pub(crate) fn check_dataset(&self, dataset: &Dataset) -> Result<()> {
+        let (h, w, _) = self.net.base.input_shape();
+        if dataset.image_size() != (h, w) {
+            let (dh, dw) = dataset.image_size();
+            return Err(Error::Shape(format!(
+                "The model expected images of {h}x{w}. Received: a data set of {dh}x{dw}. \
+                 Make it with `.image_size({h}, {w})`."
+            )));
+        }
+        if dataset.is_empty() {
+            return Err(Error::Data("The data set has no images, so there is nothing to compute.".into()));
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn not_contiguous() -> Error {
+    Error::Shape("Images expected row-major memory; call `.as_standard_layout().to_owned()` first.".into())
+}

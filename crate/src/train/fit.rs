@@ -1,0 +1,189 @@
+//! The training loop.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use dfdx::prelude::{AsArray, OwnedTape, SplitTape, Tape, Tensor, Trace, ZerosTensor};
+use dfdx::prelude::{Cpu, Module};
+
+use super::features::not_contiguous;
+use super::history::History;
+use super::pipeline::Pipeline;
+use super::report;
+use crate::data::{Batch, Dataset};
+use crate::model::{not_compiled, Model};
+use crate::ops::backend::{device_error, Matrix};
+use crate::ops::{head, view};
+use crate::progress::say;
+use crate::{Error, Result};
+
+/// How long and with what to train.
+///
+/// ```no_run
+/// # fn example(model: &mut transfer::model::Model, train: &transfer::data::Dataset,
+/// #            validation: &transfer::data::Dataset) -> transfer::Result<()> {
+/// use transfer::train::FitOptions;
+/// let history = model.fit(train, FitOptions::epochs(10).validation_data(validation))?;
+/// let more = FitOptions::epochs(20).initial_epoch(history.epochs()).validation_data(validation);
+/// let history_fine = model.fit(train, more)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct FitOptions {
+    epochs: usize,
+    initial_epoch: usize,
+    validation: Option<Dataset>,
+}
+
+impl FitOptions {
+    /// Train until this many epochs are done, those before [`initial_epoch`](Self::initial_epoch)
+    /// included.
+    pub fn epochs(epochs: usize) -> Self {
+        FitOptions { epochs, initial_epoch: 0, validation: None }
+    }
+
+    /// Number of the first epoch; that of an earlier `fit`'s last plus one, to go on from there.
+    pub fn initial_epoch(mut self, epoch: usize) -> Self {
+        self.initial_epoch = epoch;
+        self
+    }
+
+    /// Measures loss and accuracy of this data set after each epoch.
+    pub fn validation_data(mut self, dataset: &Dataset) -> Self {
+        self.validation = Some(dataset.clone());
+        self
+    }
+}
+
+/// Sums over an epoch.
+#[derive(Default)]
+struct Running {
+    loss: f64,
+    correct: usize,
+    images: usize,
+    steps: usize,
+}
+
+impl Model {
+    /// Trains on `dataset` and says one line an epoch.
+    ///
+    /// Results depend on the seeds of model and data set, not on the number of threads.
+    ///
+    /// # Errors
+    /// Where the model is not compiled, the data set does not fit or cannot be read, or the loss is no
+    /// longer finite.
+    pub fn fit(&mut self, dataset: &Dataset, options: FitOptions) -> Result<History> {
+        let loss = self.loss()?;
+        self.check_dataset(dataset)?;
+        if options.initial_epoch >= options.epochs {
+            return Err(Error::Invalid(format!(
+                "fit expected more epochs than initial_epoch, since epochs counts from the start of training. \
+                 Received: epochs {}, initial_epoch {}",
+                options.epochs, options.initial_epoch
+            )));
+        }
+        loss.check_labels(self.units(), dataset.labels())?;
+        let pipeline = Arc::new(Pipeline::training(self));
+        let mut history = History::default();
+        let width = options.epochs.to_string().len();
+        for epoch in options.initial_epoch..options.epochs {
+            let start = Instant::now();
+            let mut running = Running::default();
+            for batch in dataset.batches_with(epoch as u64, pipeline.clone())? {
+                self.step(&batch?, epoch, &mut running)?;
+            }
+            let trained = start.elapsed().as_secs_f64();
+            let n = running.images.max(1) as f64;
+            history.epoch.push(epoch);
+            history.loss.push(running.loss / n);
+            history.accuracy.push(running.correct as f64 / n);
+            let mut line = format!(
+                "loss: {:.4} - accuracy: {:.4}",
+                running.loss / n,
+                running.correct as f64 / n
+            );
+            if let Some(validation) = &options.validation {
+                let v = self.measure(validation)?;
+                history.val_loss.push(v.loss);
+                history.val_accuracy.push(v.accuracy);
+                line += &format!(" - val_loss: {:.4} - val_accuracy: {:.4}", v.loss, v.accuracy);
+            }
+            let seconds = start.elapsed().as_secs_f64();
+            history.seconds.push(seconds);
+            say(format!(
+                "Epoch {:>width$}/{} - {steps}/{steps} - {seconds:.1}s {:.0}ms/step - {line}",
+                epoch + 1,
+                options.epochs,
+                1e3 * trained / running.steps.max(1) as f64,
+                steps = running.steps,
+            ));
+        }
+        report::fitted(&history, dataset, options.validation.as_ref());
+        Ok(history)
+    }
+
+    /// One step of gradient descent on one batch of augmented, preprocessed images.
+    fn step(&mut self, batch: &Batch, epoch: usize, running: &mut Running) -> Result<()> {
+        let images = batch.images.as_slice().ok_or_else(not_contiguous)?;
+        let labels: Vec<u32> = batch.labels.to_vec();
+        let (n, units) = (labels.len(), self.units());
+        if n == 0 {
+            return Ok(());
+        }
+        let logits = self.traced_logits(images, n, &batch.indices, epoch as u64)?;
+        let (values, logits) = split_values(logits);
+        let compiled = self.compiled.as_mut().ok_or_else(not_compiled)?;
+        let loss = compiled.loss.traced(logits, &labels, units, &self.net.base.base.device)?;
+        let value = f64::from(loss.array());
+        if !value.is_finite() {
+            return Err(Error::Training(format!(
+                "The loss became {value} in epoch {}, step {}, with learning rate {}. The weights are as they \
+                 were before that step; compile with a smaller learning rate, and look at the images of that batch.",
+                epoch + 1,
+                running.steps + 1,
+                compiled.optimizer.config().learning_rate()
+            )));
+        }
+        let grads = loss.try_backward().map_err(device_error)?;
+        compiled.optimizer.apply(&mut self.net, &grads)?;
+        running.loss += value * n as f64;
+        running.correct += compiled.loss.correct(&values, &labels, units);
+        running.images += n;
+        running.steps += 1;
+        Ok(())
+    }
+
+    /// Logits `(n, units)` with a tape that reaches down to the first layer that trains.
+    fn traced_logits(
+        &self,
+        images: &[f32],
+        n: usize,
+        indices: &[usize],
+        epoch: u64,
+    ) -> Result<Matrix<Cpu, OwnedTape<f32, Cpu>>> {
+        let base = &self.net.base.base;
+        let (to, per_image) = self.frozen_part();
+        let all_frozen = to == base.architecture.units.len();
+        let mut features = if all_frozen {
+            let mut x: Matrix<Cpu> = base.device.try_zeros_like(&(n, per_image)).map_err(device_error)?;
+            base.frozen_forward(images, n, to, true, view::slice_mut(&mut x))?;
+            x.leaky_traced()
+        } else {
+            let x = base.frozen_activations(images, n, to)?.leaky_traced();
+            head::global_average_pooling(base.forward(x, to)?)?
+        };
+        if self.dropout.rate > 0.0 {
+            let c = base.output_of(base.architecture.units.len()).2;
+            features = head::scale(features, self.dropout.factors(self.seed, epoch, indices, c))?;
+        }
+        head::dense(features, &self.net.kernel.tensor, &self.net.bias.tensor, !all_frozen)
+    }
+}
+
+/// The values of a traced matrix, and the matrix.
+fn split_values(
+    logits: Matrix<Cpu, OwnedTape<f32, Cpu>>,
+) -> (Vec<f32>, Matrix<Cpu, OwnedTape<f32, Cpu>>) {
+    (view::slice(&logits).to_vec(), logits)
+}

@@ -1,0 +1,45 @@
+//! What `fit` measured, epoch by epoch.
+
+use serde::{Deserialize, Serialize};
+
+/// Losses and accuracies of each epoch, by Keras' names. A second phase is appended with
+/// [`extend`](Self::extend).
+///
+/// ```
+/// use transfer::train::History;
+/// let mut history = History::default();
+/// assert_eq!(history.epochs(), 0);
+/// history.extend(&History::default());
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// Number of each epoch, from 0.
+    pub epoch: Vec<usize>,
+    /// Training loss: the mean over the epoch, taken while the weights changed and with dropout.
+    pub loss: Vec<f64>,
+    /// Training accuracy, taken likewise.
+    pub accuracy: Vec<f64>,
+    /// Loss on the validation set after the epoch; empty without one.
+    pub val_loss: Vec<f64>,
+    /// Accuracy on the validation set after the epoch; empty without one.
+    pub val_accuracy: Vec<f64>,
+    /// Seconds that each epoch took, validation included.
+    pub seconds: Vec<f64>,
+}
+
+impl History {
+    /// Number of epochs.
+    pub fn epochs(&self) -> usize {
+        self.epoch.len()
+    }
+
+    /// Appends the epochs of a later `fit`.
+    pub fn extend(&mut self, later: &History) {
+        self.epoch.extend(&later.epoch);
+        self.loss.extend(&later.loss);
+        self.accuracy.extend(&later.accuracy);
+        self.val_loss.extend(&later.val_loss);
+        self.val_accuracy.extend(&later.val_accuracy);
+        self.seconds.extend(&later.seconds);
+    }
+}

@@ -1,0 +1,115 @@
+//! What a trained model says of images.
+
+use ndarray::{Array2, Array4};
+
+use super::features::not_contiguous;
+use super::loss::Loss;
+use crate::data::Dataset;
+use crate::model::Model;
+use crate::{Error, Result};
+
+/// Predictions for a number of images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Predictions {
+    /// Logits `(n, units)`, as they leave the last layer.
+    pub logits: Array2<f32>,
+    /// Numbers of the files in the data set's listing; `0..n` for a plain batch.
+    pub indices: Vec<usize>,
+    /// True labels where the images came from a data set; else empty.
+    pub actual: Vec<u32>,
+    loss: Loss,
+}
+
+impl Predictions {
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.logits.nrows()
+    }
+
+    /// Whether there are no images.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The predicted class of each image.
+    pub fn labels(&self) -> Vec<u32> {
+        self.logits.rows().into_iter().map(|row| self.loss.decide(&row.to_vec())).collect()
+    }
+
+    /// The probability of each class `(n, classes)`: sigmoid of the one logit, or softmax.
+    pub fn probabilities(&self) -> Array2<f32> {
+        let classes = self.loss.classes(self.logits.ncols());
+        let mut out = Array2::zeros((self.len(), classes));
+        for (row, mut p) in self.logits.rows().into_iter().zip(out.rows_mut()) {
+            match self.loss {
+                Loss::BinaryCrossentropy => {
+                    let dog = 1.0 / (1.0 + (-row[0]).exp());
+                    p[0] = 1.0 - dog;
+                    p[1] = dog;
+                }
+                Loss::SparseCategoricalCrossentropy => {
+                    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                    let sum: f32 = row.iter().map(|x| (x - max).exp()).sum();
+                    p.iter_mut().zip(row).for_each(|(p, x)| *p = (x - max).exp() / sum);
+                }
+            }
+        }
+        out
+    }
+
+    /// The probability of each image's predicted class.
+    pub fn confidence(&self) -> Vec<f32> {
+        let p = self.probabilities();
+        self.labels().iter().enumerate().map(|(i, &l)| p[[i, l as usize]]).collect()
+    }
+}
+
+impl Model {
+    /// Predictions for a batch of images `(n, h, w, 3)` with grey levels 0..255, as a data set gives
+    /// them; the model preprocesses them itself.
+    ///
+    /// # Errors
+    /// Where the images have another size than the model's.
+    pub fn predict_on_batch(&self, images: &Array4<f32>) -> Result<Predictions> {
+        let (n, h, w, c) = images.dim();
+        if (h, w, c) != self.net.base.input_shape() {
+            let (eh, ew, ec) = self.net.base.input_shape();
+            return Err(Error::Shape(format!(
+                "The model expected images of shape (n, {eh}, {ew}, {ec}). Received: ({n}, {h}, {w}, {c})"
+            )));
+        }
+        let mut images = images.as_standard_layout().into_owned();
+        let pixels = images.as_slice_mut().ok_or_else(not_contiguous)?;
+        if let Some(rescaling) = &self.rescaling {
+            rescaling.apply(pixels);
+        }
+        let logits = self.logits(&self.frozen_outputs(pixels, n)?, n)?;
+        self.predictions(logits, (0..n).collect(), Vec::new())
+    }
+
+    /// Predictions for all images of a data set, in the order of its first epoch.
+    ///
+    /// # Errors
+    /// Where the data set does not fit the model or cannot be read.
+    pub fn predict(&self, dataset: &Dataset) -> Result<Predictions> {
+        let (mut all, mut indices, mut actual) = (Vec::new(), Vec::new(), Vec::new());
+        self.each_batch(dataset, &mut |logits, labels, of| {
+            all.extend_from_slice(logits);
+            indices.extend_from_slice(of);
+            actual.extend_from_slice(labels);
+            Ok(())
+        })?;
+        self.predictions(all, indices, actual)
+    }
+
+    fn predictions(&self, logits: Vec<f32>, indices: Vec<usize>, actual: Vec<u32>) -> Result<Predictions> {
+        let loss = match &self.compiled {
+            Some(c) => c.loss,
+            None if self.units() == 1 => Loss::BinaryCrossentropy,
+            None => Loss::SparseCategoricalCrossentropy,
+        };
+        let shape = (indices.len(), self.units());
+        let logits = Array2::from_shape_vec(shape, logits).map_err(|e| Error::Shape(e.to_string()))?;
+        Ok(Predictions { logits, indices, actual, loss })
+    }
+}

@@ -1,0 +1,96 @@
+//! What a run measured, as a file for programs.
+//!
+//! Where `TRANSFER_REPORT` names a file, each `fit` and `evaluate` writes it anew: the data set, the
+//! split, the seed, the history of all phases, the last evaluation, seconds and peak memory. Nothing
+//! is written otherwise.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use serde_json::{json, Value};
+
+use super::evaluate::Evaluation;
+use super::history::History;
+use crate::data::Dataset;
+use crate::progress::say;
+
+#[derive(Default)]
+struct Run {
+    data_set: Value,
+    split: Value,
+    phases: Vec<f64>,
+    history: History,
+    test: Option<Evaluation>,
+}
+
+static RUN: Mutex<Option<Run>> = Mutex::new(None);
+
+/// Notes which data set is used, in words, and whether it is the real photographs.
+pub(crate) fn data_set(name: &str, why: &str) {
+    with(|run| run.data_set = json!({ "name": name, "why": why }));
+}
+
+/// Notes that `fit` has ended.
+pub(crate) fn fitted(history: &History, train: &Dataset, validation: Option<&Dataset>) {
+    with(|run| {
+        if history.epoch.first() == Some(&0) {
+            run.history = History::default();
+            run.phases.clear();
+        }
+        run.history.extend(history);
+        run.phases.push(history.seconds.iter().sum());
+        run.split = json!({
+            "train_images": train.len(), "train_batches": train.cardinality(),
+            "validation_images": validation.map(Dataset::len),
+            "validation_batches": validation.map(Dataset::cardinality),
+            "seed": crate::SPLIT_SEED,
+        });
+    });
+}
+
+/// Notes an evaluation; the last one counts as the test's.
+pub(crate) fn evaluated(dataset: &Dataset, evaluation: &Evaluation) {
+    with(|run| {
+        run.test = Some(*evaluation);
+        if let Some(split) = run.split.as_object_mut() {
+            split.insert("test_images".into(), dataset.len().into());
+            split.insert("test_batches".into(), dataset.cardinality().into());
+        }
+    });
+}
+
+fn with(change: impl FnOnce(&mut Run)) {
+    let Some(path) = std::env::var_os("TRANSFER_REPORT").map(PathBuf::from) else { return };
+    let mut run = RUN.lock().unwrap_or_else(|e| e.into_inner());
+    let run = run.get_or_insert_with(Run::default);
+    change(run);
+    let h = &run.history;
+    let seconds: serde_json::Map<String, Value> =
+        run.phases.iter().enumerate().map(|(i, s)| (format!("phase{}", i + 1), json!(s))).collect();
+    let report = json!({
+        "data_set": run.data_set,
+        "split": run.split,
+        "seed": crate::seed(),
+        "history": {
+            "accuracy": h.accuracy, "val_accuracy": h.val_accuracy, "loss": h.loss, "val_loss": h.val_loss,
+        },
+        "test_accuracy": run.test.map(|t| t.accuracy),
+        "test_errors": run.test.map(|t| t.errors),
+        "seconds": seconds,
+        "peak_rss_bytes": peak_memory(),
+    });
+    let written = serde_json::to_string_pretty(&report)
+        .map_err(std::io::Error::from)
+        .and_then(|text| std::fs::write(&path, text + "\n"));
+    if let Err(e) = written {
+        say(format!("The report could not be written to {}: {e}", path.display()));
+    }
+}
+
+/// The largest resident memory of this process so far, in bytes, where the system tells it.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
+}
