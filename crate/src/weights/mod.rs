@@ -1,1 +1,64 @@
-//! (being written)
+//! Weight files in, weight files out: TF-Hub's and Keras' HDF5, and safetensors for our own models.
+//!
+//! This is about files and named tensors only. Where the files come from is the matter of
+//! [`crate::assets`], what becomes of the numbers that of [`crate::model`].
+//!
+//! Nothing that a file says is trusted: sizes and shapes are compared with the model's table before
+//! anything is allocated, and a damaged file gives an [`Error::Weights`], never a panic.
+
+mod h5;
+mod map;
+mod table;
+mod tensors;
+
+pub use h5::{read_keras_h5, read_tf_hub_h5};
+pub use map::{Iter, Tensor, Weights};
+pub use table::{check_mobilenet_v2, mobilenet_v2_shapes};
+pub use tensors::{read_safetensors, write_safetensors};
+
+use crate::{Error, Result};
+use std::io::Read;
+use std::path::Path;
+
+/// Reads a weight file of any known layout: TF-Hub's or Keras' HDF5, or safetensors.
+///
+/// HDF5 files are checked to be a whole MobileNetV2 (width 1.0, without top; a top is ignored).
+/// safetensors files are returned as they are, see [`check_mobilenet_v2`].
+///
+/// # Errors
+/// [`Error::Io`] where the file cannot be read, [`Error::Weights`] where it is none of these or damaged.
+pub fn load(path: impl AsRef<Path>) -> Result<Weights> {
+    let path = path.as_ref();
+    let mut magic = [0; 8];
+    let file = std::fs::File::open(path).map_err(|e| Error::io("cannot read the weights", path, e))?;
+    let mut start = Vec::new();
+    let read = file.take(magic.len() as u64).read_to_end(&mut start);
+    read.map_err(|e| Error::io("cannot read the weights", path, e))?;
+    magic[..start.len()].copy_from_slice(&start);
+    match magic {
+        h5::MAGIC => h5::read_any_h5(path),
+        // A safetensors file starts with the length of its header, which never gets near 2^32.
+        [_, _, _, _, 0, 0, 0, 0] if start.len() == 8 => Ok(read_safetensors(path)?.0),
+        _ => Err(Error::Weights(format!(
+            "{} is no weight file of a known kind: expected HDF5 (.h5, as Keras saves it) or safetensors, \
+             but it starts with {start:02x?}. If it was downloaded by hand, fetch it again",
+            path.display()
+        ))),
+    }
+}
+
+/// The bytes of a file of at most `limit` bytes.
+fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let file = std::fs::File::open(path).map_err(|e| Error::io("cannot read the weights", path, e))?;
+    let mut bytes = Vec::new();
+    // The limit holds for what is read, since the size that a file states can change or be none.
+    let read = file.take(limit + 1).read_to_end(&mut bytes);
+    read.map_err(|e| Error::io("cannot read the weights", path, e))?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::Weights(format!(
+            "{} is larger than the {limit} bytes that a weight file of this kind may have",
+            path.display()
+        )));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,90 @@
+//! Files and folders that appear whole or not at all: written beside, synced, renamed.
+
+use crate::{Error, Result};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A path beside `path` that no other thread or process uses.
+///
+/// It starts with a dot and ends in `.partial`, so that no search for data or weights takes it for
+/// anything.
+pub(crate) fn beside(path: &Path) -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let unique = NEXT.fetch_add(1, Ordering::Relaxed);
+    path.with_file_name(format!(".{name}.{}-{unique}.partial", std::process::id()))
+}
+
+/// Makes the folder that `path` lies in.
+pub(crate) fn create_parent(path: &Path) -> Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => {
+            std::fs::create_dir_all(parent).map_err(|e| Error::io("cannot create", parent, e))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes what was renamed in the folder of `path` survive a power failure, where the system can.
+pub(crate) fn sync_parent(path: &Path) {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if let Ok(folder) = File::open(parent) {
+        let _ = folder.sync_all();
+    }
+}
+
+/// Writes a file through `write`; `path` changes only when all of it is on disk. On any error the
+/// old file, if there was one, stays as it was.
+pub(crate) fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
+) -> Result<()> {
+    create_parent(path)?;
+    let partial = RemoveOnDrop(beside(path));
+    let written = (|| {
+        let mut out = BufWriter::new(File::create(&partial.0)?);
+        write(&mut out)?;
+        out.flush()?;
+        out.get_ref().sync_all()
+    })();
+    written.map_err(|e| Error::io("cannot write", path, e))?;
+    std::fs::rename(&partial.0, path).map_err(|e| Error::io("cannot write", path, e))?;
+    std::mem::forget(partial);
+    sync_parent(path);
+    Ok(())
+}
+
+/// A temporary file or folder that goes away with this value, whichever way the function is left.
+pub(crate) struct RemoveOnDrop(pub PathBuf);
+
+impl Drop for RemoveOnDrop {
+    fn drop(&mut self) {
+        let _ = match self.0.is_dir() && !self.0.is_symlink() {
+            true => std::fs::remove_dir_all(&self.0),
+            false => std::fs::remove_file(&self.0),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_keeps_the_old_file_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sub/file.txt");
+        write_whole(&path, |out| out.write_all(b"old")).unwrap();
+        let failed = write_whole(&path, |out| {
+            out.write_all(b"new, but")?;
+            Err(std::io::Error::other("the disk is full"))
+        });
+        assert!(failed.unwrap_err().to_string().contains("the disk is full"));
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        write_whole(&path, |out| out.write_all(b"new")).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+    }
+}
