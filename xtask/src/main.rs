@@ -1,1 +1,53 @@
-fn main() {}
+//! `cargo xtask …`: set-up and chores of the project.
+//!
+//! It needs cargo, a C compiler and python3 with venv, and gets everything else itself. It holds
+//! nothing that the notebook needs to run: with the kernel installed by hand, plain Jupyter does.
+
+mod kernel;
+mod notebook;
+mod process;
+mod project;
+mod python;
+mod step;
+mod test;
+mod toolchain;
+
+use std::process::ExitCode;
+
+/// Errors are for a person to read: what failed, and what to do about it.
+type Result<T, E = String> = std::result::Result<T, E>;
+
+const HELP: &str = "\
+cargo xtask <command>
+
+  notebook             set up what is missing and open JupyterLab at notebooks/transfer.ipynb
+  notebook -- ARGS     the same, with ARGS for JupyterLab, as in `-- --no-browser --port 8889`
+  notebook --execute   run it headless instead; the executed notebook, an HTML page and the
+                       figures of the run go to target/notebooks/
+  notebook --save      run it and write the committed form back to notebooks/transfer.ipynb
+  test                 set up what is missing, then every check and test, and every notebook headless
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["notebook"] => notebook::open(&[]),
+        ["notebook", "--", rest @ ..] => notebook::open(rest),
+        ["notebook", "--execute"] => notebook::execute(),
+        ["notebook", "--save"] => notebook::save(),
+        ["test"] => test::all(),
+        [] | ["help" | "-h" | "--help"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(format!("`cargo xtask {}` is not a command.\n\n{HELP}", other.join(" "))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("\nerror: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The notebook's kernel: evcxr_jupyter, built once, registered in `.venv` and not in the home.
+
+use std::path::Path;
+
+use crate::process::{command, on_path, output, run};
+use crate::project::Project;
+use crate::step::{is_done, note_done, step};
+use crate::Result;
+
+const VERSION: &str = "0.22.0";
+/// The oldest that will do: conda-forge's.
+const OLDEST: (u32, u32) = (0, 21);
+
+/// A registered kernel: one that is on the search path and new enough, else one of our own.
+/// Needs the Python environment. Returns which one it is.
+pub fn set_up(project: &Project) -> Result<String> {
+    let stamp = project.venv().join("kernel");
+    let ours = project.venv_program("evcxr_jupyter");
+    if !ours.is_file() {
+        if let Some(found) = on_path("evcxr_jupyter", &project.venv()) {
+            let identity = identity(&found);
+            if is_done(&stamp, &identity) && is_registered(project) {
+                return Ok(identity);
+            }
+            println!("==> the kernel on the search path, {}", found.display());
+            register(project, &found)?;
+            let version = version(project).unwrap_or_default();
+            if is_new_enough(&version) {
+                println!("    is version {version}: used as it is");
+                note_done(&stamp, &identity)?;
+                return Ok(identity);
+            }
+            println!("    is version {version:?}, and 0.21 or newer is needed: building one into .venv");
+        }
+        build(project)?;
+    }
+    let identity = identity(&ours);
+    if !is_done(&stamp, &identity) || !is_registered(project) {
+        step("registering the kernel with Jupyter in .venv", "at once", || register(project, &ours))?;
+        note_done(&stamp, &identity)?;
+    }
+    Ok(identity)
+}
+
+fn build(project: &Project) -> Result<()> {
+    let scratch = project.root.join("target").join("kernel-build");
+    let what = format!("the Rust kernel for Jupyter, evcxr_jupyter {VERSION}, into .venv");
+    step(&what, "about 5 minutes on two cores, once", || {
+        let mut cargo = command("cargo");
+        cargo
+            .args(["install", "evcxr_jupyter", "--version", VERSION, "--locked", "--root"])
+            .arg(project.venv());
+        // What takes long in a cell is rustc, not the kernel: build it quickly instead of fast.
+        cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+        cargo.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+        // A folder of our own, so that an interrupted build goes on where it was.
+        cargo.env("CARGO_TARGET_DIR", &scratch);
+        run(&mut cargo, "building the kernel")?;
+        let _ = std::fs::remove_dir_all(&scratch);
+        Ok(())
+    })
+}
+
+fn register(project: &Project, kernel: &Path) -> Result<()> {
+    let mut install = command(kernel);
+    install.arg("--install").env("JUPYTER_PATH", project.jupyter_data());
+    output(&mut install).map(|_| ()).ok_or_else(|| {
+        format!(
+            "`{} --install` failed, with JUPYTER_PATH={}",
+            kernel.display(),
+            project.jupyter_data().display()
+        )
+    })
+}
+
+fn is_registered(project: &Project) -> bool {
+    project.jupyter_data().join("kernels/rust/kernel.json").is_file()
+}
+
+fn version(project: &Project) -> Option<String> {
+    let mut runner = command(project.venv_program("python"));
+    runner.args(["xtask/run_notebook.py", "kernel-version"]).current_dir(&project.root);
+    output(&mut runner)?.lines().last().map(str::to_owned)
+}
+
+fn is_new_enough(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());
+    match (numbers.next().flatten(), numbers.next().flatten()) {
+        (Some(major), Some(minor)) => (major, minor) >= OLDEST,
+        _ => false,
+    }
+}
+
+/// Changes when the program does.
+fn identity(kernel: &Path) -> String {
+    let changed = std::fs::metadata(kernel).and_then(|m| m.modified()).ok();
+    let changed = changed.and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
+    format!("{} {}", kernel.display(), changed.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_new_enough;
+
+    #[test]
+    fn kernels_from_0_21_on_will_do() {
+        for version in ["0.21.0", "0.21.1", "0.22.0", "1.0.0"] {
+            assert!(is_new_enough(version), "{version}");
+        }
+        for version in ["0.20.9", "0.17.0", "", "unknown"] {
+            assert!(!is_new_enough(version), "{version}");
+        }
+    }
+}

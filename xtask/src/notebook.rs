@@ -1,0 +1,174 @@
+//! `cargo xtask notebook`: everything from a fresh clone to a running notebook.
+
+use std::fs::{File, TryLockError};
+use std::process::Command;
+use std::time::Instant;
+
+use crate::process::{command, run};
+use crate::project::Project;
+use crate::step::{duration, is_done, note_done, step};
+use crate::{kernel, python, toolchain, Result};
+
+/// What the kernel runs after loading the crate, so that nothing is left to download later.
+/// Each of the two says in its own words what it found where.
+const FETCH: [&str; 2] = [
+    "println!(\"{}\", transfer::assets::mobilenet_v2_weights()?);",
+    "println!(\"{}\", transfer::assets::cats_and_dogs()?);",
+];
+
+/// Sets up what is missing and opens JupyterLab with `arguments`.
+pub fn open(arguments: &[&str]) -> Result<()> {
+    let project = Project::find()?;
+    set_up(&project)?;
+    println!("==> JupyterLab; Ctrl-C twice ends it");
+    let mut lab = command(project.venv_program("jupyter"));
+    run(lab.arg("lab").arg(project.notebook()).args(arguments), "JupyterLab")
+}
+
+/// Sets up what is missing and runs the notebook headless.
+pub fn execute() -> Result<()> {
+    let project = Project::find()?;
+    let preparation = set_up(&project)?;
+    run_headless(&project, &project.notebook().to_string_lossy(), Some(preparation))
+}
+
+/// Runs the notebook headless and writes its committed form.
+pub fn save() -> Result<()> {
+    execute()?;
+    let project = Project::find()?;
+    let executed = project.results().join("transfer.ipynb");
+    let mut runner = runner(&project);
+    runner.arg("save").arg(executed).arg(project.notebook());
+    run(&mut runner, "writing the committed form of the notebook")
+}
+
+/// The set-up, each step only where it is missing; returns the seconds that it took.
+pub fn set_up(project: &Project) -> Result<f64> {
+    let start = Instant::now();
+    let rustc = toolchain::check()?;
+    toolchain::add_sources(project, &rustc)?;
+    python::set_up(project)?;
+    let kernel = kernel::set_up(project)?;
+    warm(project, &format!("{rustc}\n{kernel}"))?;
+    let seconds = start.elapsed().as_secs_f64();
+    println!("==> set-up is complete ({})", duration(seconds));
+    Ok(seconds)
+}
+
+/// Runs one notebook as it is; `preparation` is noted among its figures.
+pub fn run_headless(project: &Project, notebook: &str, preparation: Option<f64>) -> Result<()> {
+    let _turn = take_turn(project)?;
+    println!("==> {notebook}, headless");
+    let mut runner = runner(project);
+    runner.arg("execute").arg(notebook).arg("--out").arg(project.results());
+    if let Some(seconds) = preparation {
+        runner.arg("--preparation").arg(format!("{seconds:.3}"));
+    }
+    run(&mut runner, &format!("running {notebook}"))
+}
+
+/// Loads the crate in the kernel once, which compiles it, and lets it fetch its inputs.
+fn warm(project: &Project, tools: &str) -> Result<()> {
+    let stamp = project.stamp("warm");
+    if is_done(&stamp, &warm_inputs(project, tools)?) {
+        return Ok(());
+    }
+    let what = "the notebook's first cell: compiling the crate for the kernel, then weights and photographs";
+    step(what, "about 4 minutes on two cores when new, silent while it compiles", || {
+        let _turn = take_turn(project)?;
+        // The kernel resolves dependencies on its own; this gives it the versions that we test.
+        let build = project.kernel_build();
+        std::fs::create_dir_all(&build)
+            .and_then(|()| std::fs::copy(project.root.join("Cargo.lock"), build.join("Cargo.lock")))
+            .map_err(|e| format!("cannot copy Cargo.lock into {}: {e}", build.display()))?;
+        let mut runner = runner(project);
+        runner.arg("warm").arg(project.notebook());
+        for code in FETCH {
+            runner.args(["--code", code]);
+        }
+        run(&mut runner, "loading the crate in the kernel")
+    })?;
+    // Fetching changes what the inputs look like, so they are looked at again.
+    note_done(&stamp, &warm_inputs(project, tools)?)
+}
+
+/// Everything that makes the kernel compile or fetch anew when it changes.
+fn warm_inputs(project: &Project, tools: &str) -> Result<String> {
+    let mut lines = vec![tools.trim().to_owned()];
+    for name in ["TRANSFER_DATA_DIR", "TRANSFER_WEIGHTS"] {
+        lines.push(format!("{name} {:?}", std::env::var_os(name)));
+    }
+    for file in ["Cargo.lock", "crate/Cargo.toml", ".cargo/config.toml", "notebooks/evcxr.toml"] {
+        list(&project.root.join(file), &mut lines, 0)?;
+    }
+    list(&project.root.join("crate/src"), &mut lines, usize::MAX)?;
+    list(&project.root.join("data"), &mut lines, 1)?;
+    lines.push(format!("built {}", project.kernel_build().join("target").is_dir()));
+    Ok(lines.join("\n"))
+}
+
+/// Adds a line for `path` and what lies in it down to `depth`. As for cargo, a file's date counts.
+fn list(path: &std::path::Path, lines: &mut Vec<String>, depth: usize) -> Result<()> {
+    let failed = |e: std::io::Error| format!("cannot read {}: {e}", path.display());
+    let about = std::fs::metadata(path).map_err(failed)?;
+    if about.is_file() {
+        let changed = about.modified().map_err(failed)?;
+        let changed = changed.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        lines.push(format!("{} {} {}", path.display(), about.len(), changed.as_nanos()));
+    } else if depth == 0 {
+        lines.push(path.display().to_string());
+    } else {
+        let entries: std::io::Result<Vec<_>> = std::fs::read_dir(path).and_then(Iterator::collect);
+        let mut entries: Vec<_> = entries.map_err(failed)?.into_iter().map(|entry| entry.path()).collect();
+        entries.sort();
+        for entry in entries {
+            list(&entry, lines, depth - 1)?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until no other `cargo xtask` runs a kernel here: its build folder serves one at a time.
+fn take_turn(project: &Project) -> Result<File> {
+    let path = project.stamp("kernel.lock");
+    note_done(&path, "")?;
+    let file = File::options()
+        .write(true)
+        .open(&path)
+        .map_err(|e| format!("cannot open {}: {e}", path.display()))?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        println!("    waiting: another `cargo xtask` is running a notebook in this checkout");
+        file.lock().map_err(|e| format!("cannot lock {}: {e}", path.display()))?;
+    }
+    Ok(file)
+}
+
+fn runner(project: &Project) -> Command {
+    let mut python = command(project.venv_program("python"));
+    python.arg("xtask/run_notebook.py").current_dir(&project.root);
+    python
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_changes_with_a_files_content_and_stays_the_same_otherwise() {
+        let folder = std::env::temp_dir().join(format!("xtask-list-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("deep")).unwrap();
+        std::fs::write(folder.join("deep/a"), "one").unwrap();
+        let look = |depth| {
+            let mut lines = Vec::new();
+            list(&folder, &mut lines, depth).unwrap();
+            lines
+        };
+        let before = look(usize::MAX);
+        assert_eq!(before, look(usize::MAX));
+        let shallow = look(1);
+        std::fs::write(folder.join("deep/a"), "longer").unwrap();
+        assert_ne!(before, look(usize::MAX));
+        assert_eq!(shallow, look(1));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

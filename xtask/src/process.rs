@@ -1,0 +1,119 @@
+//! Running other programs, with the surroundings that a user's own shell would give them.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::Result;
+
+/// Set by cargo for the program that it runs. Passed on, they make a nested cargo rebuild crates
+/// that look at them, and a kernel see what plain Jupyter's does not.
+const OURS_ALONE: [&str; 8] = [
+    "CARGO",
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_PATH",
+    "CARGO_PRIMARY_PACKAGE",
+    "CARGO_BIN_NAME",
+    "CARGO_CRATE_NAME",
+    "OUT_DIR",
+    "RUST_RECURSION_COUNT",
+];
+
+/// `program`, without the variables that `cargo run` added for us.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for (name, value) in std::env::vars_os() {
+        let Some(name) = name.to_str() else { continue };
+        if OURS_ALONE.contains(&name) || name.starts_with("CARGO_PKG_") {
+            command.env_remove(name);
+        } else if name == "LD_LIBRARY_PATH" || name == "DYLD_FALLBACK_LIBRARY_PATH" {
+            let kept: Vec<PathBuf> = std::env::split_paths(&value).filter(|p| !added_by_cargo(p)).collect();
+            match std::env::join_paths(kept) {
+                Ok(paths) if !paths.is_empty() => command.env(name, paths),
+                _ => command.env_remove(name),
+            };
+        }
+    }
+    command
+}
+
+fn added_by_cargo(path: &Path) -> bool {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|root| root.join("target"));
+    target.is_some_and(|target| path.starts_with(target))
+        || path.components().any(|part| part.as_os_str() == "rustlib" || part.as_os_str() == "toolchains")
+}
+
+/// Runs `command` with our own input and output; `doing` completes "… failed".
+pub fn run(command: &mut Command, doing: &str) -> Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().map_err(|e| format!("{doing} failed: cannot start {program}: {e}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{doing} failed ({status}); what {program} said is above"))
+    }
+}
+
+/// The standard output of `command`, trimmed; `None` where it cannot be run or fails.
+pub fn output(command: &mut Command) -> Option<String> {
+    let output = command.stdin(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Runs `command` silently for at most `limit`; whether it ended well in that time.
+pub fn quietly(command: &mut Command, limit: Duration) -> bool {
+    let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    started.is_ok_and(|child| wait(child, limit))
+}
+
+fn wait(mut child: Child, limit: Duration) -> bool {
+    let start = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return status.success(),
+            Ok(None) if start.elapsed() < limit => std::thread::sleep(Duration::from_millis(100)),
+            _ => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return false;
+            }
+        }
+    }
+}
+
+/// The first `program` on the search path outside `not_under`.
+pub fn on_path(program: &str, not_under: &Path) -> Option<PathBuf> {
+    let name = format!("{program}{}", std::env::consts::EXE_SUFFIX);
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .filter(|folder| !folder.starts_with(not_under))
+        .map(|folder| folder.join(&name))
+        .find(|found| found.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_takes_too_long_is_ended() {
+        assert!(quietly(&mut command("true"), Duration::from_secs(10)));
+        assert!(!quietly(&mut command("false"), Duration::from_secs(10)));
+        let start = Instant::now();
+        assert!(!quietly(command("sleep").arg("60"), Duration::from_millis(200)));
+        assert!(start.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_missing_program_is_an_error_that_names_it() {
+        let error = run(&mut command("no-such-program-here"), "trying").unwrap_err();
+        assert!(error.contains("trying failed") && error.contains("no-such-program-here"), "{error}");
+    }
+
+    #[test]
+    fn variables_that_cargo_set_for_us_are_not_passed_on() {
+        let names: Vec<_> = command("true").get_envs().map(|(k, v)| (k.to_owned(), v.is_none())).collect();
+        assert!(names.iter().any(|(name, gone)| name == "CARGO_MANIFEST_DIR" && *gone));
+    }
+}

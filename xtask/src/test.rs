@@ -1,0 +1,129 @@
+//! `cargo xtask test`: what continuous integration runs. Every step runs, also after a failed one.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use crate::process::{command, run};
+use crate::project::Project;
+use crate::step::duration;
+use crate::{notebook, python, Result};
+
+struct Outcome {
+    name: String,
+    seconds: f64,
+    failure: Option<String>,
+}
+
+/// Runs everything; an error where anything failed.
+pub fn all() -> Result<()> {
+    let project = Project::find()?;
+    let mut outcomes = Vec::new();
+    let mut attempt = |name: &str, work: &mut dyn FnMut() -> Result<()>| {
+        println!("\n=== {name}");
+        let start = Instant::now();
+        let failure = work().err();
+        if let Some(text) = &failure {
+            println!("FAILED: {text}");
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        outcomes.push(Outcome { name: name.to_owned(), seconds, failure });
+    };
+
+    let mut preparation = None;
+    attempt("set-up", &mut || {
+        preparation = Some(notebook::set_up(&project)?);
+        python::set_up_tests(&project)
+    });
+    attempt("formatting", &mut || cargo(&["fmt", "--all", "--check"], &[]));
+    attempt("clippy", &mut || {
+        cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])
+    });
+    attempt("documentation", &mut || {
+        cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])
+    });
+    attempt("Rust tests", &mut || cargo(&["test", "--workspace"], &[]));
+    attempt("Python tests", &mut || {
+        let mut tests = python_of(&project);
+        tests.args(["-m", "unittest", "discover", "--start-directory", "tests", "--verbose"]);
+        run(&mut tests, "the Python tests")
+    });
+    for path in notebooks(&project)? {
+        attempt(&path, &mut || {
+            check(&project, &["committed", &path])?;
+            notebook::run_headless(&project, &path, preparation)?;
+            check(&project, &["executed", &path, "--results", &project.results().to_string_lossy()])
+        });
+    }
+    report(&outcomes)
+}
+
+/// The notebooks of the project, each of which must run.
+fn notebooks(project: &Project) -> Result<Vec<String>> {
+    let folder = project.root.join("notebooks");
+    let entries: std::io::Result<Vec<_>> = std::fs::read_dir(&folder).and_then(Iterator::collect);
+    let entries = entries.map_err(|e| format!("cannot read {}: {e}", folder.display()))?;
+    let mut names: Vec<String> = entries
+        .into_iter()
+        .filter(|entry| entry.path().extension().is_some_and(|kind| kind == "ipynb"))
+        .map(|entry| Path::new("notebooks").join(entry.file_name()).to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    if names.is_empty() {
+        return Err("expected notebooks in notebooks/, found none".into());
+    }
+    Ok(names)
+}
+
+fn check(project: &Project, arguments: &[&str]) -> Result<()> {
+    let mut checker = python_of(project);
+    checker.arg("tests/check_notebook.py").args(arguments);
+    run(&mut checker, "checking the notebook")
+}
+
+fn python_of(project: &Project) -> Command {
+    let mut python = command(project.venv_program("python"));
+    python.current_dir(&project.root);
+    python
+}
+
+fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+    let mut cargo = command("cargo");
+    cargo.args(arguments).envs(variables.iter().copied());
+    run(&mut cargo, &format!("`cargo {}`", arguments.join(" ")))
+}
+
+fn report(outcomes: &[Outcome]) -> Result<()> {
+    println!("\n=== summary");
+    for outcome in outcomes {
+        let word = if outcome.failure.is_some() { "FAILED" } else { "passed" };
+        println!("  {word}  {:<28} {:>14}", outcome.name, duration(outcome.seconds));
+    }
+    let failed = outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
+    println!("{} passed, {failed} failed", outcomes.len() - failed);
+    if failed == 0 {
+        return Ok(());
+    }
+    let reasons: Vec<String> = outcomes
+        .iter()
+        .filter_map(|o| o.failure.as_ref().map(|text| format!("  {}: {text}", o.name)))
+        .collect();
+    Err(format!("{failed} of {} steps failed:\n{}", outcomes.len(), reasons.join("\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_failed_step_makes_the_whole_fail_and_is_named() {
+        let step = |name: &str, failure: Option<&str>| Outcome {
+            name: name.into(),
+            seconds: 1.0,
+            failure: failure.map(str::to_owned),
+        };
+        assert!(report(&[step("a", None), step("b", None)]).is_ok());
+        let error = report(&[step("a", None), step("b", Some("broke"))]).unwrap_err();
+        assert!(error.contains("1 of 2") && error.contains("b: broke"), "{error}");
+    }
+}
