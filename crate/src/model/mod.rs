@@ -12,6 +12,9 @@ mod model;
 mod summary;
 pub mod variable;
 
+#[cfg(test)]
+mod gradient_tests;
+
 pub(crate) use layers::matrix_to_array;
 pub use layers::{Dense, Dropout, GlobalAveragePooling2D};
 pub use mobilenet_v2::{LayerRef, MobileNetV2};

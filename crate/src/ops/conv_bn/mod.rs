@@ -17,6 +17,8 @@
 //! trailing 1 of a depthwise kernel's shape changes nothing), so one function serves them all.
 
 pub(crate) mod cpu;
+#[cfg(test)]
+pub(crate) mod reference;
 
 use crate::model::architecture::BATCH_NORM_EPSILON;
 use crate::ops::backend::{Backend, Flat};
