@@ -18,6 +18,7 @@ import json
 import os
 import re
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -72,6 +73,14 @@ def output_text(output):
     text = data.get("text/plain", "")
     pictures = [kind for kind in data if kind.startswith("image/")]
     return text + "".join(f"\n<{kind}>" for kind in pictures)
+
+
+def shortened(text, head=24, tail=6):
+    """Without colours and without the middle of a long backtrace."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+    if len(lines) > head + tail + 1:
+        lines[head:-tail] = [f"… {len(lines) - head - tail} lines left out …"]
+    return "\n".join(lines)
 
 
 def stderr_of(cell):
@@ -161,11 +170,13 @@ def run(notebook, folder, source):
     runner = Runner(notebook, resources={"metadata": {"path": str(folder)}})
     failure = None
     try:
-        runner.execute()
+        # The kernel's own chatter; what cells print comes as messages.
+        runner.execute(stdout=subprocess.DEVNULL)
     except CellFailed as error:
         failure = str(error)
     except CellExecutionError:
-        failure = "ended in an error"
+        panicked = any("panicked at" in line for line in stderr_of(notebook.cells[runner.current[0]]))
+        failure = "panicked" if panicked else "ended in an error"
     except CellTimeoutError:
         failure = f"was still running after {CELL_TIMEOUT_S} s"
     except DeadKernelError:
@@ -176,7 +187,7 @@ def run(notebook, folder, source):
     if failure:
         index = runner.current[0] if runner.current else 0
         cell = notebook.cells[index]
-        printed = "\n".join(output_text(o).rstrip() for o in cell.get("outputs", []))
+        printed = shortened("\n".join(output_text(o).rstrip() for o in cell.get("outputs", [])))
         raise CellFailed(
             f"{source}, {runner.where(index)}: the cell {failure}.\n"
             f"--- its source\n{cell.source}\n--- what it printed\n{printed or '(nothing)'}\n---"

@@ -1,1 +1,177 @@
-//! (being written)
+//! Augmentation: random changes that turn one photograph into many, in training only.
+//!
+//! Nothing here decides whether it is training: whoever wants images as they are does not apply a
+//! [`Sequential`]. What happens to an image depends on the seed, the epoch, the image, and the
+//! layer's position alone, never on which thread or batch it is in.
+
+mod flip;
+mod rotation;
+
+pub use flip::{FlipMode, RandomFlip};
+pub use rotation::RandomRotation;
+
+use crate::data::{ImageKey, ImageMap};
+use crate::preprocess::Rescaling;
+use crate::random::Rng;
+use crate::{Error, Result};
+use flip::Flip;
+use ndarray::{Array3, Array4, Axis};
+use rotation::{flip_and_turn, Turn};
+use std::sync::Arc;
+
+/// The purpose that random numbers are drawn for.
+const AUGMENT: u64 = u64::from_be_bytes(*b"augment ");
+
+/// One step of a [`Sequential`].
+#[derive(Clone)]
+pub enum Layer {
+    /// Mirrors.
+    RandomFlip(RandomFlip),
+    /// Turns.
+    RandomRotation(RandomRotation),
+    /// Scales; not random, here so that one pass does all that an image needs.
+    Rescaling(Rescaling),
+    /// Anything else; it does its own choosing.
+    Other(Arc<dyn ImageMap>),
+}
+
+impl From<RandomFlip> for Layer {
+    fn from(layer: RandomFlip) -> Self {
+        Layer::RandomFlip(layer)
+    }
+}
+
+impl From<RandomRotation> for Layer {
+    fn from(layer: RandomRotation) -> Self {
+        Layer::RandomRotation(layer)
+    }
+}
+
+impl From<Rescaling> for Layer {
+    fn from(layer: Rescaling) -> Self {
+        Layer::Rescaling(layer)
+    }
+}
+
+impl From<Arc<dyn ImageMap>> for Layer {
+    fn from(layer: Arc<dyn ImageMap>) -> Self {
+        Layer::Other(layer)
+    }
+}
+
+impl std::fmt::Debug for Layer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Layer::RandomFlip(layer) => write!(f, "RandomFlip({:?})", layer.mode),
+            Layer::RandomRotation(layer) => write!(f, "RandomRotation({})", layer.factor),
+            Layer::Rescaling(layer) => write!(f, "Rescaling({}, {})", layer.scale, layer.offset),
+            Layer::Other(_) => write!(f, "Other"),
+        }
+    }
+}
+
+/// Layers that are applied one after the other.
+///
+/// ```
+/// use transfer::augment::{RandomFlip, RandomRotation, Sequential};
+/// let data_augmentation =
+///     Sequential::new().add(RandomFlip::horizontal()).add(RandomRotation::new(0.2)).seed(1);
+/// let image = ndarray::Array3::zeros((160, 160, 3));
+/// assert_eq!(data_augmentation.augmented(&image, 9).unwrap().dim(), (9, 160, 160, 3));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Sequential {
+    layers: Vec<Layer>,
+    seed: u64,
+}
+
+impl Sequential {
+    /// No layers yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a layer behind the others.
+    #[allow(clippy::should_implement_trait)] // Keras' name; nothing is summed up here.
+    pub fn add(mut self, layer: impl Into<Layer>) -> Self {
+        self.layers.push(layer.into());
+        self
+    }
+
+    /// Sets the seed; without a call it is 0.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The layers, in order.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// Applies the layers to one image (h, w, c) in place; `key` says which and when.
+    ///
+    /// # Panics
+    /// Where `image` does not have h·w·c numbers.
+    pub fn apply(
+        &self,
+        image: &mut [f32],
+        size: (usize, usize, usize),
+        key: ImageKey,
+        scratch: &mut Vec<f32>,
+    ) {
+        let (h, w, c) = size;
+        assert_eq!(image.len(), h * w * c, "an image of {h}x{w}x{c} numbers was announced");
+        if image.is_empty() {
+            return;
+        }
+        // A flip waits for what follows: a rotation copies the image anyway and can flip it on the
+        // way, and two flips may cancel out.
+        let mut waiting = Flip::default();
+        for (position, layer) in self.layers.iter().enumerate() {
+            let mut chance = Rng::new(&[self.seed, AUGMENT, key.epoch, key.index, position as u64]);
+            match layer {
+                Layer::RandomFlip(layer) => waiting = waiting.then(layer.choose(&mut chance)),
+                Layer::RandomRotation(layer) => {
+                    let turn = Turn::new(layer.choose(&mut chance), h, w);
+                    flip_and_turn(image, size, std::mem::take(&mut waiting), &turn, scratch);
+                }
+                Layer::Rescaling(layer) => layer.apply_slice(image),
+                Layer::Other(layer) => {
+                    std::mem::take(&mut waiting).apply(image, size);
+                    layer.apply(image, size, key, scratch);
+                }
+            }
+        }
+        waiting.apply(image, size);
+    }
+
+    /// `n` versions of one image (h, w, c): what the image that stands first in its data set would
+    /// look like in `n` epochs.
+    ///
+    /// # Errors
+    /// Where the image is empty.
+    pub fn augmented(&self, image: &Array3<f32>, n: usize) -> Result<Array4<f32>> {
+        let size = image.dim();
+        if image.is_empty() {
+            return Err(Error::Shape(format!(
+                "augmented: expected an image (height, width, channels). Received: {size:?}"
+            )));
+        }
+        let mut all = Array4::zeros((n, size.0, size.1, size.2));
+        let mut scratch = Vec::new();
+        for (epoch, mut version) in all.axis_iter_mut(Axis(0)).enumerate() {
+            version.assign(image);
+            if let Some(numbers) = version.as_slice_mut() {
+                self.apply(numbers, size, ImageKey { epoch: epoch as u64, index: 0 }, &mut scratch);
+            }
+        }
+        Ok(all)
+    }
+}
+
+impl ImageMap for Sequential {
+    fn apply(&self, image: &mut [f32], size: (usize, usize, usize), key: ImageKey, scratch: &mut Vec<f32>) {
+        Sequential::apply(self, image, size, key, scratch);
+    }
+}

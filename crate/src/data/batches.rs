@@ -1,0 +1,242 @@
+//! One pass over a data set: batches are made on threads of their own, ahead of their use.
+//!
+//! The order and the content of batches are fixed beforehand, image by image, so neither the
+//! number of threads nor their timing can change anything. One thread makes batch after batch and
+//! hands them over through a bounded queue; the images of a batch are shared out among workers.
+//! They are not the threads that the model computes on: those should not find a photograph to
+//! decode between two layers.
+
+use super::batch::Batch;
+use super::store::{Scratch, Store};
+use super::ImageKey;
+use super::ImageMap;
+use crate::{Error, Result};
+use ndarray::{Array1, Array4};
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{sync_channel, Receiver};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+/// The batches of one epoch, made by [`Dataset::batches`](super::Dataset::batches).
+///
+/// Each item is a `Result<Batch>`; after an error there are no more. Dropping it midway stops the
+/// threads behind it.
+pub struct Batches {
+    source: Source,
+    store: Arc<Store>,
+    stop: Arc<AtomicBool>,
+    left: usize,
+}
+
+enum Source {
+    /// Batches are made when they are asked for.
+    Direct(Box<Producer>),
+    /// Batches wait in a queue; `None` says that all were made.
+    Queue {
+        queue: Receiver<Option<Result<Batch>>>,
+        maker: Option<JoinHandle<()>>,
+    },
+    Finished,
+}
+
+/// What a pass is to bring.
+pub(super) struct Plan {
+    pub store: Arc<Store>,
+    /// Images in their order.
+    pub order: Vec<usize>,
+    pub epoch: u64,
+    pub map: Option<Arc<dyn ImageMap>>,
+    pub cache: bool,
+    /// How many batches may wait.
+    pub prefetch: usize,
+}
+
+impl Batches {
+    pub(super) fn start(plan: Plan) -> Result<Self> {
+        let store = plan.store.clone();
+        let stop = Arc::new(AtomicBool::new(false));
+        let left = plan.order.len().div_ceil(store.options.batch_size);
+        let prefetch = plan.prefetch.min(left);
+        let mut producer = Box::new(Producer::new(plan, stop.clone())?);
+        if prefetch == 0 {
+            return Ok(Self { source: Source::Direct(producer), store, stop, left });
+        }
+        // One batch is being made while the others wait.
+        let (sender, queue) = sync_channel(prefetch - 1);
+        let work = move || {
+            while let Some(batch) = producer.next() {
+                let last = batch.is_err();
+                if sender.send(Some(batch)).is_err() || last {
+                    return;
+                }
+            }
+            let _ = sender.send(None);
+        };
+        let maker = std::thread::Builder::new().name("transfer-batches".into()).spawn(work);
+        let maker = maker.map_err(|e| cannot_start(&e))?;
+        Ok(Self { source: Source::Queue { queue, maker: Some(maker) }, store, stop, left })
+    }
+
+    /// Ends the pass, whether or not all of it was wanted.
+    fn finish(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Source::Queue { queue, maker } = std::mem::replace(&mut self.source, Source::Finished) {
+            // Without its receiver, a maker that waits to hand over a batch wakes up and ends.
+            drop(queue);
+            if let Some(maker) = maker {
+                let _ = maker.join();
+            }
+        }
+        self.left = 0;
+        self.store.tell_skipped();
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = match &mut self.source {
+            Source::Direct(producer) => producer.next(),
+            Source::Queue { queue, maker } => match queue.recv() {
+                Ok(item) => item,
+                Err(_) => Some(Err(what_ended(maker.take()))),
+            },
+            Source::Finished => None,
+        };
+        match &item {
+            Some(Ok(_)) => self.left = self.left.saturating_sub(1),
+            _ => self.finish(),
+        }
+        item
+    }
+
+    /// Fewer come only where no file of a batch is readable.
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.left))
+    }
+}
+
+impl Drop for Batches {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl std::fmt::Debug for Batches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Batches({} to come)", self.left)
+    }
+}
+
+fn cannot_start(error: &dyn std::fmt::Display) -> Error {
+    Error::Data(format!(
+        "cannot start the threads that load images: {error}. Set TRANSFER_THREADS to a smaller number."
+    ))
+}
+
+/// The queue broke off: only a panic does that, in an image map, since decoders are guarded.
+fn what_ended(maker: Option<JoinHandle<()>>) -> Error {
+    let panic = maker.and_then(|maker| maker.join().err());
+    let said = panic.as_ref().and_then(|p| {
+        p.downcast_ref::<&str>().copied().or_else(|| p.downcast_ref::<String>().map(String::as_str))
+    });
+    Error::Data(format!("the thread that prepares images panicked: {}", said.unwrap_or("it left no message")))
+}
+
+struct Producer {
+    plan: Plan,
+    position: usize,
+    made_images: bool,
+    stop: Arc<AtomicBool>,
+    workers: rayon::ThreadPool,
+    scratch: Vec<Mutex<Scratch>>,
+}
+
+impl Producer {
+    fn new(plan: Plan, stop: Arc<AtomicBool>) -> Result<Self> {
+        let n = crate::threads::pool().current_num_threads();
+        let workers = rayon::ThreadPoolBuilder::new()
+            .num_threads(n)
+            .thread_name(|i| format!("transfer-images-{i}"))
+            .build()
+            .map_err(|e| cannot_start(&e))?;
+        let scratch = (0..n).map(|_| Mutex::default()).collect();
+        Ok(Self { plan, position: 0, made_images: false, stop, workers, scratch })
+    }
+
+    /// The next batch that has an image at all.
+    fn next(&mut self) -> Option<Result<Batch>> {
+        while self.position < self.plan.order.len() && !self.stop.load(Ordering::Relaxed) {
+            match self.make() {
+                Ok(batch) if batch.is_empty() => {}
+                other => {
+                    self.made_images = true;
+                    return Some(other);
+                }
+            }
+        }
+        if self.made_images || self.plan.order.is_empty() || self.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.made_images = true;
+        let first =
+            self.plan.store.skipped().first().map(|file| format!(" The first: {file}")).unwrap_or_default();
+        Some(Err(Error::Data(format!(
+            "none of the {} files of this data set could be read.{first}",
+            self.plan.order.len()
+        ))))
+    }
+
+    fn make(&mut self) -> Result<Batch> {
+        let Plan { store, order, .. } = &self.plan;
+        let end = (self.position + store.options.batch_size).min(order.len());
+        let mut indices = order[self.position..end].to_vec();
+        self.position = end;
+        let len = store.options.image_len();
+        let mut buffer = store.buffer(indices.len() * len);
+        let loaded: Vec<Result<bool>> = self.workers.install(|| {
+            let pairs = buffer.par_chunks_exact_mut(len).zip(&indices).with_max_len(1);
+            pairs.map(|(image, &index)| self.load(index, image)).collect()
+        });
+        let mut kept = 0;
+        for (i, loaded) in loaded.into_iter().enumerate() {
+            if loaded? {
+                if i != kept {
+                    buffer.copy_within(i * len..(i + 1) * len, kept * len);
+                    indices[kept] = indices[i];
+                }
+                kept += 1;
+            }
+        }
+        indices.truncate(kept);
+        buffer.truncate(kept * len);
+        let (h, w) = store.options.image_size;
+        let images = Array4::from_shape_vec((kept, h, w, 3), buffer)
+            .map_err(|e| Error::Shape(format!("a batch of {kept} images of {h}x{w}: {e}")))?;
+        let labels = Array1::from_iter(indices.iter().map(|&i| store.labels[i]));
+        Ok(Batch { images, labels, indices, home: Some(store.clone()) })
+    }
+
+    fn load(&self, index: usize, image: &mut [f32]) -> Result<bool> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let Plan { store, epoch, map, cache, .. } = &self.plan;
+        let mut own = None;
+        let place = rayon::current_thread_index().and_then(|i| self.scratch.get(i));
+        let mut held = place.map(|m| m.lock().unwrap_or_else(|e| e.into_inner()));
+        let scratch = match &mut held {
+            Some(scratch) => &mut **scratch,
+            None => own.insert(Scratch::default()),
+        };
+        let readable = store.load(index, *cache, image, scratch)?;
+        if let (true, Some(map)) = (readable, map) {
+            let (h, w) = store.options.image_size;
+            let key = ImageKey { epoch: *epoch, index: index as u64 };
+            map.apply(image, (h, w, 3), key, &mut scratch.map);
+        }
+        Ok(readable)
+    }
+}

@@ -1,0 +1,264 @@
+//! A data set of images in folders, and the parts it can be cut into.
+//!
+//! Holds no pixels (but for what `cache()` keeps): it says which images come in which order, and
+//! [`batches`](Dataset::batches) fetches them.
+
+use super::batches::{Batches, Plan};
+use super::decode::probe;
+use super::listing::list;
+use super::options::{ImageDatasetOptions, OnBadImage, Subset};
+use super::store::{bad_image, Skipped, Store};
+use super::{Batch, ImageMap};
+use crate::random::Rng;
+use crate::{Error, Result};
+use rayon::prelude::*;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Purposes that random numbers are drawn for.
+const ORDER: u64 = u64::from_be_bytes(*b"order   ");
+const SPLIT: u64 = u64::from_be_bytes(*b"split   ");
+
+/// Makes a data set of the images below `dir`, where each sub-folder is a class:
+///
+/// ```text
+/// dir/cats/1.jpg
+/// dir/cats/2.png
+/// dir/dogs/1.jpg
+/// ```
+///
+/// Labels are the positions of the folders' names in sorted order. Every file's head is looked at
+/// now; what is no image is left out, said in one line, and listed by [`Dataset::skipped`]. Names
+/// that start with a dot are not looked at.
+///
+/// # Errors
+/// Where the options make no sense, the folder cannot be read, it has no class folder, or no file
+/// in it is an image (with [`OnBadImage::Fail`]: where one is not).
+///
+/// ```no_run
+/// use transfer::data::{image_dataset_from_directory, ImageDatasetOptions};
+/// # fn main() -> transfer::Result<()> {
+/// let options = ImageDatasetOptions::default().batch_size(32).image_size(160, 160).seed(123);
+/// let train_dataset = image_dataset_from_directory("cats_and_dogs_filtered/train", options)?;
+/// for batch in train_dataset.batches(0)? {
+///     let batch = batch?; // images (32, 160, 160, 3), labels (32)
+/// }
+/// # Ok(()) }
+/// ```
+pub fn image_dataset_from_directory(dir: impl AsRef<Path>, options: ImageDatasetOptions) -> Result<Dataset> {
+    let dir = dir.as_ref();
+    options.check()?;
+    let listing = list(dir, options.class_names.as_deref())?;
+    let probes: Vec<Result<(), String>> =
+        crate::threads::pool().install(|| listing.files.par_iter().map(|(path, _)| probe(path)).collect());
+    let (mut files, mut skipped) = (Vec::new(), Vec::new());
+    for ((path, label), probe) in listing.files.into_iter().zip(probes) {
+        match probe {
+            Ok(()) => files.push((path, label)),
+            Err(reason) => skipped.push(Skipped { path, reason }),
+        }
+    }
+    if let (OnBadImage::Fail, Some(first)) = (options.on_bad_image, skipped.first()) {
+        return Err(bad_image(first));
+    }
+    if files.is_empty() {
+        let first = skipped.first().map(|s| format!(" The first file: {s}.")).unwrap_or_default();
+        return Err(Error::Data(format!(
+            "expected jpeg, png, bmp, gif or webp images in the sub-folders of {}, found none.{first}",
+            dir.display()
+        )));
+    }
+    let found = files.len();
+    if let (Some(part), Some(subset)) = (options.validation_split, options.subset) {
+        files = split(files, part, subset, options.seed);
+        if files.is_empty() {
+            return Err(Error::Data(format!(
+                "a validation_split of {part} of {found} images leaves no image for {subset:?}."
+            )));
+        }
+    }
+    let mut order: Vec<usize> = (0..files.len()).collect();
+    if options.shuffle {
+        Rng::new(&[options.seed, ORDER]).shuffle(&mut order);
+    }
+    let store = Store::new(options, listing.class_names, found, files, skipped);
+    store.tell_skipped();
+    let range = 0..order.len();
+    Ok(Dataset { store: Arc::new(store), order: order.into(), range, cache: false, prefetch: None })
+}
+
+/// Which image belongs where depends on the seed and the number of images alone.
+fn split(files: Vec<(PathBuf, u32)>, part: f32, subset: Subset, seed: u64) -> Vec<(PathBuf, u32)> {
+    let mut places: Vec<usize> = (0..files.len()).collect();
+    Rng::new(&[seed, SPLIT]).shuffle(&mut places);
+    let aside = (files.len() as f64 * f64::from(part)) as usize;
+    let wanted = |place: usize| (place < aside) == (subset == Subset::Validation);
+    files.into_iter().zip(places).filter(|&(_, place)| wanted(place)).map(|(file, _)| file).collect()
+}
+
+/// Images in folders, in batches. Cheap to clone; what [`take`](Self::take) and
+/// [`skip`](Self::skip) make of it shares its files and its cache.
+///
+/// Shuffled, it has another order in each epoch; epoch 0 has the order that `take` and `skip` cut,
+/// so the first batch of a data set is the same as that of its `take(1)`.
+#[derive(Clone)]
+pub struct Dataset {
+    store: Arc<Store>,
+    /// The fixed order, of all images.
+    order: Arc<[usize]>,
+    /// The part of it that this data set has.
+    range: Range<usize>,
+    cache: bool,
+    prefetch: Option<usize>,
+}
+
+impl Dataset {
+    /// The names of the classes; a label is a position in it.
+    pub fn class_names(&self) -> &[String] {
+        &self.store.class_names
+    }
+
+    /// How many batches an epoch has.
+    pub fn cardinality(&self) -> usize {
+        self.len().div_ceil(self.batch_size())
+    }
+
+    /// How many images an epoch has, less those that cannot be read after all.
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    /// Images in a batch; the last batch may have fewer.
+    pub fn batch_size(&self) -> usize {
+        self.store.options.batch_size
+    }
+
+    /// (height, width) of every image.
+    pub fn image_size(&self) -> (usize, usize) {
+        self.store.options.image_size
+    }
+
+    /// The files of the whole folder (of this side of a `validation_split`), sorted, also after
+    /// `take` and `skip`. [`Batch::indices`] are positions in it.
+    pub fn file_paths(&self) -> &[PathBuf] {
+        &self.store.paths
+    }
+
+    /// The label of each of [`file_paths`](Self::file_paths).
+    pub fn labels(&self) -> &[u32] {
+        &self.store.labels
+    }
+
+    /// Which of [`file_paths`](Self::file_paths) this data set has, in the order of epoch 0.
+    pub fn indices(&self) -> Vec<usize> {
+        self.order[self.range.clone()].to_vec()
+    }
+
+    /// The files left out so far because they could not be read. A damaged file may be found only
+    /// when it is decoded, in the first pass; its batch is then shorter.
+    pub fn skipped(&self) -> Vec<Skipped> {
+        self.store.skipped()
+    }
+
+    /// The first `n` batches. The selection is fixed, whatever the epoch, so that it never shares
+    /// an image with [`skip`](Self::skip)`(n)`; shuffling goes on inside it.
+    pub fn take(&self, n: usize) -> Dataset {
+        let images = n.saturating_mul(self.batch_size()).min(self.len());
+        Dataset { range: self.range.start..self.range.start + images, ..self.clone() }
+    }
+
+    /// All but the first `n` batches, likewise fixed.
+    pub fn skip(&self, n: usize) -> Dataset {
+        let images = n.saturating_mul(self.batch_size()).min(self.len());
+        Dataset { range: self.range.start + images..self.range.end, ..self.clone() }
+    }
+
+    /// Keeps images in memory once they are decoded and resized. They are kept as fixed-point
+    /// numbers of 16 bits, two bytes a value (150 KiB for an image of 160x160) and at most 1/512 of
+    /// a grey level away from the exact value, up to `cache_limit_bytes`.
+    pub fn cache(&self) -> Dataset {
+        Dataset { cache: true, ..self.clone() }
+    }
+
+    /// How many bytes the cache holds now.
+    pub fn cache_bytes(&self) -> usize {
+        self.store.cached_bytes()
+    }
+
+    /// Prepares `n` batches ahead of their use; 0 prepares each when it is asked for. Without a
+    /// call, 2 are. More only helps where the time a batch takes varies much.
+    pub fn prefetch(&self, n: usize) -> Dataset {
+        Dataset { prefetch: Some(n), ..self.clone() }
+    }
+
+    /// The batches of one epoch, as they are: 0..255, nothing random but their order.
+    ///
+    /// # Errors
+    /// Where threads cannot be started. Images are read later; what goes wrong then comes out of
+    /// the iterator.
+    pub fn batches(&self, epoch: u64) -> Result<Batches> {
+        self.start(epoch, None)
+    }
+
+    /// The same, with `map` applied to each image on the threads that load it: augmentation and
+    /// rescaling are best done there, while the model computes.
+    ///
+    /// # Errors
+    /// As [`batches`](Self::batches).
+    pub fn batches_with(&self, epoch: u64, map: Arc<dyn ImageMap>) -> Result<Batches> {
+        self.start(epoch, Some(map))
+    }
+
+    fn start(&self, epoch: u64, map: Option<Arc<dyn ImageMap>>) -> Result<Batches> {
+        let mut order = self.indices();
+        let options = &self.store.options;
+        if options.shuffle && options.reshuffle_each_iteration && epoch > 0 {
+            Rng::new(&[options.seed, ORDER, epoch]).shuffle(&mut order);
+        }
+        let (cache, prefetch) = (self.cache, self.prefetch.unwrap_or(2));
+        Batches::start(Plan { store: self.store.clone(), order, epoch, map, cache, prefetch })
+    }
+
+    /// The first batch of epoch 0.
+    ///
+    /// # Errors
+    /// Where the data set is empty or its images cannot be read.
+    pub fn first_batch(&self) -> Result<Batch> {
+        let mut batches = self.take(1).prefetch(0).batches(0)?;
+        batches.next().unwrap_or_else(|| {
+            Err(Error::Data(
+                "the first batch of an empty data set was asked for; skip() left no batch.".into(),
+            ))
+        })
+    }
+}
+
+impl std::fmt::Display for Dataset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plural = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
+        let (found, classes) = (self.store.found, self.class_names().len());
+        write!(
+            f,
+            "Found {} belonging to {}.",
+            plural(found, "file", "files"),
+            plural(classes, "class", "classes")
+        )?;
+        if self.len() != found {
+            let batches = plural(self.cardinality(), "batch", "batches");
+            write!(f, "\nUsing {} of them, {batches}.", self.len())?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}

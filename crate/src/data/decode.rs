@@ -1,0 +1,242 @@
+//! Bytes of a file to pixels: jpeg, png, bmp, gif (its first frame) and webp, told apart by their
+//! content and not by the file's name.
+//!
+//! Every image comes out as 8-bit RGB. Grey is repeated; alpha is dropped, not blended; of 16 bits
+//! the upper 8 are kept: all as TensorFlow's `decode_image(channels=3)` has it. One thing is not:
+//! a photograph's EXIF orientation is honoured, so that it is seen as its owner sees it.
+//!
+//! Nothing that a file says is trusted: sizes are bounded before memory is asked for, and a decoder
+//! that panics counts as one that fails.
+
+use super::jpeg;
+use image::metadata::Orientation;
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::path::Path;
+
+/// The longest side of an image that is accepted.
+pub(super) const MAX_SIDE: u32 = 20_000;
+/// How much a decoded image may take.
+const MAX_DECODED_BYTES: u64 = 512 << 20;
+/// How long a file may be.
+const MAX_FILE_BYTES: u64 = 512 << 20;
+/// Buffers above this are given back after use; one huge photograph should not hold on to memory.
+const KEEP_BYTES: usize = 16 << 20;
+
+/// Buffers that are used again from image to image.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    file: Vec<u8>,
+    raw: Vec<u8>,
+    rgb: Vec<u8>,
+}
+
+impl Buffers {
+    fn shrink(&mut self) {
+        for buffer in [&mut self.file, &mut self.raw, &mut self.rgb] {
+            if buffer.capacity() > KEEP_BYTES {
+                *buffer = Vec::new();
+            }
+        }
+    }
+}
+
+/// A decoded image: bytes (h, w, 3).
+pub(super) struct Rgb<'a> {
+    pub pixels: &'a [u8],
+    pub height: usize,
+    pub width: usize,
+}
+
+/// Why a file could not be used, in words that follow its path.
+type Reason = String;
+
+/// Looks at the head of a file, without reading it all: is it an image that [`decode`] takes?
+pub(super) fn probe(path: &Path) -> Result<(), Reason> {
+    let file = open(path)?;
+    let mut file = BufReader::with_capacity(4096, file);
+    let mut head = [0; 16];
+    let read = read_up_to(&mut file, &mut head)?;
+    let format = format_of(&head[..read])?;
+    file.seek_relative(-(read as i64)).map_err(cannot_read)?;
+    let (w, h) = guard(|| match format {
+        ImageFormat::Jpeg => jpeg::dimensions(file),
+        _ => {
+            let reader = ImageReader::with_format(file, format);
+            reader.into_dimensions().map_err(|e| damaged(format, &e))
+        }
+    })?;
+    check_size(w, h, 3)
+}
+
+/// Reads and decodes a file and hands its pixels to `take`.
+pub(super) fn decode<T>(
+    path: &Path,
+    buffers: &mut Buffers,
+    take: impl FnOnce(Rgb<'_>) -> T,
+) -> Result<T, Reason> {
+    let mut file = open(path)?.take(MAX_FILE_BYTES);
+    buffers.file.clear();
+    file.read_to_end(&mut buffers.file).map_err(cannot_read)?;
+    let result = decode_buffered(buffers).map(|(height, width, in_rgb)| {
+        let pixels = if in_rgb { &buffers.rgb } else { &buffers.raw };
+        take(Rgb { pixels: &pixels[..height * width * 3], height, width })
+    });
+    buffers.shrink();
+    result
+}
+
+/// Decodes `buffers.file`; tells height, width, and whether the pixels are in `rgb` (or in `raw`).
+fn decode_buffered(buffers: &mut Buffers) -> Result<(usize, usize, bool), Reason> {
+    let Buffers { file, raw, rgb } = buffers;
+    let format = format_of(file)?;
+    if format == ImageFormat::Jpeg && !jpeg::is_complete(file) {
+        return Err("is a jpeg file that was cut off: its end is missing".into());
+    }
+    let (w, h, colour, orientation) = guard(|| {
+        let bad = |e| damaged(format, &e);
+        let mut limits = image::Limits::no_limits();
+        (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE), Some(MAX_SIDE));
+        limits.max_alloc = Some(2 * MAX_DECODED_BYTES);
+        let mut reader = ImageReader::with_format(Cursor::new(file.as_slice()), format);
+        reader.limits(limits);
+        let mut decoder = reader.into_decoder().map_err(bad)?;
+        let (w, h) = decoder.dimensions();
+        let colour = decoder.color_type();
+        check_size(w, h, colour.bytes_per_pixel())?;
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        raw.resize(decoder.total_bytes() as usize, 0);
+        decoder.read_image(raw).map_err(bad)?;
+        Ok((w, h, colour, orientation))
+    })?;
+    let in_rgb = to_rgb(raw, colour, rgb)?;
+    if orientation == Orientation::NoTransforms {
+        return Ok((h as usize, w as usize, in_rgb));
+    }
+    let pixels = std::mem::take(if in_rgb { rgb } else { raw });
+    let image = RgbImage::from_raw(w, h, pixels).ok_or("has fewer pixels than it says")?;
+    let mut image = DynamicImage::ImageRgb8(image);
+    image.apply_orientation(orientation);
+    let (w, h) = (image.width() as usize, image.height() as usize);
+    *rgb = image.into_rgb8().into_raw();
+    Ok((h, w, true))
+}
+
+/// Brings any of the decoders' pixel types to RGB in `rgb`; false where `raw` is RGB already.
+fn to_rgb(raw: &[u8], colour: ColorType, rgb: &mut Vec<u8>) -> Result<bool, Reason> {
+    // Samples of 16 bits lie in the machine's own byte order.
+    let high = if cfg!(target_endian = "little") { 1 } else { 0 };
+    let (bytes, picks) = match colour {
+        ColorType::Rgb8 => return Ok(false),
+        ColorType::L8 => (1, [0, 0, 0]),
+        ColorType::La8 => (2, [0, 0, 0]),
+        ColorType::Rgba8 => (4, [0, 1, 2]),
+        ColorType::L16 => (2, [high; 3]),
+        ColorType::La16 => (4, [high; 3]),
+        ColorType::Rgb16 => (6, [high, 2 + high, 4 + high]),
+        ColorType::Rgba16 => (8, [high, 2 + high, 4 + high]),
+        other => return Err(format!("has pixels of an unexpected type, {other:?}")),
+    };
+    rgb.clear();
+    rgb.extend(raw.chunks_exact(bytes).flat_map(|pixel| picks.map(|i| pixel[i])));
+    Ok(true)
+}
+
+fn open(path: &Path) -> Result<File, Reason> {
+    // A pipe would block for ever, so the kind is looked at before the file is opened.
+    let meta = std::fs::metadata(path).map_err(cannot_read)?;
+    if !meta.is_file() {
+        return Err("is not a regular file".into());
+    }
+    match meta.len() {
+        0 => Err("is empty (0 bytes)".into()),
+        n if n > MAX_FILE_BYTES => {
+            Err(format!("is too long: {} MiB, the limit is {}", n >> 20, MAX_FILE_BYTES >> 20))
+        }
+        _ => File::open(path).map_err(cannot_read),
+    }
+}
+
+fn read_up_to(file: &mut impl Read, buffer: &mut [u8]) -> Result<usize, Reason> {
+    let mut n = 0;
+    while n < buffer.len() {
+        match file.read(&mut buffer[n..]).map_err(cannot_read)? {
+            0 => break,
+            more => n += more,
+        }
+    }
+    Ok(n)
+}
+
+fn format_of(head: &[u8]) -> Result<ImageFormat, Reason> {
+    use ImageFormat::{Bmp, Gif, Jpeg, Png, WebP};
+    match image::guess_format(head) {
+        Ok(format @ (Jpeg | Png | Bmp | Gif | WebP)) => Ok(format),
+        Ok(other) => Err(format!("is {other:?}; only jpeg, png, bmp, gif and webp are read")),
+        Err(_) => Err("does not look like an image (jpeg, png, bmp, gif or webp)".into()),
+    }
+}
+
+fn check_size(w: u32, h: u32, bytes_per_pixel: u8) -> Result<(), Reason> {
+    let bytes = u64::from(w) * u64::from(h) * u64::from(bytes_per_pixel);
+    if w == 0 || h == 0 {
+        Err(format!("has no pixels: its size is {w}x{h}"))
+    } else if w > MAX_SIDE || h > MAX_SIDE {
+        Err(format!("is too large: {w}x{h}, no side may exceed {MAX_SIDE}"))
+    } else if bytes > MAX_DECODED_BYTES {
+        Err(format!(
+            "is too large: {w}x{h} takes {} MiB decoded, the limit is {}",
+            bytes >> 20,
+            MAX_DECODED_BYTES >> 20
+        ))
+    } else {
+        Ok(())
+    }
+}
+
+fn guard<T>(work: impl FnOnce() -> Result<T, Reason>) -> Result<T, Reason> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<&str>().copied();
+        let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Err(format!("made its decoder panic: {}", said.unwrap_or("no message")))
+    })
+}
+
+fn cannot_read(error: std::io::Error) -> Reason {
+    format!("cannot be read: {error}")
+}
+
+fn damaged(format: ImageFormat, error: &image::ImageError) -> Reason {
+    format!("is a damaged {} file: {error}", format!("{format:?}").to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_a_decoder_becomes_a_reason() {
+        let reason = guard::<()>(|| panic!("index {} out of range", 7)).unwrap_err();
+        assert_eq!(reason, "made its decoder panic: index 7 out of range");
+    }
+
+    #[test]
+    fn a_decompression_bomb_is_refused_by_its_size_alone() {
+        assert!(check_size(20_001, 1, 3).unwrap_err().contains("20001x1"));
+        assert!(check_size(15_000, 15_000, 3).unwrap_err().contains("MiB decoded"));
+        assert!(check_size(0, 5, 3).unwrap_err().contains("no pixels"));
+        assert!(check_size(6000, 4000, 4).is_ok());
+    }
+
+    #[test]
+    fn sixteen_bits_keep_their_upper_half_and_alpha_is_dropped() {
+        let mut rgb = Vec::new();
+        let raw: Vec<u8> = [0x12ABu16, 0x34CD, 0x56EF, 0xFFFF].iter().flat_map(|v| v.to_ne_bytes()).collect();
+        assert!(to_rgb(&raw, ColorType::Rgba16, &mut rgb).unwrap());
+        assert_eq!(rgb, [0x12, 0x34, 0x56]);
+        assert!(to_rgb(&[9, 255], ColorType::La8, &mut rgb).unwrap());
+        assert_eq!(rgb, [9, 9, 9]);
+    }
+}

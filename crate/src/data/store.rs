@@ -1,0 +1,238 @@
+//! The images behind a data set and all data sets cut from it: their files, their labels, which of
+//! them proved unreadable, and the decoded copies that `cache()` keeps.
+//!
+//! Not an order of images: which come when is the [`Dataset`](super::Dataset)'s.
+
+use super::decode::{decode, Buffers};
+use super::options::{ImageDatasetOptions, OnBadImage};
+use super::resize::resize_into;
+use crate::progress::say;
+use crate::{Error, Result};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+/// Steps of the cache's fixed-point numbers in one grey level.
+const STEPS: f32 = 256.0;
+/// How many file names a line about skipped files holds.
+const NAMES_TOLD: usize = 3;
+
+/// A file that was left out of a data set, and why.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Skipped {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it, in words that follow its name: `is empty (0 bytes)`.
+    pub reason: String,
+}
+
+impl std::fmt::Display for Skipped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.path.display(), self.reason)
+    }
+}
+
+/// What one worker thread uses again for each image.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    buffers: Buffers,
+    row: Vec<f32>,
+    /// For the image map.
+    pub map: Vec<f32>,
+}
+
+#[derive(Debug)]
+pub(super) struct Store {
+    pub options: ImageDatasetOptions,
+    pub class_names: Vec<String>,
+    /// How many images the folder has, before a split.
+    pub found: usize,
+    pub paths: Vec<PathBuf>,
+    pub labels: Vec<u32>,
+    skipped: Mutex<SkippedList>,
+    /// Once a file proved unreadable it stays so, and every epoch has the same images.
+    bad: Vec<OnceLock<String>>,
+    cached: Vec<OnceLock<Box<[u16]>>>,
+    cached_bytes: AtomicUsize,
+    spare: Mutex<Vec<Vec<f32>>>,
+}
+
+#[derive(Debug, Default)]
+struct SkippedList {
+    all: Vec<Skipped>,
+    told: usize,
+}
+
+impl Store {
+    pub fn new(
+        options: ImageDatasetOptions,
+        class_names: Vec<String>,
+        found: usize,
+        files: Vec<(PathBuf, u32)>,
+        skipped: Vec<Skipped>,
+    ) -> Self {
+        let (paths, labels): (Vec<_>, Vec<_>) = files.into_iter().unzip();
+        Self {
+            options,
+            class_names,
+            found,
+            bad: paths.iter().map(|_| OnceLock::new()).collect(),
+            cached: paths.iter().map(|_| OnceLock::new()).collect(),
+            cached_bytes: AtomicUsize::new(0),
+            paths,
+            labels,
+            skipped: Mutex::new(SkippedList { all: skipped, told: 0 }),
+            spare: Mutex::default(),
+        }
+    }
+
+    /// Puts one image, resized, 0..255, into `out`; false where its file is unreadable.
+    ///
+    /// With `cache`, the image passes through the cache's fixed-point numbers also the first time
+    /// and also where the cache is full, so that all epochs see the same.
+    pub fn load(&self, index: usize, cache: bool, out: &mut [f32], scratch: &mut Scratch) -> Result<bool> {
+        if self.bad[index].get().is_some() {
+            return Ok(false);
+        }
+        if let Some(kept) = self.cached[index].get().filter(|_| cache) {
+            dequantise(kept, out);
+            return Ok(true);
+        }
+        let size = self.options.image_size;
+        let Scratch { buffers, row, .. } = scratch;
+        let done = decode(&self.paths[index], buffers, |rgb| {
+            resize_into(rgb.pixels, (rgb.height, rgb.width), 3, out, size, row);
+        });
+        match done {
+            Ok(()) => {
+                if cache {
+                    self.keep(index, out);
+                }
+                Ok(true)
+            }
+            Err(reason) if self.options.on_bad_image == OnBadImage::Fail => {
+                Err(bad_image(&Skipped { path: self.paths[index].clone(), reason }))
+            }
+            Err(reason) => {
+                if self.bad[index].set(reason.clone()).is_ok() {
+                    let path = self.paths[index].clone();
+                    lock(&self.skipped).all.push(Skipped { path, reason });
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    fn keep(&self, index: usize, image: &mut [f32]) {
+        let bytes = image.len() * size_of::<u16>();
+        let limit = self.options.cache_limit_bytes;
+        let room = |used: usize| used.checked_add(bytes).filter(|&sum| sum <= limit);
+        if self.cached_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
+            for value in image {
+                *value = f32::from(quantise(*value)) / STEPS;
+            }
+            return;
+        }
+        let kept: Box<[u16]> = image.iter().map(|&value| quantise(value)).collect();
+        dequantise(&kept, image);
+        if self.cached[index].set(kept).is_err() {
+            // Another pass over the same images was faster.
+            self.cached_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+
+    pub fn cached_bytes(&self) -> usize {
+        self.cached_bytes.load(Ordering::Relaxed)
+    }
+
+    /// All files left out so far, sorted.
+    pub fn skipped(&self) -> Vec<Skipped> {
+        let mut all = lock(&self.skipped).all.clone();
+        all.sort();
+        all
+    }
+
+    /// Says in one line which files were left out since this was last called.
+    pub fn tell_skipped(&self) {
+        let mut news = {
+            let mut list = lock(&self.skipped);
+            let news = list.all[list.told..].to_vec();
+            list.told = list.all.len();
+            news
+        };
+        if news.is_empty() {
+            return;
+        }
+        news.sort();
+        let mut names: Vec<String> = news.iter().take(NAMES_TOLD).map(Skipped::to_string).collect();
+        if news.len() > NAMES_TOLD {
+            names.push(format!("and {} more; skipped() lists them all", news.len() - NAMES_TOLD));
+        }
+        let files = if news.len() == 1 { "file" } else { "files" };
+        say(format!("Skipped {} unreadable {files}: {}", news.len(), names.join("; ")));
+    }
+
+    /// A buffer of `len` numbers whose values are whatever was there before: fresh memory of a
+    /// batch's size would cost more in page faults than reading the images from the cache does.
+    pub fn buffer(&self, len: usize) -> Vec<f32> {
+        let mut buffer = lock(&self.spare).pop().unwrap_or_default();
+        buffer.resize(len, 0.0);
+        buffer
+    }
+
+    /// Takes a buffer back for a later batch.
+    pub fn give_back(&self, buffer: Vec<f32>) {
+        const MOST: usize = 16;
+        let mut spare = lock(&self.spare);
+        if buffer.capacity() > 0 && spare.len() < MOST {
+            spare.push(buffer);
+        }
+    }
+}
+
+/// The error that [`OnBadImage::Fail`] asks for.
+pub(super) fn bad_image(file: &Skipped) -> Error {
+    Error::Data(format!(
+        "{file}. Remove or replace the file, or choose OnBadImage::Skip to leave such files out."
+    ))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+fn quantise(value: f32) -> u16 {
+    // `as` saturates; resized values lie within 0..255 and so within 0..65280.
+    (value * STEPS + 0.5) as u16
+}
+
+fn dequantise(from: &[u16], to: &mut [f32]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = f32::from(from) * (1.0 / STEPS);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fixed_point_is_within_half_a_step_and_stable() {
+        for i in 0..=25_500 {
+            let value = i as f32 / 100.0;
+            let mut back = [0.0];
+            dequantise(&[quantise(value)], &mut back);
+            assert!((back[0] - value).abs() <= 1.0 / 512.0 + 1e-5, "{value} became {}", back[0]);
+            assert_eq!(quantise(back[0]), quantise(value));
+        }
+    }
+
+    #[test]
+    fn a_buffer_given_back_is_used_again() {
+        let store = Store::new(ImageDatasetOptions::default(), vec![], 0, vec![], vec![]);
+        let buffer = store.buffer(1000);
+        let address = buffer.as_ptr();
+        store.give_back(buffer);
+        assert_eq!(store.buffer(900).as_ptr(), address);
+    }
+}
