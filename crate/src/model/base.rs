@@ -133,7 +133,7 @@ impl<D: Backend> Base<D> {
         unit.convs.iter().any(|c| self.trainable[c.conv_layer] || self.trainable[c.bn_layer])
     }
 
-    fn conv_bn(&self, names: &ConvBnNames, depthwise: bool) -> ConvBn<D> {
+    pub(crate) fn conv_bn(&self, names: &ConvBnNames, depthwise: bool) -> ConvBn<D> {
         let get = |layer: &str, variable: &str| {
             // Every unit's names come from the layers that `new` made the variables of.
             self.variables[self.index[&format!("{layer}/{variable}")]].tensor.clone()

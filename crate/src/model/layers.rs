@@ -77,10 +77,19 @@ impl Dropout {
     }
 }
 
+/// How a kernel starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Initializer {
+    /// Uniform within `±sqrt(6/(inputs + outputs))`, <https://proceedings.mlr.press/v9/glorot10a.html>.
+    GlorotUniform,
+    /// Zeros, so that all runs start alike.
+    Zeros,
+}
+
 /// A fully connected layer: `xW + b`, no activation, so its outputs are logits.
 ///
-/// Like Keras' it gets its weights when it first sees an input: Glorot uniform
-/// (<https://proceedings.mlr.press/v9/glorot10a.html>) for the kernel, zeros for the bias.
+/// Like Keras' it gets its weights when it first sees an input: Glorot uniform for the kernel, unless
+/// told otherwise, and zeros for the bias.
 ///
 /// ```
 /// use ndarray::Array2;
@@ -94,18 +103,25 @@ impl Dropout {
 pub struct Dense {
     units: usize,
     seed: u64,
+    initializer: Initializer,
     weights: Option<(Variable<Cpu>, Variable<Cpu>)>,
 }
 
 impl Dense {
     /// A layer of `units` outputs, seeded by [`crate::seed`].
     pub fn new(units: usize) -> Self {
-        Dense { units, seed: crate::seed(), weights: None }
+        Dense { units, seed: crate::seed(), initializer: Initializer::GlorotUniform, weights: None }
     }
 
     /// Another seed for its first weights.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// How its kernel starts.
+    pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
+        self.initializer = initializer;
         self
     }
 
@@ -133,7 +149,10 @@ impl Dense {
         }
         let mut kernel = Variable::zeros(dev, "dense/kernel".into(), &[features, self.units])?;
         let bias = Variable::zeros(dev, "dense/bias".into(), &[self.units])?;
-        let limit = (6.0 / (features + self.units) as f32).sqrt();
+        let limit = match self.initializer {
+            Initializer::GlorotUniform => (6.0 / (features + self.units) as f32).sqrt(),
+            Initializer::Zeros => 0.0,
+        };
         let mut rng = Rng::new(&[self.seed, DENSE_STREAM]);
         let values: Vec<f32> = (0..kernel.len()).map(|_| limit * (2.0 * rng.uniform() - 1.0)).collect();
         Cpu::write(&mut kernel.tensor, &values)?;

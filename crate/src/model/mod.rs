@@ -5,6 +5,7 @@
 pub mod architecture;
 pub mod base;
 pub mod chain;
+mod inspect;
 mod layers;
 mod mobilenet_v2;
 #[allow(clippy::module_inception)]
@@ -16,7 +17,7 @@ pub mod variable;
 mod gradient_tests;
 
 pub(crate) use layers::matrix_to_array;
-pub use layers::{Dense, Dropout, GlobalAveragePooling2D};
+pub use layers::{Dense, Dropout, GlobalAveragePooling2D, Initializer};
 pub use mobilenet_v2::{LayerRef, MobileNetV2};
 pub(crate) use model::{not_compiled, Network};
 pub use model::Model;

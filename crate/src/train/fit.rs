@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dfdx::prelude::{AsArray, OwnedTape, SplitTape, Tape, Tensor, Trace, ZerosTensor};
-use dfdx::prelude::{Cpu, Module};
+use dfdx::prelude::{AsArray, Cpu, Gradients, OwnedTape, Trace, ZerosTensor};
+use ndarray::Array4;
 
 use super::features::not_contiguous;
 use super::history::History;
@@ -14,7 +14,9 @@ use crate::data::{Batch, Dataset};
 use crate::model::{not_compiled, Model};
 use crate::ops::backend::{device_error, Matrix};
 use crate::ops::{head, view};
+use crate::model::variable::Variables;
 use crate::progress::say;
+use crate::weights::Weights;
 use crate::{Error, Result};
 
 /// How long and with what to train.
@@ -63,6 +65,13 @@ struct Running {
     correct: usize,
     images: usize,
     steps: usize,
+}
+
+/// What one forward and backward pass gives.
+struct Step {
+    loss: f64,
+    logits: Vec<f32>,
+    gradients: Gradients<f32, Cpu>,
 }
 
 impl Model {
@@ -127,31 +136,104 @@ impl Model {
     fn step(&mut self, batch: &Batch, epoch: usize, running: &mut Running) -> Result<()> {
         let images = batch.images.as_slice().ok_or_else(not_contiguous)?;
         let labels: Vec<u32> = batch.labels.to_vec();
-        let (n, units) = (labels.len(), self.units());
+        let n = labels.len();
         if n == 0 {
             return Ok(());
         }
-        let logits = self.traced_logits(images, n, &batch.indices, epoch as u64)?;
-        let (values, logits) = split_values(logits);
-        let compiled = self.compiled.as_mut().ok_or_else(not_compiled)?;
-        let loss = compiled.loss.traced(logits, &labels, units, &self.net.base.base.device)?;
-        let value = f64::from(loss.array());
-        if !value.is_finite() {
-            return Err(Error::Training(format!(
-                "The loss became {value} in epoch {}, step {}, with learning rate {}. The weights are as they \
-                 were before that step; compile with a smaller learning rate, and look at the images of that batch.",
-                epoch + 1,
-                running.steps + 1,
-                compiled.optimizer.config().learning_rate()
-            )));
-        }
-        let grads = loss.try_backward().map_err(device_error)?;
-        compiled.optimizer.apply(&mut self.net, &grads)?;
-        running.loss += value * n as f64;
-        running.correct += compiled.loss.correct(&values, &labels, units);
+        let step = self.descend(images, &labels, &batch.indices, epoch as u64, running.steps)?;
+        running.loss += step.loss * n as f64;
+        running.correct += self.loss()?.correct(&step.logits, &labels, self.units());
         running.images += n;
         running.steps += 1;
         Ok(())
+    }
+
+    /// One step on preprocessed images; `number` counts the steps of the epoch from 0.
+    fn descend(
+        &mut self,
+        images: &[f32],
+        labels: &[u32],
+        indices: &[usize],
+        epoch: u64,
+        number: usize,
+    ) -> Result<Step> {
+        let step = self.differentiate(images, labels, indices, epoch)?;
+        let compiled = self.compiled.as_mut().ok_or_else(not_compiled)?;
+        if !step.loss.is_finite() {
+            return Err(Error::Training(format!(
+                "The loss became {} in epoch {}, step {}, with learning rate {}. The weights are as they \
+                 were before that step; compile with a smaller learning rate, and look at the images of that batch.",
+                step.loss,
+                epoch + 1,
+                number + 1,
+                compiled.optimizer.config().learning_rate()
+            )));
+        }
+        compiled.optimizer.apply(&mut self.net, &step.gradients)?;
+        Ok(step)
+    }
+
+    /// Loss, logits and gradients of a batch of preprocessed images, in training mode.
+    fn differentiate(&self, images: &[f32], labels: &[u32], indices: &[usize], epoch: u64) -> Result<Step> {
+        let (kind, units) = (self.loss()?, self.units());
+        kind.check_labels(units, labels)?;
+        let logits = self.traced_logits(images, labels.len(), indices, epoch)?;
+        let values = view::slice(&logits).to_vec();
+        let loss = kind.traced(logits, labels, units, &self.net.base.base.device)?;
+        let value = f64::from(loss.array());
+        let gradients = loss.try_backward().map_err(device_error)?;
+        Ok(Step { loss: value, logits: values, gradients })
+    }
+
+    /// One step of gradient descent on one batch, as Keras' method of this name: images `(n, h, w, 3)`
+    /// go through preprocessing and dropout, but not through augmentation. Returns the loss before
+    /// the step.
+    ///
+    /// # Errors
+    /// Where the model is not compiled, images or labels do not fit, or the loss is not finite.
+    pub fn train_on_batch(&mut self, images: &Array4<f32>, labels: &[u32]) -> Result<f64> {
+        let pixels = self.preprocessed(images, labels)?;
+        let step = self.compiled.as_ref().ok_or_else(not_compiled)?.optimizer.step();
+        let indices: Vec<usize> = (0..labels.len()).collect();
+        Ok(self.descend(&pixels, labels, &indices, step, 0)?.loss)
+    }
+
+    /// The gradient of the loss of one batch by each variable that trains, by name; changes nothing.
+    /// Dropout is not applied.
+    ///
+    /// # Errors
+    /// As [`train_on_batch`](Self::train_on_batch).
+    pub fn gradients(&mut self, images: &Array4<f32>, labels: &[u32]) -> Result<Weights> {
+        let pixels = self.preprocessed(images, labels)?;
+        let indices: Vec<usize> = (0..labels.len()).collect();
+        let rate = std::mem::replace(&mut self.dropout.rate, 0.0);
+        let step = self.differentiate(&pixels, labels, &indices, 0);
+        self.dropout.rate = rate;
+        let gradients = step?.gradients;
+        let mut out = Weights::new();
+        for v in self.net.trainable_variables_mut() {
+            let values = gradients.get(&v.tensor).as_vec();
+            out.insert(v.name.clone(), crate::weights::Tensor::new(v.shape.clone(), values)?);
+        }
+        Ok(out)
+    }
+
+    /// The pixels of a batch as the base takes them.
+    fn preprocessed(&self, images: &Array4<f32>, labels: &[u32]) -> Result<Vec<f32>> {
+        let (n, h, w, c) = images.dim();
+        let (eh, ew, ec) = self.net.base.input_shape();
+        if (h, w, c) != (eh, ew, ec) || n == 0 || n != labels.len() {
+            return Err(Error::Shape(format!(
+                "A batch expected images of shape (n, {eh}, {ew}, {ec}) and n labels, n at least 1. \
+                 Received: images of shape ({n}, {h}, {w}, {c}), {} labels",
+                labels.len()
+            )));
+        }
+        let mut pixels: Vec<f32> = images.iter().copied().collect();
+        if let Some(rescaling) = &self.rescaling {
+            rescaling.apply_slice(&mut pixels);
+        }
+        Ok(pixels)
     }
 
     /// Logits `(n, units)` with a tape that reaches down to the first layer that trains.
@@ -179,11 +261,4 @@ impl Model {
         }
         head::dense(features, &self.net.kernel.tensor, &self.net.bias.tensor, !all_frozen)
     }
-}
-
-/// The values of a traced matrix, and the matrix.
-fn split_values(
-    logits: Matrix<Cpu, OwnedTape<f32, Cpu>>,
-) -> (Vec<f32>, Matrix<Cpu, OwnedTape<f32, Cpu>>) {
-    (view::slice(&logits).to_vec(), logits)
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::plot::LearningCurves;
+
 /// Losses and accuracies of each epoch, by Keras' names. A second phase is appended with
 /// [`extend`](Self::extend).
 ///
@@ -25,6 +27,8 @@ pub struct History {
     pub val_accuracy: Vec<f64>,
     /// Seconds that each epoch took, validation included.
     pub seconds: Vec<f64>,
+    /// Number of epochs before the phase that was appended last; `None` while there is one phase.
+    pub fine_tune_start: Option<usize>,
 }
 
 impl History {
@@ -35,11 +39,26 @@ impl History {
 
     /// Appends the epochs of a later `fit`.
     pub fn extend(&mut self, later: &History) {
+        if self.epochs() > 0 && later.epochs() > 0 {
+            self.fine_tune_start = Some(self.epochs());
+        }
         self.epoch.extend(&later.epoch);
         self.loss.extend(&later.loss);
         self.accuracy.extend(&later.accuracy);
         self.val_loss.extend(&later.val_loss);
         self.val_accuracy.extend(&later.val_accuracy);
         self.seconds.extend(&later.seconds);
+    }
+
+    /// The curves for [`learning_curves`](crate::plot::learning_curves), with the line where a second
+    /// phase was appended.
+    pub fn curves(&self) -> LearningCurves {
+        LearningCurves {
+            accuracy: self.accuracy.clone(),
+            val_accuracy: self.val_accuracy.clone(),
+            loss: self.loss.clone(),
+            val_loss: self.val_loss.clone(),
+            fine_tune_start: self.fine_tune_start,
+        }
     }
 }

@@ -29,7 +29,7 @@ impl ImageMap for Pipeline {
             augmentation.apply(image, size, key, scratch);
         }
         if let Some(rescaling) = &self.rescaling {
-            rescaling.apply(image);
+            rescaling.apply_slice(image);
         }
     }
 }

@@ -81,7 +81,7 @@ impl Model {
         let mut images = images.as_standard_layout().into_owned();
         let pixels = images.as_slice_mut().ok_or_else(not_contiguous)?;
         if let Some(rescaling) = &self.rescaling {
-            rescaling.apply(pixels);
+            rescaling.apply_slice(pixels);
         }
         let logits = self.logits(&self.frozen_outputs(pixels, n)?, n)?;
         self.predictions(logits, (0..n).collect(), Vec::new())

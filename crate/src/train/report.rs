@@ -17,6 +17,7 @@ use crate::progress::say;
 #[derive(Default)]
 struct Run {
     data_set: Value,
+    why: Value,
     split: Value,
     phases: Vec<f64>,
     history: History,
@@ -25,9 +26,9 @@ struct Run {
 
 static RUN: Mutex<Option<Run>> = Mutex::new(None);
 
-/// Notes which data set is used, in words, and whether it is the real photographs.
+/// Notes which data set is used (`photographs` or `stand-in`), and why.
 pub(crate) fn data_set(name: &str, why: &str) {
-    with(|run| run.data_set = json!({ "name": name, "why": why }));
+    with(|run| (run.data_set, run.why) = (name.into(), why.into()));
 }
 
 /// Notes that `fit` has ended.
@@ -69,6 +70,7 @@ fn with(change: impl FnOnce(&mut Run)) {
         run.phases.iter().enumerate().map(|(i, s)| (format!("phase{}", i + 1), json!(s))).collect();
     let report = json!({
         "data_set": run.data_set,
+        "data_set_why": run.why,
         "split": run.split,
         "seed": crate::seed(),
         "history": {

@@ -1,0 +1,141 @@
+//! The output of any of the 154 layers, to look inside the network.
+//!
+//! Training and prediction never compute most of them (BatchNormalization, ReLU6 and padding live
+//! inside other ops), so this is a slow lane of its own, from one layer to the next.
+
+use dfdx::prelude::Cpu;
+use ndarray::Array4;
+
+use super::architecture::{ConvBnNames, Unit, UnitKind};
+use super::base::Base;
+use super::mobilenet_v2::{LayerRef, MobileNetV2};
+use crate::ops::conv_bn::{cpu::fold, Folded};
+use crate::ops::view::slice;
+use crate::ops::{conv3x3_first, depthwise, pointwise, Activation, DepthwiseShape, PackedWeights};
+use crate::{Error, Result};
+
+type Dims = (usize, usize, usize, usize);
+
+/// How far into a convolution's three layers to go.
+#[derive(Clone, Copy)]
+enum Stage {
+    Convolution,
+    BatchNorm,
+    Activation,
+}
+
+impl MobileNetV2 {
+    /// What `layer` makes of preprocessed images `(n, h, w, 3)` in [-1, 1]: `(n, h', w', c)`.
+    ///
+    /// # Errors
+    /// Where there is no such layer, or the images have another size.
+    pub fn layer_output(&self, images: &Array4<f32>, layer: impl Into<LayerRef>) -> Result<Array4<f32>> {
+        let at = self.layer_index(layer)?;
+        let dims = images.dim();
+        if (dims.1, dims.2, dims.3) != self.input_shape() {
+            let (h, w, c) = self.input_shape();
+            return Err(Error::Shape(format!(
+                "MobileNetV2 expected images of shape (n, {h}, {w}, {c}). Received: {dims:?}"
+            )));
+        }
+        let mut x: Vec<f32> = images.iter().copied().collect();
+        let mut dims = dims;
+        let units = &self.base.architecture.units;
+        for unit in units {
+            if at == 0 {
+                break;
+            }
+            (x, dims) = self.base.unit_output(unit, x, dims, at.min(unit.layers.end - 1))?;
+            if unit.layers.contains(&at) {
+                break;
+            }
+        }
+        Array4::from_shape_vec(dims, x).map_err(|e| Error::Shape(e.to_string()))
+    }
+}
+
+impl Base<Cpu> {
+    /// The output of layer `last` of `unit`, of which `x` is the input.
+    fn unit_output(&self, unit: &Unit, x: Vec<f32>, dims: Dims, last: usize) -> Result<(Vec<f32>, Dims)> {
+        let (mut y, mut d) = (x.clone(), dims);
+        let count = unit.convs.len();
+        for (i, names) in unit.convs.iter().enumerate() {
+            if last < names.conv_layer {
+                // Only padding stands between two convolutions.
+                return Ok(pad(&y, d));
+            }
+            let stage = match last {
+                l if l == names.conv_layer => Stage::Convolution,
+                l if l == names.bn_layer => Stage::BatchNorm,
+                _ if count > 1 && i == count - 1 => Stage::BatchNorm,
+                _ => Stage::Activation,
+            };
+            (y, d) = self.convolution(unit, names, count > 1 && i == count - 2, &y, d, stage)?;
+            if last <= names.bn_layer {
+                return Ok((y, d));
+            }
+            if last == names.bn_layer + 1 && !(count > 1 && i == count - 1) {
+                return Ok((y, d));
+            }
+        }
+        y.iter_mut().zip(&x).for_each(|(y, x)| *y += x);
+        Ok((y, d))
+    }
+
+    fn convolution(
+        &self,
+        unit: &Unit,
+        names: &ConvBnNames,
+        is_depthwise: bool,
+        x: &[f32],
+        (n, h, w, ci): Dims,
+        stage: Stage,
+    ) -> Result<(Vec<f32>, Dims)> {
+        let conv = self.conv_bn(names, is_depthwise);
+        let mut f = Folded::default();
+        match stage {
+            Stage::Convolution => {
+                f.w = slice(&conv.kernel).to_vec();
+                f.b = vec![0.0; slice(&conv.gamma).len()];
+            }
+            _ => fold(&conv, &mut f),
+        }
+        let act = match stage {
+            Stage::Activation => Activation::Relu6,
+            _ => Activation::Linear,
+        };
+        let co = f.b.len();
+        let stride = match &unit.kind {
+            UnitKind::First { .. } => 2,
+            UnitKind::Block(s) if is_depthwise => s.stride,
+            _ => 1,
+        };
+        let (oh, ow) = (h.div_ceil(stride), w.div_ceil(stride));
+        let mut y = vec![0.0; n * oh * ow * co];
+        if is_depthwise {
+            let shape = DepthwiseShape { n, h, w, c: ci, stride };
+            depthwise(x, &shape, &f.w, &f.b, act, &mut y);
+        } else if stride == 2 {
+            conv3x3_first(x, n, h, w, &f.w, &f.b, co, act, &mut y);
+        } else {
+            let packed = PackedWeights::new(&f.w, &f.b, ci, co);
+            pointwise(x, n * h * w, &packed, act, None, &mut y);
+        }
+        Ok((y, (n, oh, ow, co)))
+    }
+}
+
+/// Keras' `correct_pad`: zeros below and right, and where the size is odd above and left too.
+fn pad(x: &[f32], (n, h, w, c): Dims) -> (Vec<f32>, Dims) {
+    let (top, left) = (h % 2, w % 2);
+    let (oh, ow) = (h + 1 + top, w + 1 + left);
+    let mut y = vec![0.0; n * oh * ow * c];
+    for i in 0..n {
+        for row in 0..h {
+            let to = ((i * oh + row + top) * ow + left) * c;
+            let from = (i * h + row) * w * c;
+            y[to..to + w * c].copy_from_slice(&x[from..from + w * c]);
+        }
+    }
+    (y, (n, oh, ow, c))
+}
