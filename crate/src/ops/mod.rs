@@ -1,1 +1,33 @@
-//! (being written)
+//! Convolutions for MobileNetV2 on the CPU, as plain functions on slices.
+//!
+//! Images and activations are NHWC and contiguous, BatchNorm is already folded into weights and
+//! bias, and the ReLU6, a residual or a ReLU6's gradient mask ride along in the last step of a
+//! convolution. All functions use the threads of [`crate::threads::pool`]; results are the same
+//! bits whatever their number, because no sum is ever split between threads.
+//!
+//! Each kernel's folder holds the entry points with their checks (`mod.rs`), the fast form
+//! (`cpu.rs`) and plain scalar loops that say what is meant (`reference.rs`), which the tests hold
+//! against each other.
+//!
+//! Slices whose lengths contradict the stated shape are a mistake of the caller's program, not of
+//! its input: these functions panic and say which one it was.
+
+mod activation;
+pub mod conv3x3;
+pub mod depthwise;
+pub mod frozen;
+pub mod pointwise;
+pub mod simd;
+pub(crate) mod workspace;
+
+pub use activation::{relu6_backward, Activation};
+pub use conv3x3::{conv3x3_first, conv3x3_first_backward_weights};
+pub use depthwise::{depthwise, depthwise_backward_input, depthwise_backward_weights, DepthwiseShape};
+pub use frozen::{FoldedBlock, FoldedConv, FrozenPlan, FrozenSpec};
+pub use pointwise::{pointwise, pointwise_backward_input, pointwise_backward_weights, PackedWeights};
+
+/// Panics with a text unless a slice has the length that the shape asks for.
+#[track_caller]
+pub(crate) fn check_len(what: &str, len: usize, expected: usize) {
+    assert!(len == expected, "{what} must hold {expected} numbers for the given shape. Received: {len}.");
+}

@@ -18,7 +18,7 @@ pub fn step(low: f64, high: f64, count: usize) -> f64 {
 /// A tick's number with just the digits that tell it from its neighbours.
 pub fn tick_text(value: f64, step: f64) -> String {
     if value.abs() >= 1e5 {
-        return format!("{value:.1e}");
+        return format!("{value:.1e}").replace(".0e", "e");
     }
     let digits = (-step.log10() - 1e-9).ceil().clamp(0.0, 6.0) as usize;
     format!("{value:.digits$}")
@@ -82,7 +82,8 @@ mod tests {
         assert_eq!(text(0.8, 1.0), ["0.80", "0.85", "0.90", "0.95", "1.00"]);
         assert_eq!(text(0.0, 1.0), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(text(0.0, 3.0), ["0", "1", "2", "3"]);
-        assert_eq!(text(0.0, 1.2e6)[1], "5.0e5");
+        assert_eq!(text(0.0, 1.2e6), ["0", "5e5", "1e6"]);
+        assert_eq!(tick_text(-2.5e7, 5e6), "-2.5e7");
     }
 
     #[test]

@@ -40,8 +40,10 @@ const HEAD: u32 = 84;
 /// Tick labels and the axis' name under a plot.
 const FOOT: u32 = 66;
 /// Axis' name and tick labels left of a plot.
-const SIDE: u32 = 72;
+const SIDE: u32 = 86;
 const LEGEND_LINE: u32 = 40;
+/// About how many ticks an axis of values has.
+const TICKS: usize = 7;
 
 /// Draws accuracy and, under it, loss over the epochs, for training and validation.
 ///
@@ -195,7 +197,7 @@ fn draw_panel(canvas: &mut Canvas, panel: &Panel<'_>, plot: Rect) -> Result<()> 
     let air = (panel.range.1 - panel.range.0) * 0.03;
     let scale =
         Scale { plot, x: (1.0 - side, epochs as f64 + side), y: (panel.range.0 - air, panel.range.1 + air) };
-    let (x_ticks, y_ticks) = (epoch_ticks(epochs), ticks(panel.range.0, panel.range.1, 5));
+    let (x_ticks, y_ticks) = (epoch_ticks(epochs), ticks(panel.range.0, panel.range.1, TICKS));
     canvas.fill(plot.grown(1), style::FRAME);
     canvas.fill(plot, style::PAPER);
     canvas.plot(panel.title, plot, |area| {
@@ -232,7 +234,7 @@ fn label_axes(canvas: &mut Canvas, panel: &Panel<'_>, scale: &Scale, x_ticks: &[
     for epoch in x_ticks {
         canvas.text(&format!("{epoch}"), &tick, Anchor::Center, scale.x(*epoch), bottom + 19.0);
     }
-    let y_step = step(panel.range.0, panel.range.1, 5);
+    let y_step = step(panel.range.0, panel.range.1, TICKS);
     for value in y_ticks {
         canvas.text(&tick_text(*value, y_step), &tick, Anchor::Right, left - 11.0, scale.y(*value));
     }

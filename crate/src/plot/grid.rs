@@ -181,14 +181,16 @@ pub(super) fn draw(
 
     let grid_width = columns * column + (columns - 1) * GAP;
     let sheet_width = (grid_width + 2 * style::MARGIN).max(NARROWEST);
-    let body = style::MARGIN + rows * (title_row + height) + (rows - 1) * gap + style::MARGIN / 2;
+    // A row of titles brings its own air.
+    let top = if labels.is_empty() { style::MARGIN } else { style::MARGIN / 2 };
+    let body = top + rows * (title_row + height) + (rows - 1) * gap + style::MARGIN / 2;
     let mut canvas = Canvas::new(sheet_width, body, caption)?;
     let left = (sheet_width - grid_width) / 2;
     for (i, picture) in pictures.iter().enumerate() {
         let (row, col) = (i as u32 / columns, i as u32 % columns);
         let place = Rect {
             left: left + col * (column + GAP) + (column - width) / 2,
-            top: style::MARGIN + row * (title_row + height + gap) + title_row,
+            top: top + row * (title_row + height + gap) + title_row,
             width,
             height,
         };

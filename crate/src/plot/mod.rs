@@ -8,7 +8,7 @@
 //! Nothing here computes: no predictions, no augmentation, no training. And nothing here depends on
 //! the rest of the crate, so that any numbers can be drawn.
 //!
-//! Shapes and lines are drawn with plotters, at twice the final size and then averaged down, which
+//! Shapes and lines are drawn with plotters, at three times the final size and then averaged down, which
 //! smooths their edges. Text is Noto Sans, which comes inside the crate `notosans` (SIL Open Font
 //! License 1.1), so no font has to be installed.
 //!

@@ -1,0 +1,228 @@
+//! The vector instructions that the kernels are written in, and the choice between them.
+//!
+//! A kernel is written once, over the small trait [`Simd`], and compiled for AVX-512, for AVX2 with
+//! FMA, and for the portable form that the compiler vectorises itself. Which one runs is settled
+//! when the program starts: the best that the processor has, or a lesser one that `TRANSFER_ISA`
+//! (`avx512`, `avx2` or `portable`) asks for. Nothing has to be said to the compiler.
+//!
+//! ```
+//! use transfer::ops::simd::{isa, Isa};
+//! assert!(Isa::available().contains(&isa()?));
+//! # Ok::<(), transfer::Error>(())
+//! ```
+
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use crate::{Error, Result};
+use std::sync::OnceLock;
+
+/// An instruction set that the kernels exist for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isa {
+    /// Plain Rust, vectorised by the compiler for the least processor of the architecture.
+    Portable,
+    /// AVX2 and FMA: 16 registers of 8 numbers.
+    Avx2,
+    /// AVX-512 F, VL, BW and DQ: 32 registers of 16 numbers.
+    Avx512,
+}
+
+impl Isa {
+    /// All that this processor has, the best one last.
+    pub fn available() -> Vec<Isa> {
+        let all = [Isa::Portable, Isa::Avx2, Isa::Avx512];
+        all.into_iter().filter(|isa| isa.is_available()).collect()
+    }
+
+    /// Whether this processor can run it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Isa::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => {
+                Isa::Avx2.is_available()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
+        }
+    }
+
+    /// Its name, as `TRANSFER_ISA` spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+        }
+    }
+
+    /// Numbers in one vector.
+    pub(crate) fn lanes(self) -> usize {
+        match self {
+            Isa::Portable => portable::Portable::LANES,
+            Isa::Avx2 => 8,
+            Isa::Avx512 => 16,
+        }
+    }
+}
+
+/// The instruction set in use, or why the one that `TRANSFER_ISA` asks for cannot be.
+///
+/// Settled at the first call; later changes of the variable have no effect.
+pub fn isa() -> Result<Isa> {
+    static CHOICE: OnceLock<Result<Isa, String>> = OnceLock::new();
+    let choice = CHOICE.get_or_init(|| match std::env::var("TRANSFER_ISA") {
+        Ok(asked) => choose(asked.trim()),
+        Err(_) => Ok(best()),
+    });
+    choice.clone().map_err(Error::Invalid)
+}
+
+/// What the kernels use that have no way to report: as [`isa`], and the best there is where that
+/// fails.
+pub(crate) fn active() -> Isa {
+    isa().unwrap_or_else(|_| best())
+}
+
+fn best() -> Isa {
+    Isa::available().pop().unwrap_or(Isa::Portable)
+}
+
+fn choose(asked: &str) -> Result<Isa, String> {
+    let names = || Isa::available().iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", ");
+    match [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().find(|isa| isa.name() == asked) {
+        _ if asked.is_empty() => Ok(best()),
+        Some(isa) if isa.is_available() => Ok(isa),
+        Some(_) => Err(format!(
+            "TRANSFER_ISA asks for {asked}, which this processor lacks; it has {}. Unset the variable or \
+             name one of these.",
+            names()
+        )),
+        None => Err(format!(
+            "TRANSFER_ISA must be one of avx512, avx2 and portable. Received: {asked:?}; this processor has \
+             {}.",
+            names()
+        )),
+    }
+}
+
+/// Vectors of `f32`, as far as the kernels need them.
+///
+/// # Safety
+/// Every method needs a processor that has the instruction set; `load` and `store` need
+/// [`LANES`](Simd::LANES) (the `_partial` forms: `n`) valid numbers at the pointer, aligned as any
+/// `f32` is. [`dispatch`] is the one place that vouches for the first.
+pub(crate) trait Simd: Copy {
+    /// Numbers in a vector.
+    const LANES: usize;
+    /// Rows of the register tile that is two vectors wide.
+    const ROWS: usize;
+    /// Outputs that a depthwise pass holds in registers beside the nine weights.
+    const OUTPUTS: usize;
+    /// A vector.
+    type V: Copy;
+
+    unsafe fn splat(x: f32) -> Self::V;
+    unsafe fn load(p: *const f32) -> Self::V;
+    unsafe fn load_partial(p: *const f32, n: usize) -> Self::V;
+    unsafe fn store(p: *mut f32, v: Self::V);
+    unsafe fn store_partial(p: *mut f32, n: usize, v: Self::V);
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`.
+    unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `min(max(v, 0), 6)`; what is not a number stays so.
+    unsafe fn relu6(v: Self::V) -> Self::V;
+    /// `v` where `0 < y < 6`, else 0.
+    unsafe fn where_inside(v: Self::V, y: Self::V) -> Self::V;
+    /// Asks for the cache line at `p` ahead of its use; any address will do.
+    unsafe fn prefetch(p: *const f32);
+}
+
+/// Work written over [`Simd`].
+pub(crate) trait Kernel {
+    /// Does the work; to be `#[inline(always)]`, or the instructions stay calls.
+    ///
+    /// # Safety
+    /// The processor has the instruction set of `S`, and what the kernel's fields promise holds.
+    unsafe fn run<S: Simd>(self);
+}
+
+/// Runs a kernel with the vectors of `isa`.
+///
+/// # Safety
+/// What the kernel's fields promise must hold.
+pub(crate) unsafe fn dispatch<K: Kernel>(isa: Isa, kernel: K) {
+    debug_assert!(isa.is_available(), "this processor has no {}", isa.name());
+    // SAFETY: an `Isa` other than Portable comes from `Isa::available`, which asked the processor;
+    // the rest is the caller's promise.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => x86::run_avx512(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => x86::run_avx2(kernel),
+            _ => kernel.run::<portable::Portable>(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_or_missing_instruction_set_is_refused_in_words() {
+        assert!(choose("sse9").unwrap_err().contains("sse9"));
+        assert_eq!(choose("portable"), Ok(Isa::Portable));
+        assert_eq!(choose(""), Ok(best()));
+        for isa in [Isa::Avx2, Isa::Avx512] {
+            assert_eq!(choose(isa.name()).is_ok(), isa.is_available());
+        }
+    }
+
+    struct Probe<'a>(&'a mut Vec<f32>);
+    impl Kernel for Probe<'_> {
+        #[inline(always)]
+        unsafe fn run<S: Simd>(self) {
+            let x: Vec<f32> = (0..S::LANES).map(|i| i as f32 - 2.0).collect();
+            let mut y = vec![9.0; S::LANES];
+            // SAFETY: x and y hold LANES numbers.
+            unsafe {
+                let v = S::load(x.as_ptr());
+                let v = S::mul_add(v, S::splat(2.0), S::add(v, S::splat(0.5)));
+                S::store(y.as_mut_ptr(), S::where_inside(S::relu6(v), S::relu6(v)));
+                S::store_partial(y.as_mut_ptr(), 3, S::load_partial(x.as_ptr(), 3));
+            }
+            *self.0 = y;
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_computes_the_same() {
+        for isa in Isa::available() {
+            let mut y = vec![];
+            // SAFETY: available, and Probe promises nothing.
+            unsafe { dispatch(isa, Probe(&mut y)) };
+            let expected: Vec<f32> = (0..isa.lanes())
+                .map(|i| {
+                    let x = i as f32 - 2.0;
+                    let v = (3.0 * x + 0.5).clamp(0.0, 6.0);
+                    match v {
+                        _ if i < 3 => x,
+                        v if v < 6.0 => v,
+                        _ => 0.0,
+                    }
+                })
+                .collect();
+            assert_eq!(y, expected, "{}", isa.name());
+        }
+    }
+}

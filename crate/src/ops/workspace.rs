@@ -1,0 +1,140 @@
+//! Memory and threads for the kernels: aligned buffers, scratch space that each thread keeps, and a
+//! loop over independent pieces of work.
+
+use rayon::prelude::*;
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+/// A growable buffer of `f32` that starts on a cache line.
+#[derive(Clone, Default)]
+pub(crate) struct Buffer {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl Buffer {
+    /// `len` zeros.
+    pub(crate) fn zeros(len: usize) -> Self {
+        Buffer { lines: vec![Line([0.0; 16]); len.div_ceil(16)], len }
+    }
+
+    /// The first `len` numbers, whatever they hold; allocates only where the buffer never was that
+    /// long.
+    pub(crate) fn at_least(&mut self, len: usize) -> &mut [f32] {
+        if self.len < len {
+            self.lines.resize(len.div_ceil(16), Line([0.0; 16]));
+            self.len = len;
+        }
+        &mut self[..len]
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        // SAFETY: `lines` holds at least `len` numbers without gaps (repr(C), 16 x 4 = 64 bytes).
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+    }
+}
+
+/// Buffers that a thread keeps between calls, so that a step after the first allocates nothing.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pub(crate) a: Buffer,
+    pub(crate) b: Buffer,
+    pub(crate) c: Buffer,
+    pub(crate) d: Buffer,
+    pub(crate) e: Buffer,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<Scratch>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `f` with scratch buffers of this thread. Calls may nest (a thread that waits for others may
+/// be given another piece of work): each level has its own buffers.
+pub(crate) fn with_scratch<R>(f: impl FnOnce(&mut Scratch) -> R) -> R {
+    let mut scratch = SCRATCH.with_borrow_mut(|free| free.pop()).unwrap_or_default();
+    let result = f(&mut scratch);
+    SCRATCH.with_borrow_mut(|free| free.push(scratch));
+    result
+}
+
+/// Runs `f(0)` to `f(count - 1)`, in any order and on any thread of the pool.
+pub(crate) fn parallel(count: usize, f: impl Fn(usize) + Send + Sync) {
+    let pool = crate::threads::pool();
+    if count <= 1 || pool.current_num_threads() == 1 {
+        // Nothing to share: the calling thread does it all.
+        (0..count).for_each(f);
+    } else {
+        pool.install(|| (0..count).into_par_iter().with_max_len(1).for_each(f));
+    }
+}
+
+/// How many threads compute.
+pub(crate) fn threads() -> usize {
+    crate::threads::pool().current_num_threads()
+}
+
+/// The `i`-th of `pieces` nearly equal parts of `0..len`, with borders at multiples of `step`.
+pub(crate) fn part(len: usize, pieces: usize, step: usize, i: usize) -> std::ops::Range<usize> {
+    let steps = len.div_ceil(step);
+    let at = |i: usize| (steps * i / pieces * step).min(len);
+    at(i)..at(i + 1)
+}
+
+/// A pointer that several threads may hold; they must keep to disjoint parts of what it points to.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared(*mut f32);
+
+// SAFETY: only a number; every use of it is unsafe and argues for itself.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    pub(crate) fn new(slice: &mut [f32]) -> Self {
+        Shared(slice.as_mut_ptr())
+    }
+
+    pub(crate) fn ptr(&self) -> *mut f32 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_a_range_once_with_borders_at_steps() {
+        for (len, pieces, step) in [(100, 3, 7), (5, 8, 2), (0, 2, 3), (64, 2, 32)] {
+            let parts: Vec<_> = (0..pieces).map(|i| part(len, pieces, step, i)).collect();
+            assert_eq!((parts[0].start, parts[pieces - 1].end), (0, len));
+            for pair in parts.windows(2) {
+                assert_eq!(pair[0].end, pair[1].start);
+                assert!(pair[0].end % step == 0 || pair[0].end == len);
+            }
+        }
+    }
+
+    #[test]
+    fn buffers_are_aligned_and_keep_their_memory() {
+        let mut buffer = Buffer::default();
+        let p = buffer.at_least(100).as_ptr();
+        assert_eq!(p as usize % 64, 0);
+        assert_eq!(buffer.at_least(50).as_ptr(), p);
+        assert_eq!(Buffer::zeros(3)[..], [0.0; 3]);
+    }
+}
