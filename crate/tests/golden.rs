@@ -146,10 +146,10 @@ fn check_training(golden: &Golden, images: &Array4<f32>, tag: &str, optimizer: O
     }
     check_losses(&losses, "phase1_loss");
     let trained = model.weights();
-    let kernel = trained.get("dense/kernel").unwrap().values().to_vec();
+    let kernel = trained.get("dense/kernel").unwrap().data.to_vec();
     let error = relative_error(&kernel, &golden.values(&format!("{tag}/phase1_kernel")));
     assert!(error < 2e-3, "{tag}/phase1_kernel: {error}");
-    let bias = trained.get("dense/bias").unwrap().values().to_vec();
+    let bias = trained.get("dense/bias").unwrap().data.to_vec();
     assert!((bias[0] - golden.values(&format!("{tag}/phase1_bias"))[0]).abs() < 1e-5);
 
     model.base_model_mut().fine_tune_at(100).unwrap();
@@ -162,7 +162,7 @@ fn check_training(golden: &Golden, images: &Array4<f32>, tag: &str, optimizer: O
     assert_eq!(names.len(), 56);
     for name in names {
         let variable = name.trim_start_matches(&prefix).trim_end_matches(":0");
-        let ours = gradients.get(&variable.replace("head/", "dense/")).unwrap().values();
+        let ours = &gradients.get(&variable.replace("head/", "dense/")).unwrap().data;
         let reference = golden.values(&name);
         let norm = ours.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
         let largest = ours.iter().fold(0.0f32, |m, v| m.max(v.abs()));
@@ -179,7 +179,7 @@ fn check_training(golden: &Golden, images: &Array4<f32>, tag: &str, optimizer: O
     check_losses(&losses, "phase2_loss");
 
     let trained = model.weights();
-    let kernel = trained.get("dense/kernel").unwrap().values().to_vec();
+    let kernel = trained.get("dense/kernel").unwrap().data.to_vec();
     let error = relative_error(&kernel, &golden.values(&format!("{tag}/phase2_head_kernel")));
     assert!(error < 2e-3, "{tag}/phase2_head_kernel: {error}");
     let prefix = format!("{tag}/phase2_weight/");
@@ -193,7 +193,7 @@ fn check_training(golden: &Golden, images: &Array4<f32>, tag: &str, optimizer: O
             (_, "2") => "moving_mean",
             _ => "moving_variance",
         };
-        let ours = trained.get(&format!("{layer}/{variable}")).unwrap().values();
+        let ours = &trained.get(&format!("{layer}/{variable}")).unwrap().data;
         let reference = golden.values(&name);
         let error = relative_error(&ours[..reference.len()], &reference);
         assert!(error < 1e-3, "{name}: {error}");

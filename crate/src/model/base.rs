@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use dfdx::prelude::{Cpu, HasShape, Tape};
+use dfdx::prelude::{Cpu, HasShape, Tape, ZerosTensor};
 
 use super::architecture::{Architecture, ConvBnNames, Unit, UnitKind};
 use super::variable::Variable;
@@ -52,15 +52,15 @@ impl<D: Backend> Base<D> {
             for (variable, shape, _) in &layer.variables {
                 let name = format!("{}/{variable}", layer.name);
                 let source = weights.get(&name)?;
-                if source.shape() != shape.as_slice() {
+                if source.shape != *shape {
                     return Err(Error::Weights(format!(
                         "The weight {name} expected shape {shape:?}. Received: {:?}. \
                          This model needs MobileNetV2 1.0 without its top.",
-                        source.shape()
+                        source.shape
                     )));
                 }
                 let mut v = Variable::zeros(&device, name.clone(), shape)?;
-                D::write(&mut v.tensor, source.values())?;
+                D::write(&mut v.tensor, &source.data)?;
                 index.insert(name, variables.len());
                 variables.push(v);
             }

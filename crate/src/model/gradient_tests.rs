@@ -20,7 +20,7 @@ fn random_weights() -> Weights {
     for layer in &Architecture::new(SIZE, SIZE).layers {
         for (name, shape, _) in &layer.variables {
             let key = format!("{}/{name}", layer.name);
-            let mut rng = Rng::new(&[5, key.bytes().fold(0, |h, b| h * 31 + u64::from(b))]);
+            let mut rng = Rng::new(&[5, key.bytes().fold(0, |h, b| h.wrapping_mul(31) + u64::from(b))]);
             let fan_in: usize = if *name == "depthwise_kernel" {
                 9
             } else {

@@ -114,7 +114,7 @@ impl Base<Cpu> {
         let mut y = vec![0.0; n * oh * ow * co];
         if is_depthwise {
             let shape = DepthwiseShape { n, h, w, c: ci, stride };
-            depthwise(x, &shape, &f.w, &f.b, act, &mut y);
+            depthwise(x, shape, &f.w, &f.b, act, &mut y);
         } else if stride == 2 {
             conv3x3_first(x, n, h, w, &f.w, &f.b, co, act, &mut y);
         } else {

@@ -1,6 +1,6 @@
 //! The layers above the base, each usable on its own: what goes in and comes out is an array.
 
-use dfdx::prelude::{AsArray as _, Cpu, TensorFromVec};
+use dfdx::prelude::{Cpu, TensorFromVec};
 use ndarray::{Array2, Array4};
 
 use super::variable::Variable;

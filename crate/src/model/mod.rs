@@ -19,6 +19,6 @@ mod gradient_tests;
 pub(crate) use layers::matrix_to_array;
 pub use layers::{Dense, Dropout, GlobalAveragePooling2D, Initializer};
 pub use mobilenet_v2::{LayerRef, MobileNetV2};
-pub(crate) use model::{not_compiled, Network};
+pub(crate) use model::not_compiled;
 pub use model::Model;
 pub use summary::{thousands, Summary, SummaryRow};

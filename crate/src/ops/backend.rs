@@ -3,7 +3,7 @@
 //! Everything above `ops/` is generic over [`Backend`]; everything that differs between devices is
 //! an implementation of it.
 
-use dfdx::prelude::{Cpu, Device, GhostTensor, Gradients, Tensor};
+use dfdx::prelude::{Cpu, Device, Gradients, Tensor};
 
 use super::conv_bn::ConvBn;
 use super::inverted_residual::BlockParams;
@@ -16,10 +16,6 @@ pub type Flat<D> = Tensor<(usize,), f32, D>;
 pub type Activations<D, T = dfdx::prelude::NoneTape> = Tensor<(usize, usize, usize, usize), f32, D, T>;
 /// Features or logits `(n, c)`.
 pub type Matrix<D, T = dfdx::prelude::NoneTape> = Tensor<(usize, usize), f32, D, T>;
-/// Stands for activations on the tape.
-pub type ActivationsGhost<D> = GhostTensor<(usize, usize, usize, usize), f32, D>;
-/// Stands for a matrix on the tape.
-pub type MatrixGhost<D> = GhostTensor<(usize, usize), f32, D>;
 
 /// Constants of one optimizer step; see [`crate::optim`] for the formulas.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,8 +62,8 @@ pub trait Backend: Device<f32> {
         shape: &BlockShape,
         params: &BlockParams<Self>,
         saved: Self::BlockSaved,
-        x: &ActivationsGhost<Self>,
-        y: &ActivationsGhost<Self>,
+        x: &Activations<Self>,
+        y: &Activations<Self>,
         grads: &mut Gradients<f32, Self>,
     ) -> Result<(), Self::Err>;
 
@@ -99,8 +95,8 @@ pub trait Backend: Device<f32> {
 
     /// Spreads the gradient of the mean.
     fn pool_backward(
-        x: &ActivationsGhost<Self>,
-        y: &MatrixGhost<Self>,
+        x: &Activations<Self>,
+        y: &Matrix<Self>,
         grads: &mut Gradients<f32, Self>,
     ) -> Result<(), Self::Err>;
 
@@ -109,8 +105,8 @@ pub trait Backend: Device<f32> {
 
     /// `dx += dy ⊙ scale`.
     fn scale_backward(
-        x: &MatrixGhost<Self>,
-        y: &MatrixGhost<Self>,
+        x: &Matrix<Self>,
+        y: &Matrix<Self>,
         scale: &[f32],
         grads: &mut Gradients<f32, Self>,
     ) -> Result<(), Self::Err>;
@@ -123,7 +119,7 @@ pub trait Backend: Device<f32> {
         x: &Matrix<Self>,
         kernel: &Flat<Self>,
         bias: &Flat<Self>,
-        y: &MatrixGhost<Self>,
+        y: &Matrix<Self>,
         input_gradient: bool,
         grads: &mut Gradients<f32, Self>,
     ) -> Result<(), Self::Err>;

@@ -29,11 +29,6 @@ impl Buffer {
         let misaligned = (memory.as_ptr() as usize / 4) % LINE;
         Buffer { start: (LINE - misaligned) % LINE, memory, len }
     }
-
-    /// Frees all pooled memory.
-    pub fn empty_pool() {
-        lock().clear();
-    }
 }
 
 fn lock() -> std::sync::MutexGuard<'static, BTreeMap<usize, Vec<Vec<f32>>>> {

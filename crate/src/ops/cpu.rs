@@ -5,17 +5,15 @@ use dfdx::tensor::CpuError;
 use rayon::prelude::*;
 
 use super::backend::{
-    device_error, Activations, ActivationsGhost, Backend, Flat, Matrix, MatrixGhost, UpdateRule,
+    device_error, Activations, Backend, Flat, Matrix, UpdateRule,
 };
 use super::buffer::Buffer;
 use super::conv3x3::{conv3x3_first, conv3x3_first_backward_weights};
 use super::conv_bn::{cpu as conv_bn, ConvBn, Folded};
 use super::inverted_residual::{cpu as block, BlockParams};
-use super::pointwise::{
-    pointwise, pointwise_backward_input, pointwise_backward_weights, relu6_backward, PackedWeights,
-};
+use super::pointwise::{pointwise, pointwise_backward_input, pointwise_backward_weights, PackedWeights};
 use super::view::{slice, slice_mut};
-use super::Activation;
+use super::{relu6_backward, Activation};
 use crate::model::architecture::BlockShape;
 use crate::{threads, Error, Result};
 
@@ -36,8 +34,8 @@ impl Backend for Cpu {
         shape: &BlockShape,
         params: &BlockParams<Cpu>,
         saved: Self::BlockSaved,
-        x: &ActivationsGhost<Cpu>,
-        y: &ActivationsGhost<Cpu>,
+        x: &Activations<Cpu>,
+        y: &Activations<Cpu>,
         grads: &mut Gradients<f32, Cpu>,
     ) -> Result<(), CpuError> {
         block::backward(shape, params, saved, x, y, grads)
@@ -133,8 +131,8 @@ impl Backend for Cpu {
     }
 
     fn pool_backward(
-        x: &ActivationsGhost<Cpu>,
-        y: &MatrixGhost<Cpu>,
+        x: &Activations<Cpu>,
+        y: &Matrix<Cpu>,
         grads: &mut Gradients<f32, Cpu>,
     ) -> Result<(), CpuError> {
         let (_, h, w, c) = *x.shape();
@@ -159,8 +157,8 @@ impl Backend for Cpu {
     }
 
     fn scale_backward(
-        x: &MatrixGhost<Cpu>,
-        y: &MatrixGhost<Cpu>,
+        x: &Matrix<Cpu>,
+        y: &Matrix<Cpu>,
         scale: &[f32],
         grads: &mut Gradients<f32, Cpu>,
     ) -> Result<(), CpuError> {
@@ -184,7 +182,7 @@ impl Backend for Cpu {
         x: &Matrix<Cpu>,
         kernel: &Flat<Cpu>,
         bias: &Flat<Cpu>,
-        y: &MatrixGhost<Cpu>,
+        y: &Matrix<Cpu>,
         input_gradient: bool,
         grads: &mut Gradients<f32, Cpu>,
     ) -> Result<(), CpuError> {

@@ -14,8 +14,8 @@ use crate::{Error, Result};
 pub fn global_average_pooling<D: Backend, T: Tape<f32, D>>(x: Activations<D, T>) -> Result<Matrix<D, T>> {
     let (x, mut tape) = x.split_tape();
     let y = D::pool_forward(&x)?;
-    let (x, y_ghost) = (x.ghost(), y.ghost());
-    tape.add_backward_op(move |grads| D::pool_backward(&x, &y_ghost, grads));
+    let y_kept = y.clone();
+    tape.add_backward_op(move |grads| D::pool_backward(&x, &y_kept, grads));
     Ok(y.put_tape(tape))
 }
 
@@ -35,8 +35,8 @@ pub fn scale<D: Backend, T: Tape<f32, D>>(x: Matrix<D, T>, factors: Vec<f32>) ->
     let (x, mut tape) = x.split_tape();
     let factors = Arc::new(factors);
     let y = D::scale_forward(&x, &factors)?;
-    let (x, y_ghost) = (x.ghost(), y.ghost());
-    tape.add_backward_op(move |grads| D::scale_backward(&x, &y_ghost, &factors, grads));
+    let y_kept = y.clone();
+    tape.add_backward_op(move |grads| D::scale_backward(&x, &y_kept, &factors, grads));
     Ok(y.put_tape(tape))
 }
 
@@ -60,9 +60,9 @@ pub fn dense<D: Backend, T: Tape<f32, D>>(
     }
     let (x, mut tape) = x.split_tape();
     let y = D::dense_forward(&x, kernel, bias)?;
-    let (kernel, bias, y_ghost) = (kernel.clone(), bias.clone(), y.ghost());
+    let (kernel, bias, y_kept) = (kernel.clone(), bias.clone(), y.clone());
     tape.add_backward_op(move |grads| {
-        D::dense_backward(&x, &kernel, &bias, &y_ghost, input_gradient, grads)
+        D::dense_backward(&x, &kernel, &bias, &y_kept, input_gradient, grads)
     });
     Ok(y.put_tape(tape))
 }

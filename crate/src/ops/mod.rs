@@ -1,4 +1,5 @@
-//! Convolutions for MobileNetV2 on the CPU, as plain functions on slices.
+//! The ops: on dfdx's tape ([`inverted_residual`], [`conv`], [`head`], over any [`backend`]), and below
+//! them the convolutions on the CPU as plain functions on slices, which the rest of this page is about.
 //!
 //! Images and activations are NHWC and contiguous, BatchNorm is already folded into weights and
 //! bias, and the ReLU6, a residual or a ReLU6's gradient mask ride along in the last step of a
@@ -13,11 +14,19 @@
 //! its input: these functions panic and say which one it was.
 
 mod activation;
+pub mod backend;
+pub(crate) mod buffer;
+pub mod conv;
 pub mod conv3x3;
+pub mod conv_bn;
+mod cpu;
 pub mod depthwise;
 pub mod frozen;
+pub mod head;
+pub mod inverted_residual;
 pub mod pointwise;
 pub mod simd;
+pub(crate) mod view;
 pub(crate) mod workspace;
 
 pub use activation::{relu6_backward, Activation};

@@ -54,7 +54,7 @@ fn assert_contiguous<S: Shape, T>(t: &Tensor<S, f32, Cpu, T>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{slice, slice_mut};
     use dfdx::prelude::*;
 
     #[test]

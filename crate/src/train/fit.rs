@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dfdx::prelude::{AsArray, Cpu, Gradients, OwnedTape, Trace, ZerosTensor};
+use dfdx::prelude::{AsArray, Backward, Cpu, Gradients, OwnedTape, Trace, ZerosTensor};
 use ndarray::Array4;
 
 use super::features::not_contiguous;

@@ -1,7 +1,7 @@
 //! The losses, computed from logits: on the tape by dfdx, and on the host for evaluation.
 
 use dfdx::losses::{binary_cross_entropy_with_logits_loss, cross_entropy_with_logits_loss};
-use dfdx::prelude::{OwnedTape, Rank0, Tensor, TensorFromVec};
+use dfdx::prelude::{OwnedTape, Rank0, Tensor};
 
 use crate::ops::backend::{device_error, Backend, Matrix};
 use crate::{Error, Result};

@@ -140,7 +140,7 @@ mod tests {
         let mut rng = Rng::new(&[7]);
         let x = random(&mut rng, rows * k);
         let g = random(&mut rng, rows * c);
-        let mut v = [
+        let v = [
             random(&mut rng, k * c),
             random(&mut rng, c),
             random(&mut rng, c),
@@ -172,7 +172,7 @@ mod tests {
         let dgamma = unfold_gradients(s, &mut dw, &db);
         for (which, ours) in [(0, &dw), (1, &dgamma), (2, &db)] {
             for i in 0..ours.len() {
-                let mut at = |d: f64| {
+                let at = |d: f64| {
                     let mut w: [Vec<f64>; 5] = v.clone().map(|a| a.iter().map(|&x| f64::from(x)).collect());
                     w[which][i] += d;
                     objective(&x, &g, k, c, &w)
@@ -181,6 +181,5 @@ mod tests {
                 assert!((numeric - f64::from(ours[i])).abs() < 1e-4, "{which} {i}: {numeric} {}", ours[i]);
             }
         }
-        v[0].clear();
     }
 }

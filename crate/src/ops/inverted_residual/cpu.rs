@@ -4,7 +4,7 @@ use dfdx::prelude::{Cpu, Gradients, HasShape, ZerosTensor};
 
 use super::BlockParams;
 use crate::model::architecture::BlockShape;
-use crate::ops::backend::{device_error, Activations, ActivationsGhost};
+use crate::ops::backend::{device_error, Activations};
 use crate::ops::buffer::Buffer;
 use crate::ops::conv_bn::{cpu as conv_bn, ConvBn, Folded};
 use crate::ops::depthwise::{
@@ -92,7 +92,7 @@ pub(crate) fn forward(
     let mut filtered = Buffer::take(rows_out * s.expanded);
     let dw = &scratch.depthwise;
     let input = expanded.as_deref().unwrap_or(slice(x));
-    depthwise(input, &depthwise_shape(n, s), &dw.w, &dw.b, Activation::Relu6, &mut filtered);
+    depthwise(input, depthwise_shape(n, s), &dw.w, &dw.b, Activation::Relu6, &mut filtered);
 
     conv_bn::fold(&p.project, &mut scratch.folded);
     repack(&mut scratch.project, &scratch.folded, s.expanded, s.co);
@@ -115,8 +115,8 @@ pub(crate) fn backward(
     s: &BlockShape,
     p: &BlockParams<Cpu>,
     saved: BlockSaved,
-    x_ghost: &ActivationsGhost<Cpu>,
-    y_ghost: &ActivationsGhost<Cpu>,
+    x_kept: &Activations<Cpu>,
+    y_kept: &Activations<Cpu>,
     grads: &mut Gradients<f32, Cpu>,
 ) -> Result<(), dfdx::tensor::CpuError> {
     let n = saved.x.shape().0;
@@ -124,7 +124,7 @@ pub(crate) fn backward(
     let rows_out = n * s.out_h() * s.out_w();
     let mut scratch = p.scratch.lock().unwrap_or_else(|e| e.into_inner());
     let scratch = &mut *scratch;
-    let dy = std::mem::take(&mut **grads.get_or_alloc_mut(y_ghost)?);
+    let dy = std::mem::take(&mut **grads.get_or_alloc_mut(y_kept)?);
 
     let weights = |conv: &ConvBn<Cpu>, x: &[f32], dy: &[f32], rows, ci, co, grads: &mut _| {
         if !conv.trains.any() {
@@ -147,7 +147,7 @@ pub(crate) fn backward(
         let input: &[f32] = saved.expanded.as_deref().unwrap_or(slice(&saved.x));
         if p.depthwise.trains.any() {
             let (mut dk, mut db) = (Buffer::take(9 * s.expanded), Buffer::take(s.expanded));
-            depthwise_backward_weights(input, &d_filtered, &shape, &mut dk, &mut db);
+            depthwise_backward_weights(input, &d_filtered, shape, &mut dk, &mut db);
             conv_bn::add_gradients(&p.depthwise, &mut dk, &db, grads)?;
         }
         if below_depthwise {
@@ -155,7 +155,7 @@ pub(crate) fn backward(
             // Without an expansion there is no ReLU6 of this block in front of the depthwise
             // convolution: the activation below masks its own gradient.
             let mask = saved.expanded.as_deref();
-            depthwise_backward_input(&d_filtered, &shape, &scratch.depthwise.w, mask, &mut d_input);
+            depthwise_backward_input(&d_filtered, shape, &scratch.depthwise.w, mask, &mut d_input);
             match &p.expand {
                 Some(conv) => {
                     weights(conv, slice(&saved.x), &d_input, rows_in, s.ci, s.expanded, grads)?;
@@ -165,11 +165,11 @@ pub(crate) fn backward(
                         if let Some(wt) = &scratch.expand_transposed {
                             pointwise_backward_input(&d_input, rows_in, wt, None, residual, &mut dx);
                         }
-                        conv_bn::add_into(grads.get_or_alloc_mut(x_ghost)?, &dx);
+                        conv_bn::add_into(grads.get_or_alloc_mut(x_kept)?, &dx);
                     }
                 }
                 None => {
-                    let dx = grads.get_or_alloc_mut(x_ghost)?;
+                    let dx = grads.get_or_alloc_mut(x_kept)?;
                     conv_bn::add_into(dx, &d_input);
                     if s.residual {
                         conv_bn::add_into(dx, &dy);
@@ -178,6 +178,6 @@ pub(crate) fn backward(
             }
         }
     }
-    **grads.get_or_alloc_mut(y_ghost)? = dy;
+    **grads.get_or_alloc_mut(y_kept)? = dy;
     Ok(())
 }

@@ -23,7 +23,6 @@ use crate::model::architecture::BlockShape;
 use crate::Result;
 
 /// The variables of a block and what is wanted of its backward pass.
-#[derive(Clone)]
 pub struct BlockParams<D: Backend> {
     /// The 1x1 convolution to the expanded channels; absent in the first block.
     pub expand: Option<ConvBn<D>>,
@@ -35,6 +34,19 @@ pub struct BlockParams<D: Backend> {
     pub input_gradient: bool,
     /// Memory reused from step to step.
     pub scratch: Arc<Mutex<D::BlockScratch>>,
+}
+
+// Not derived: the scratch memory is shared, and need not be `Clone` itself.
+impl<D: Backend> Clone for BlockParams<D> {
+    fn clone(&self) -> Self {
+        BlockParams {
+            expand: self.expand.clone(),
+            depthwise: self.depthwise.clone(),
+            project: self.project.clone(),
+            input_gradient: self.input_gradient,
+            scratch: self.scratch.clone(),
+        }
+    }
 }
 
 impl<D: Backend> BlockParams<D> {
@@ -60,8 +72,8 @@ pub fn inverted_residual<D: Backend, T: Tape<f32, D>>(
     let keep = T::OWNS_TAPE && params.needs_backward();
     let (y, saved) = D::block_forward(&x, shape, params, keep)?;
     if let Some(saved) = saved {
-        let (x, y_ghost, shape, params) = (x.ghost(), y.ghost(), *shape, params.clone());
-        tape.add_backward_op(move |grads| D::block_backward(&shape, &params, saved, &x, &y_ghost, grads));
+        let (y_kept, shape, params) = (y.clone(), *shape, params.clone());
+        tape.add_backward_op(move |grads| D::block_backward(&shape, &params, saved, &x, &y_kept, grads));
     }
     Ok(y.put_tape(tape))
 }
