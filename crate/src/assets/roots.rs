@@ -22,13 +22,6 @@ fn is_project(folder: &Path) -> bool {
     folder.join("Cargo.toml").is_file() && folder.join("crate").is_dir()
 }
 
-/// A path for people: relative to the project where it lies in it, so that what a notebook shows is
-/// the same on every machine.
-pub(super) fn shown(path: &Path, data_root: &Path) -> String {
-    let inside = data_root.parent().and_then(|project| path.strip_prefix(project).ok());
-    inside.unwrap_or(path).display().to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,12 +41,5 @@ mod tests {
         assert_eq!(from("project/crate/src", "built/crate"), root.join("project/data"));
         assert_eq!(from("elsewhere", "built/crate"), root.join("built/data"));
         assert_eq!(from("elsewhere", "gone/crate"), root.join("elsewhere/data"));
-    }
-
-    #[test]
-    fn paths_inside_the_project_are_shown_relative_to_it() {
-        let data = Path::new("/home/me/transfer/data");
-        assert_eq!(shown(&data.join("x.zip"), data), Path::new("data/x.zip").display().to_string());
-        assert_eq!(shown(Path::new("/mnt/x.zip"), data), "/mnt/x.zip");
     }
 }
