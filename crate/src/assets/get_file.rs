@@ -1,7 +1,7 @@
 //! `get_file`: a file of the network, kept in a folder, as in Keras.
 
 use super::extract::extract_zip;
-use super::files::{create_parent, sync_parent};
+use super::files::{create_parent, sweep, sync_parent};
 use super::hash::sha256_file;
 use super::http::Download;
 use super::lock::Lock;
@@ -105,6 +105,7 @@ impl GetFile {
         }
         if !extracted.is_dir() {
             say(format!("Extracting {name}"));
+            sweep(&extracted);
             extract_zip(&path, &extracted)?;
         }
         Ok(extracted)

@@ -318,3 +318,40 @@ fn classify(error: ureq::Error) -> Failure {
         _ => Failure::Final(what),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_away_from_https_is_refused_for_good() {
+        let agent = |url| {
+            let (partial, second) = (Path::new("partial"), Duration::from_secs(1));
+            let (pause, connect_timeout, read_timeout) = (second, second, second);
+            let (name, retries, max_bytes) = ("a", 0, 1);
+            Download { url, name, partial, retries, pause, connect_timeout, read_timeout, max_bytes }.agent()
+        };
+        assert!(agent("https://host/a").config().https_only());
+        assert!(!agent("http://host/a").config().https_only());
+        // What the client says to each hop of such a download that is not https.
+        let error = agent("https://host/a").get("http://host/a").call().unwrap_err();
+        assert!(matches!(classify(error), Failure::Final(what) if what.contains("unprotected")));
+    }
+
+    #[test]
+    fn ranges_and_validators_are_read_only_where_they_can_be_relied_on() {
+        let headers = |name: &'static str, value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            headers
+        };
+        assert_eq!(content_range(&headers("content-range", "bytes 5-9/10")), Some((5, Some(10))));
+        assert_eq!(content_range(&headers("content-range", "bytes 5-9/*")), Some((5, None)));
+        for odd in ["bytes */10", "bytes 5", "items 5-9/10", "bytes x-9/10"] {
+            assert_eq!(content_range(&headers("content-range", odd)), None, "{odd}");
+        }
+        assert_eq!(validator(&headers("etag", "\"v1\"")).as_deref(), Some("\"v1\""));
+        assert_eq!(validator(&headers("etag", "W/\"v1\"")), None);
+        assert!(validator(&headers("last-modified", "Tue, 01 Jan 2030 00:00:00 GMT")).is_some());
+    }
+}

