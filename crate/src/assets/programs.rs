@@ -6,6 +6,7 @@
 use crate::progress::say;
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -43,8 +44,17 @@ pub(super) fn run<S: AsRef<OsStr>>(
     let mut command = Command::new(program);
     command.args(arguments).current_dir(folder).stdin(Stdio::null());
     command.stdout(out.try_clone()?).stderr(out);
-    let mut child = command.spawn().map_err(|e| format!("{name} cannot be started: {e}"))?;
     let started = Instant::now();
+    let mut child = loop {
+        match command.spawn() {
+            Ok(child) => break child,
+            // A program just written looks busy while another thread starts a process of its own.
+            Err(e) if e.kind() == ErrorKind::ExecutableFileBusy && started.elapsed() < limit => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(e) => return Err(format!("{name} cannot be started: {e}").into()),
+        }
+    };
     let status = loop {
         match child.try_wait()? {
             Some(status) => break status,
