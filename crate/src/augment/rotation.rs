@@ -148,7 +148,23 @@ pub(super) fn turn_plainly(from: &[f32], to: &mut [f32], (h, w, c): (usize, usiz
 /// pixels, then their values, which vectorises over channels.
 const GROUP: usize = 32;
 
+/// Picks the same code compiled for wider registers, where the processor has them. Without fused
+/// operations, which Rust does not make by itself, the bits are the same.
 fn turn_rgb(image: &mut [f32], h: usize, w: usize, flip: Flip, turn: &Turn, scratch: &mut Vec<f32>) {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        #[target_feature(enable = "avx2")]
+        fn wide(image: &mut [f32], h: usize, w: usize, flip: Flip, turn: &Turn, scratch: &mut Vec<f32>) {
+            turn_rgb_here(image, h, w, flip, turn, scratch);
+        }
+        // SAFETY: the processor was just asked.
+        return unsafe { wide(image, h, w, flip, turn, scratch) };
+    }
+    turn_rgb_here(image, h, w, flip, turn, scratch);
+}
+
+#[inline(always)]
+fn turn_rgb_here(image: &mut [f32], h: usize, w: usize, flip: Flip, turn: &Turn, scratch: &mut Vec<f32>) {
     // One column and one row of zeros are added on the far sides, so that reading beyond the last
     // pixel (with a weight of 0) needs no test, and a few numbers, so that 3 can be read as 4.
     let stride = (w + 1) * 3;
