@@ -205,7 +205,7 @@ fn neither_threads_nor_prefetching_change_a_batch() {
     transfer::threads::set_threads(1);
     let one = all(&dataset.prefetch(0));
     transfer::threads::set_threads(4);
-    for prefetch in [0, 1, 2, 50] {
+    for prefetch in [0, 1, 2, 50, AUTOTUNE] {
         assert_eq!(one, all(&dataset.prefetch(prefetch)), "prefetch({prefetch})");
     }
 }
@@ -317,6 +317,70 @@ fn every_format_is_read_by_its_content_whatever_its_name() {
     let grey = DynamicImage::ImageLuma8(image::GrayImage::from_pixel(3, 3, image::Luma([77])));
     std::fs::write(dir.path().join("grey"), encoded(&grey, ImageFormat::Png)).unwrap();
     assert!(load_img(dir.path().join("grey"), (2, 2)).unwrap().iter().all(|&v| v == 77.0));
+}
+
+/// One noisy image in each format, so that every part of the file matters.
+fn noisy_files() -> Vec<(&'static str, Vec<u8>)> {
+    let noise = RgbImage::from_fn(48, 40, |x, y| {
+        image::Rgb([1, 2, 3].map(|k: u32| ((x * x * 31 + y * 57 * k + x * y) % 251) as u8))
+    });
+    let formats = [
+        ("jpeg", ImageFormat::Jpeg),
+        ("png", ImageFormat::Png),
+        ("bmp", ImageFormat::Bmp),
+        ("gif", ImageFormat::Gif),
+        ("webp", ImageFormat::WebP),
+    ];
+    formats
+        .map(|(name, format)| {
+            let mut bytes = std::io::Cursor::new(Vec::new());
+            noise.write_to(&mut bytes, format).unwrap();
+            (name, bytes.into_inner())
+        })
+        .into()
+}
+
+#[test]
+fn a_file_that_was_cut_off_is_refused_in_every_format() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("cut");
+    for (name, bytes) in noisy_files() {
+        std::fs::write(&path, &bytes).unwrap();
+        load_img(&path, (8, 8)).unwrap();
+        for part in [5, 30, 60, 90] {
+            std::fs::write(&path, &bytes[..bytes.len() * part / 100]).unwrap();
+            assert!(load_img(&path, (8, 8)).is_err(), "{name} with {part} % of its bytes");
+        }
+    }
+}
+
+#[test]
+fn damaged_bytes_never_bring_the_program_down() {
+    let dir = TempDir::new().unwrap();
+    std::fs::create_dir(dir.path().join("a")).unwrap();
+    let mut rng = transfer::random::Rng::new(&[11]);
+    let mut n = 0;
+    for (name, bytes) in noisy_files() {
+        for _ in 0..60 {
+            let mut damaged = bytes.clone();
+            for _ in 0..=rng.below(6) {
+                // Half of the damage goes where the format and the sizes stand.
+                let within = if rng.below(2) == 0 { 64 } else { usize::MAX };
+                let at = rng.below(damaged.len().min(within));
+                damaged[at] = rng.below(256) as u8;
+            }
+            std::fs::write(dir.path().join(format!("a/{name}{n}")), damaged).unwrap();
+            n += 1;
+        }
+    }
+    let dataset = open(&dir, options().batch_size(32));
+    let mut images = 0;
+    for batch in dataset.batches(0).unwrap() {
+        let batch = batch.unwrap();
+        assert!(batch.images.iter().all(|v| (0.0..=255.0).contains(v)));
+        images += batch.len();
+    }
+    assert_eq!(images + dataset.skipped().len(), n);
 }
 
 #[test]

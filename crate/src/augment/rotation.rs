@@ -110,7 +110,9 @@ pub(super) fn flip_and_turn(
     turn: &Turn,
     scratch: &mut Vec<f32>,
 ) {
-    if c == 3 && turn.stays_near(h, w) {
+    // The fast form counts places in 32 bits.
+    let countable = ((h + 1) * (w + 1)).checked_mul(3).is_some_and(|n| n < i32::MAX as usize);
+    if c == 3 && countable && turn.stays_near(h, w) {
         turn_rgb(image, h, w, flip, turn, scratch);
     } else {
         flip.apply(image, (h, w, c));
@@ -218,8 +220,8 @@ impl Places {
             let at_x = reflect_once(a * x + b * y + c, n_x);
             let at_y = reflect_once(d * x + e * y + f, n_y);
             // Not negative, so cutting off is rounding down.
-            // SAFETY: reflect_once gives numbers within 0..n, also for not-a-number, and no image has
-            // a side that an i32 could not hold. (`as` tests for all that and keeps the loop scalar.)
+            // SAFETY: reflect_once gives numbers within 0..n, also for not-a-number, and only images
+            // whose sides fit an i32 come here. (`as` tests for all that and keeps the loop scalar.)
             let (column, row) = unsafe { (at_x.to_int_unchecked::<i32>(), at_y.to_int_unchecked::<i32>()) };
             let (left, top) = (column as f32, row as f32);
             self.offsets[i] = row.wrapping_mul(stride as i32).wrapping_add(column.wrapping_mul(3));

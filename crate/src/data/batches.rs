@@ -148,7 +148,7 @@ struct Producer {
 
 impl Producer {
     fn new(plan: Plan, stop: Arc<AtomicBool>) -> Result<Self> {
-        let n = crate::threads::pool().current_num_threads();
+        let n = crate::threads::pool().current_num_threads().min(plan.store.options.batch_size);
         let workers = rayon::ThreadPoolBuilder::new()
             .num_threads(n)
             .thread_name(|i| format!("transfer-images-{i}"))
