@@ -17,6 +17,20 @@ pub(crate) fn beside(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.{}-{unique}.partial", std::process::id()))
 }
 
+/// Removes what killed processes left of their [`beside`] for this path. Only for who holds the lock
+/// that everyone takes before writing it.
+pub(crate) fn sweep(path: &Path) {
+    let start = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    let unique = |middle: &str| !middle.is_empty() && middle.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    for entry in path.parent().and_then(|parent| parent.read_dir().ok()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let middle = name.to_str().and_then(|name| name.strip_prefix(&start)?.strip_suffix(".partial"));
+        if middle.is_some_and(unique) {
+            drop(RemoveOnDrop(entry.path()));
+        }
+    }
+}
+
 /// Makes the folder that `path` lies in.
 pub(crate) fn create_parent(path: &Path) -> Result<()> {
     match path.parent() {
@@ -71,6 +85,18 @@ impl Drop for RemoveOnDrop {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn leftovers_of_one_path_are_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("photos");
+        std::fs::create_dir_all(beside(&path).join("train")).unwrap();
+        std::fs::write(beside(&path), "").unwrap();
+        let others = [".other.1-2.partial", ".photos.zip.partial", "photos.1-2.partial"];
+        others.iter().for_each(|name| std::fs::write(folder.path().join(name), "").unwrap());
+        sweep(&path);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), others.len());
+    }
 
     #[test]
     fn a_failed_write_keeps_the_old_file_and_leaves_nothing_else() {

@@ -1,3 +1,36 @@
-//! (being written)
+//! Inputs: what the notebook needs and does not carry, found or fetched, verified, extracted.
+//!
+//! [`get_file`] is the general tool, as in Keras; [`cats_and_dogs`] and [`mobilenet_v2_weights`] know
+//! the tutorial's own inputs. What is in the files is the matter of [`crate::data`] and
+//! [`crate::weights`].
+//!
+//! Nothing that the network says is trusted: lengths, names and hashes are checked, and files and
+//! folders appear whole or not at all.
+//!
+//! ```no_run
+//! let pictures = transfer::assets::cats_and_dogs()?;
+//! println!("{pictures}");
+//! let weights = transfer::assets::mobilenet_v2_weights()?;
+//! println!("{weights}");
+//! let weights = transfer::weights::load(&weights.path)?;
+//! # Ok::<(), transfer::Error>(())
+//! ```
 
+mod cats_and_dogs;
+mod extract;
 pub(crate) mod files;
+mod get_file;
+mod hash;
+mod http;
+mod lock;
+mod mobilenet_v2;
+mod programs;
+mod roots;
+mod stand_in;
+
+pub use cats_and_dogs::{cats_and_dogs, CatsAndDogs, FindCatsAndDogs, Source};
+pub use extract::{extract_zip, MAX_BYTES, MAX_ENTRIES, MAX_RATIO};
+pub use get_file::{get_file, GetFile};
+pub use hash::{content_digest, sha256_file};
+pub use mobilenet_v2::{mobilenet_v2_weights, FindMobileNetV2, WeightsFile};
+pub use roots::data_root;

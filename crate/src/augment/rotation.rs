@@ -93,7 +93,13 @@ fn reflect(at: f32, len: usize) -> f32 {
 fn reflect_once(at: f32, n: f32) -> f32 {
     let low = if at < 0.0 { -at - 1.0 } else { at };
     let at = if low >= n { 2.0 * n - low - 1.0 } else { low };
-    at.max(0.0).min(n - 1.0)
+    // Not max and min: comparisons are one instruction, and not-a-number becomes 0 here too.
+    let at = if at > 0.0 { at } else { 0.0 };
+    if at < n - 1.0 {
+        at
+    } else {
+        n - 1.0
+    }
 }
 
 /// Turns an image (h, w, c), flipped first, in place.
@@ -104,7 +110,9 @@ pub(super) fn flip_and_turn(
     turn: &Turn,
     scratch: &mut Vec<f32>,
 ) {
-    if c == 3 && turn.stays_near(h, w) {
+    // The fast form counts places in 32 bits.
+    let countable = ((h + 1) * (w + 1)).checked_mul(3).is_some_and(|n| n < i32::MAX as usize);
+    if c == 3 && countable && turn.stays_near(h, w) {
         turn_rgb(image, h, w, flip, turn, scratch);
     } else {
         flip.apply(image, (h, w, c));
@@ -142,59 +150,84 @@ pub(super) fn turn_plainly(from: &[f32], to: &mut [f32], (h, w, c): (usize, usiz
 /// pixels, then their values, which vectorises over channels.
 const GROUP: usize = 32;
 
+/// Picks the same code compiled for wider registers, where the processor has them. Without fused
+/// operations, which Rust does not make by itself, the bits are the same.
 fn turn_rgb(image: &mut [f32], h: usize, w: usize, flip: Flip, turn: &Turn, scratch: &mut Vec<f32>) {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        #[target_feature(enable = "avx2")]
+        fn wide(image: &mut [f32], h: usize, w: usize, flip: Flip, turn: &Turn, scratch: &mut Vec<f32>) {
+            turn_rgb_here(image, h, w, flip, turn, scratch);
+        }
+        // SAFETY: the processor was just asked.
+        return unsafe { wide(image, h, w, flip, turn, scratch) };
+    }
+    turn_rgb_here(image, h, w, flip, turn, scratch);
+}
+
+#[inline(always)]
+fn turn_rgb_here(image: &mut [f32], h: usize, w: usize, flip: Flip, turn: &Turn, scratch: &mut Vec<f32>) {
     // One column and one row of zeros are added on the far sides, so that reading beyond the last
     // pixel (with a weight of 0) needs no test, and a few numbers, so that 3 can be read as 4.
     let stride = (w + 1) * 3;
     scratch.resize((h + 1) * stride + 4, 0.0);
     copy_flipped(image, h, w, flip, scratch);
     let source = &scratch[..];
+    let mut places = Places { offsets: [0; GROUP], weights: [[0.0; 4]; GROUP] };
+    let mut mixed = [0.0; GROUP * 3 + 1];
     for (y, line) in image.chunks_exact_mut(w * 3).enumerate() {
         for (group, out) in line.chunks_mut(GROUP * 3).enumerate() {
-            let places = places(turn, group * GROUP, y, (h, w), stride);
-            let mut mixed = [0.0f32; GROUP * 3 + 1];
+            places.find(turn, (group * GROUP, y), (h, w), stride);
             for i in 0..out.len() / 3 {
-                let [right, left, below, above] = places.weights.map(|of| of[i]);
+                let [right, left, below, above] = places.weights[i];
                 let offset = places.offsets[i] as usize;
                 let (top, bottom) = (&source[offset..][..7], &source[offset + stride..][..7]);
-                let value: &mut [f32] = &mut mixed[i * 3..][..4];
-                for k in 0..4 {
-                    let upper = right * top[k] + left * top[k + 3];
-                    let lower = right * bottom[k] + left * bottom[k + 3];
-                    value[k] = below * upper + above * lower;
-                }
+                let upper = mix(right, four(&top[..4]), left, four(&top[3..]));
+                let lower = mix(right, four(&bottom[..4]), left, four(&bottom[3..]));
+                mixed[i * 3..][..4].copy_from_slice(&mix(below, upper, above, lower));
             }
             out.copy_from_slice(&mixed[..out.len()]);
         }
     }
 }
 
+/// Four neighbouring numbers, so that the compiler keeps them in one register.
+#[inline(always)]
+fn four(numbers: &[f32]) -> [f32; 4] {
+    [numbers[0], numbers[1], numbers[2], numbers[3]]
+}
+
+#[inline(always)]
+fn mix(s: f32, a: [f32; 4], t: f32, b: [f32; 4]) -> [f32; 4] {
+    std::array::from_fn(|k| s * a[k] + t * b[k])
+}
+
 struct Places {
     /// Where the upper left of the four pixels starts.
     offsets: [i32; GROUP],
     /// Of the left, right, upper and lower pixels.
-    weights: [[f32; GROUP]; 4],
+    weights: [[f32; 4]; GROUP],
 }
 
-#[inline(always)]
-fn places(turn: &Turn, first: usize, y: usize, (h, w): (usize, usize), stride: usize) -> Places {
-    let mut places = Places { offsets: [0; GROUP], weights: [[0.0; GROUP]; 4] };
-    let (n_x, n_y, y) = (w as f32, h as f32, y as f32);
-    let ([a, b, c], [d, e, f]) = (turn.to_x, turn.to_y);
-    for i in 0..GROUP {
-        let x = (first + i) as i32 as f32;
-        let at_x = reflect_once(a * x + b * y + c, n_x);
-        let at_y = reflect_once(d * x + e * y + f, n_y);
-        // Not negative, so cutting off is rounding down.
-        let (column, row) = (at_x as i32, at_y as i32);
-        let (left, top) = (column as f32, row as f32);
-        places.offsets[i] = row * stride as i32 + column * 3;
-        places.weights[0][i] = (left + 1.0) - at_x;
-        places.weights[1][i] = at_x - left;
-        places.weights[2][i] = (top + 1.0) - at_y;
-        places.weights[3][i] = at_y - top;
+impl Places {
+    /// Fills in where the pixels from `first` = (x, y) on come from.
+    #[inline(always)]
+    fn find(&mut self, turn: &Turn, first: (usize, usize), (h, w): (usize, usize), stride: usize) {
+        let (n_x, n_y, y) = (w as f32, h as f32, first.1 as f32);
+        let ([a, b, c], [d, e, f]) = (turn.to_x, turn.to_y);
+        for i in 0..GROUP {
+            let x = (first.0 + i) as i32 as f32;
+            let at_x = reflect_once(a * x + b * y + c, n_x);
+            let at_y = reflect_once(d * x + e * y + f, n_y);
+            // Not negative, so cutting off is rounding down.
+            // SAFETY: reflect_once gives numbers within 0..n, also for not-a-number, and only images
+            // whose sides fit an i32 come here. (`as` tests for all that and keeps the loop scalar.)
+            let (column, row) = unsafe { (at_x.to_int_unchecked::<i32>(), at_y.to_int_unchecked::<i32>()) };
+            let (left, top) = (column as f32, row as f32);
+            self.offsets[i] = row.wrapping_mul(stride as i32).wrapping_add(column.wrapping_mul(3));
+            self.weights[i] = [(left + 1.0) - at_x, at_x - left, (top + 1.0) - at_y, at_y - top];
+        }
     }
-    places
 }
 
 fn copy_flipped(image: &[f32], h: usize, w: usize, flip: Flip, to: &mut [f32]) {

@@ -7,12 +7,14 @@
 //! decode between two layers.
 
 use super::batch::Batch;
+use super::decode::last_words;
 use super::store::{Scratch, Store};
 use super::ImageKey;
 use super::ImageMap;
 use crate::{Error, Result};
 use ndarray::{Array1, Array4};
 use rayon::prelude::*;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{sync_channel, Receiver};
 use std::sync::{Arc, Mutex};
@@ -99,10 +101,9 @@ impl Iterator for Batches {
     fn next(&mut self) -> Option<Self::Item> {
         let item = match &mut self.source {
             Source::Direct(producer) => producer.next(),
-            Source::Queue { queue, maker } => match queue.recv() {
-                Ok(item) => item,
-                Err(_) => Some(Err(what_ended(maker.take()))),
-            },
+            Source::Queue { queue, .. } => queue.recv().unwrap_or_else(|_| {
+                Some(Err(Error::Data("the thread that prepares batches ended early.".into())))
+            }),
             Source::Finished => None,
         };
         match &item {
@@ -136,15 +137,6 @@ fn cannot_start(error: &dyn std::fmt::Display) -> Error {
     ))
 }
 
-/// The queue broke off: only a panic does that, in an image map, since decoders are guarded.
-fn what_ended(maker: Option<JoinHandle<()>>) -> Error {
-    let panic = maker.and_then(|maker| maker.join().err());
-    let said = panic.as_ref().and_then(|p| {
-        p.downcast_ref::<&str>().copied().or_else(|| p.downcast_ref::<String>().map(String::as_str))
-    });
-    Error::Data(format!("the thread that prepares images panicked: {}", said.unwrap_or("it left no message")))
-}
-
 struct Producer {
     plan: Plan,
     position: usize,
@@ -156,7 +148,7 @@ struct Producer {
 
 impl Producer {
     fn new(plan: Plan, stop: Arc<AtomicBool>) -> Result<Self> {
-        let n = crate::threads::pool().current_num_threads();
+        let n = crate::threads::pool().current_num_threads().min(plan.store.options.batch_size);
         let workers = rayon::ThreadPoolBuilder::new()
             .num_threads(n)
             .thread_name(|i| format!("transfer-images-{i}"))
@@ -196,10 +188,13 @@ impl Producer {
         self.position = end;
         let len = store.options.image_len();
         let mut buffer = store.buffer(indices.len() * len);
-        let loaded: Vec<Result<bool>> = self.workers.install(|| {
+        let load_all = || {
             let pairs = buffer.par_chunks_exact_mut(len).zip(&indices).with_max_len(1);
             pairs.map(|(image, &index)| self.load(index, image)).collect()
-        });
+        };
+        // Decoders are guarded; what may still panic is somebody's image map.
+        let loaded: Vec<Result<bool>> = catch_unwind(AssertUnwindSafe(|| self.workers.install(load_all)))
+            .map_err(|panic| Error::Data(format!("preparing an image panicked: {}", last_words(&*panic))))?;
         let mut kept = 0;
         for (i, loaded) in loaded.into_iter().enumerate() {
             if loaded? {

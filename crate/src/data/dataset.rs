@@ -20,6 +20,12 @@ use std::sync::Arc;
 const ORDER: u64 = u64::from_be_bytes(*b"order   ");
 const SPLIT: u64 = u64::from_be_bytes(*b"split   ");
 
+/// Leaves it to [`Dataset::prefetch`] how many batches to prepare ahead.
+pub const AUTOTUNE: usize = usize::MAX;
+
+/// What [`AUTOTUNE`] comes to: one batch ready and one being made.
+const PREFETCH: usize = 2;
+
 /// Makes a data set of the images below `dir`, where each sub-folder is a class:
 ///
 /// ```text
@@ -85,7 +91,7 @@ pub fn image_dataset_from_directory(dir: impl AsRef<Path>, options: ImageDataset
     let store = Store::new(options, listing.class_names, found, files, skipped);
     store.tell_skipped();
     let range = 0..order.len();
-    Ok(Dataset { store: Arc::new(store), order: order.into(), range, cache: false, prefetch: None })
+    Ok(Dataset { store: Arc::new(store), order: order.into(), range, cache: false, prefetch: PREFETCH })
 }
 
 /// Which image belongs where depends on the seed and the number of images alone.
@@ -110,7 +116,7 @@ pub struct Dataset {
     /// The part of it that this data set has.
     range: Range<usize>,
     cache: bool,
-    prefetch: Option<usize>,
+    prefetch: usize,
 }
 
 impl Dataset {
@@ -192,9 +198,9 @@ impl Dataset {
     }
 
     /// Prepares `n` batches ahead of their use; 0 prepares each when it is asked for. Without a
-    /// call, 2 are. More only helps where the time a batch takes varies much.
+    /// call it is as with [`AUTOTUNE`]: 2. More only helps where the time a batch takes varies much.
     pub fn prefetch(&self, n: usize) -> Dataset {
-        Dataset { prefetch: Some(n), ..self.clone() }
+        Dataset { prefetch: if n == AUTOTUNE { PREFETCH } else { n }, ..self.clone() }
     }
 
     /// The batches of one epoch, as they are: 0..255, nothing random but their order.
@@ -221,7 +227,7 @@ impl Dataset {
         if options.shuffle && options.reshuffle_each_iteration && epoch > 0 {
             Rng::new(&[options.seed, ORDER, epoch]).shuffle(&mut order);
         }
-        let (cache, prefetch) = (self.cache, self.prefetch.unwrap_or(2));
+        let (cache, prefetch) = (self.cache, self.prefetch);
         Batches::start(Plan { store: self.store.clone(), order, epoch, map, cache, prefetch })
     }
 

@@ -197,11 +197,14 @@ fn check_size(w: u32, h: u32, bytes_per_pixel: u8) -> Result<(), Reason> {
 }
 
 fn guard<T>(work: impl FnOnce() -> Result<T, Reason>) -> Result<T, Reason> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<&str>().copied();
-        let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        Err(format!("made its decoder panic: {}", said.unwrap_or("no message")))
-    })
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(format!("made its decoder panic: {}", last_words(&*panic))))
+}
+
+/// The message of a panic.
+pub(super) fn last_words(panic: &(dyn std::any::Any + Send)) -> &str {
+    let said = panic.downcast_ref::<&str>().copied();
+    said.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it left no message")
 }
 
 fn cannot_read(error: std::io::Error) -> Reason {

@@ -22,7 +22,7 @@ mod store;
 
 pub use batch::Batch;
 pub use batches::Batches;
-pub use dataset::{image_dataset_from_directory, Dataset};
+pub use dataset::{image_dataset_from_directory, Dataset, AUTOTUNE};
 pub use options::{ImageDatasetOptions, OnBadImage, Subset};
 pub use resize::resize;
 pub use store::Skipped;

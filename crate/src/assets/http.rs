@@ -1,0 +1,357 @@
+//! One download: tries, pauses, and continues where a broken connection stopped.
+//!
+//! The bytes go into a file that its name tells from a whole one; hashing and renaming it is the
+//! caller's. A small note beside it, with what the server said about the version, lets a later
+//! process continue where this one was killed.
+
+use super::files::write_whole;
+use crate::{progress::say, Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use ureq::config::AutoHeaderValue;
+use ureq::http::{HeaderMap, StatusCode};
+
+/// What to fetch into which file, and how patiently.
+pub(super) struct Download<'a> {
+    pub url: &'a str,
+    /// What the lines of progress call it.
+    pub name: &'a str,
+    /// The file that grows.
+    pub partial: &'a Path,
+    pub retries: u32,
+    pub pause: Duration,
+    pub connect_timeout: Duration,
+    pub read_timeout: Duration,
+    pub max_bytes: u64,
+}
+
+/// What is known about the bytes in the partial file.
+#[derive(Default, Serialize, Deserialize)]
+struct Known {
+    url: String,
+    /// A strong entity tag or a date. Without one, parts of two versions could be joined.
+    validator: Option<String>,
+    total: Option<u64>,
+}
+
+enum Failure {
+    /// No answer at all: asking again soon is of no use.
+    Unreachable(String),
+    /// It may work the next time, perhaps after the time that the server asks for.
+    Passing(String, Option<Duration>),
+    /// It will not work the next time either.
+    Final(String),
+    Local(Error),
+}
+
+impl Download<'_> {
+    /// Fetches all of it. Gives whether the bytes came in more than one part.
+    pub fn run(&self) -> Result<bool> {
+        let agent = self.agent();
+        let mut known = self.known();
+        let (mut failures, mut parts, mut best) = (0, 0, self.have());
+        loop {
+            parts += u32::from(self.have() > 0);
+            let started = Instant::now();
+            let failure = match self.attempt(&agent, &mut known) {
+                Ok(()) => {
+                    let _ = std::fs::remove_file(self.note());
+                    return Ok(parts > 0);
+                }
+                Err(failure) => failure,
+            };
+            // Another megabyte is progress, and progress deserves patience.
+            if self.have() >= best + (1 << 20) {
+                (failures, best) = (0, self.have());
+            }
+            failures += 1;
+            let (what, wait, allowed) = match failure {
+                Failure::Local(e) => return Err(e),
+                Failure::Final(what) => (what, None, 0),
+                Failure::Passing(what, wait) => (what, wait, self.retries),
+                Failure::Unreachable(what) if best > 0 => (what, None, self.retries),
+                Failure::Unreachable(what) => {
+                    (what, None, u32::from(started.elapsed() < Duration::from_secs(2)).min(self.retries))
+                }
+            };
+            if failures > allowed {
+                let tries = if failures > 1 { format!(" ({failures} tries)") } else { String::new() };
+                return Err(Error::Download(format!("cannot download {}: {what}{tries}", self.url)));
+            }
+            let growing = self.pause.saturating_mul(1 << (failures - 1).min(6));
+            let pause = wait.unwrap_or(growing).min(Duration::from_secs(60));
+            say(format!(
+                "{}: {what}; trying again in {:.1} s ({failures} of {allowed})",
+                self.name,
+                pause.as_secs_f32()
+            ));
+            std::thread::sleep(pause);
+        }
+    }
+
+    /// Removes the partial file and its note.
+    pub fn discard(&self) {
+        let _ = std::fs::remove_file(self.partial);
+        let _ = std::fs::remove_file(self.note());
+    }
+
+    fn agent(&self) -> ureq::Agent {
+        // The proxy of the environment is ureq's default.
+        ureq::Agent::config_builder()
+            // What began protected must not go on unprotected after a redirect.
+            .https_only(self.url.starts_with("https:"))
+            .http_status_as_error(false)
+            .timeout_resolve(Some(self.connect_timeout))
+            .timeout_connect(Some(self.connect_timeout))
+            .timeout_recv_response(Some(self.read_timeout))
+            .timeout_per_read(Some(self.read_timeout))
+            .max_idle_connections(0)
+            // Lengths, ranges and hashes are about the file as it is.
+            .accept_encoding(AutoHeaderValue::Provided("identity".to_string().into()))
+            .user_agent(AutoHeaderValue::Provided(
+                concat!("transfer/", env!("CARGO_PKG_VERSION")).to_string().into(),
+            ))
+            .build()
+            .new_agent()
+    }
+
+    fn note(&self) -> PathBuf {
+        self.partial.with_extension("partial-note")
+    }
+
+    fn have(&self) -> u64 {
+        self.partial.metadata().map_or(0, |about| about.len())
+    }
+
+    /// What an earlier process noted. Bytes without a note of this very address are thrown away.
+    fn known(&self) -> Known {
+        let note = std::fs::read(self.note()).ok();
+        let known: Option<Known> = note.and_then(|note| serde_json::from_slice(&note).ok());
+        match known {
+            Some(known) if known.url == self.url && known.validator.is_some() => known,
+            _ => {
+                self.discard();
+                Known::default()
+            }
+        }
+    }
+
+    fn attempt(&self, agent: &ureq::Agent, known: &mut Known) -> Result<(), Failure> {
+        let have = if known.validator.is_some() { self.have() } else { 0 };
+        if have > 0 && known.total == Some(have) {
+            return Ok(());
+        }
+        let mut request = agent.get(self.url);
+        if let (Some(validator), true) = (&known.validator, have > 0) {
+            request = request.header("Range", format!("bytes={have}-")).header("If-Range", validator);
+        }
+        let response = request.call().map_err(classify)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let start = match status {
+            StatusCode::OK => 0,
+            StatusCode::PARTIAL_CONTENT if have > 0 => {
+                let (start, total) = content_range(&headers).unwrap_or((u64::MAX, None));
+                if start != have || (known.total.is_some() && total != known.total) {
+                    *known = Known::default();
+                    return Err(Failure::Passing("the server sent another part than asked for".into(), None));
+                }
+                have
+            }
+            StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => {
+                *known = Known::default();
+                return Err(Failure::Passing("the file on the server has changed".into(), None));
+            }
+            _ => return Err(refused(status, &headers)),
+        };
+        if header(&headers, "content-encoding").is_some_and(|coding| coding != "identity") {
+            return Err(Failure::Final("the server sends it compressed, which was not asked for".into()));
+        }
+        let length: Option<u64> = header(&headers, "content-length").and_then(|n| n.trim().parse().ok());
+        let total = length.map(|length| start.saturating_add(length)).or(known.total.filter(|_| start > 0));
+        if start > 0 && known.total.is_some() && total != known.total {
+            *known = Known::default();
+            return Err(Failure::Passing("the server states another length than before".into(), None));
+        }
+        if total.is_some_and(|total| total > self.max_bytes) {
+            return Err(Failure::Final(too_large(total.unwrap_or(0), self.max_bytes)));
+        }
+        *known = Known { url: self.url.into(), validator: validator(&headers), total };
+        self.receive(response.into_body().into_reader(), start, known)
+    }
+
+    fn receive(&self, mut body: impl Read, start: u64, known: &Known) -> Result<(), Failure> {
+        let local = |e| Failure::Local(Error::io("cannot write", self.partial, e));
+        let mut file = File::options().create(true).append(true).open(self.partial).map_err(local)?;
+        file.set_len(start).map_err(local)?;
+        if known.validator.is_some() {
+            let note = serde_json::to_vec(known).unwrap_or_default();
+            write_whole(&self.note(), |out| out.write_all(&note)).map_err(Failure::Local)?;
+        }
+        let mut progress = Progress::new(self.name, start, known.total);
+        let (mut have, mut buffer) = (start, vec![0; 1 << 16]);
+        loop {
+            let n = match body.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(e) => {
+                    let of = known.total.map_or(String::new(), |total| format!(" of {total}"));
+                    return Err(Failure::Passing(format!("it broke off after {have}{of} bytes: {e}"), None));
+                }
+            };
+            have += n as u64;
+            if have > self.max_bytes {
+                return Err(Failure::Final(too_large(have, self.max_bytes)));
+            }
+            file.write_all(&buffer[..n]).map_err(local)?;
+            progress.at(have);
+        }
+        match known.total {
+            Some(total) if have < total => {
+                Err(Failure::Passing(format!("it broke off after {have} of {total} bytes"), None))
+            }
+            Some(total) if have > total => {
+                Err(Failure::Final(format!("the server sent {have} bytes, where it stated {total}")))
+            }
+            _ => file.sync_all().map_err(local),
+        }
+    }
+}
+
+/// A line at the start of a long download, every tenth of it or every few seconds, and at its end.
+struct Progress<'a> {
+    name: &'a str,
+    total: Option<u64>,
+    started: Instant,
+    last: (Instant, u64),
+}
+
+impl<'a> Progress<'a> {
+    fn new(name: &'a str, start: u64, total: Option<u64>) -> Self {
+        let size = total.map_or("of unknown size".into(), megabytes);
+        match start {
+            0 => say(format!("Downloading {name} ({size})")),
+            _ => say(format!("Downloading {name} ({size}) from {} on", megabytes(start))),
+        }
+        Progress { name, total, started: Instant::now(), last: (Instant::now(), start) }
+    }
+
+    fn at(&mut self, have: u64) {
+        let tenth = |bytes| self.total.map_or(0, |total| bytes * 10 / total.max(1));
+        let seconds = self.last.0.elapsed().as_secs_f32();
+        let whole = self.total == Some(have);
+        if whole || seconds >= 5.0 || (seconds >= 1.0 && tenth(have) > tenth(self.last.1)) {
+            self.last = (Instant::now(), have);
+            let of = self.total.map_or(String::new(), |total| {
+                format!(" of {} ({} %)", megabytes(total), have * 100 / total.max(1))
+            });
+            say(format!(
+                "  {}: {}{of}, {:.0} s",
+                self.name,
+                megabytes(have),
+                self.started.elapsed().as_secs_f32()
+            ));
+        }
+    }
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+fn too_large(bytes: u64, limit: u64) -> String {
+    format!("it has {bytes} bytes or more, where at most {limit} are expected")
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn validator(headers: &HeaderMap) -> Option<String> {
+    let strong = header(headers, "etag").filter(|tag| tag.starts_with('"'));
+    strong.or_else(|| header(headers, "last-modified")).map(String::from)
+}
+
+/// First byte and total of `bytes 100-199/200`, where the total may be `*`.
+fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
+    let (range, total) = header(headers, "content-range")?.strip_prefix("bytes ")?.split_once('/')?;
+    Some((range.split_once('-')?.0.trim().parse().ok()?, total.trim().parse().ok()))
+}
+
+fn refused(status: StatusCode, headers: &HeaderMap) -> Failure {
+    let what = format!("the server answered {status}");
+    let wait = header(headers, "retry-after").and_then(|s| s.trim().parse().ok()).map(Duration::from_secs);
+    match status.as_u16() {
+        408 | 429 | 500..=599 => Failure::Passing(what, wait),
+        _ => Failure::Final(what),
+    }
+}
+
+fn classify(error: ureq::Error) -> Failure {
+    use std::io::ErrorKind::*;
+    use ureq::{Error as E, Timeout};
+    let what = error.to_string();
+    match error {
+        E::HostNotFound => Failure::Unreachable("the host's name cannot be resolved".into()),
+        E::Timeout(Timeout::Resolve | Timeout::Connect) => {
+            Failure::Unreachable("the host does not answer in time".into())
+        }
+        E::ConnectionFailed | E::ConnectProxyFailed(_) => Failure::Unreachable(what),
+        E::RequireHttpsOnly(_) => Failure::Final("it redirects from https to an unprotected address".into()),
+        E::Timeout(_) | E::Protocol(_) => Failure::Passing(what, None),
+        E::Io(e) => match e.kind() {
+            ConnectionRefused => Failure::Unreachable("the host refuses the connection".into()),
+            NetworkUnreachable | HostUnreachable | AddrNotAvailable | NetworkDown => {
+                Failure::Unreachable(what)
+            }
+            // The standard library has no kind for a name that does not resolve.
+            _ if what.contains("lookup address") => {
+                Failure::Unreachable("the host's name cannot be resolved".into())
+            }
+            // This is how a certificate that does not fit shows.
+            InvalidData | InvalidInput => Failure::Final(what),
+            _ => Failure::Passing(what, None),
+        },
+        _ => Failure::Final(what),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_away_from_https_is_refused_for_good() {
+        let agent = |url| {
+            let (partial, second) = (Path::new("partial"), Duration::from_secs(1));
+            let (pause, connect_timeout, read_timeout) = (second, second, second);
+            let (name, retries, max_bytes) = ("a", 0, 1);
+            Download { url, name, partial, retries, pause, connect_timeout, read_timeout, max_bytes }.agent()
+        };
+        assert!(agent("https://host/a").config().https_only());
+        assert!(!agent("http://host/a").config().https_only());
+        // What the client says to each hop of such a download that is not https.
+        let error = agent("https://host/a").get("http://host/a").call().unwrap_err();
+        assert!(matches!(classify(error), Failure::Final(what) if what.contains("unprotected")));
+    }
+
+    #[test]
+    fn ranges_and_validators_are_read_only_where_they_can_be_relied_on() {
+        let headers = |name: &'static str, value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            headers
+        };
+        assert_eq!(content_range(&headers("content-range", "bytes 5-9/10")), Some((5, Some(10))));
+        assert_eq!(content_range(&headers("content-range", "bytes 5-9/*")), Some((5, None)));
+        for odd in ["bytes */10", "bytes 5", "items 5-9/10", "bytes x-9/10"] {
+            assert_eq!(content_range(&headers("content-range", odd)), None, "{odd}");
+        }
+        assert_eq!(validator(&headers("etag", "\"v1\"")).as_deref(), Some("\"v1\""));
+        assert_eq!(validator(&headers("etag", "W/\"v1\"")), None);
+        assert!(validator(&headers("last-modified", "Tue, 01 Jan 2030 00:00:00 GMT")).is_some());
+    }
+}

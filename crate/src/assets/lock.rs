@@ -1,0 +1,53 @@
+//! One process at a time prepares an asset; the others wait and then find it ready.
+
+use crate::{progress::say, Error, Result};
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+/// A lock that is held as long as this value lives. It belongs to the process, so that a dead owner's
+/// is no obstacle; the empty file `.{name}.lock` stays behind and means nothing.
+pub(super) struct Lock(#[allow(dead_code)] Option<File>);
+
+impl Lock {
+    /// Waits for the lock `name` of the folder, which is made where it is missing.
+    pub fn take(folder: &Path, name: &str) -> Result<Self> {
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("cannot create", folder, e))?;
+        let path = folder.join(format!(".{name}.lock"));
+        let file = File::options().create(true).append(true).open(&path);
+        let file = file.map_err(|e| Error::io("cannot write", &path, e))?;
+        match file.try_lock() {
+            Ok(()) => return Ok(Lock(Some(file))),
+            Err(TryLockError::WouldBlock) => say(format!("Waiting for another process to prepare {name} …")),
+            Err(TryLockError::Error(_)) => {}
+        }
+        match file.lock() {
+            Ok(()) => Ok(Lock(Some(file))),
+            // Some network file systems know no locks. Files still appear whole there, but perhaps twice.
+            Err(e) if e.kind() == std::io::ErrorKind::Unsupported => Ok(Lock(None)),
+            Err(e) => Err(Error::io("cannot lock", &path, e)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn only_one_holds_the_lock_and_an_old_lock_file_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(".asset.lock"), "left by a dead process").unwrap();
+        let inside = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let _lock = Lock::take(folder.path(), "asset").unwrap();
+                    assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                    std::thread::sleep(std::time::Duration::from_millis(10));
+                    inside.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,6 @@
+//! Inputs: downloads, archives, and the search for the data set and the weights.
+
+mod archives;
+mod downloads;
+mod inputs;
+mod support;
