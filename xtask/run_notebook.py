@@ -63,6 +63,10 @@ def tags(cell):
     return cell.get("metadata", {}).get("tags", [])
 
 
+def loads_crate(cell):
+    return cell.cell_type == "code" and any(line.startswith(":dep") for line in cell.source.splitlines())
+
+
 def output_text(output):
     """What a person would read of one output; pictures by name only."""
     if output["output_type"] == "stream":
@@ -217,7 +221,7 @@ def summary(notebook, name, runner, report, preparation):
         }
         for index, seconds in runner.seconds.items()
     ]
-    loads = [c for c in cells if c["line"].startswith(":dep")]
+    loads = [c for c in cells if loads_crate(notebook.cells[c["cell"] - 1])]
     light = [c for c in cells if c not in loads and "heavy" not in c["tags"]]
     load_crate = sum(c["seconds"] for c in loads)
     slowest = max(light, key=lambda c: c["seconds"], default=None)
@@ -288,7 +292,7 @@ def warm(arguments):
     """Runs only what loads the crate, then `--code`, so that the notebook's own start is quick."""
     source = Path(arguments.notebook).resolve()
     full = read(source)
-    loads = [c for c in full.cells if c.cell_type == "code" and ":dep" in c.source]
+    loads = [c for c in full.cells if loads_crate(c)]
     short = nbformat.v4.new_notebook(metadata=full.metadata)
     short.cells = [nbformat.v4.new_code_cell(c.source) for c in loads]
     short.cells += [nbformat.v4.new_code_cell(code) for code in arguments.code]
@@ -307,6 +311,10 @@ def save(arguments):
     """Writes the committed form of an executed notebook over the notebook."""
     target = Path(arguments.notebook)
     form, problems = committed_form(read(arguments.executed), target)
+    figures = json.loads(Path(arguments.executed).with_suffix(".json").read_text(encoding="utf-8"))
+    if figures.get("data_set") != "photographs":
+        used = figures.get("data_set")
+        problems.append(f"the run used the data set {used!r}, and the committed numbers are those of the photographs")
     if problems:
         say(f"FAILED: {target} is left as it was, because its committed form would be wrong:")
         for problem in problems:

@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::process::Command;
 use std::time::Instant;
 
-use crate::process::{command, run};
+use crate::process::{become_program, command, processes_in, run};
 use crate::project::Project;
 use crate::step::{duration, is_done, note_done, step};
 use crate::{kernel, python, toolchain, Result};
@@ -22,7 +22,7 @@ pub fn open(arguments: &[&str]) -> Result<()> {
     set_up(&project)?;
     println!("==> JupyterLab; Ctrl-C twice ends it");
     let mut lab = command(project.venv_program("jupyter"));
-    run(lab.arg("lab").arg(project.notebook()).args(arguments), "JupyterLab")
+    become_program(lab.arg("lab").arg(project.notebook()).args(arguments), "JupyterLab")
 }
 
 /// Sets up what is missing and runs the notebook headless.
@@ -74,7 +74,7 @@ fn warm(project: &Project, tools: &str) -> Result<()> {
         return Ok(());
     }
     let what = "the notebook's first cell: compiling the crate for the kernel, then weights and photographs";
-    step(what, "about 4 minutes on two cores when new, silent while it compiles", || {
+    step(what, "about 4 minutes on two cores when new", || {
         let _turn = take_turn(project)?;
         // The kernel resolves dependencies on its own; this gives it the versions that we test.
         let build = project.kernel_build();
@@ -128,8 +128,9 @@ fn list(path: &std::path::Path, lines: &mut Vec<String>, depth: usize) -> Result
     Ok(())
 }
 
-/// Waits until no other `cargo xtask` runs a kernel here: its build folder serves one at a time.
-fn take_turn(project: &Project) -> Result<File> {
+/// Waits until no other `cargo xtask` runs a kernel here, and makes sure that no JupyterLab does:
+/// the kernel's build folder serves one at a time.
+pub fn take_turn(project: &Project) -> Result<File> {
     let path = project.stamp("kernel.lock");
     note_done(&path, "")?;
     let file = File::options()
@@ -140,7 +141,23 @@ fn take_turn(project: &Project) -> Result<File> {
         println!("    waiting: another `cargo xtask` is running a notebook in this checkout");
         file.lock().map_err(|e| format!("cannot lock {}: {e}", path.display()))?;
     }
-    Ok(file)
+    let folder = project.root.join("notebooks");
+    let patience = Instant::now();
+    loop {
+        // A kernel that was told to end takes a moment.
+        let running = processes_in(&folder, "evcxr_jupyter");
+        if running.is_empty() {
+            return Ok(file);
+        }
+        if patience.elapsed().as_secs() >= 10 {
+            return Err(format!(
+                "a kernel is running in notebooks/ (process {}), and its build folder serves one at a time: \
+                 shut it down in JupyterLab (Kernel, Shut Down) and try again",
+                running.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+            ));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
 }
 
 fn runner(project: &Project) -> Command {

@@ -55,6 +55,34 @@ pub fn run(command: &mut Command, doing: &str) -> Result<()> {
     }
 }
 
+/// Puts `command` in our own place, so that it alone hears Ctrl-C and answers it.
+#[cfg(unix)]
+pub fn become_program(command: &mut Command, doing: &str) -> Result<()> {
+    use std::os::unix::process::CommandExt;
+    let error = command.exec();
+    Err(format!("{doing} failed: cannot start {}: {error}", command.get_program().to_string_lossy()))
+}
+
+#[cfg(not(unix))]
+pub fn become_program(command: &mut Command, doing: &str) -> Result<()> {
+    run(command, doing)
+}
+
+/// The processes that run `program` in `folder`; empty where the system does not tell.
+pub fn processes_in(folder: &Path, program: &str) -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let runs_there = |process: &Path| {
+        let is_program = std::fs::read_link(process.join("exe")).is_ok_and(|exe| exe.ends_with(program));
+        is_program && std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder)
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())))
+        .filter(|(_, path)| runs_there(path))
+        .map(|(id, _)| id)
+        .collect()
+}
+
 /// The standard output of `command`, trimmed; `None` where it cannot be run or fails.
 pub fn output(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;
@@ -109,6 +137,17 @@ mod tests {
     fn a_missing_program_is_an_error_that_names_it() {
         let error = run(&mut command("no-such-program-here"), "trying").unwrap_err();
         assert!(error.contains("trying failed") && error.contains("no-such-program-here"), "{error}");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_is_found_by_its_program_and_folder() {
+        let here = std::env::current_dir().unwrap();
+        let own = std::env::current_exe().unwrap();
+        let name = own.file_name().unwrap().to_str().unwrap();
+        assert!(processes_in(&here, name).contains(&std::process::id()));
+        assert!(processes_in(Path::new("/nowhere"), name).is_empty());
+        assert!(processes_in(&here, "no-such-program").is_empty());
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub fn all() -> Result<()> {
     });
     attempt("Rust tests", &mut || cargo(&["test", "--workspace"], &[]));
     attempt("Python tests", &mut || {
+        let _turn = notebook::take_turn(&project)?;
         let mut tests = python_of(&project);
         tests.args(["-m", "unittest", "discover", "--start-directory", "tests", "--verbose"]);
         run(&mut tests, "the Python tests")
