@@ -4,7 +4,7 @@
 //! while one panel of weights after the other passes over it.
 
 use super::packed::PackedWeights;
-use super::tile::{for_each_tile, multiply, start, with_const, Tile};
+use super::tile::{multiply, start, tiles, with_const, Tile};
 use crate::ops::simd::{dispatch, Kernel, Simd};
 use crate::ops::workspace::{parallel, part, threads, Shared};
 use crate::ops::Activation;
@@ -55,7 +55,7 @@ impl Kernel for Gemm<'_> {
             let (b, bias) = (w.panel(p).as_ptr(), w.panel_bias(p).as_ptr());
             let column = p * 2 * S::LANES;
             let two = w.panel_width(p) > S::LANES;
-            for_each_tile(rows.len(), S::ROWS, |row, n| {
+            for (row, n) in tiles(rows.len(), S::ROWS) {
                 let row = first + row;
                 // SAFETY: the tile's rows are rows of x and y, the panel holds ci rows.
                 unsafe {
@@ -72,7 +72,7 @@ impl Kernel for Gemm<'_> {
                         }
                     });
                 }
-            });
+            }
         }
     }
 }
@@ -103,32 +103,27 @@ impl Finish<'_> {
         let last = self.columns.min(column + NV * S::LANES) - column - (NV - 1) * S::LANES;
         // SAFETY: offsets stay inside the rows' columns.
         unsafe {
-            let load = |p: *const f32, r: usize, v: usize| {
-                let p = p.add(at + r * self.columns + v * S::LANES);
-                if v + 1 < NV {
-                    S::load(p)
-                } else {
-                    S::load_partial(p, last)
-                }
-            };
             if let Some(add) = self.add {
+                let add = add.as_ptr().add(at);
                 for (r, row) in tile.iter_mut().enumerate() {
                     for (v, sum) in row.iter_mut().enumerate() {
-                        *sum = S::add(*sum, load(add.as_ptr(), r, v));
+                        let n = if v + 1 < NV { S::LANES } else { last };
+                        *sum = S::add(*sum, S::load_partial(add.add(r * self.columns + v * S::LANES), n));
                     }
                 }
             }
             if let Some(mask) = self.mask {
+                let mask = mask.as_ptr().add(at);
                 for (r, row) in tile.iter_mut().enumerate() {
                     for (v, sum) in row.iter_mut().enumerate() {
-                        *sum = S::where_inside(*sum, load(mask.as_ptr(), r, v));
+                        let n = if v + 1 < NV { S::LANES } else { last };
+                        let y = S::load_partial(mask.add(r * self.columns + v * S::LANES), n);
+                        *sum = S::where_inside(*sum, y);
                     }
                 }
             }
             if self.relu6 {
-                for sum in tile.iter_mut().flatten() {
-                    *sum = S::relu6(*sum);
-                }
+                relu6::<S, MR, NV>(&mut tile);
             }
             store::<S, MR, NV>(&tile, |r| self.y.ptr().add(at + r * self.columns), last);
         }
@@ -156,6 +151,20 @@ pub(crate) unsafe fn store<S: Simd, const MR: usize, const NV: usize>(
                     S::store_partial(y.add(v * S::LANES), last, sum);
                 }
             }
+        }
+    }
+}
+
+/// ReLU6 of all sums.
+///
+/// # Safety
+/// As [`Simd`] asks.
+#[inline(always)]
+pub(crate) unsafe fn relu6<S: Simd, const MR: usize, const NV: usize>(tile: &mut Tile<S, MR, NV>) {
+    for row in tile {
+        for sum in row {
+            // SAFETY: the caller's promise.
+            *sum = unsafe { S::relu6(*sum) };
         }
     }
 }
