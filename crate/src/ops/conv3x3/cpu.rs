@@ -123,15 +123,16 @@ pub(crate) fn forward(
     });
 }
 
-struct Band<'a> {
-    image: Image<'a>,
-    rows: Range<usize>,
+/// Some rows of outputs of an image.
+pub(crate) struct Band<'a> {
+    pub(crate) image: Image<'a>,
+    pub(crate) rows: Range<usize>,
     /// The image's first row among all rows of `y`.
-    first: usize,
-    weights: &'a PackedWeights,
-    relu6: bool,
-    y: Shared,
-    buffer: &'a mut Buffer,
+    pub(crate) first: usize,
+    pub(crate) weights: &'a PackedWeights,
+    pub(crate) relu6: bool,
+    pub(crate) y: Shared,
+    pub(crate) buffer: &'a mut Buffer,
 }
 
 impl Kernel for Band<'_> {

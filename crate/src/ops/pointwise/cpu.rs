@@ -23,33 +23,40 @@ pub(crate) fn gemm(
     mask: Option<&[f32]>,
     y: &mut [f32],
 ) {
+    let finish = Finish { y: Shared::new(y), columns: w.co(), relu6: act == Activation::Relu6, add, mask };
+    gemm_parallel(x, w.ci(), rows, w, finish);
+}
+
+/// The whole product of `rows` rows that lie `ldx` apart, on all threads; lengths were checked.
+pub(crate) fn gemm_parallel(x: &[f32], ldx: usize, rows: usize, w: &PackedWeights, finish: Finish<'_>) {
     let threads = threads();
     let by_cache = (rows * w.ci()).div_ceil(BLOCK);
     // With few rows (one image at 5x5, say) the columns are shared out as well.
     let row_pieces = by_cache.max(if threads > 1 { 4 * threads } else { 1 }).min(rows.div_ceil(56)).max(1);
     let panel_pieces = if row_pieces < threads { threads.div_ceil(row_pieces).min(w.panels()) } else { 1 };
-    let finish = Finish { y: Shared::new(y), columns: w.co(), relu6: act == Activation::Relu6, add, mask };
     parallel(row_pieces * panel_pieces, |i| {
         let rows = part(rows, row_pieces, 1, i / panel_pieces);
         let panels = part(w.panels(), panel_pieces, 1, i % panel_pieces);
         // SAFETY: the lengths were checked; no two pieces have both a row and a panel in common.
-        unsafe { dispatch(w.isa, Gemm { x, w, rows, panels, finish }) };
+        unsafe { dispatch(w.isa, Gemm { x, ldx, w, rows, panels, finish }) };
     });
 }
 
-/// Some rows and panels of a product. `x` is `(_, w.ci())` and has the rows.
-struct Gemm<'a> {
-    x: &'a [f32],
-    w: &'a PackedWeights,
-    rows: Range<usize>,
-    panels: Range<usize>,
-    finish: Finish<'a>,
+/// Some rows and panels of a product. `x` has the rows, each of at least `w.ci()` numbers and `ldx`
+/// after the one before; `finish` has them too.
+pub(crate) struct Gemm<'a> {
+    pub(crate) x: &'a [f32],
+    pub(crate) ldx: usize,
+    pub(crate) w: &'a PackedWeights,
+    pub(crate) rows: Range<usize>,
+    pub(crate) panels: Range<usize>,
+    pub(crate) finish: Finish<'a>,
 }
 
 impl Kernel for Gemm<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let Gemm { x, w, rows, panels, finish } = self;
+        let Gemm { x, ldx, w, rows, panels, finish } = self;
         let (ci, first) = (w.ci(), rows.start);
         for p in panels {
             let (b, bias) = (w.panel(p).as_ptr(), w.panel_bias(p).as_ptr());
@@ -59,15 +66,15 @@ impl Kernel for Gemm<'_> {
                 let row = first + row;
                 // SAFETY: the tile's rows are rows of x and y, the panel holds ci rows.
                 unsafe {
-                    let x = x.as_ptr().add(row * ci);
+                    let x = x.as_ptr().add(row * ldx);
                     with_const!(n, S::ROWS, MR => {
                         if two {
                             let mut tile = start::<S, MR, 2>(bias);
-                            multiply::<S, MR, 2>(&mut tile, ci, x, ci, b);
+                            multiply::<S, MR, 2>(&mut tile, ci, x, ldx, b);
                             finish.put::<S, MR, 2>(tile, row, column);
                         } else {
                             let mut tile = start::<S, MR, 1>(bias);
-                            multiply::<S, MR, 1>(&mut tile, ci, x, ci, b);
+                            multiply::<S, MR, 1>(&mut tile, ci, x, ldx, b);
                             finish.put::<S, MR, 1>(tile, row, column);
                         }
                     });
@@ -79,12 +86,12 @@ impl Kernel for Gemm<'_> {
 
 /// What happens to the sums before they are stored. All slices are `(rows, columns)`.
 #[derive(Clone, Copy)]
-struct Finish<'a> {
-    y: Shared,
-    columns: usize,
-    relu6: bool,
-    add: Option<&'a [f32]>,
-    mask: Option<&'a [f32]>,
+pub(crate) struct Finish<'a> {
+    pub(crate) y: Shared,
+    pub(crate) columns: usize,
+    pub(crate) relu6: bool,
+    pub(crate) add: Option<&'a [f32]>,
+    pub(crate) mask: Option<&'a [f32]>,
 }
 
 impl Finish<'_> {

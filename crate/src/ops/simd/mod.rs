@@ -142,8 +142,6 @@ pub(crate) trait Simd: Copy {
     unsafe fn relu6(v: Self::V) -> Self::V;
     /// `v` where `0 < y < 6`, else 0.
     unsafe fn where_inside(v: Self::V, y: Self::V) -> Self::V;
-    /// Asks for the cache line at `p` ahead of its use; any address will do.
-    unsafe fn prefetch(p: *const f32);
 }
 
 /// Work written over [`Simd`].
