@@ -56,6 +56,8 @@ pub(crate) struct Scratch {
     pub(crate) c: Buffer,
     pub(crate) d: Buffer,
     pub(crate) e: Buffer,
+    pub(crate) f: Buffer,
+    pub(crate) g: Buffer,
 }
 
 thread_local! {
@@ -110,6 +112,15 @@ impl Shared {
 
     pub(crate) fn ptr(&self) -> *mut f32 {
         self.0
+    }
+
+    /// The pointer `i` numbers on.
+    ///
+    /// # Safety
+    /// That is still within, or just behind, what it points to.
+    pub(crate) unsafe fn add(&self, i: usize) -> Self {
+        // SAFETY: the caller's promise.
+        Shared(unsafe { self.0.add(i) })
     }
 }
 

@@ -5,8 +5,8 @@
 //! overlap, and the register tile of the pointwise convolution does the work.
 
 use crate::ops::depthwise::padding;
-use crate::ops::pointwise::cpu::store;
-use crate::ops::pointwise::tile::{for_each_tile, multiply, start, with_const};
+use crate::ops::pointwise::cpu::{relu6 as relu6_of, store};
+use crate::ops::pointwise::tile::{multiply, start, tiles, with_const};
 use crate::ops::pointwise::{backward_weights, PackedWeights};
 use crate::ops::simd::{dispatch, Isa, Kernel, Simd};
 use crate::ops::workspace::{parallel, part, threads, with_scratch, Buffer, Shared};
@@ -77,12 +77,12 @@ pub(crate) unsafe fn output_row<S: Simd>(
                 multiply::<S, $MR, $NV>(&mut tile, 9, rows, 6, b.add(ky * 9 * $NV * S::LANES));
             }
             if relu6 {
-                tile.iter_mut().flatten().for_each(|v| *v = S::relu6(*v));
+                relu6_of::<S, $MR, $NV>(&mut tile);
             }
             store::<S, $MR, $NV>(&tile, |r| at($x + r), last);
         }};
     }
-    for_each_tile(width, S::ROWS, |x, n| {
+    for (x, n) in tiles(width, S::ROWS) {
         // SAFETY: the window holds 2 * width + 1 pixels a row, the panel 27 rows.
         unsafe {
             with_const!(n, S::ROWS, MR => {
@@ -93,7 +93,7 @@ pub(crate) unsafe fn output_row<S: Simd>(
                 }
             });
         }
-    });
+    }
 }
 
 /// Lengths were checked; `w` is `(27, co)`.
@@ -123,15 +123,16 @@ pub(crate) fn forward(
     });
 }
 
-struct Band<'a> {
-    image: Image<'a>,
-    rows: Range<usize>,
+/// Some rows of outputs of an image.
+pub(crate) struct Band<'a> {
+    pub(crate) image: Image<'a>,
+    pub(crate) rows: Range<usize>,
     /// The image's first row among all rows of `y`.
-    first: usize,
-    weights: &'a PackedWeights,
-    relu6: bool,
-    y: Shared,
-    buffer: &'a mut Buffer,
+    pub(crate) first: usize,
+    pub(crate) weights: &'a PackedWeights,
+    pub(crate) relu6: bool,
+    pub(crate) y: Shared,
+    pub(crate) buffer: &'a mut Buffer,
 }
 
 impl Kernel for Band<'_> {

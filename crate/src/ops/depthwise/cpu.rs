@@ -3,7 +3,7 @@
 //! The gradient is a convolution as well: of `dy`, spread out by the stride, with the kernel turned
 //! by 180°. So one pass serves both.
 
-use super::rows::{load_taps, output_row, Source, Window, PANEL};
+use super::rows::{load_taps, output_row, Put, Source, Window, PANEL};
 use super::DepthwiseShape;
 use crate::ops::simd::{dispatch, Isa, Kernel, Simd};
 use crate::ops::workspace::{parallel, part, threads, with_scratch, Shared};
@@ -132,19 +132,44 @@ impl Kernel for Band<'_> {
                         };
                         let inputs = inputs.map(|row| row.add(v));
                         let at = out + v;
-                        output_row::<S>(inputs, PANEL, pass.stride, out_w, &taps, start, |x, mut sum| {
-                            let at = at + x * c;
-                            if let Some(mask) = pass.mask {
-                                sum = S::where_inside(sum, S::load_partial(mask.as_ptr().add(at), count));
-                            }
-                            if pass.relu6 {
-                                sum = S::relu6(sum);
-                            }
-                            S::store_partial(y.ptr().add(at), count, sum);
-                        });
+                        let to = Finish {
+                            y: y.ptr().add(at),
+                            mask: pass.mask.map_or(std::ptr::null(), |mask| mask.as_ptr().add(at)),
+                            relu6: pass.relu6,
+                            pixel: c,
+                            count,
+                        };
+                        output_row::<S>(inputs, PANEL, pass.stride, out_w, &taps, start, to);
                     }
                 }
             }
+        }
+    }
+}
+
+/// Where a row's outputs go: `count` channels of a pixel, `pixel` numbers to the next.
+struct Finish {
+    y: *mut f32,
+    /// As `y`, or null.
+    mask: *const f32,
+    relu6: bool,
+    pixel: usize,
+    count: usize,
+}
+
+impl<S: Simd> Put<S> for Finish {
+    #[inline(always)]
+    unsafe fn put(&self, x: usize, mut sum: S::V) {
+        // SAFETY: the row has the pixel.
+        unsafe {
+            let at = x * self.pixel;
+            if !self.mask.is_null() {
+                sum = S::where_inside(sum, S::load_partial(self.mask.add(at), self.count));
+            }
+            if self.relu6 {
+                sum = S::relu6(sum);
+            }
+            S::store_partial(self.y.add(at), self.count, sum);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Padding is real zeros in a small buffer, so the border costs no special code. [`Window`] is that
 //! buffer: the last three rows of a panel of channels, in the first-level cache.
 
-use crate::ops::pointwise::tile::{for_each_tile, with_const};
+use crate::ops::pointwise::tile::{tiles, with_const};
 use crate::ops::simd::Simd;
 
 /// Channels that pass through a [`Window`] together: two cache lines a pixel.
@@ -48,7 +48,17 @@ unsafe fn one_row<S: Simd, const STRIDE: usize, const N: usize>(
     }
 }
 
-/// All `width` outputs of a row for one vector of channels; `put(x, sum)` takes each.
+/// What becomes of an output; a trait and no closure, for which see
+/// [`Tiles`](crate::ops::pointwise::tile::Tiles).
+pub(crate) trait Put<S: Simd> {
+    /// Takes the sum at pixel `x` of the row.
+    ///
+    /// # Safety
+    /// The row has that pixel.
+    unsafe fn put(&self, x: usize, sum: S::V);
+}
+
+/// All `width` outputs of a row for one vector of channels.
 ///
 /// # Safety
 /// Each row holds `(width - 1) * stride + 3` pixels, `pixel` numbers apart.
@@ -60,10 +70,11 @@ pub(crate) unsafe fn output_row<S: Simd>(
     width: usize,
     taps: &Taps<S::V>,
     start: S::V,
-    mut put: impl FnMut(usize, S::V),
+    to: impl Put<S>,
 ) {
-    for_each_tile(width, S::OUTPUTS, |x, n| {
-        let rows = rows.map(|row| row.wrapping_add(x * stride * pixel));
+    for (x, n) in tiles(width, S::OUTPUTS) {
+        let skip = x * stride * pixel;
+        let rows = [rows[0].wrapping_add(skip), rows[1].wrapping_add(skip), rows[2].wrapping_add(skip)];
         // SAFETY: outputs x to x + n - 1 lie inside the row.
         unsafe {
             with_const!(n, S::OUTPUTS, N => {
@@ -73,11 +84,11 @@ pub(crate) unsafe fn output_row<S: Simd>(
                     outputs::<S, 2, N>(rows, pixel, taps, start)
                 };
                 for (i, &sum) in sums.iter().enumerate() {
-                    put(x + i, sum);
+                    to.put(x + i, sum);
                 }
             });
         }
-    });
+    }
 }
 
 /// Loads the taps of channels `c..c + n` from `(3, 3, channels)`; `flip` turns the kernel by 180°.

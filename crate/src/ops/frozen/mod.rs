@@ -1,21 +1,54 @@
 //! The frozen part of MobileNetV2, run without a tape.
 //!
 //! [`FrozenPlan`] takes folded weights, packs them once, and maps images to the features that the
-//! trainable part starts from. Nothing is kept for a gradient, and the 6x expanded activations
-//! never leave the cache.
+//! trainable part starts from. Nothing is kept for a gradient: the 6x expanded activations exist
+//! only a few rows and channels at a time, in the cache, and after the first run nothing is
+//! allocated.
+//!
+//! ```
+//! use transfer::ops::{FoldedConv, FrozenPlan, FrozenSpec};
+//! // One channel that sums its window and is then averaged over the pixels.
+//! let conv1 = FoldedConv { w: vec![1.0; 27], b: vec![0.0] };
+//! let spec = FrozenSpec { input: (2, 2), conv1, blocks: vec![], conv_last: None, pool: true };
+//! let plan = FrozenPlan::new(spec)?;
+//! assert_eq!(plan.output_shape(), (1, 1, 1));
+//! let mut y = [0.0];
+//! plan.run(&[0.25; 12], 1, &mut y)?;
+//! assert_eq!(y, [3.0]);
+//! # Ok::<(), transfer::Error>(())
+//! ```
 
+mod rows;
+mod run;
 mod spec;
+mod stage;
+#[cfg(test)]
+mod tests;
 
 pub use spec::{FoldedBlock, FoldedConv, FrozenSpec};
 
-use crate::ops::conv3x3;
-use crate::ops::{depthwise, pointwise, Activation, DepthwiseShape, PackedWeights};
+use crate::ops::simd::{isa, Isa};
+use crate::ops::PackedWeights;
 use crate::{Error, Result};
+use stage::Stage;
+use std::ops::Range;
 
-/// Packed weights and planned buffers of the frozen part.
+/// Packed weights and planned steps of the frozen part.
 #[derive(Debug, Clone)]
 pub struct FrozenPlan {
-    spec: FrozenSpec,
+    isa: Isa,
+    /// Height and width of the images.
+    spec_input: (usize, usize),
+    /// The first convolution, where no block can take it in.
+    conv1_alone: Option<PackedWeights>,
+    stages: Vec<Stage>,
+    segments: Vec<Range<usize>>,
+    conv_last: Option<PackedWeights>,
+    pool: bool,
+    /// Pixels of an image before pooling.
+    pixels: usize,
+    channels: usize,
+    shape: (usize, usize, usize),
 }
 
 impl FrozenPlan {
@@ -25,81 +58,64 @@ impl FrozenPlan {
     /// [`Error::Shape`] where the weights do not fit each other, [`Error::Invalid`] where
     /// `TRANSFER_ISA` asks for instructions that the processor lacks.
     pub fn new(spec: FrozenSpec) -> Result<Self> {
-        crate::ops::simd::isa()?;
+        Self::new_on(isa()?, spec)
+    }
+
+    fn new_on(isa: Isa, spec: FrozenSpec) -> Result<Self> {
         spec.check()?;
-        Ok(FrozenPlan { spec })
+        let shape = spec.output_shape();
+        let c = spec.conv1.b.len();
+        let mut conv1 = Some(PackedWeights::new_on(isa, &spec.conv1.w, &spec.conv1.b, 27, c));
+        let (mut h, mut w) = (spec.input.0.div_ceil(2), spec.input.1.div_ceil(2));
+        let mut stages = vec![];
+        for (i, block) in spec.blocks.iter().enumerate() {
+            // A residual would need the first convolution's output once more.
+            let fits = i == 0 && block.expand.is_none() && !block.residual;
+            let first = if fits { conv1.take() } else { None };
+            let stage = Stage::new(isa, block, first, h, w);
+            (h, w) = (stage.expanded.out_h(), stage.expanded.out_w());
+            stages.push(stage);
+        }
+        let ci = spec.blocks.last().map_or(c, |block| block.co);
+        let conv_last =
+            spec.conv_last.as_ref().map(|last| PackedWeights::new_on(isa, &last.w, &last.b, ci, shape.2));
+        Ok(FrozenPlan {
+            isa,
+            spec_input: spec.input,
+            conv1_alone: conv1,
+            segments: run::segments(&stages),
+            stages,
+            conv_last,
+            pool: spec.pool,
+            pixels: h * w,
+            channels: shape.2,
+            shape,
+        })
     }
 
     /// `(h, w, c)` of what one image becomes; `(1, 1, c)` after pooling.
     pub fn output_shape(&self) -> (usize, usize, usize) {
-        self.spec.output_shape()
+        self.shape
     }
 
     /// Computes `n` images, `(n, h, w, 3)` in `-1..=1`, to `y`, `(n, h, w, c)` as
-    /// [`output_shape`](Self::output_shape) says.
+    /// [`output_shape`](Self::output_shape) says. An image's result does not depend on the others,
+    /// nor on the number of threads.
     ///
     /// # Errors
     /// [`Error::Shape`] where a slice has another length.
     pub fn run(&self, images: &[f32], n: usize, y: &mut [f32]) -> Result<()> {
-        let (h, w) = self.spec.input;
-        let (oh, ow, oc) = self.output_shape();
-        for (what, len, each, unit) in
-            [("images", images.len(), h * w * 3, (h, w, 3)), ("y", y.len(), oh * ow * oc, (oh, ow, oc))]
-        {
-            if len != n * each {
+        let input = (self.spec_input.0, self.spec_input.1, 3);
+        for (what, len, unit) in [("images", images.len(), input), ("y", y.len(), self.shape)] {
+            let expected = n * unit.0 * unit.1 * unit.2;
+            if len != expected {
                 return Err(Error::Shape(format!(
-                    "FrozenPlan::run: {what} must hold {n} times {unit:?} numbers, {} in all. Received: {len}.",
-                    n * each
+                    "FrozenPlan::run: {what} must hold {n} times {unit:?} numbers, {expected} in all. \
+                     Received: {len}."
                 )));
             }
         }
-        let (h, w) = (h.div_ceil(2), w.div_ceil(2));
-        let conv1 = &self.spec.conv1;
-        let co = conv1.b.len();
-        let packed = PackedWeights::new(&conv1.w, &conv1.b, 27, co);
-        let mut x = vec![0.0; n * h * w * co];
-        conv3x3::cpu::forward(
-            images,
-            (n, self.spec.input.0, self.spec.input.1),
-            &packed,
-            Activation::Relu6,
-            &mut x,
-        );
-        let (mut h, mut w, mut c) = (h, w, co);
-        for b in &self.spec.blocks {
-            let mut e = x.clone();
-            if let Some(expand) = &b.expand {
-                let p = PackedWeights::new(&expand.w, &expand.b, b.ci, b.expanded);
-                e = vec![0.0; n * h * w * b.expanded];
-                pointwise(&x, n * h * w, &p, Activation::Relu6, None, &mut e);
-            }
-            let s = DepthwiseShape { n, h, w, c: b.expanded, stride: b.stride };
-            (h, w, c) = (s.out_h(), s.out_w(), b.co);
-            let mut d = vec![0.0; n * h * w * b.expanded];
-            depthwise(&e, s, &b.depthwise.w, &b.depthwise.b, Activation::Relu6, &mut d);
-            let p = PackedWeights::new(&b.project.w, &b.project.b, b.expanded, b.co);
-            let mut out = vec![0.0; n * h * w * c];
-            pointwise(&d, n * h * w, &p, Activation::Linear, b.residual.then_some(&x[..]), &mut out);
-            x = out;
-        }
-        if let Some(last) = &self.spec.conv_last {
-            let p = PackedWeights::new(&last.w, &last.b, c, last.b.len());
-            let mut out = vec![0.0; n * h * w * p.co()];
-            pointwise(&x, n * h * w, &p, Activation::Relu6, None, &mut out);
-            c = p.co();
-            x = out;
-        }
-        if self.spec.pool {
-            y.fill(0.0);
-            for (y, x) in y.chunks_exact_mut(c).zip(x.chunks_exact(h * w * c)) {
-                for x in x.chunks_exact(c) {
-                    y.iter_mut().zip(x).for_each(|(y, x)| *y += x);
-                }
-                y.iter_mut().for_each(|y| *y /= (h * w) as f32);
-            }
-        } else {
-            y.copy_from_slice(&x);
-        }
+        run::run(self, images, n, y);
         Ok(())
     }
 }

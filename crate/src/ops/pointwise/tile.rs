@@ -114,18 +114,35 @@ macro_rules! with_const {
 pub(crate) use with_const;
 
 /// How `rows` are best cut into tiles of at most `most` rows: nearly equal ones, since a small
-/// tile computes slowly. Calls `f(row, rows_of_the_tile)`.
+/// tile computes slowly. Yields `(row, rows of the tile)`.
 #[inline(always)]
-pub(crate) fn for_each_tile(rows: usize, most: usize, mut f: impl FnMut(usize, usize)) {
-    let tiles = rows.div_ceil(most);
-    if tiles == 0 {
-        return;
-    }
-    let (size, larger) = (rows / tiles, rows % tiles);
-    let mut row = 0;
-    for i in 0..tiles {
-        let n = size + usize::from(i < larger);
-        f(row, n);
-        row += n;
+pub(crate) fn tiles(rows: usize, most: usize) -> Tiles {
+    let count = rows.div_ceil(most);
+    let (size, larger) = if count == 0 { (0, 0) } else { (rows / count, rows % count) };
+    Tiles { row: 0, rows, size, larger }
+}
+
+/// See [`tiles`]. An iterator and no function that takes a closure: a closure is a function of its
+/// own, without the instruction set of the one that it stands in.
+pub(crate) struct Tiles {
+    row: usize,
+    rows: usize,
+    size: usize,
+    larger: usize,
+}
+
+impl Iterator for Tiles {
+    type Item = (usize, usize);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<(usize, usize)> {
+        if self.row == self.rows {
+            return None;
+        }
+        let n = self.size + usize::from(self.larger > 0);
+        self.larger = self.larger.saturating_sub(1);
+        let row = self.row;
+        self.row += n;
+        Some((row, n))
     }
 }

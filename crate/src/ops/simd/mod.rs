@@ -142,8 +142,6 @@ pub(crate) trait Simd: Copy {
     unsafe fn relu6(v: Self::V) -> Self::V;
     /// `v` where `0 < y < 6`, else 0.
     unsafe fn where_inside(v: Self::V, y: Self::V) -> Self::V;
-    /// Asks for the cache line at `p` ahead of its use; any address will do.
-    unsafe fn prefetch(p: *const f32);
 }
 
 /// Work written over [`Simd`].
@@ -172,6 +170,36 @@ pub(crate) unsafe fn dispatch<K: Kernel>(isa: Isa, kernel: K) {
             _ => kernel.run::<portable::Portable>(),
         }
     }
+}
+
+/// Does nothing but multiply and add in registers, `steps` times over, and returns how many
+/// floating-point operations that was: a yardstick for benchmarks.
+pub fn register_peak(steps: usize) -> usize {
+    struct Peak(usize, f32);
+    const SUMS: usize = 10;
+    impl Kernel for Peak {
+        #[inline(always)]
+        unsafe fn run<S: Simd>(self) {
+            // SAFETY: no memory but `y` is touched.
+            unsafe {
+                let (x, w) = (S::splat(self.1), S::splat(self.1 * 0.5));
+                let mut sums = [S::splat(0.0); SUMS];
+                for _ in 0..self.0 {
+                    for sum in &mut sums {
+                        *sum = S::mul_add(x, w, *sum);
+                    }
+                }
+                let mut y = [0.0f32; 16];
+                for sum in sums {
+                    S::store(y.as_mut_ptr(), S::add(S::load(y.as_ptr()), sum));
+                }
+                std::hint::black_box(y);
+            }
+        }
+    }
+    // SAFETY: Peak promises nothing.
+    unsafe { dispatch(active(), Peak(steps, std::hint::black_box(0.25))) };
+    steps * SUMS * 2 * active().lanes()
 }
 
 #[cfg(test)]

@@ -73,6 +73,4 @@ impl Simd for Portable {
     unsafe fn where_inside(v: Self::V, y: Self::V) -> Self::V {
         map2(v, y, |v, y| if y > 0.0 && y < 6.0 { v } else { 0.0 })
     }
-    #[inline(always)]
-    unsafe fn prefetch(_: *const f32) {}
 }

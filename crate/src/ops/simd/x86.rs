@@ -75,10 +75,6 @@ impl Simd for Avx512 {
             _mm512_maskz_mov_ps(inside, v)
         }
     }
-    #[inline(always)]
-    unsafe fn prefetch(p: *const f32) {
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
-    }
 }
 
 #[derive(Clone, Copy)]
@@ -140,9 +136,5 @@ impl Simd for Avx2 {
             let below = _mm256_cmp_ps::<_CMP_LT_OQ>(y, _mm256_set1_ps(6.0));
             _mm256_and_ps(v, _mm256_and_ps(above, below))
         }
-    }
-    #[inline(always)]
-    unsafe fn prefetch(p: *const f32) {
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
     }
 }

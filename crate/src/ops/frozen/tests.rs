@@ -1,0 +1,176 @@
+//! The fused pass against the plain loops of its layers, one after the other.
+
+use super::{FoldedBlock, FoldedConv, FrozenPlan, FrozenSpec};
+use crate::ops::depthwise::{reference as depthwise, DepthwiseShape};
+use crate::ops::simd::Isa;
+use crate::ops::{conv3x3::reference as conv3x3, pointwise::reference as pointwise};
+use crate::random::Rng;
+
+fn conv(rng: &mut Rng, taps: usize, co: usize) -> FoldedConv {
+    let scale = (3.0 / taps as f32).sqrt() * 1.4;
+    let w = (0..taps * co).map(|_| (rng.uniform() * 2.0 - 1.0) * scale).collect();
+    FoldedConv { w, b: (0..co).map(|_| rng.uniform() * 0.4).collect() }
+}
+
+/// Blocks from (expanded, co, stride); no expansion where `expanded` equals the input's channels.
+fn spec(input: (usize, usize), first: usize, blocks: &[(usize, usize, usize)], last: usize) -> FrozenSpec {
+    let mut rng = Rng::new(&[input.0 as u64, input.1 as u64, first as u64]);
+    let conv1 = conv(&mut rng, 27, first);
+    let mut ci = first;
+    let mut out = vec![];
+    for &(expanded, co, stride) in blocks {
+        out.push(FoldedBlock {
+            ci,
+            expanded,
+            co,
+            stride,
+            residual: stride == 1 && ci == co,
+            expand: (expanded != ci).then(|| conv(&mut rng, ci, expanded)),
+            depthwise: conv(&mut rng, 9, expanded),
+            project: conv(&mut rng, expanded, co),
+        });
+        ci = co;
+    }
+    let conv_last = (last > 0).then(|| conv(&mut rng, ci, last));
+    FrozenSpec { input, conv1, blocks: out, conv_last, pool: false }
+}
+
+fn wide(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|&x| f64::from(x)).collect()
+}
+
+fn clamp(x: Vec<f64>) -> Vec<f64> {
+    x.into_iter().map(|x| x.clamp(0.0, 6.0)).collect()
+}
+
+fn plain(spec: &FrozenSpec, images: &[f32], n: usize) -> Vec<f64> {
+    let point = |x: &[f64], c: &FoldedConv, ci: usize| {
+        pointwise::forward(x, &wide(&c.w), &wide(&c.b), (ci, c.b.len()))
+    };
+    let (mut h, mut w) = spec.input;
+    let mut c = spec.conv1.b.len();
+    let conv1 = conv3x3::forward(&wide(images), (n, h, w), &wide(&spec.conv1.w), &wide(&spec.conv1.b));
+    let mut x = clamp(conv1);
+    (h, w) = (h.div_ceil(2), w.div_ceil(2));
+    for b in &spec.blocks {
+        let expanded = match &b.expand {
+            Some(e) => clamp(point(&x, e, b.ci)),
+            None => x.clone(),
+        };
+        let s = DepthwiseShape { n, h, w, c: b.expanded, stride: b.stride };
+        let d = clamp(depthwise::forward(&expanded, s, &wide(&b.depthwise.w), &wide(&b.depthwise.b)));
+        let mut y = point(&d, &b.project, b.expanded);
+        if b.residual {
+            y.iter_mut().zip(&x).for_each(|(y, x)| *y += x);
+        }
+        (h, w, c, x) = (s.out_h(), s.out_w(), b.co, y);
+    }
+    if let Some(last) = &spec.conv_last {
+        x = clamp(point(&x, last, c));
+        c = last.b.len();
+    }
+    if spec.pool {
+        let mean = |x: &[f64], i: usize| x.iter().skip(i).step_by(c).sum::<f64>() / (h * w) as f64;
+        x = x.chunks(h * w * c).flat_map(|x| (0..c).map(|i| mean(x, i)).collect::<Vec<_>>()).collect();
+    }
+    x
+}
+
+fn images(n: usize, (h, w): (usize, usize)) -> Vec<f32> {
+    let mut rng = Rng::new(&[7]);
+    (0..n * h * w * 3).map(|_| rng.uniform() * 2.0 - 1.0).collect()
+}
+
+#[track_caller]
+fn assert_matches(spec: &FrozenSpec, n: usize) {
+    let x = images(n, spec.input);
+    let expected = plain(spec, &x, n);
+    let largest = expected.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    for isa in Isa::available() {
+        let plan = FrozenPlan::new_on(isa, spec.clone()).unwrap();
+        let (h, w, c) = plan.output_shape();
+        let mut y = vec![f32::NAN; n * h * w * c];
+        plan.run(&x, n, &mut y).unwrap();
+        assert_eq!(y.len(), expected.len());
+        for (i, (&y, e)) in y.iter().zip(&expected).enumerate() {
+            let error = (f64::from(y) - e).abs();
+            assert!(error <= 1e-5 * largest, "{} {plan:?}: at {i}: {y} for {e} ({largest})", isa.name());
+        }
+    }
+}
+
+/// MobileNetV2 as far as 160x160 pixels take it, with every kind of block.
+const MOBILE: &[(usize, usize, usize)] = &[
+    (32, 16, 1),
+    (96, 24, 2),
+    (144, 24, 1),
+    (144, 32, 2),
+    (192, 32, 1),
+    (192, 64, 2),
+    (384, 64, 1),
+    (384, 96, 1),
+    (576, 96, 1),
+    (576, 160, 2),
+    (960, 160, 1),
+    (960, 320, 1),
+];
+
+#[test]
+fn mobilenet_v2_is_computed_as_by_the_plain_loops() {
+    assert_matches(&spec((160, 160), 32, MOBILE, 1280), 1);
+    let mut pooled = spec((64, 96), 32, MOBILE, 1280);
+    pooled.pool = true;
+    assert_matches(&pooled, 3);
+}
+
+#[test]
+fn odd_sizes_and_channels_are_computed_as_by_the_plain_loops() {
+    for (h, w) in [(1, 1), (2, 3), (5, 4), (7, 9), (16, 33), (45, 51)] {
+        for n in [1, 2, 11] {
+            assert_matches(&spec((h, w), 7, &[(7, 9, 1), (20, 9, 1), (33, 40, 2), (41, 40, 1)], 0), n);
+        }
+        assert_matches(&spec((h, w), 5, &[(18, 5, 1), (5, 5, 1), (5, 6, 2)], 19), 3);
+        assert_matches(&spec((h, w), 33, &[(33, 33, 1)], 0), 2);
+        assert_matches(&spec((h, w), 33, &[], 5), 2);
+        assert_matches(&spec((h, w), 3, &[], 0), 2);
+    }
+}
+
+#[test]
+fn an_image_gets_the_same_bits_alone_and_among_others() {
+    let spec = spec((50, 34), 32, MOBILE, 1280);
+    for isa in Isa::available() {
+        let plan = FrozenPlan::new_on(isa, spec.clone()).unwrap();
+        let (h, w, c) = plan.output_shape();
+        let (len, x) = (h * w * c, images(19, spec.input));
+        let mut all = vec![0.0; 19 * len];
+        plan.run(&x, 19, &mut all).unwrap();
+        for (x, expected) in x.chunks_exact(x.len() / 19).zip(all.chunks_exact(len)).take(3) {
+            let mut y = vec![0.0; len];
+            plan.run(x, 1, &mut y).unwrap();
+            assert_eq!(y, expected);
+        }
+    }
+}
+
+#[test]
+fn weights_that_do_not_fit_are_refused_in_words() {
+    let good = spec((8, 8), 4, &[(8, 4, 1)], 6);
+    let refuse = |change: &dyn Fn(&mut FrozenSpec), text: &str| {
+        let mut bad = good.clone();
+        change(&mut bad);
+        let error = FrozenPlan::new(bad).unwrap_err().to_string();
+        assert!(error.contains(text), "{error}");
+    };
+    refuse(&|s| s.input.0 = 0, "must have pixels");
+    refuse(&|s| s.conv1.w.truncate(5), "first convolution must have 27 x 4");
+    refuse(&|s| s.blocks[0].ci = 5, "block 0 must take 4");
+    refuse(&|s| s.blocks[0].stride = 3, "stride must be 1 or 2");
+    refuse(&|s| s.blocks[0].stride = 2, "has a residual");
+    refuse(&|s| s.blocks[0].expand = None, "no expansion");
+    refuse(&|s| s.blocks[0].project.b.clear(), "block 0's projection");
+    refuse(&|s| s.conv_last = Some(FoldedConv { w: vec![], b: vec![] }), "last convolution");
+    let plan = FrozenPlan::new(good.clone()).unwrap();
+    let error = plan.run(&[0.0; 5], 1, &mut [0.0; 96]).unwrap_err().to_string();
+    assert!(error.contains("images must hold 1 times (8, 8, 3)"), "{error}");
+}
