@@ -1,6 +1,6 @@
 //! Everything that a notebook needs: `use transfer::prelude::*;`.
 
-pub use crate::assets::{cats_and_dogs, mobilenet_v2_weights, CatsAndDogs};
+pub use crate::assets::{cats_and_dogs, get_file, mobilenet_v2_weights, CatsAndDogs};
 pub use crate::augment::{RandomFlip, RandomRotation, Sequential};
 pub use crate::data::{image_dataset_from_directory, Batch, Dataset, ImageDatasetOptions};
 pub use crate::model::{thousands, Dense, Dropout, GlobalAveragePooling2D, MobileNetV2, Model, Summary};
