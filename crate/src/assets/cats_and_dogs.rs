@@ -64,7 +64,13 @@ impl std::fmt::Display for CatsAndDogs {
 /// # Errors
 /// See [`FindCatsAndDogs::find`].
 pub fn cats_and_dogs() -> Result<CatsAndDogs> {
-    FindCatsAndDogs::from_env().find()
+    let found = FindCatsAndDogs::from_env().find()?;
+    let name = match found.source {
+        Source::RealPhotographs => "photographs",
+        Source::StandIn => "stand-in",
+    };
+    crate::train::report::data_set(name, &found.why);
+    Ok(found)
 }
 
 /// Where [`cats_and_dogs`] looks, and what it expects to find.

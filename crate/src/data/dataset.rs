@@ -125,6 +125,19 @@ impl Dataset {
         &self.store.class_names
     }
 
+    /// The class names of `labels`, in their order; `?` for a label that no class has.
+    ///
+    /// ```no_run
+    /// # fn example(dataset: &transfer::data::Dataset) -> transfer::Result<()> {
+    /// let batch = dataset.first_batch()?;
+    /// let titles: Vec<String> = dataset.label_names(&batch.labels);
+    /// # Ok(()) }
+    /// ```
+    pub fn label_names<'a>(&self, labels: impl IntoIterator<Item = &'a u32>) -> Vec<String> {
+        let name = |&label: &u32| self.class_names().get(label as usize).cloned();
+        labels.into_iter().map(|label| name(label).unwrap_or_else(|| "?".to_owned())).collect()
+    }
+
     /// How many batches an epoch has.
     pub fn cardinality(&self) -> usize {
         self.len().div_ceil(self.batch_size())
