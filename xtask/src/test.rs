@@ -50,8 +50,8 @@ pub fn all() -> Result<()> {
         run(&mut tests, "the Python tests")
     });
     for path in notebooks(&project)? {
-        attempt(&path, &mut || {
-            check(&project, &["committed", &path])?;
+        attempt(&format!("{path}, as committed"), &mut || check(&project, &["committed", &path]));
+        attempt(&format!("{path}, headless"), &mut || {
             notebook::run_headless(&project, &path, preparation)?;
             check(&project, &["executed", &path, "--results", &project.results().to_string_lossy()])
         });
@@ -98,7 +98,7 @@ fn report(outcomes: &[Outcome]) -> Result<()> {
     println!("\n=== summary");
     for outcome in outcomes {
         let word = if outcome.failure.is_some() { "FAILED" } else { "passed" };
-        println!("  {word}  {:<28} {:>14}", outcome.name, duration(outcome.seconds));
+        println!("  {word}  {:<40} {:>14}", outcome.name, duration(outcome.seconds));
     }
     let failed = outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
     println!("{} passed, {failed} failed", outcomes.len() - failed);
