@@ -33,17 +33,11 @@ pub(crate) unsafe fn multiply<S: Simd, const MR: usize, const NV: usize>(
     ldx: usize,
     b: *const f32,
 ) {
-    const UNROLL: usize = 4;
     unsafe {
         let (mut x, mut b) = (x, b);
-        for _ in 0..k / UNROLL {
-            for _ in 0..UNROLL {
-                step::<S, MR, NV>(tile, x, ldx, b);
-                x = x.add(1);
-                b = b.add(NV * S::LANES);
-            }
-        }
-        for _ in 0..k % UNROLL {
+        // Not unrolled by hand: the compiler then loads for several steps at once and runs out of
+        // registers.
+        for _ in 0..k {
             step::<S, MR, NV>(tile, x, ldx, b);
             x = x.add(1);
             b = b.add(NV * S::LANES);
