@@ -95,11 +95,10 @@ macro_rules! with_const {
     };
     (@ $n:expr, $most:expr, $N:ident, $body:expr, $($literal:literal)*) => {
         match $n {
-            $($literal => {
-                if $literal <= $most {
-                    const $N: usize = $literal;
-                    $body
-                }
+            // The guard is a constant: what lies beyond `$most` is not compiled.
+            $($literal if $literal <= $most => {
+                const $N: usize = $literal;
+                $body
             })*
             _ => {}
         }
@@ -111,8 +110,8 @@ pub(crate) use with_const;
 /// tile computes slowly. Yields `(row, rows of the tile)`.
 #[inline(always)]
 pub(crate) fn tiles(rows: usize, most: usize) -> Tiles {
-    let count = rows.div_ceil(most);
-    let (size, larger) = if count == 0 { (0, 0) } else { (rows / count, rows % count) };
+    let count = rows.div_ceil(most).max(1);
+    let (size, larger) = (rows / count, rows % count);
     Tiles { row: 0, rows, size, larger }
 }
 
