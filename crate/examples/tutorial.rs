@@ -9,7 +9,7 @@ use transfer::prelude::*;
 fn main() -> Result<()> {
     let photographs = cats_and_dogs()?;
     println!("{photographs}");
-    
+
     let options = ImageDatasetOptions::default().batch_size(32).image_size(160, 160);
     let train = image_dataset_from_directory(&photographs.train_dir, options.clone().seed(seed()))?.cache();
     let held_out = image_dataset_from_directory(

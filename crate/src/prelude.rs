@@ -5,7 +5,9 @@ pub use crate::augment::{RandomFlip, RandomRotation, Sequential};
 pub use crate::data::{image_dataset_from_directory, Batch, Dataset, ImageDatasetOptions};
 pub use crate::model::{thousands, Dense, Dropout, GlobalAveragePooling2D, MobileNetV2, Model, Summary};
 pub use crate::optim::{Adam, RMSprop};
-pub use crate::plot::{augmentation_grid, image_grid, learning_curves, prediction_grid, Figure, LearningCurves};
+pub use crate::plot::{
+    augmentation_grid, image_grid, learning_curves, prediction_grid, Figure, LearningCurves,
+};
 pub use crate::preprocess::{mobilenet_v2, Rescaling};
 pub use crate::train::{Evaluation, FitOptions, History, Loss, Predictions};
 pub use crate::{seed, Device, Error, Result, SPLIT_SEED};

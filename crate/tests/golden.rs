@@ -41,7 +41,9 @@ impl Golden {
 }
 
 fn synthetic() -> Golden {
-    Golden::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/keras_golden_synthetic.safetensors"))
+    Golden::open(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/keras_golden_synthetic.safetensors"),
+    )
 }
 
 /// The values computed from photographs, where they are at hand.

@@ -261,12 +261,7 @@ impl Architecture {
         let conv = b.conv_bn("Conv_1".into(), "Conv_1_bn".into(), vec![1, 1, ci, LAST_CHANNELS]);
         b.layer("out_relu", "ReLU", vec![]);
         let kind = UnitKind::Last { h, w, ci, co: LAST_CHANNELS };
-        b.units.push(Unit {
-            name: "Conv_1".into(),
-            kind,
-            convs: vec![conv],
-            layers: first..b.layers.len(),
-        });
+        b.units.push(Unit { name: "Conv_1".into(), kind, convs: vec![conv], layers: first..b.layers.len() });
         Architecture { layers: b.layers, units: b.units }
     }
 

@@ -21,11 +21,8 @@ fn random_weights() -> Weights {
         for (name, shape, _) in &layer.variables {
             let key = format!("{}/{name}", layer.name);
             let mut rng = Rng::new(&[5, key.bytes().fold(0, |h, b| h.wrapping_mul(31) + u64::from(b))]);
-            let fan_in: usize = if *name == "depthwise_kernel" {
-                9
-            } else {
-                shape.iter().rev().skip(1).product()
-            };
+            let fan_in: usize =
+                if *name == "depthwise_kernel" { 9 } else { shape.iter().rev().skip(1).product() };
             let scale = (6.0 / fan_in as f32).sqrt();
             let len: usize = shape.iter().product();
             let values = (0..len)
@@ -122,8 +119,7 @@ fn images() -> Vec<f32> {
 
 fn relative_error(ours: &[f32], reference: &[f64]) -> f64 {
     let largest = reference.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-    let worst =
-        ours.iter().zip(reference).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0f64, f64::max);
+    let worst = ours.iter().zip(reference).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0f64, f64::max);
     worst / largest.max(1e-12)
 }
 
@@ -205,7 +201,11 @@ fn check(fine_tune_at: usize) {
                 let numeric = (difference(h) - difference(-h)) / (2.0 * h);
                 let scale = gradient.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
                 let error = (numeric - gradient[at]).abs() / scale;
-                assert!(error < 1e-4, "at {fine_tune_at}, conv {k}, {which}, {at}: {numeric} {}", gradient[at]);
+                assert!(
+                    error < 1e-4,
+                    "at {fine_tune_at}, conv {k}, {which}, {at}: {numeric} {}",
+                    gradient[at]
+                );
             }
         }
     }

@@ -128,7 +128,10 @@ impl MobileNetV2 {
             LayerRef::Index(i) if i < n => Ok(i),
             LayerRef::Index(i) => {
                 let shown = if i == usize::MAX { "a negative number".to_owned() } else { i.to_string() };
-                Err(Error::Invalid(format!("MobileNetV2 expected a layer number from 0 to {}. Received: {shown}", n - 1)))
+                Err(Error::Invalid(format!(
+                    "MobileNetV2 expected a layer number from 0 to {}. Received: {shown}",
+                    n - 1
+                )))
             }
             LayerRef::Name(name) => self.base.architecture.layer_index(&name).ok_or_else(|| {
                 Error::Invalid(format!(

@@ -4,9 +4,7 @@ use dfdx::prelude::{Cpu, Gradients, HasShape, ZerosTensor};
 use dfdx::tensor::CpuError;
 use rayon::prelude::*;
 
-use super::backend::{
-    device_error, Activations, Backend, Flat, Matrix, UpdateRule,
-};
+use super::backend::{device_error, Activations, Backend, Flat, Matrix, UpdateRule};
 use super::buffer::Buffer;
 use super::conv3x3::{conv3x3_first, conv3x3_first_backward_weights};
 use super::conv_bn::{cpu as conv_bn, ConvBn, Folded};

@@ -61,8 +61,6 @@ pub fn dense<D: Backend, T: Tape<f32, D>>(
     let (x, mut tape) = x.split_tape();
     let y = D::dense_forward(&x, kernel, bias)?;
     let (kernel, bias, y_kept) = (kernel.clone(), bias.clone(), y.clone());
-    tape.add_backward_op(move |grads| {
-        D::dense_backward(&x, &kernel, &bias, &y_kept, input_gradient, grads)
-    });
+    tape.add_backward_op(move |grads| D::dense_backward(&x, &kernel, &bias, &y_kept, input_gradient, grads));
     Ok(y.put_tape(tape))
 }

@@ -40,3 +40,8 @@ pub use pointwise::{pointwise, pointwise_backward_input, pointwise_backward_weig
 pub(crate) fn check_len(what: &str, len: usize, expected: usize) {
     assert!(len == expected, "{what} must hold {expected} numbers for the given shape. Received: {len}.");
 }
+
+/// Numbers in an array of these sides. Saturates, so that no absurd shape matches a real slice.
+pub(crate) fn count(sides: &[usize]) -> usize {
+    sides.iter().fold(1, |product, &side| product.saturating_mul(side))
+}

@@ -11,10 +11,10 @@ use super::history::History;
 use super::pipeline::Pipeline;
 use super::report;
 use crate::data::{Batch, Dataset};
+use crate::model::variable::Variables;
 use crate::model::{not_compiled, Model};
 use crate::ops::backend::{device_error, Matrix};
 use crate::ops::{head, view};
-use crate::model::variable::Variables;
 use crate::progress::say;
 use crate::weights::Weights;
 use crate::{Error, Result};
@@ -107,11 +107,8 @@ impl Model {
             history.epoch.push(epoch);
             history.loss.push(running.loss / n);
             history.accuracy.push(running.correct as f64 / n);
-            let mut line = format!(
-                "loss: {:.4} - accuracy: {:.4}",
-                running.loss / n,
-                running.correct as f64 / n
-            );
+            let mut line =
+                format!("loss: {:.4} - accuracy: {:.4}", running.loss / n, running.correct as f64 / n);
             if let Some(validation) = &options.validation {
                 let v = self.measure(validation)?;
                 history.val_loss.push(v.loss);

@@ -16,8 +16,8 @@ pub(crate) mod reference;
 #[cfg(test)]
 mod tests;
 
-use super::check_len;
 use super::simd::{active, Isa};
+use super::{check_len, count};
 use super::{Activation, PackedWeights};
 
 /// `y = act(x ∗ k + bias)`.
@@ -52,9 +52,9 @@ fn forward_on(
     act: Activation,
     y: &mut [f32],
 ) {
-    check_len("conv3x3_first: x", x.len(), n * h * w * 3);
-    check_len("conv3x3_first: y", y.len(), n * h.div_ceil(2) * w.div_ceil(2) * co);
-    check_len("conv3x3_first: k", k.len(), 27 * co);
+    check_len("conv3x3_first: x", x.len(), count(&[n, h, w, 3]));
+    check_len("conv3x3_first: y", y.len(), count(&[n, h.div_ceil(2), w.div_ceil(2), co]));
+    check_len("conv3x3_first: k", k.len(), count(&[27, co]));
     check_len("conv3x3_first: bias", bias.len(), co);
     cpu::forward(x, (n, h, w), &PackedWeights::new_on(isa, k, bias, 27, co), act, y);
 }
@@ -89,9 +89,9 @@ fn backward_weights_on(
     dk: &mut [f32],
     db: &mut [f32],
 ) {
-    check_len("conv3x3_first_backward_weights: x", x.len(), n * h * w * 3);
-    check_len("conv3x3_first_backward_weights: dy", dy.len(), n * h.div_ceil(2) * w.div_ceil(2) * co);
-    check_len("conv3x3_first_backward_weights: dk", dk.len(), 27 * co);
+    check_len("conv3x3_first_backward_weights: x", x.len(), count(&[n, h, w, 3]));
+    check_len("conv3x3_first_backward_weights: dy", dy.len(), count(&[n, h.div_ceil(2), w.div_ceil(2), co]));
+    check_len("conv3x3_first_backward_weights: dk", dk.len(), count(&[27, co]));
     check_len("conv3x3_first_backward_weights: db", db.len(), co);
     cpu::backward_weights(isa, x, dy, (n, h, w), co, dk, db);
 }

@@ -7,7 +7,9 @@ use crate::model::architecture::BATCH_NORM_EPSILON;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Pointwise,
-    Depthwise { stride: usize },
+    Depthwise {
+        stride: usize,
+    },
     /// 3x3 over all channels, stride 2.
     First,
 }
@@ -106,11 +108,8 @@ impl Reference {
     /// The gradient of `x`, and those of the variables.
     pub fn backward(&self, x: &[f64], dims: Dims, dy: &[f64]) -> (Vec<f64>, Gradient) {
         let (z, y, co) = (self.convolve(x, dims), self.forward(x, dims), self.gamma.len());
-        let mut g = Gradient {
-            kernel: vec![0.0; self.kernel.len()],
-            gamma: vec![0.0; co],
-            beta: vec![0.0; co],
-        };
+        let mut g =
+            Gradient { kernel: vec![0.0; self.kernel.len()], gamma: vec![0.0; co], beta: vec![0.0; co] };
         let mut dz = vec![0.0; z.len()];
         for i in 0..z.len() {
             let c = i % co;

@@ -21,7 +21,7 @@ pub(crate) mod rows;
 mod tests;
 
 use super::simd::{active, Isa};
-use super::{check_len, Activation};
+use super::{check_len, count, Activation};
 
 /// The input of a depthwise convolution, and its stride.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,11 +60,11 @@ impl DepthwiseShape {
     }
 
     fn input_len(&self) -> usize {
-        self.n * self.h * self.w * self.c
+        count(&[self.n, self.h, self.w, self.c])
     }
 
     fn output_len(&self) -> usize {
-        self.n * self.out_h() * self.out_w() * self.c
+        count(&[self.n, self.out_h(), self.out_w(), self.c])
     }
 
     #[track_caller]
@@ -103,7 +103,7 @@ fn forward_on(
 ) {
     shape.check();
     check_len("depthwise: x", x.len(), shape.input_len());
-    check_len("depthwise: k", k.len(), 9 * shape.c);
+    check_len("depthwise: k", k.len(), count(&[9, shape.c]));
     check_len("depthwise: bias", bias.len(), shape.c);
     check_len("depthwise: y", y.len(), shape.output_len());
     cpu::forward(isa, x, shape, k, bias, act, y);
@@ -136,7 +136,7 @@ fn backward_input_on(
 ) {
     shape.check();
     check_len("depthwise_backward_input: dy", dy.len(), shape.output_len());
-    check_len("depthwise_backward_input: k", k.len(), 9 * shape.c);
+    check_len("depthwise_backward_input: k", k.len(), count(&[9, shape.c]));
     check_len("depthwise_backward_input: dx", dx.len(), shape.input_len());
     if let Some(mask) = mask {
         check_len("depthwise_backward_input: mask", mask.len(), shape.input_len());
@@ -171,7 +171,7 @@ fn backward_weights_on(
     shape.check();
     check_len("depthwise_backward_weights: x", x.len(), shape.input_len());
     check_len("depthwise_backward_weights: dy", dy.len(), shape.output_len());
-    check_len("depthwise_backward_weights: dk", dk.len(), 9 * shape.c);
+    check_len("depthwise_backward_weights: dk", dk.len(), count(&[9, shape.c]));
     check_len("depthwise_backward_weights: db", db.len(), shape.c);
     backward_weights::run(isa, x, dy, shape, dk, db);
 }

@@ -28,7 +28,7 @@ mod tests;
 pub use spec::{FoldedBlock, FoldedConv, FrozenSpec};
 
 use crate::ops::simd::{isa, Isa};
-use crate::ops::PackedWeights;
+use crate::ops::{count, PackedWeights};
 use crate::{Error, Result};
 use stage::Stage;
 use std::ops::Range;
@@ -107,7 +107,7 @@ impl FrozenPlan {
     pub fn run(&self, images: &[f32], n: usize, y: &mut [f32]) -> Result<()> {
         let input = (self.spec_input.0, self.spec_input.1, 3);
         for (what, len, unit) in [("images", images.len(), input), ("y", y.len(), self.shape)] {
-            let expected = n * unit.0 * unit.1 * unit.2;
+            let expected = count(&[n, unit.0, unit.1, unit.2]);
             if len != expected {
                 return Err(Error::Shape(format!(
                     "FrozenPlan::run: {what} must hold {n} times {unit:?} numbers, {expected} in all. \

@@ -10,9 +10,7 @@ use crate::ops::conv_bn::{cpu as conv_bn, ConvBn, Folded};
 use crate::ops::depthwise::{
     depthwise, depthwise_backward_input, depthwise_backward_weights, DepthwiseShape,
 };
-use crate::ops::pointwise::{
-    pointwise, pointwise_backward_input, pointwise_backward_weights, PackedWeights,
-};
+use crate::ops::pointwise::{pointwise, pointwise_backward_input, pointwise_backward_weights, PackedWeights};
 use crate::ops::view::{slice, slice_mut};
 use crate::ops::Activation;
 use crate::{Error, Result};
@@ -70,8 +68,7 @@ pub(crate) fn forward(
     }
     let mut scratch = p.scratch.lock().unwrap_or_else(|e| e.into_inner());
     let scratch = &mut *scratch;
-    let mut y =
-        dev(x).try_zeros_like(&(n, s.out_h(), s.out_w(), s.co)).map_err(device_error)?;
+    let mut y = dev(x).try_zeros_like(&(n, s.out_h(), s.out_w(), s.co)).map_err(device_error)?;
     let rows_in = n * s.h * s.w;
     let rows_out = n * s.out_h() * s.out_w();
 

@@ -23,7 +23,7 @@ pub(crate) mod tile;
 pub use packed::PackedWeights;
 
 use super::simd::{active, Isa};
-use super::{check_len, Activation};
+use super::{check_len, count, Activation};
 
 /// `y = act(x W + b (+ residual))`.
 ///
@@ -40,10 +40,10 @@ pub fn pointwise(
     residual: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    check_len("pointwise: x", x.len(), rows * w.ci());
-    check_len("pointwise: y", y.len(), rows * w.co());
+    check_len("pointwise: x", x.len(), count(&[rows, w.ci()]));
+    check_len("pointwise: y", y.len(), count(&[rows, w.co()]));
     if let Some(r) = residual {
-        check_len("pointwise: residual", r.len(), rows * w.co());
+        check_len("pointwise: residual", r.len(), count(&[rows, w.co()]));
         assert!(act == Activation::Linear, "pointwise: a residual is added to a linear convolution only");
     }
     cpu::gemm(x, rows, w, act, residual, None, y);
@@ -66,13 +66,13 @@ pub fn pointwise_backward_input(
     add: Option<&[f32]>,
     dx: &mut [f32],
 ) {
-    check_len("pointwise_backward_input: dy", dy.len(), rows * wt.ci());
-    check_len("pointwise_backward_input: dx", dx.len(), rows * wt.co());
+    check_len("pointwise_backward_input: dy", dy.len(), count(&[rows, wt.ci()]));
+    check_len("pointwise_backward_input: dx", dx.len(), count(&[rows, wt.co()]));
     if let Some(mask) = mask {
-        check_len("pointwise_backward_input: mask", mask.len(), rows * wt.co());
+        check_len("pointwise_backward_input: mask", mask.len(), count(&[rows, wt.co()]));
     }
     if let Some(add) = add {
-        check_len("pointwise_backward_input: add", add.len(), rows * wt.co());
+        check_len("pointwise_backward_input: add", add.len(), count(&[rows, wt.co()]));
     }
     cpu::gemm(dy, rows, wt, Activation::Linear, add, mask, dx);
 }
@@ -105,9 +105,9 @@ fn backward_weights_on(
     dw: &mut [f32],
     db: &mut [f32],
 ) {
-    check_len("pointwise_backward_weights: x", x.len(), rows * ci);
-    check_len("pointwise_backward_weights: dy", dy.len(), rows * co);
-    check_len("pointwise_backward_weights: dw", dw.len(), ci * co);
+    check_len("pointwise_backward_weights: x", x.len(), count(&[rows, ci]));
+    check_len("pointwise_backward_weights: dy", dy.len(), count(&[rows, co]));
+    check_len("pointwise_backward_weights: dw", dw.len(), count(&[ci, co]));
     check_len("pointwise_backward_weights: db", db.len(), co);
     backward_weights::run(isa, x, dy, rows, (ci, co), dw, db);
 }

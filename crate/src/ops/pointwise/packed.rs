@@ -1,8 +1,8 @@
 //! Weights in the order in which the register tile reads them.
 
-use crate::ops::check_len;
 use crate::ops::simd::{active, Isa};
 use crate::ops::workspace::Buffer;
+use crate::ops::{check_len, count};
 
 /// A `(ci, co)` matrix and its bias, packed once for many products.
 ///
@@ -61,7 +61,7 @@ impl PackedWeights {
     /// When a slice's length contradicts the shape.
     pub fn repack(&mut self, w: &[f32], bias: &[f32]) {
         let co = self.co;
-        check_len("PackedWeights: w", w.len(), self.ci * co);
+        check_len("PackedWeights: w", w.len(), count(&[self.ci, co]));
         check_len("PackedWeights: bias", bias.len(), co);
         self.bias[..co].copy_from_slice(bias);
         for p in 0..self.panels() {
@@ -82,7 +82,7 @@ impl PackedWeights {
     /// When the slice's length contradicts the shape.
     pub fn repack_transposed(&mut self, w: &[f32]) {
         let (rows, columns) = (self.ci, self.co);
-        check_len("PackedWeights: w", w.len(), rows * columns);
+        check_len("PackedWeights: w", w.len(), count(&[rows, columns]));
         for p in 0..self.panels() {
             let (width, from) = (self.panel_width(p), p * self.full_width());
             let panel = &mut self.weights[from * rows..];

@@ -140,3 +140,24 @@ fn results_do_not_depend_on_how_many_rows_come_together() {
         }
     }
 }
+
+#[test]
+fn gradients_are_the_same_bits_with_any_number_of_threads() {
+    for (rows, ci, co) in [(700, 40, 70), (700, 70, 40), (300, 3, 5)] {
+        let (x, dy) = (random(1, rows * ci), random(2, rows * co));
+        for isa in Isa::available() {
+            let results: Vec<_> = [1, 2, 5]
+                .into_iter()
+                .map(|threads| {
+                    crate::threads::set_threads(threads);
+                    let (mut dw, mut db) = (vec![f32::NAN; ci * co], vec![f32::NAN; co]);
+                    backward_weights_on(isa, &x, &dy, rows, (ci, co), &mut dw, &mut db);
+                    (dw, db)
+                })
+                .collect();
+            assert_eq!(results[0], results[1]);
+            assert_eq!(results[0], results[2]);
+        }
+    }
+    crate::threads::set_threads(std::thread::available_parallelism().map_or(1, usize::from));
+}

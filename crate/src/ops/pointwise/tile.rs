@@ -33,17 +33,11 @@ pub(crate) unsafe fn multiply<S: Simd, const MR: usize, const NV: usize>(
     ldx: usize,
     b: *const f32,
 ) {
-    const UNROLL: usize = 4;
     unsafe {
         let (mut x, mut b) = (x, b);
-        for _ in 0..k / UNROLL {
-            for _ in 0..UNROLL {
-                step::<S, MR, NV>(tile, x, ldx, b);
-                x = x.add(1);
-                b = b.add(NV * S::LANES);
-            }
-        }
-        for _ in 0..k % UNROLL {
+        // Not unrolled by hand: the compiler then loads for several steps at once and runs out of
+        // registers.
+        for _ in 0..k {
             step::<S, MR, NV>(tile, x, ldx, b);
             x = x.add(1);
             b = b.add(NV * S::LANES);
@@ -101,11 +95,10 @@ macro_rules! with_const {
     };
     (@ $n:expr, $most:expr, $N:ident, $body:expr, $($literal:literal)*) => {
         match $n {
-            $($literal => {
-                if $literal <= $most {
-                    const $N: usize = $literal;
-                    $body
-                }
+            // The guard is a constant: what lies beyond `$most` is not compiled.
+            $($literal if $literal <= $most => {
+                const $N: usize = $literal;
+                $body
             })*
             _ => {}
         }
@@ -117,8 +110,8 @@ pub(crate) use with_const;
 /// tile computes slowly. Yields `(row, rows of the tile)`.
 #[inline(always)]
 pub(crate) fn tiles(rows: usize, most: usize) -> Tiles {
-    let count = rows.div_ceil(most);
-    let (size, larger) = if count == 0 { (0, 0) } else { (rows / count, rows % count) };
+    let count = rows.div_ceil(most).max(1);
+    let (size, larger) = (rows / count, rows % count);
     Tiles { row: 0, rows, size, larger }
 }
 

@@ -1,6 +1,6 @@
 //! The vector instructions that the kernels are written in, and the choice between them.
 //!
-//! A kernel is written once, over the small trait [`Simd`], and compiled for AVX-512, for AVX2 with
+//! A kernel is written once, over the small trait `Simd`, and compiled for AVX-512, for AVX2 with
 //! FMA, and for the portable form that the compiler vectorises itself. Which one runs is settled
 //! when the program starts: the best that the processor has, or a lesser one that `TRANSFER_ISA`
 //! (`avx512`, `avx2` or `portable`) asks for. Nothing has to be said to the compiler.
