@@ -175,10 +175,9 @@ fn check(fine_tune_at: usize) {
     assert_eq!(compared, base.trains().iter().filter(|&&t| t).count());
 
     // The reference itself against differences, at the lowest variables that train.
-    let base_value = |o: &Objective| o.value();
-    for k in 0..expected[0].len() {
+    for (k, lowest) in expected[0].iter().enumerate() {
         for which in 0..3 {
-            let gradient = [&expected[0][k].kernel, &expected[0][k].gamma, &expected[0][k].beta][which];
+            let gradient = [&lowest.kernel, &lowest.gamma, &lowest.beta][which];
             for at in [0, gradient.len() / 2, gradient.len() - 1] {
                 let mut difference = |h: f64| {
                     let r = &mut objective.blocks[0].convs[k];
@@ -188,7 +187,7 @@ fn check(fine_tune_at: usize) {
                         _ => &mut r.beta[at],
                     };
                     *slot += h;
-                    let value = base_value(&objective);
+                    let value = objective.value();
                     let r = &mut objective.blocks[0].convs[k];
                     match which {
                         0 => r.kernel[at] -= h,

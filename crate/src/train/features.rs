@@ -18,6 +18,9 @@ use crate::ops::backend::device_error;
 use crate::ops::{head, view};
 use crate::{Error, Result};
 
+/// What is done with logits, labels and indices of each batch.
+pub(crate) type Visit<'a> = dyn FnMut(&[f32], &[u32], &[usize]) -> Result<()> + 'a;
+
 /// More than this is computed anew each time instead of kept.
 const LIMIT_BYTES: usize = 1 << 30;
 
@@ -93,11 +96,7 @@ impl Model {
 
     /// Calls `visit` with logits, labels and indices of each batch of `dataset`, in the order of epoch
     /// 0, without augmentation.
-    pub(crate) fn each_batch(
-        &self,
-        dataset: &Dataset,
-        visit: &mut dyn FnMut(&[f32], &[u32], &[usize]) -> Result<()>,
-    ) -> Result<()> {
+    pub(crate) fn each_batch(&self, dataset: &Dataset, visit: &mut Visit<'_>) -> Result<()> {
         self.check_dataset(dataset)?;
         let (_, per_image) = self.frozen_part();
         let key = Key { data: fingerprint(dataset), version: self.net.base.base.version() };
