@@ -28,3 +28,14 @@ pub fn set_threads(n: usize) -> Arc<rayon::ThreadPool> {
     *POOL.write().unwrap_or_else(|e| e.into_inner()) = Some(pool.clone());
     pool
 }
+
+/// Runs both, on two threads where there are two.
+pub(crate) fn join(a: impl FnOnce() + Send, b: impl FnOnce() + Send) {
+    let pool = pool();
+    if pool.current_num_threads() == 1 {
+        a();
+        b();
+    } else {
+        pool.join(a, b);
+    }
+}

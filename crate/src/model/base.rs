@@ -9,7 +9,7 @@ use dfdx::prelude::{Cpu, HasShape, Tape, ZerosTensor};
 
 use super::architecture::{Architecture, ConvBnNames, Unit, UnitKind};
 use super::variable::Variable;
-use crate::ops::backend::{device_error, Activations, Backend};
+use crate::ops::backend::{device_error, Activations, Backend, Matrix};
 use crate::ops::conv::{first_convolution, last_convolution};
 use crate::ops::conv_bn::{cpu::fold, ConvBn, Folded, Trains};
 use crate::ops::frozen::{FoldedBlock, FoldedConv, FrozenPlan, FrozenSpec};
@@ -276,6 +276,17 @@ impl Base<Cpu> {
             return Ok(());
         }
         self.plan(to, pool)?.run(images, n, y)
+    }
+
+    /// A tensor with the pooled features `(n, c)` of all units, ready to be traced.
+    ///
+    /// # Errors
+    /// Where the lengths do not fit or memory is short.
+    pub fn frozen_features(&self, images: &[f32], n: usize) -> Result<Matrix<Cpu>> {
+        let to = self.architecture.units.len();
+        let mut x = self.device.try_zeros_like(&(n, self.output_of(to).2)).map_err(device_error)?;
+        self.frozen_forward(images, n, to, true, crate::ops::view::slice_mut(&mut x))?;
+        Ok(x)
     }
 
     /// A tensor with the outputs of units `0..to`, ready to be traced.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dfdx::prelude::{AsArray, Backward, Cpu, Gradients, OwnedTape, Trace, ZerosTensor};
+use dfdx::prelude::{AsArray, Backward, Cpu, Gradients, OwnedTape, Trace};
 use ndarray::Array4;
 
 use super::features::not_contiguous;
@@ -242,12 +242,10 @@ impl Model {
         epoch: u64,
     ) -> Result<Matrix<Cpu, OwnedTape<f32, Cpu>>> {
         let base = &self.net.base.base;
-        let (to, per_image) = self.frozen_part();
+        let to = base.first_trainable_unit();
         let all_frozen = to == base.architecture.units.len();
         let mut features = if all_frozen {
-            let mut x: Matrix<Cpu> = base.device.try_zeros_like(&(n, per_image)).map_err(device_error)?;
-            base.frozen_forward(images, n, to, true, view::slice_mut(&mut x))?;
-            x.leaky_traced()
+            base.frozen_features(images, n)?.leaky_traced()
         } else {
             let x = base.frozen_activations(images, n, to)?.leaky_traced();
             head::global_average_pooling(base.forward(x, to)?)?

@@ -17,11 +17,15 @@
 //! trailing 1 of a depthwise kernel's shape changes nothing), so one function serves them all.
 
 pub(crate) mod cpu;
+pub(crate) mod prepared;
 #[cfg(test)]
 pub(crate) mod reference;
 
 use crate::model::architecture::BATCH_NORM_EPSILON;
 use crate::ops::backend::{Backend, Flat};
+use crate::ops::check_len;
+use crate::ops::simd::{active, dispatch, Kernel, Simd};
+use crate::ops::workspace::{parallel, part, threads, Shared};
 
 /// Which variables of a convolution and its BatchNormalization train.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,6 +58,9 @@ pub struct ConvBn<D: Backend> {
     pub variance: Flat<D>,
     /// Which variables train.
     pub trains: Trains,
+    /// Another number whenever one of the variables may have changed, so that what was made of them
+    /// can be kept as long as it is the same.
+    pub version: u64,
 }
 
 /// A convolution that has swallowed its BatchNormalization.
@@ -83,32 +90,97 @@ fn sigma(variance: f32) -> f32 {
 /// Folds into `out`, reusing its memory.
 pub(crate) fn fold(v: Slices<'_>, out: &mut Folded) {
     let channels = v.gamma.len();
-    let scale: Vec<f32> = (0..channels).map(|c| v.gamma[c] / sigma(v.variance[c])).collect();
+    // The bias' memory first holds γ/σ.
     out.b.clear();
-    out.b.extend((0..channels).map(|c| v.beta[c] - scale[c] * v.mean[c]));
-    out.w.clear();
-    out.w.reserve(v.kernel.len());
-    for row in v.kernel.chunks_exact(channels) {
-        out.w.extend(row.iter().zip(&scale).map(|(w, s)| w * s));
+    out.b.extend(v.gamma.iter().zip(v.variance).map(|(g, &x)| g / sigma(x)));
+    // Whatever was there is overwritten, so there is no need for zeros.
+    if out.w.len() != v.kernel.len() {
+        out.w.resize(v.kernel.len(), 0.0);
+    }
+    for (to, row) in out.w.chunks_exact_mut(channels).zip(v.kernel.chunks_exact(channels)) {
+        to.iter_mut().zip(row).zip(&out.b).for_each(|((to, w), s)| *to = w * s);
+    }
+    out.b.iter_mut().zip(v.beta).zip(v.mean).for_each(|((b, beta), mean)| *b = beta - *b * mean);
+}
+
+/// Columns of [`unfold_gradients`], some of `(·, channels)` matrices and of vectors that have
+/// `channels` elements.
+pub(crate) struct Unfold<'a> {
+    pub v: Slices<'a>,
+    /// `dW'`.
+    pub dw: &'a [f32],
+    /// `db'`.
+    pub db: &'a [f32],
+    /// Where `dW` is added, if anywhere.
+    pub kernel: Option<Shared>,
+    /// Where `dγ` is written.
+    pub gamma: Shared,
+    /// Which channels.
+    pub columns: std::ops::Range<usize>,
+}
+
+impl Kernel for Unfold<'_> {
+    /// # Safety
+    /// `kernel` and `gamma` are as long as the kernel and γ, and nobody else uses these columns.
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        const AT_ONCE: usize = 64;
+        let Unfold { v, dw, db, kernel, gamma, columns } = self;
+        let channels = v.gamma.len();
+        for first in columns.clone().step_by(AT_ONCE) {
+            let n = AT_ONCE.min(columns.end - first);
+            let (mut scale, mut sums) = ([0.0f32; AT_ONCE], [0.0f32; AT_ONCE]);
+            for (i, scale) in scale[..n].iter_mut().enumerate() {
+                *scale = v.gamma[first + i] * (1.0 / sigma(v.variance[first + i]));
+            }
+            for at in (first..dw.len()).step_by(channels) {
+                let (dw, w) = (&dw[at..at + n], &v.kernel[at..at + n]);
+                for ((sum, dw), w) in sums[..n].iter_mut().zip(dw).zip(w) {
+                    *sum += dw * w;
+                }
+                if let Some(kernel) = &kernel {
+                    // SAFETY: the caller's promise.
+                    let to = unsafe { std::slice::from_raw_parts_mut(kernel.ptr().add(at), n) };
+                    for ((to, dw), scale) in to.iter_mut().zip(dw).zip(&scale[..n]) {
+                        *to += dw * scale;
+                    }
+                }
+            }
+            // SAFETY: as above.
+            let to = unsafe { std::slice::from_raw_parts_mut(gamma.ptr().add(first), n) };
+            for (i, to) in to.iter_mut().enumerate() {
+                let c = first + i;
+                *to = (sums[i] - db[c] * v.mean[c]) * (1.0 / sigma(v.variance[c]));
+            }
+        }
     }
 }
 
-/// Turns `dW'` into `dW` in place and returns `dγ`; `dβ` is `db'` itself.
-pub(crate) fn unfold_gradients(v: Slices<'_>, dw: &mut [f32], db: &[f32]) -> Vec<f32> {
+/// From `dW'` and `db'` makes `dW`, which it adds to `kernel`, and `dγ`, which it writes to `gamma`;
+/// `dβ` is `db'` itself.
+pub(crate) fn unfold_gradients(
+    v: Slices<'_>,
+    dw: &[f32],
+    db: &[f32],
+    kernel: Option<&mut [f32]>,
+    gamma: &mut [f32],
+) {
     let channels = v.gamma.len();
-    let mut dgamma = vec![0.0f32; channels];
-    let inv_sigma: Vec<f32> = v.variance.iter().map(|&x| 1.0 / sigma(x)).collect();
-    let scale: Vec<f32> = v.gamma.iter().zip(&inv_sigma).map(|(g, i)| g * i).collect();
-    for (dw_row, w_row) in dw.chunks_exact_mut(channels).zip(v.kernel.chunks_exact(channels)) {
-        for c in 0..channels {
-            dgamma[c] += dw_row[c] * w_row[c];
-            dw_row[c] *= scale[c];
-        }
-    }
-    for c in 0..channels {
-        dgamma[c] = (dgamma[c] - db[c] * v.mean[c]) * inv_sigma[c];
-    }
-    dgamma
+    check_len("unfold_gradients: dw", dw.len(), v.kernel.len());
+    check_len("unfold_gradients: db", db.len(), channels);
+    check_len("unfold_gradients: gamma", gamma.len(), channels);
+    let kernel = kernel.map(|kernel| {
+        check_len("unfold_gradients: kernel", kernel.len(), dw.len());
+        Shared::new(kernel)
+    });
+    let gamma = Shared::new(gamma);
+    // Smaller pieces would be over before another thread wakes up.
+    let pieces = (dw.len() / 16384).clamp(1, threads());
+    parallel(pieces, |i| {
+        let columns = part(channels, pieces, 16, i);
+        // SAFETY: lengths were checked, and each piece has columns of its own.
+        unsafe { dispatch(active(), Unfold { v, dw, db, kernel, gamma, columns }) };
+    });
 }
 
 #[cfg(test)]
@@ -169,8 +241,9 @@ mod tests {
         assert!((direct - via_fold).abs() < 1e-4, "{direct} {via_fold}");
 
         let s = Slices { kernel: &v[0], gamma: &v[1], beta: &v[2], mean: &v[3], variance: &v[4] };
-        let dgamma = unfold_gradients(s, &mut dw, &db);
-        for (which, ours) in [(0, &dw), (1, &dgamma), (2, &db)] {
+        let (mut kernel, mut dgamma) = (vec![0.0; k * c], vec![0.0; c]);
+        unfold_gradients(s, &dw, &db, Some(&mut kernel), &mut dgamma);
+        for (which, ours) in [(0, &kernel), (1, &dgamma), (2, &db)] {
             for i in 0..ours.len() {
                 let at = |d: f64| {
                     let mut w: [Vec<f64>; 5] = v.clone().map(|a| a.iter().map(|&x| f64::from(x)).collect());

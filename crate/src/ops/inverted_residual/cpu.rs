@@ -6,24 +6,22 @@ use super::BlockParams;
 use crate::model::architecture::BlockShape;
 use crate::ops::backend::{device_error, Activations};
 use crate::ops::buffer::Buffer;
-use crate::ops::conv_bn::{cpu as conv_bn, ConvBn, Folded};
+use crate::ops::conv_bn::{cpu as conv_bn, prepared::Prepared, ConvBn};
 use crate::ops::depthwise::{
     depthwise, depthwise_backward_input, depthwise_backward_weights, DepthwiseShape,
 };
-use crate::ops::pointwise::{pointwise, pointwise_backward_input, pointwise_backward_weights, PackedWeights};
+use crate::ops::pointwise::{pointwise, pointwise_backward_input, pointwise_backward_weights};
 use crate::ops::view::{slice, slice_mut};
 use crate::ops::Activation;
+use crate::threads::join;
 use crate::{Error, Result};
 
-/// Folded and packed weights, kept from step to step for their memory.
+/// Folded and packed weights, kept as long as they are right, and after that for their memory.
 #[derive(Default)]
 pub struct BlockScratch {
-    folded: Folded,
-    expand: Option<PackedWeights>,
-    project: Option<PackedWeights>,
-    expand_transposed: Option<PackedWeights>,
-    project_transposed: Option<PackedWeights>,
-    depthwise: Folded,
+    expand: Prepared,
+    depthwise: Prepared,
+    project: Prepared,
 }
 
 /// What backward needs of forward.
@@ -33,20 +31,6 @@ pub struct BlockSaved {
     expanded: Option<Buffer>,
     /// After the depthwise convolution and ReLU6 `(n, h', w', expanded)`.
     filtered: Buffer,
-}
-
-fn repack(slot: &mut Option<PackedWeights>, f: &Folded, ci: usize, co: usize) {
-    match slot {
-        Some(packed) => packed.repack(&f.w, &f.b),
-        None => *slot = Some(PackedWeights::new(&f.w, &f.b, ci, co)),
-    }
-}
-
-fn repack_transposed(slot: &mut Option<PackedWeights>, f: &Folded, ci: usize, co: usize) {
-    match slot {
-        Some(packed) => packed.repack_transposed(&f.w),
-        None => *slot = Some(PackedWeights::new_transposed(&f.w, ci, co)),
-    }
 }
 
 fn depthwise_shape(n: usize, s: &BlockShape) -> DepthwiseShape {
@@ -67,45 +51,34 @@ pub(crate) fn forward(
         )));
     }
     let mut scratch = p.scratch.lock().unwrap_or_else(|e| e.into_inner());
-    let scratch = &mut *scratch;
-    let mut y = dev(x).try_zeros_like(&(n, s.out_h(), s.out_w(), s.co)).map_err(device_error)?;
+    let BlockScratch { expand, depthwise: filter, project } = &mut *scratch;
+    join(
+        || {
+            p.expand.iter().for_each(|conv| _ = expand.packed(conv));
+        },
+        || {
+            filter.folded(&p.depthwise);
+            project.packed(&p.project);
+        },
+    );
+    let mut y = x.device().try_zeros_like(&(n, s.out_h(), s.out_w(), s.co)).map_err(device_error)?;
     let rows_in = n * s.h * s.w;
     let rows_out = n * s.out_h() * s.out_w();
 
     let expanded = p.expand.as_ref().map(|conv| {
-        conv_bn::fold(conv, &mut scratch.folded);
-        repack(&mut scratch.expand, &scratch.folded, s.ci, s.expanded);
-        if keep && p.input_gradient {
-            repack_transposed(&mut scratch.expand_transposed, &scratch.folded, s.ci, s.expanded);
-        }
         let mut e = Buffer::take(rows_in * s.expanded);
-        if let Some(packed) = &scratch.expand {
-            pointwise(slice(x), rows_in, packed, Activation::Relu6, None, &mut e);
-        }
+        pointwise(slice(x), rows_in, expand.packed(conv), Activation::Relu6, None, &mut e);
         e
     });
-
-    conv_bn::fold(&p.depthwise, &mut scratch.depthwise);
     let mut filtered = Buffer::take(rows_out * s.expanded);
-    let dw = &scratch.depthwise;
+    let dw = filter.folded(&p.depthwise);
     let input = expanded.as_deref().unwrap_or(slice(x));
     depthwise(input, depthwise_shape(n, s), &dw.w, &dw.b, Activation::Relu6, &mut filtered);
-
-    conv_bn::fold(&p.project, &mut scratch.folded);
-    repack(&mut scratch.project, &scratch.folded, s.expanded, s.co);
-    if keep {
-        repack_transposed(&mut scratch.project_transposed, &scratch.folded, s.expanded, s.co);
-    }
-    if let Some(packed) = &scratch.project {
-        let residual = s.residual.then(|| slice(x));
-        pointwise(&filtered, rows_out, packed, Activation::Linear, residual, slice_mut(&mut y));
-    }
+    let residual = s.residual.then(|| slice(x));
+    let packed = project.packed(&p.project);
+    pointwise(&filtered, rows_out, packed, Activation::Linear, residual, slice_mut(&mut y));
     let saved = keep.then(|| BlockSaved { x: x.clone(), expanded, filtered });
     Ok((y, saved))
-}
-
-fn dev(x: &Activations<Cpu>) -> &Cpu {
-    x.device()
 }
 
 pub(crate) fn backward(
@@ -120,7 +93,21 @@ pub(crate) fn backward(
     let rows_in = n * s.h * s.w;
     let rows_out = n * s.out_h() * s.out_w();
     let mut scratch = p.scratch.lock().unwrap_or_else(|e| e.into_inner());
-    let scratch = &mut *scratch;
+    let BlockScratch { expand, depthwise: filter, project } = &mut *scratch;
+    let expand_trains = p.expand.as_ref().is_some_and(|e| e.trains.any());
+    let below_depthwise = expand_trains || p.input_gradient;
+    let below_project = p.depthwise.trains.any() || below_depthwise;
+    join(
+        || {
+            let conv = p.expand.as_ref().filter(|_| p.input_gradient);
+            conv.iter().for_each(|conv| _ = expand.transposed(conv));
+        },
+        || {
+            if below_project {
+                project.transposed(&p.project);
+            }
+        },
+    );
     let dy = std::mem::take(&mut **grads.get_or_alloc_mut(y_kept)?);
 
     let weights = |conv: &ConvBn<Cpu>, x: &[f32], dy: &[f32], rows, ci, co, grads: &mut _| {
@@ -129,39 +116,35 @@ pub(crate) fn backward(
         }
         let (mut dw, mut db) = (Buffer::take(ci * co), Buffer::take(co));
         pointwise_backward_weights(x, dy, rows, ci, co, &mut dw, &mut db);
-        conv_bn::add_gradients(conv, &mut dw, &db, grads)
+        conv_bn::add_gradients(conv, &dw, &db, grads)
     };
 
     weights(&p.project, &saved.filtered, &dy, rows_out, s.expanded, s.co, grads)?;
-    let expand_trains = p.expand.as_ref().is_some_and(|e| e.trains.any());
-    let below_depthwise = expand_trains || p.input_gradient;
-    if p.depthwise.trains.any() || below_depthwise {
+    if below_project {
         let mut d_filtered = Buffer::take(rows_out * s.expanded);
-        if let Some(wt) = &scratch.project_transposed {
-            pointwise_backward_input(&dy, rows_out, wt, Some(&saved.filtered), None, &mut d_filtered);
-        }
+        let wt = project.transposed(&p.project);
+        pointwise_backward_input(&dy, rows_out, wt, Some(&saved.filtered), None, &mut d_filtered);
         let shape = depthwise_shape(n, s);
         let input: &[f32] = saved.expanded.as_deref().unwrap_or(slice(&saved.x));
         if p.depthwise.trains.any() {
             let (mut dk, mut db) = (Buffer::take(9 * s.expanded), Buffer::take(s.expanded));
             depthwise_backward_weights(input, &d_filtered, shape, &mut dk, &mut db);
-            conv_bn::add_gradients(&p.depthwise, &mut dk, &db, grads)?;
+            conv_bn::add_gradients(&p.depthwise, &dk, &db, grads)?;
         }
         if below_depthwise {
             let mut d_input = Buffer::take(rows_in * s.expanded);
             // Without an expansion there is no ReLU6 of this block in front of the depthwise
             // convolution: the activation below masks its own gradient.
             let mask = saved.expanded.as_deref();
-            depthwise_backward_input(&d_filtered, shape, &scratch.depthwise.w, mask, &mut d_input);
+            depthwise_backward_input(&d_filtered, shape, &filter.folded(&p.depthwise).w, mask, &mut d_input);
             match &p.expand {
                 Some(conv) => {
                     weights(conv, slice(&saved.x), &d_input, rows_in, s.ci, s.expanded, grads)?;
                     if p.input_gradient {
                         let mut dx = Buffer::take(rows_in * s.ci);
                         let residual = s.residual.then_some(&dy[..]);
-                        if let Some(wt) = &scratch.expand_transposed {
-                            pointwise_backward_input(&d_input, rows_in, wt, None, residual, &mut dx);
-                        }
+                        let wt = expand.transposed(conv);
+                        pointwise_backward_input(&d_input, rows_in, wt, None, residual, &mut dx);
                         conv_bn::add_into(grads.get_or_alloc_mut(x_kept)?, &dx);
                     }
                 }

@@ -1,0 +1,317 @@
+//! How long a training step takes and where the time goes, on 32 synthetic images and random weights:
+//! phase 1 (the base is frozen) and phase 2 (fine-tuning from layer 100).
+//!
+//! ```text
+//! cargo run --release -p transfer --example step_speed [-- [--threads=N] [--steps=N] [--kernels]]
+//! ```
+//!
+//! `--kernels` times the kernels of phase 2's trainable part by themselves, which says how much of
+//! the step is computing and how much is everything around it. Allocations are counted, those on all
+//! threads.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use dfdx::losses::binary_cross_entropy_with_logits_loss;
+use dfdx::prelude::{AsArray, Backward, Cache, Cpu, Gradients, TensorFromVec, Trace};
+use transfer::model::architecture::{Architecture, UnitKind};
+use transfer::model::base::Base;
+use transfer::model::variable::{Variable, Variables};
+use transfer::ops::*;
+use transfer::optim::{Adam, KerasOptimizer, OptimizerConfig, RMSprop};
+use transfer::random::Rng;
+use transfer::weights::{Tensor, Weights};
+use transfer::Result;
+
+const N: usize = 32;
+const SIZE: usize = 160;
+const FINE_TUNE_AT: usize = 100;
+
+struct Counting;
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: hands everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        BYTES.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, p: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(p, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What a step trains: base and head.
+struct Net {
+    base: Base<Cpu>,
+    kernel: Variable<Cpu>,
+    bias: Variable<Cpu>,
+}
+
+impl Variables<Cpu> for Net {
+    fn trainable_variables_mut(&mut self) -> Vec<&mut Variable<Cpu>> {
+        let mut all = self.base.trainable_variables_mut();
+        all.push(&mut self.kernel);
+        all.push(&mut self.bias);
+        all
+    }
+}
+
+/// Seconds of the parts of a step.
+#[derive(Clone, Copy)]
+struct Parts([f64; 5]);
+const PARTS: [&str; 5] = ["frozen forward", "trainable forward", "loss", "backward", "optimizer"];
+
+fn main() -> Result<()> {
+    let (mut threads, mut steps, mut kernels) = (2, 20, false);
+    for argument in std::env::args().skip(1) {
+        if let Some(n) = argument.strip_prefix("--threads=") {
+            threads = n.parse().expect("--threads=N");
+        } else if let Some(n) = argument.strip_prefix("--steps=") {
+            steps = n.parse().expect("--steps=N");
+        } else {
+            kernels |= argument == "--kernels";
+        }
+    }
+    transfer::threads::set_threads(threads);
+    println!(
+        "{threads} threads, {N} images of {SIZE}x{SIZE}, {}, best (median) of {steps}",
+        simd::isa()?.name()
+    );
+    let device = Cpu::default();
+    device.enable_cache();
+    let mut base = Base::new(device.clone(), (SIZE, SIZE), &random_weights(&Architecture::new(SIZE, SIZE))?)?;
+    let layers = base.trainable().len();
+    base.set_trainable(0..layers, false);
+    let head = |name: &str, values: Vec<f32>| Variable {
+        name: name.to_owned(),
+        shape: vec![values.len()],
+        tensor: device.tensor_from_vec(values.clone(), (values.len(),)),
+    };
+    let kernel = head("dense/kernel", random(&mut Rng::new(&[2]), 1280, 0.02));
+    let mut net = Net { base, kernel, bias: head("dense/bias", vec![0.0]) };
+    let images = random(&mut Rng::new(&[3]), N * SIZE * SIZE * 3, 1.0);
+
+    report("phase 1", &mut net, &images, Adam::new(1e-4).into(), steps)?;
+    net.base.set_trainable(FINE_TUNE_AT..layers, true);
+    let backward = report("phase 2", &mut net, &images, RMSprop::new(1e-5).into(), steps)?;
+    let flop = backward_flop(&net.base);
+    println!("  backward: {:.2} GFLOP, {:.0} GFLOP/s", flop / 1e9, flop / backward / 1e9);
+    if kernels {
+        time_kernels(&net.base);
+    }
+    Ok(())
+}
+
+/// Prints the parts of a step and returns the best time of backward.
+fn report(name: &str, net: &mut Net, images: &[f32], rule: OptimizerConfig, steps: usize) -> Result<f64> {
+    let mut optimizer = KerasOptimizer::new(rule)?;
+    let start = Instant::now();
+    step(net, images, &mut optimizer)?;
+    let first = start.elapsed().as_secs_f64();
+    step(net, images, &mut optimizer)?;
+    let (count, bytes) = (ALLOCATIONS.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
+    step(net, images, &mut optimizer)?;
+    let count = ALLOCATIONS.load(Ordering::Relaxed) - count;
+    let bytes = BYTES.load(Ordering::Relaxed) - bytes;
+    let (mut all, mut totals) = (vec![], vec![]);
+    for _ in 0..steps {
+        let start = Instant::now();
+        all.push(step(net, images, &mut optimizer)?);
+        totals.push(start.elapsed().as_secs_f64());
+    }
+    let (best, median) = best_and_median(&mut totals);
+    println!(
+        "{name}: {:.1} ms ({:.1}), {:.0} images/s; first step {:.0} ms; {count} allocations of {bytes} bytes",
+        1e3 * best,
+        1e3 * median,
+        N as f64 / best,
+        1e3 * first
+    );
+    let mut bests = [0.0; 5];
+    for (i, part) in PARTS.iter().enumerate() {
+        let mut times: Vec<f64> = all.iter().map(|p| p.0[i]).collect();
+        let (best, median) = best_and_median(&mut times);
+        println!("  {part:18}{:7.2} ms ({:.2})", 1e3 * best, 1e3 * median);
+        bests[i] = best;
+    }
+    Ok(bests[3])
+}
+
+fn best_and_median(times: &mut [f64]) -> (f64, f64) {
+    times.sort_by(f64::total_cmp);
+    (times[0], times[times.len() / 2])
+}
+
+/// One step, as `fit` does it, without dropout.
+fn step(net: &mut Net, images: &[f32], optimizer: &mut KerasOptimizer<Cpu>) -> Result<Parts> {
+    let mut parts = Parts([0.0; 5]);
+    let mut at = Instant::now();
+    let mut lap = |i: usize| {
+        parts.0[i] = at.elapsed().as_secs_f64();
+        at = Instant::now();
+    };
+    let base = &net.base;
+    let to = base.first_trainable_unit();
+    let frozen = to == Architecture::new(SIZE, SIZE).units.len();
+    let features = if frozen {
+        let x = base.frozen_features(images, N)?;
+        lap(0);
+        x.leaky_traced()
+    } else {
+        let x = base.frozen_activations(images, N, to)?;
+        lap(0);
+        head::global_average_pooling(base.forward(x.leaky_traced(), to)?)?
+    };
+    let logits = head::dense(features, &net.kernel.tensor, &net.bias.tensor, !frozen)?;
+    lap(1);
+    let device = Cpu::default();
+    let targets = device.tensor_from_vec((0..N).map(|i| (i % 2) as f32).collect(), (N, 1));
+    let loss = binary_cross_entropy_with_logits_loss(logits, targets);
+    assert!(loss.array().is_finite());
+    lap(2);
+    let gradients: Gradients<f32, Cpu> = loss.backward();
+    lap(3);
+    optimizer.apply(net, &gradients)?;
+    lap(4);
+    Ok(parts)
+}
+
+fn random(rng: &mut Rng, len: usize, scale: f32) -> Vec<f32> {
+    (0..len).map(|_| (rng.uniform() * 2.0 - 1.0) * scale).collect()
+}
+
+/// Weights that keep activations alive through all layers.
+fn random_weights(architecture: &Architecture) -> Result<Weights> {
+    let mut weights = Weights::new();
+    let mut rng = Rng::new(&[1]);
+    for layer in &architecture.layers {
+        for (name, shape, _) in &layer.variables {
+            let inputs: usize = match *name {
+                "depthwise_kernel" => 9,
+                _ => shape.iter().rev().skip(1).product(),
+            };
+            let len = shape.iter().product();
+            let values = match *name {
+                "gamma" | "moving_variance" => vec![1.0; len],
+                "beta" | "moving_mean" => random(&mut rng, len, 0.3),
+                _ => random(&mut rng, len, (6.0 / inputs as f32).sqrt()),
+            };
+            weights.insert(format!("{}/{name}", layer.name), Tensor::new(shape.clone(), values)?);
+        }
+    }
+    Ok(weights)
+}
+
+/// A convolution that trains: pixels that go in and come out, channels, taps (1 or 9).
+struct Convolution {
+    name: String,
+    size: usize,
+    stride: usize,
+    ci: usize,
+    co: usize,
+    depthwise: bool,
+    by_input: bool,
+    by_weights: bool,
+}
+
+impl Convolution {
+    fn flop(&self) -> f64 {
+        let out = N * self.size.div_ceil(self.stride).pow(2);
+        2.0 * (out * self.co * if self.depthwise { 9 } else { self.ci }) as f64
+    }
+}
+
+fn convolutions(base: &Base<Cpu>) -> Vec<Convolution> {
+    let architecture = Architecture::new(SIZE, SIZE);
+    let mut all = vec![];
+    for unit in &architecture.units[base.first_trainable_unit()..] {
+        let sizes = match unit.kind {
+            UnitKind::First { .. } => continue,
+            UnitKind::Last { h, ci, co, .. } => vec![(h, 1, ci, co)],
+            UnitKind::Block(s) => vec![
+                (s.h, 1, s.ci, s.expanded),
+                (s.h, s.stride, s.expanded, s.expanded),
+                (s.out_h(), 1, s.expanded, s.co),
+            ],
+        };
+        for ((size, stride, ci, co), names) in sizes.into_iter().zip(&unit.convs) {
+            let by_weights = base.trainable()[names.conv_layer];
+            let by_input = all.iter().any(|c: &Convolution| c.by_weights);
+            let depthwise = ci == co;
+            let name = names.conv.clone();
+            all.push(Convolution { name, size, stride, ci, co, depthwise, by_input, by_weights });
+        }
+    }
+    all
+}
+
+fn backward_flop(base: &Base<Cpu>) -> f64 {
+    let flop = |c: &Convolution| c.flop() * f64::from(u8::from(c.by_input) + u8::from(c.by_weights));
+    convolutions(base).iter().map(flop).sum()
+}
+
+fn best(mut f: impl FnMut()) -> f64 {
+    let mut best = f64::MAX;
+    for _ in 0..12 {
+        let start = Instant::now();
+        f();
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    best
+}
+
+fn time_kernels(base: &Base<Cpu>) {
+    let mut rng = Rng::new(&[4]);
+    let mut sums = [[0.0; 3]; 2];
+    println!("{:24}{:>24}{:>24}{:>24}", "us (GFLOP/s)", "forward", "by input", "by weights");
+    for c in convolutions(base) {
+        let (rows, out) = (N * c.size.pow(2), N * c.size.div_ceil(c.stride).pow(2));
+        let (x, dy) = (random(&mut rng, rows * c.ci, 3.0), random(&mut rng, out * c.co, 1.0));
+        let taps = if c.depthwise { 9 } else { c.ci };
+        let (w, b) = (random(&mut rng, taps * c.co, 0.1), vec![0.1; c.co]);
+        let (mut y, mut dx) = (vec![0.0; out * c.co], vec![0.0; rows * c.ci]);
+        let (mut dw, mut db) = (vec![0.0; taps * c.co], vec![0.0; c.co]);
+        let times = if c.depthwise {
+            let s = DepthwiseShape { n: N, h: c.size, w: c.size, c: c.ci, stride: c.stride };
+            [
+                best(|| depthwise(&x, s, &w, &b, Activation::Relu6, &mut y)),
+                best(|| depthwise_backward_input(&dy, s, &w, Some(&x), &mut dx)),
+                best(|| depthwise_backward_weights(&x, &dy, s, &mut dw, &mut db)),
+            ]
+        } else {
+            let packed = PackedWeights::new(&w, &b, c.ci, c.co);
+            let transposed = PackedWeights::new_transposed(&w, c.ci, c.co);
+            [
+                best(|| pointwise(&x, rows, &packed, Activation::Relu6, None, &mut y)),
+                best(|| pointwise_backward_input(&dy, rows, &transposed, Some(&x), None, &mut dx)),
+                best(|| pointwise_backward_weights(&x, &dy, rows, c.ci, c.co, &mut dw, &mut db)),
+            ]
+        };
+        let wanted = [true, c.by_input, c.by_weights];
+        print!("{:24}", c.name);
+        for i in 0..3 {
+            print!("{:14.0} ({:7.1})", 1e6 * times[i], c.flop() / times[i] / 1e9);
+            if wanted[i] {
+                sums[usize::from(c.depthwise)][i] += times[i];
+            }
+        }
+        println!();
+    }
+    for (name, [forward, input, weights]) in ["pointwise", "depthwise"].into_iter().zip(sums) {
+        println!(
+            "{name}: forward {:.1} ms, by input {:.1} ms, by weights {:.1} ms",
+            1e3 * forward,
+            1e3 * input,
+            1e3 * weights
+        );
+    }
+}
