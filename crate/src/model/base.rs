@@ -25,8 +25,12 @@ pub struct Base<D: Backend> {
     index: HashMap<String, usize>,
     /// One flag a layer: Keras' `layer.trainable`.
     trainable: Vec<bool>,
-    scratch: Vec<Arc<Mutex<D::BlockScratch>>>,
-    /// Changes whenever a variable that does not train may have changed.
+    /// For each unit the numbers of the five variables of each of its convolutions.
+    convs: Vec<Vec<[usize; 5]>>,
+    scratch: Vec<Arc<Mutex<D::UnitScratch>>>,
+    /// Another number whenever any variable may have changed; only ever grows.
+    changes: u64,
+    /// What `changes` was when a variable that does not train may last have changed.
     version: u64,
     plans: Mutex<HashMap<PlanKey, Arc<FrozenPlan>>>,
 }
@@ -67,14 +71,34 @@ impl<D: Backend> Base<D> {
         }
         let trainable = vec![true; architecture.layers.len()];
         let scratch = architecture.units.iter().map(|_| Default::default()).collect();
-        let plans = Default::default();
-        Ok(Base { device, architecture, variables, index, trainable, scratch, version: 0, plans })
+        let numbers = |unit: &Unit| {
+            let each = |(i, c): (usize, &ConvBnNames)| variable_names(unit, i, c).map(|name| index[&name]);
+            unit.convs.iter().enumerate().map(each).collect()
+        };
+        let convs = architecture.units.iter().map(numbers).collect();
+        Ok(Base {
+            device,
+            convs,
+            architecture,
+            variables,
+            index,
+            trainable,
+            scratch,
+            changes: 0,
+            version: 0,
+            plans: Default::default(),
+        })
     }
 
     /// Sets Keras' `trainable` of the layers in `range`.
     pub fn set_trainable(&mut self, range: std::ops::Range<usize>, trainable: bool) {
         self.trainable[range].fill(trainable);
-        self.version += 1;
+        self.frozen_changed();
+    }
+
+    fn frozen_changed(&mut self) {
+        self.changes += 1;
+        self.version = self.changes;
     }
 
     /// Keras' `trainable` of each layer.
@@ -107,7 +131,7 @@ impl<D: Backend> Base<D> {
                 "The base expected the name of a variable, such as block_1_expand/kernel. Received: {name}"
             )));
         };
-        self.version += 1;
+        self.frozen_changed();
         D::write(&mut self.variables[i].tensor, values)
     }
 
@@ -119,6 +143,7 @@ impl<D: Backend> Base<D> {
 
     /// The variables that train, in order.
     pub fn trainable_variables_mut(&mut self) -> Vec<&mut Variable<D>> {
+        self.changes += 1;
         let trains = self.trains();
         self.variables.iter_mut().zip(trains).filter(|(_, on)| *on).map(|(v, _)| v).collect()
     }
@@ -133,28 +158,15 @@ impl<D: Backend> Base<D> {
         unit.convs.iter().any(|c| self.trainable[c.conv_layer] || self.trainable[c.bn_layer])
     }
 
-    pub(crate) fn conv_bn(&self, names: &ConvBnNames, depthwise: bool) -> ConvBn<D> {
-        let get = |layer: &str, variable: &str| {
-            // Every unit's names come from the layers that `new` made the variables of.
-            self.variables[self.index[&format!("{layer}/{variable}")]].tensor.clone()
-        };
-        ConvBn {
-            kernel: get(&names.conv, if depthwise { "depthwise_kernel" } else { "kernel" }),
-            gamma: get(&names.bn, "gamma"),
-            beta: get(&names.bn, "beta"),
-            mean: get(&names.bn, "moving_mean"),
-            variance: get(&names.bn, "moving_variance"),
-            trains: Trains {
-                kernel: self.trainable[names.conv_layer],
-                batch_norm: self.trainable[names.bn_layer],
-            },
-        }
-    }
-
-    /// The convolutions of a unit: expand, depthwise and project for a block, else one.
-    fn convs(&self, unit: &Unit) -> Vec<ConvBn<D>> {
-        let depthwise = unit.convs.len().checked_sub(2);
-        unit.convs.iter().enumerate().map(|(i, c)| self.conv_bn(c, Some(i) == depthwise)).collect()
+    /// Convolution `i` of unit `unit`.
+    pub(crate) fn conv_bn(&self, unit: usize, i: usize) -> ConvBn<D> {
+        let names = &self.architecture.units[unit].convs[i];
+        let [kernel, gamma, beta, mean, variance] =
+            self.convs[unit][i].map(|number| self.variables[number].tensor.clone());
+        let trains =
+            Trains { kernel: self.trainable[names.conv_layer], batch_norm: self.trainable[names.bn_layer] };
+        let version = if trains.any() { self.changes } else { self.version };
+        ConvBn { kernel, gamma, beta, mean, variance, trains, version }
     }
 
     /// Units `from..` applied to `x`. With a tape each unit puts its backward on it.
@@ -169,16 +181,19 @@ impl<D: Backend> Base<D> {
         let first_trainable = self.first_trainable_unit();
         for (i, unit) in self.architecture.units.iter().enumerate().skip(from) {
             let input_gradient = first_trainable < i;
-            let mut convs = self.convs(unit);
+            let scratch = self.scratch[i].clone();
             x = match &unit.kind {
-                UnitKind::First { .. } => first_convolution(x, &convs[0])?,
-                UnitKind::Last { .. } => last_convolution(x, &convs[0], input_gradient)?,
+                UnitKind::First { .. } => first_convolution(x, &self.conv_bn(i, 0))?,
+                UnitKind::Last { .. } => last_convolution(x, &self.conv_bn(i, 0), input_gradient, &scratch)?,
                 UnitKind::Block(shape) => {
-                    let expand = if convs.len() == 3 { Some(convs.remove(0)) } else { None };
-                    let project = convs.remove(1);
-                    let depthwise = convs.remove(0);
-                    let scratch = self.scratch[i].clone();
-                    let params = BlockParams { expand, depthwise, project, input_gradient, scratch };
+                    let project = unit.convs.len() - 1;
+                    let params = BlockParams {
+                        expand: (project == 2).then(|| self.conv_bn(i, 0)),
+                        depthwise: self.conv_bn(i, project - 1),
+                        project: self.conv_bn(i, project),
+                        input_gradient,
+                        scratch,
+                    };
                     inverted_residual(x, shape, &params)?
                 }
             };
@@ -214,9 +229,9 @@ impl Base<Cpu> {
     }
 
     fn new_plan(&self, to: usize, pool: bool) -> Result<FrozenPlan> {
-        let folded = |conv: &ConvBn<Cpu>| {
+        let folded = |unit: usize, i: usize| {
             let mut f = Folded::default();
-            fold(conv, &mut f);
+            fold(&self.conv_bn(unit, i), &mut f);
             FoldedConv { w: f.w, b: f.b }
         };
         let (h, w, _) = self.architecture.layers[0].output;
@@ -227,22 +242,21 @@ impl Base<Cpu> {
             conv_last: None,
             pool,
         };
-        for unit in &self.architecture.units[..to] {
-            let mut convs = self.convs(unit);
+        for (u, unit) in self.architecture.units[..to].iter().enumerate() {
             match unit.kind {
-                UnitKind::First { .. } => spec.conv1 = folded(&convs[0]),
-                UnitKind::Last { .. } => spec.conv_last = Some(folded(&convs[0])),
+                UnitKind::First { .. } => spec.conv1 = folded(u, 0),
+                UnitKind::Last { .. } => spec.conv_last = Some(folded(u, 0)),
                 UnitKind::Block(s) => {
-                    let expand = (convs.len() == 3).then(|| folded(&convs.remove(0)));
+                    let project = unit.convs.len() - 1;
                     spec.blocks.push(FoldedBlock {
                         ci: s.ci,
                         expanded: s.expanded,
                         co: s.co,
                         stride: s.stride,
                         residual: s.residual,
-                        expand,
-                        depthwise: folded(&convs[0]),
-                        project: folded(&convs[1]),
+                        expand: (project == 2).then(|| folded(u, 0)),
+                        depthwise: folded(u, project - 1),
+                        project: folded(u, project),
                     });
                 }
             }
@@ -300,4 +314,18 @@ impl Base<Cpu> {
         debug_assert_eq!(x.shape().0, n);
         Ok(x)
     }
+}
+
+/// Kernel, γ, β, mean and variance of convolution `i` of `unit`.
+fn variable_names(unit: &Unit, i: usize, names: &ConvBnNames) -> [String; 5] {
+    let depthwise = unit.convs.len() > 1 && i == unit.convs.len() - 2;
+    let kernel = if depthwise { "depthwise_kernel" } else { "kernel" };
+    let of_bn = |variable: &str| format!("{}/{variable}", names.bn);
+    [
+        format!("{}/{kernel}", names.conv),
+        of_bn("gamma"),
+        of_bn("beta"),
+        of_bn("moving_mean"),
+        of_bn("moving_variance"),
+    ]
 }

@@ -6,7 +6,7 @@
 use dfdx::prelude::Cpu;
 use ndarray::Array4;
 
-use super::architecture::{ConvBnNames, Unit, UnitKind};
+use super::architecture::UnitKind;
 use super::base::Base;
 use super::mobilenet_v2::{LayerRef, MobileNetV2};
 use crate::ops::conv_bn::{cpu::fold, Folded};
@@ -41,11 +41,11 @@ impl MobileNetV2 {
         let mut x: Vec<f32> = images.iter().copied().collect();
         let mut dims = dims;
         let units = &self.base.architecture.units;
-        for unit in units {
+        for (u, unit) in units.iter().enumerate() {
             if at == 0 {
                 break;
             }
-            (x, dims) = self.base.unit_output(unit, x, dims, at.min(unit.layers.end - 1))?;
+            (x, dims) = self.base.unit_output(u, x, dims, at.min(unit.layers.end - 1))?;
             if unit.layers.contains(&at) {
                 break;
             }
@@ -55,8 +55,9 @@ impl MobileNetV2 {
 }
 
 impl Base<Cpu> {
-    /// The output of layer `last` of `unit`, of which `x` is the input.
-    fn unit_output(&self, unit: &Unit, x: Vec<f32>, dims: Dims, last: usize) -> Result<(Vec<f32>, Dims)> {
+    /// The output of layer `last` of unit `u`, of which `x` is the input.
+    fn unit_output(&self, u: usize, x: Vec<f32>, dims: Dims, last: usize) -> Result<(Vec<f32>, Dims)> {
+        let unit = &self.architecture.units[u];
         let (mut y, mut d) = (x.clone(), dims);
         let count = unit.convs.len();
         for (i, names) in unit.convs.iter().enumerate() {
@@ -70,7 +71,7 @@ impl Base<Cpu> {
                 _ if count > 1 && i == count - 1 => Stage::BatchNorm,
                 _ => Stage::Activation,
             };
-            (y, d) = self.convolution(unit, names, count > 1 && i == count - 2, &y, d, stage)?;
+            (y, d) = self.convolution(u, i, &y, d, stage)?;
             if last <= names.bn_layer {
                 return Ok((y, d));
             }
@@ -84,14 +85,15 @@ impl Base<Cpu> {
 
     fn convolution(
         &self,
-        unit: &Unit,
-        names: &ConvBnNames,
-        is_depthwise: bool,
+        u: usize,
+        i: usize,
         x: &[f32],
         (n, h, w, ci): Dims,
         stage: Stage,
     ) -> Result<(Vec<f32>, Dims)> {
-        let conv = self.conv_bn(names, is_depthwise);
+        let unit = &self.architecture.units[u];
+        let is_depthwise = unit.convs.len() > 1 && i == unit.convs.len() - 2;
+        let conv = self.conv_bn(u, i);
         let mut f = Folded::default();
         match stage {
             Stage::Convolution => {

@@ -46,8 +46,9 @@ pub enum UpdateRule {
 pub trait Backend: Device<f32> {
     /// What a block keeps between forward and backward.
     type BlockSaved: 'static;
-    /// Memory that a block reuses from step to step.
-    type BlockScratch: Default + Send + 'static;
+    /// What a unit of the network (a block, or the last convolution) keeps from step to step: memory,
+    /// and whatever it has made of its variables.
+    type UnitScratch: Default + Send + 'static;
 
     /// Inverted residual block; with `keep`, what its backward needs is returned too.
     fn block_forward(
@@ -79,7 +80,11 @@ pub trait Backend: Device<f32> {
     ) -> Result<(), Self::Err>;
 
     /// Last convolution (pointwise), BatchNormalization, ReLU6.
-    fn last_forward(x: &Activations<Self>, conv: &ConvBn<Self>) -> Result<Activations<Self>>;
+    fn last_forward(
+        x: &Activations<Self>,
+        conv: &ConvBn<Self>,
+        scratch: &mut Self::UnitScratch,
+    ) -> Result<Activations<Self>>;
 
     /// Adds the gradients of its variables, and of `x` with `input_gradient`.
     fn last_backward(
@@ -87,6 +92,7 @@ pub trait Backend: Device<f32> {
         y: &Activations<Self>,
         conv: &ConvBn<Self>,
         input_gradient: bool,
+        scratch: &mut Self::UnitScratch,
         grads: &mut Gradients<f32, Self>,
     ) -> Result<(), Self::Err>;
 
@@ -124,11 +130,12 @@ pub trait Backend: Device<f32> {
         grads: &mut Gradients<f32, Self>,
     ) -> Result<(), Self::Err>;
 
-    /// One optimizer step on one variable; `m` and `v` are its moments (RMSprop has no `m`).
+    /// One optimizer step on one variable, whose gradient is in `grads`; `m` and `v` are its moments
+    /// (RMSprop has no `m`). A variable without a gradient counts as one whose gradient is zero.
     fn update(
         rule: UpdateRule,
         variable: &mut Flat<Self>,
-        gradient: &Flat<Self>,
+        grads: &mut Gradients<f32, Self>,
         m: Option<&mut Flat<Self>>,
         v: &mut Flat<Self>,
     ) -> Result<()>;

@@ -1,6 +1,8 @@
 //! The two convolutions outside the blocks, as dfdx ops: the first (3x3, stride 2) and the last
 //! (pointwise), each with its BatchNormalization in inference mode and ReLU6.
 
+use std::sync::{Arc, Mutex};
+
 use dfdx::prelude::{PutTape, SplitTape, Tape};
 
 use super::backend::{Activations, Backend};
@@ -25,7 +27,8 @@ pub fn first_convolution<D: Backend, T: Tape<f32, D>>(
 }
 
 /// `Conv_1`, `Conv_1_bn`, `out_relu`: `(n, h, w, ci)` to `(n, h, w, co)`. With `input_gradient`
-/// backward also computes the gradient of `x`.
+/// backward also computes the gradient of `x`. `scratch` is what the convolution keeps from step to
+/// step, not to be shared with another.
 ///
 /// # Errors
 /// Where the shapes do not fit each other, or the device fails.
@@ -33,12 +36,16 @@ pub fn last_convolution<D: Backend, T: Tape<f32, D>>(
     x: Activations<D, T>,
     conv: &ConvBn<D>,
     input_gradient: bool,
+    scratch: &Arc<Mutex<D::UnitScratch>>,
 ) -> Result<Activations<D, T>> {
     let (x, mut tape) = x.split_tape();
-    let y = D::last_forward(&x, conv)?;
+    let y = D::last_forward(&x, conv, &mut scratch.lock().unwrap_or_else(|e| e.into_inner()))?;
     if T::OWNS_TAPE && (conv.trains.any() || input_gradient) {
-        let (y, conv) = (y.clone(), conv.clone());
-        tape.add_backward_op(move |grads| D::last_backward(&x, &y, &conv, input_gradient, grads));
+        let (y, conv, scratch) = (y.clone(), conv.clone(), scratch.clone());
+        tape.add_backward_op(move |grads| {
+            let mut scratch = scratch.lock().unwrap_or_else(|e| e.into_inner());
+            D::last_backward(&x, &y, &conv, input_gradient, &mut scratch, grads)
+        });
     }
     Ok(y.put_tape(tape))
 }

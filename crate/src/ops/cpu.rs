@@ -2,7 +2,6 @@
 
 use dfdx::prelude::{Cpu, Gradients, HasShape, ZerosTensor};
 use dfdx::tensor::CpuError;
-use rayon::prelude::*;
 
 use super::backend::{device_error, Activations, Backend, Flat, Matrix, UpdateRule};
 use super::buffer::Buffer;
@@ -10,14 +9,16 @@ use super::conv3x3::{conv3x3_first, conv3x3_first_backward_weights};
 use super::conv_bn::{cpu as conv_bn, ConvBn, Folded};
 use super::inverted_residual::{cpu as block, BlockParams};
 use super::pointwise::{pointwise, pointwise_backward_input, pointwise_backward_weights, PackedWeights};
+use super::pooling;
 use super::view::{slice, slice_mut};
 use super::{relu6_backward, Activation};
 use crate::model::architecture::BlockShape;
-use crate::{threads, Error, Result};
+use crate::optim::update::update;
+use crate::{Error, Result};
 
 impl Backend for Cpu {
     type BlockSaved = block::BlockSaved;
-    type BlockScratch = block::BlockScratch;
+    type UnitScratch = block::UnitScratch;
 
     fn block_forward(
         x: &Activations<Cpu>,
@@ -67,10 +68,14 @@ impl Backend for Cpu {
         relu6_backward(slice(y), dy);
         let (mut dk, mut db) = (Buffer::take(27 * co), Buffer::take(co));
         conv3x3_first_backward_weights(slice(x), dy, n, h, w, co, &mut dk, &mut db);
-        conv_bn::add_gradients(conv, &mut dk, &db, grads)
+        conv_bn::add_gradients(conv, &dk, &db, grads)
     }
 
-    fn last_forward(x: &Activations<Cpu>, conv: &ConvBn<Cpu>) -> Result<Activations<Cpu>> {
+    fn last_forward(
+        x: &Activations<Cpu>,
+        conv: &ConvBn<Cpu>,
+        scratch: &mut block::UnitScratch,
+    ) -> Result<Activations<Cpu>> {
         let (n, h, w, ci) = *x.shape();
         let co = conv.gamma.shape().0;
         if conv.kernel.shape().0 != ci * co {
@@ -79,11 +84,9 @@ impl Backend for Cpu {
                 conv.kernel.shape().0 / co.max(1)
             )));
         }
-        let mut f = Folded::default();
-        conv_bn::fold(conv, &mut f);
-        let packed = PackedWeights::new(&f.w, &f.b, ci, co);
         let mut y = x.device().try_zeros_like(&(n, h, w, co)).map_err(device_error)?;
-        pointwise(slice(x), n * h * w, &packed, Activation::Relu6, None, slice_mut(&mut y));
+        let packed = scratch.project.packed(conv);
+        pointwise(slice(x), n * h * w, packed, Activation::Relu6, None, slice_mut(&mut y));
         Ok(y)
     }
 
@@ -92,6 +95,7 @@ impl Backend for Cpu {
         y: &Activations<Cpu>,
         conv: &ConvBn<Cpu>,
         input_gradient: bool,
+        scratch: &mut block::UnitScratch,
         grads: &mut Gradients<f32, Cpu>,
     ) -> Result<(), CpuError> {
         let (n, h, w, ci) = *x.shape();
@@ -101,14 +105,12 @@ impl Backend for Cpu {
         if conv.trains.any() {
             let (mut dw, mut db) = (Buffer::take(ci * co), Buffer::take(co));
             pointwise_backward_weights(slice(x), &dy, rows, ci, co, &mut dw, &mut db);
-            conv_bn::add_gradients(conv, &mut dw, &db, grads)?;
+            conv_bn::add_gradients(conv, &dw, &db, grads)?;
         }
         if input_gradient {
-            let mut f = Folded::default();
-            conv_bn::fold(conv, &mut f);
-            let transposed = PackedWeights::new_transposed(&f.w, ci, co);
             let mut dx = Buffer::take(rows * ci);
-            pointwise_backward_input(&dy, rows, &transposed, None, None, &mut dx);
+            let wt = scratch.project.transposed(conv);
+            pointwise_backward_input(&dy, rows, wt, None, None, &mut dx);
             conv_bn::add_into(grads.get_or_alloc_mut(x)?, &dx);
         }
         **grads.get_or_alloc_mut(y)? = dy;
@@ -118,13 +120,7 @@ impl Backend for Cpu {
     fn pool_forward(x: &Activations<Cpu>) -> Result<Matrix<Cpu>> {
         let (n, h, w, c) = *x.shape();
         let mut y = x.device().try_zeros_like(&(n, c)).map_err(device_error)?;
-        if h * w * c > 0 {
-            let input = slice(x);
-            for (image, out) in input.chunks_exact(h * w * c).zip(slice_mut(&mut y).chunks_exact_mut(c)) {
-                image.chunks_exact(c).for_each(|pixel| conv_bn::add_into(out, pixel));
-                out.iter_mut().for_each(|o| *o /= (h * w) as f32);
-            }
-        }
+        pooling::average(slice(x), h * w, c, slice_mut(&mut y));
         Ok(y)
     }
 
@@ -135,13 +131,7 @@ impl Backend for Cpu {
     ) -> Result<(), CpuError> {
         let (_, h, w, c) = *x.shape();
         let dy = std::mem::take(&mut **grads.get_or_alloc_mut(y)?);
-        let share = 1.0 / (h * w).max(1) as f32;
-        let dx = grads.get_or_alloc_mut(x)?;
-        for (image, g) in dx.chunks_exact_mut((h * w * c).max(1)).zip(dy.chunks_exact(c.max(1))) {
-            for pixel in image.chunks_exact_mut(c) {
-                pixel.iter_mut().zip(g).for_each(|(d, g)| *d += g * share);
-            }
-        }
+        pooling::spread(&dy, h * w, c, grads.get_or_alloc_mut(x)?);
         **grads.get_or_alloc_mut(y)? = dy;
         Ok(())
     }
@@ -203,39 +193,12 @@ impl Backend for Cpu {
     fn update(
         rule: UpdateRule,
         variable: &mut Flat<Cpu>,
-        gradient: &Flat<Cpu>,
+        grads: &mut Gradients<f32, Cpu>,
         m: Option<&mut Flat<Cpu>>,
         v: &mut Flat<Cpu>,
     ) -> Result<()> {
-        const CHUNK: usize = 16 * 1024;
-        let (w, g, v) = (slice_mut(variable), slice(gradient), slice_mut(v));
-        let chunks = w.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK)).zip(v.par_chunks_mut(CHUNK));
-        match (rule, m) {
-            (UpdateRule::Adam { rate, beta_1, beta_2, epsilon }, Some(m)) => {
-                let chunks = chunks.zip(slice_mut(m).par_chunks_mut(CHUNK));
-                threads::pool().install(|| {
-                    chunks.for_each(|(((w, g), v), m)| {
-                        for (((w, g), v), m) in w.iter_mut().zip(g).zip(v).zip(m) {
-                            *m += (g - *m) * (1.0 - beta_1);
-                            *v += (g * g - *v) * (1.0 - beta_2);
-                            *w -= rate * *m / (v.sqrt() + epsilon);
-                        }
-                    })
-                });
-            }
-            (UpdateRule::RmsProp { rate, rho, epsilon }, _) => threads::pool().install(|| {
-                chunks.for_each(|((w, g), v)| {
-                    for ((w, g), v) in w.iter_mut().zip(g).zip(v) {
-                        *v = rho * *v + (1.0 - rho) * g * g;
-                        *w -= rate * g / (*v + epsilon).sqrt();
-                    }
-                })
-            }),
-            (UpdateRule::Adam { .. }, None) => {
-                return Err(Error::Invalid("Adam needs a first moment; none was given.".into()));
-            }
-        }
-        Ok(())
+        let gradient = grads.get_or_alloc_mut(&*variable).map_err(device_error)?;
+        update(rule, slice_mut(variable), gradient, m.map(slice_mut), slice_mut(v))
     }
 
     fn write(t: &mut Flat<Cpu>, values: &[f32]) -> Result<()> {

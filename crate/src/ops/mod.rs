@@ -25,6 +25,7 @@ pub mod frozen;
 pub mod head;
 pub mod inverted_residual;
 pub mod pointwise;
+pub(crate) mod pooling;
 pub mod simd;
 pub(crate) mod view;
 pub(crate) mod workspace;

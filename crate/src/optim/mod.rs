@@ -15,6 +15,8 @@
 //! assert_eq!(optimizer.learning_rate(), 1e-4);
 //! ```
 
+pub(crate) mod update;
+
 use std::collections::BTreeMap;
 
 use dfdx::optim::{Optimizer, OptimizerUpdateError};
@@ -172,17 +174,16 @@ impl<D: Backend> KerasOptimizer<D> {
         }
     }
 
-    /// One step; every trainable variable must have a gradient (a traced forward of this crate's
-    /// models gives each of them one).
+    /// One step with the gradients of the trainable variables; one that has none counts as zero. They
+    /// are used where they are, without a copy, hence the `&mut`.
     ///
     /// # Errors
     /// Where the device fails.
-    pub fn apply<M: Variables<D>>(&mut self, model: &mut M, grads: &Gradients<f32, D>) -> Result<()> {
+    pub fn apply<M: Variables<D>>(&mut self, model: &mut M, grads: &mut Gradients<f32, D>) -> Result<()> {
         self.step += 1;
         let rule = self.rule(self.step);
         let with_m = matches!(self.config, OptimizerConfig::Adam(_));
         for variable in model.trainable_variables_mut() {
-            let gradient = grads.get(&variable.tensor);
             if !self.slots.contains_key(&variable.name) {
                 let zeros = || {
                     let device = variable.tensor.device();
@@ -192,7 +193,7 @@ impl<D: Backend> KerasOptimizer<D> {
                 self.slots.insert(variable.name.clone(), slots);
             }
             if let Some(slots) = self.slots.get_mut(&variable.name) {
-                D::update(rule, &mut variable.tensor, &gradient, slots.m.as_mut(), &mut slots.v)?;
+                D::update(rule, &mut variable.tensor, grads, slots.m.as_mut(), &mut slots.v)?;
             }
         }
         Ok(())
@@ -205,7 +206,7 @@ impl<M: Variables<D>, D: Backend> Optimizer<M, D, f32> for KerasOptimizer<D> {
         module: &mut M,
         gradients: &Gradients<f32, D>,
     ) -> std::result::Result<(), OptimizerUpdateError<D::Err>> {
-        match self.apply(module, gradients) {
+        match self.apply(module, &mut gradients.clone()) {
             Ok(()) => Ok(()),
             // dfdx's error carries the device's own type, which only the device can make.
             Err(_) => Err(OptimizerUpdateError::UnusedParams(Default::default())),

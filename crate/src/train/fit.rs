@@ -17,7 +17,7 @@ use crate::ops::backend::{device_error, Matrix};
 use crate::ops::{head, view};
 use crate::progress::say;
 use crate::weights::Weights;
-use crate::{Error, Result};
+use crate::{threads, Error, Result};
 
 /// How long and with what to train.
 ///
@@ -137,7 +137,11 @@ impl Model {
         if n == 0 {
             return Ok(());
         }
-        let step = self.descend(images, &labels, &batch.indices, epoch as u64, running.steps)?;
+        // In the pool, where one kernel follows the other without a thread waking up for each. Nobody
+        // else can hold this model's locks meanwhile, since it is borrowed mutably.
+        let (number, epoch) = (running.steps, epoch as u64);
+        let step =
+            threads::pool().install(|| self.descend(images, &labels, &batch.indices, epoch, number))?;
         running.loss += step.loss * n as f64;
         running.correct += self.loss()?.correct(&step.logits, &labels, self.units());
         running.images += n;
@@ -154,7 +158,7 @@ impl Model {
         epoch: u64,
         number: usize,
     ) -> Result<Step> {
-        let step = self.differentiate(images, labels, indices, epoch)?;
+        let mut step = self.differentiate(images, labels, indices, epoch)?;
         let compiled = self.compiled.as_mut().ok_or_else(not_compiled)?;
         if !step.loss.is_finite() {
             return Err(Error::Training(format!(
@@ -166,7 +170,7 @@ impl Model {
                 compiled.optimizer.config().learning_rate()
             )));
         }
-        compiled.optimizer.apply(&mut self.net, &step.gradients)?;
+        compiled.optimizer.apply(&mut self.net, &mut step.gradients)?;
         Ok(step)
     }
 
@@ -192,7 +196,7 @@ impl Model {
         let pixels = self.preprocessed(images, labels)?;
         let step = self.compiled.as_ref().ok_or_else(not_compiled)?.optimizer.step();
         let indices: Vec<usize> = (0..labels.len()).collect();
-        Ok(self.descend(&pixels, labels, &indices, step, 0)?.loss)
+        Ok(threads::pool().install(|| self.descend(&pixels, labels, &indices, step, 0))?.loss)
     }
 
     /// The gradient of the loss of one batch by each variable that trains, by name; changes nothing.

@@ -18,10 +18,11 @@ use crate::{Error, Result};
 
 /// Folded and packed weights, kept as long as they are right, and after that for their memory.
 #[derive(Default)]
-pub struct BlockScratch {
+pub struct UnitScratch {
     expand: Prepared,
     depthwise: Prepared,
-    project: Prepared,
+    /// The projection, or the last convolution.
+    pub(crate) project: Prepared,
 }
 
 /// What backward needs of forward.
@@ -51,7 +52,7 @@ pub(crate) fn forward(
         )));
     }
     let mut scratch = p.scratch.lock().unwrap_or_else(|e| e.into_inner());
-    let BlockScratch { expand, depthwise: filter, project } = &mut *scratch;
+    let UnitScratch { expand, depthwise: filter, project } = &mut *scratch;
     join(
         || {
             p.expand.iter().for_each(|conv| _ = expand.packed(conv));
@@ -93,7 +94,7 @@ pub(crate) fn backward(
     let rows_in = n * s.h * s.w;
     let rows_out = n * s.out_h() * s.out_w();
     let mut scratch = p.scratch.lock().unwrap_or_else(|e| e.into_inner());
-    let BlockScratch { expand, depthwise: filter, project } = &mut *scratch;
+    let UnitScratch { expand, depthwise: filter, project } = &mut *scratch;
     let expand_trains = p.expand.as_ref().is_some_and(|e| e.trains.any());
     let below_depthwise = expand_trains || p.input_gradient;
     let below_project = p.depthwise.trains.any() || below_depthwise;

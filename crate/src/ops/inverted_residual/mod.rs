@@ -32,8 +32,8 @@ pub struct BlockParams<D: Backend> {
     pub project: ConvBn<D>,
     /// Whether something below this block trains, so that the gradient of `x` is needed.
     pub input_gradient: bool,
-    /// Memory reused from step to step.
-    pub scratch: Arc<Mutex<D::BlockScratch>>,
+    /// What the block keeps from step to step; not to be shared with another block.
+    pub scratch: Arc<Mutex<D::UnitScratch>>,
 }
 
 // Not derived: the scratch memory is shared, and need not be `Clone` itself.
