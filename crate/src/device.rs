@@ -7,7 +7,7 @@ use dfdx::prelude::{Cache, Cpu};
 use crate::ops::simd::isa;
 use crate::{threads, Result};
 
-/// A processor (or, in builds that have one, a card) that models live on.
+/// What models live on. Today that is the CPU; a card chosen at run time would change no signature.
 ///
 /// ```
 /// let device = transfer::Device::auto()?;

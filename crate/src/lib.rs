@@ -70,3 +70,8 @@ pub const SPLIT_SEED: u64 = 123;
 pub fn seed() -> u64 {
     std::env::var("TRANSFER_SEED").ok().and_then(|s| s.trim().parse().ok()).unwrap_or(1)
 }
+
+/// The code in the README compiles, too: `cargo test --doc` tries it.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

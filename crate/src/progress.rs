@@ -1,4 +1,4 @@
-//! The only place that the library prints from.
+//! The only place that the library prints from (figures, which a notebook asks for, aside).
 //!
 //! Long work reports through [`say`]; by default a line goes to standard output, where a notebook
 //! shows it as it arrives. A program that wants something else installs its own reporter.

@@ -1,18 +1,4 @@
 //! How a model is put together: layer after layer, in the tutorial's order.
-//!
-//! ```no_run
-//! use transfer::prelude::*;
-//! let base_model = MobileNetV2::imagenet((160, 160, 3))?;
-//! let mut model: Model = Model::chain()
-//!     .then(Sequential::new().add(RandomFlip::horizontal()).add(RandomRotation::new(0.2)))
-//!     .then(Rescaling::new(1.0 / 127.5, -1.0))
-//!     .then(base_model)
-//!     .then(GlobalAveragePooling2D)
-//!     .then(Dropout::new(0.2))
-//!     .then(Dense::new(1))
-//!     .build()?;
-//! # Ok::<(), transfer::Error>(())
-//! ```
 
 use super::layers::{Dense, Dropout, GlobalAveragePooling2D};
 use super::mobilenet_v2::MobileNetV2;
@@ -83,7 +69,21 @@ impl From<Dense> for Layer {
     }
 }
 
-/// A model being put together.
+/// A model being put together, layer after layer, in the tutorial's order.
+///
+/// ```no_run
+/// use transfer::prelude::*;
+/// let base_model = MobileNetV2::imagenet((160, 160, 3))?;
+/// let mut model: Model = Model::chain()
+///     .then(Sequential::new().add(RandomFlip::horizontal()).add(RandomRotation::new(0.2)))
+///     .then(Rescaling::new(1.0 / 127.5, -1.0))
+///     .then(base_model)
+///     .then(GlobalAveragePooling2D)
+///     .then(Dropout::new(0.2))
+///     .then(Dense::new(1))
+///     .build()?;
+/// # Ok::<(), transfer::Error>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Chain {
     layers: Vec<Layer>,

@@ -4,7 +4,7 @@
 
 pub mod architecture;
 pub mod base;
-pub mod chain;
+mod chain;
 mod inspect;
 mod layers;
 mod mobilenet_v2;
@@ -16,6 +16,7 @@ pub mod variable;
 #[cfg(test)]
 mod gradient_tests;
 
+pub use chain::{Chain, Layer};
 pub(crate) use layers::matrix_to_array;
 pub use layers::{Dense, Dropout, GlobalAveragePooling2D, Initializer};
 pub use mobilenet_v2::{LayerRef, MobileNetV2};

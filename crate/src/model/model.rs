@@ -51,7 +51,7 @@ pub(crate) struct Compiled {
 }
 
 impl Model {
-    /// Starts a chain of layers; see [`crate::model::chain`].
+    /// Starts a chain of layers; see [`Chain`].
     pub fn chain() -> Chain {
         Chain::default()
     }

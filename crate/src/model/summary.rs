@@ -64,23 +64,18 @@ impl fmt::Display for Summary {
         };
         let first = width("Layer (type)", &mut layers.iter().map(String::len));
         let second = width("Output Shape", &mut self.rows.iter().map(|r| r.output_shape.len()));
-        let (third, fourth) = (11, 9);
+        let (third, fourth) = (11, 13);
         let line = "─".repeat(first + second + third + fourth + 1);
         writeln!(f, "Model: \"{}\"", self.name)?;
         writeln!(f, "{line}")?;
         writeln!(
             f,
             " {:first$}{:second$}{:>third$}{:>fourth$}",
-            "Layer (type)", "Output Shape", "Param #", "Trains"
+            "Layer (type)", "Output Shape", "Param #", "Trainable #"
         )?;
         writeln!(f, "{}", line.replace('─', "═"))?;
         for (row, layer) in self.rows.iter().zip(&layers) {
-            let trains = match (row.parameters, row.trainable) {
-                (0, _) => "-",
-                (_, 0) => "no",
-                (_, _) => "yes",
-            };
-            let parameters = thousands(row.parameters);
+            let (parameters, trains) = (thousands(row.parameters), thousands(row.trainable));
             write!(f, " {layer:first$}{:second$}{parameters:>third$}{trains:>fourth$}", row.output_shape)?;
             if row.inputs.len() > 1 {
                 write!(f, "   {}", row.inputs.join(" + "))?;

@@ -1,7 +1,7 @@
 //! The memory of a dfdx CPU tensor as a slice, without a copy.
 //!
-//! dfdx gives single elements by index and whole copies, and nothing between. This is the only
-//! place outside the SIMD kernels with `unsafe`.
+//! dfdx gives single elements by index and whole copies, and nothing between. Beside the kernels and
+//! other vectorised loops, this is the only place with `unsafe`.
 
 use dfdx::prelude::{Cpu, HasShape, Shape, Tensor};
 
