@@ -288,52 +288,80 @@ fn backward_flop(base: &Base<Cpu>) -> f64 {
     convolutions(base).iter().map(flop).sum()
 }
 
-fn best(mut f: impl FnMut()) -> f64 {
+/// What `f` takes: with one thread the seconds of computing, else those that pass.
+fn time(f: impl FnOnce()) -> f64 {
+    let (start, start_cpu) = (Instant::now(), cpu());
     f();
-    let mut best = f64::MAX;
-    for _ in 0..12 {
-        let (start, start_cpu) = (Instant::now(), cpu());
-        f();
-        let computing = cpu() - start_cpu;
-        let wall = start.elapsed().as_secs_f64();
-        best = best.min(if transfer::threads::pool().current_num_threads() == 1 { computing } else { wall });
+    match transfer::threads::pool().current_num_threads() {
+        1 => cpu() - start_cpu,
+        _ => start.elapsed().as_secs_f64(),
     }
-    best
 }
 
+/// Buffers of a convolution and the best times of its three kernels.
+struct Kernels {
+    c: Convolution,
+    x: Vec<f32>,
+    dy: Vec<f32>,
+    w: Vec<f32>,
+    b: Vec<f32>,
+    y: Vec<f32>,
+    dx: Vec<f32>,
+    dw: Vec<f32>,
+    db: Vec<f32>,
+    packed: Option<[PackedWeights; 2]>,
+    best: [f64; 3],
+}
+
+impl Kernels {
+    fn new(c: Convolution, rng: &mut Rng) -> Self {
+        let (rows, out) = (N * c.size.pow(2), N * c.size.div_ceil(c.stride).pow(2));
+        let (x, dy) = (random(rng, rows * c.ci, 3.0), random(rng, out * c.co, 1.0));
+        let taps = if c.depthwise { 9 } else { c.ci };
+        let (w, b) = (random(rng, taps * c.co, 0.1), vec![0.1; c.co]);
+        let (y, dx) = (vec![0.0; out * c.co], vec![0.0; rows * c.ci]);
+        let (dw, db) = (vec![0.0; taps * c.co], vec![0.0; c.co]);
+        let pack = || [PackedWeights::new(&w, &b, c.ci, c.co), PackedWeights::new_transposed(&w, c.ci, c.co)];
+        let packed = (!c.depthwise).then(pack);
+        Kernels { c, x, dy, w, b, y, dx, dw, db, packed, best: [f64::MAX; 3] }
+    }
+
+    fn run(&mut self, which: usize) {
+        let Kernels { c, x, dy, w, b, y, dx, dw, db, packed, best } = self;
+        let s = DepthwiseShape { n: N, h: c.size, w: c.size, c: c.ci, stride: c.stride };
+        let rows = N * c.size.pow(2);
+        let seconds = time(|| match (which, packed) {
+            (0, None) => depthwise(x, s, w, b, Activation::Relu6, y),
+            (1, None) => depthwise_backward_input(dy, s, w, Some(x), dx),
+            (_, None) => depthwise_backward_weights(x, dy, s, dw, db),
+            (0, Some([packed, _])) => pointwise(x, rows, packed, Activation::Relu6, None, y),
+            (1, Some([_, wt])) => pointwise_backward_input(dy, rows, wt, Some(x), None, dx),
+            (_, Some(_)) => pointwise_backward_weights(x, dy, rows, c.ci, c.co, dw, db),
+        });
+        best[which] = best[which].min(seconds);
+    }
+}
+
+/// Times each kernel in the order of a step, so that it finds in the cache what it would find there.
 fn time_kernels(base: &Base<Cpu>) {
     let mut rng = Rng::new(&[4]);
+    let mut all: Vec<Kernels> = convolutions(base).into_iter().map(|c| Kernels::new(c, &mut rng)).collect();
+    for _ in 0..12 {
+        all.iter_mut().for_each(|k| k.run(0));
+        for k in all.iter_mut().rev() {
+            k.run(2);
+            k.run(1);
+        }
+    }
     let mut sums = [[0.0; 3]; 2];
     println!("{:24}{:>24}{:>24}{:>24}", "us (GFLOP/s)", "forward", "by input", "by weights");
-    for c in convolutions(base) {
-        let (rows, out) = (N * c.size.pow(2), N * c.size.div_ceil(c.stride).pow(2));
-        let (x, dy) = (random(&mut rng, rows * c.ci, 3.0), random(&mut rng, out * c.co, 1.0));
-        let taps = if c.depthwise { 9 } else { c.ci };
-        let (w, b) = (random(&mut rng, taps * c.co, 0.1), vec![0.1; c.co]);
-        let (mut y, mut dx) = (vec![0.0; out * c.co], vec![0.0; rows * c.ci]);
-        let (mut dw, mut db) = (vec![0.0; taps * c.co], vec![0.0; c.co]);
-        let times = if c.depthwise {
-            let s = DepthwiseShape { n: N, h: c.size, w: c.size, c: c.ci, stride: c.stride };
-            [
-                best(|| depthwise(&x, s, &w, &b, Activation::Relu6, &mut y)),
-                best(|| depthwise_backward_input(&dy, s, &w, Some(&x), &mut dx)),
-                best(|| depthwise_backward_weights(&x, &dy, s, &mut dw, &mut db)),
-            ]
-        } else {
-            let packed = PackedWeights::new(&w, &b, c.ci, c.co);
-            let transposed = PackedWeights::new_transposed(&w, c.ci, c.co);
-            [
-                best(|| pointwise(&x, rows, &packed, Activation::Relu6, None, &mut y)),
-                best(|| pointwise_backward_input(&dy, rows, &transposed, Some(&x), None, &mut dx)),
-                best(|| pointwise_backward_weights(&x, &dy, rows, c.ci, c.co, &mut dw, &mut db)),
-            ]
-        };
-        let wanted = [true, c.by_input, c.by_weights];
-        print!("{:24}", c.name);
+    for k in all {
+        print!("{:24}", k.c.name);
+        let wanted = [true, k.c.by_input, k.c.by_weights];
         for i in 0..3 {
-            print!("{:14.0} ({:7.1})", 1e6 * times[i], c.flop() / times[i] / 1e9);
+            print!("{:14.0} ({:7.1})", 1e6 * k.best[i], k.c.flop() / k.best[i] / 1e9);
             if wanted[i] {
-                sums[usize::from(c.depthwise)][i] += times[i];
+                sums[usize::from(k.c.depthwise)][i] += k.best[i];
             }
         }
         println!();

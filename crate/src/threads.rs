@@ -5,6 +5,8 @@
 
 use std::sync::{Arc, RwLock};
 
+use rayon::prelude::*;
+
 static POOL: RwLock<Option<Arc<rayon::ThreadPool>>> = RwLock::new(None);
 
 /// The pool that the kernels run in; made at first use with `TRANSFER_THREADS` threads, or one for
@@ -37,5 +39,15 @@ pub(crate) fn join(a: impl FnOnce() + Send, b: impl FnOnce() + Send) {
         b();
     } else {
         pool.join(a, b);
+    }
+}
+
+/// Does `f` with each of `parts`, on any thread of the pool.
+pub(crate) fn each<T: Send>(parts: Vec<T>, f: impl Fn(T) + Send + Sync) {
+    let pool = pool();
+    if parts.len() <= 1 || pool.current_num_threads() == 1 {
+        parts.into_iter().for_each(f);
+    } else {
+        pool.install(|| parts.into_par_iter().with_max_len(1).for_each(f));
     }
 }

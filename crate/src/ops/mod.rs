@@ -28,6 +28,7 @@ pub mod pointwise;
 pub(crate) mod pooling;
 pub mod simd;
 pub(crate) mod view;
+pub(crate) mod warm;
 pub(crate) mod workspace;
 
 pub use activation::{relu6_backward, Activation};

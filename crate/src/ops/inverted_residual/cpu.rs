@@ -12,8 +12,10 @@ use crate::ops::depthwise::{
 };
 use crate::ops::pointwise::{pointwise, pointwise_backward_input, pointwise_backward_weights};
 use crate::ops::view::{slice, slice_mut};
+use crate::ops::warm::warm;
+use crate::ops::workspace::with_scratch;
 use crate::ops::Activation;
-use crate::threads::join;
+use crate::threads::{each, join};
 use crate::{Error, Result};
 
 /// Folded and packed weights, kept as long as they are right, and after that for their memory.
@@ -36,6 +38,47 @@ pub struct BlockSaved {
 
 fn depthwise_shape(n: usize, s: &BlockShape) -> DepthwiseShape {
     DepthwiseShape { n, h: s.h, w: s.w, c: s.expanded, stride: s.stride }
+}
+
+/// Images that go through the whole block together, so that what one convolution writes is still in
+/// the cache when the next one reads it. Their number depends on the block's shape alone: sums are
+/// formed group by group, and must come out the same whatever the number of threads.
+#[derive(Clone, Copy)]
+struct Groups {
+    images: usize,
+}
+
+impl Groups {
+    fn new(n: usize, s: &BlockShape) -> Self {
+        /// Numbers between expansion and projection that the cache of one core holds beside the weights.
+        const NUMBERS: usize = 128 * 1024;
+        /// With fewer pixels the weights would pass through the cache too often.
+        const PIXELS: usize = 200;
+        let outputs = s.out_h() * s.out_w();
+        let each = (s.h * s.w + outputs) * s.expanded;
+        Groups { images: (NUMBERS / each.max(1)).max(PIXELS.div_ceil(outputs.max(1))).clamp(1, n.max(1)) }
+    }
+
+    fn count(self, n: usize) -> usize {
+        n.div_ceil(self.images)
+    }
+
+    /// The groups of a slice that holds `n` images.
+    fn of(self, all: &[f32], n: usize) -> std::slice::Chunks<'_, f32> {
+        all.chunks((all.len() / n.max(1) * self.images).max(1))
+    }
+
+    fn of_mut(self, all: &mut [f32], n: usize) -> std::slice::ChunksMut<'_, f32> {
+        let len = all.len();
+        all.chunks_mut((len / n.max(1) * self.images).max(1))
+    }
+
+    /// As many empty slices where there is nothing.
+    fn of_optional_mut(self, all: Option<&mut [f32]>, n: usize) -> impl Iterator<Item = &mut [f32]> {
+        let missing = if all.is_none() { self.count(n) } else { 0 };
+        let empty = std::iter::repeat_with(|| &mut [][..]).take(missing);
+        self.of_mut(all.unwrap_or_default(), n).chain(empty)
+    }
 }
 
 pub(crate) fn forward(
@@ -66,18 +109,32 @@ pub(crate) fn forward(
     let rows_in = n * s.h * s.w;
     let rows_out = n * s.out_h() * s.out_w();
 
-    let expanded = p.expand.as_ref().map(|conv| {
-        let mut e = Buffer::take(rows_in * s.expanded);
-        pointwise(slice(x), rows_in, expand.packed(conv), Activation::Relu6, None, &mut e);
-        e
-    });
+    let mut expanded = p.expand.as_ref().map(|_| Buffer::take(rows_in * s.expanded));
     let mut filtered = Buffer::take(rows_out * s.expanded);
-    let dw = filter.folded(&p.depthwise);
-    let input = expanded.as_deref().unwrap_or(slice(x));
-    depthwise(input, depthwise_shape(n, s), &dw.w, &dw.b, Activation::Relu6, &mut filtered);
-    let residual = s.residual.then(|| slice(x));
-    let packed = project.packed(&p.project);
-    pointwise(&filtered, rows_out, packed, Activation::Linear, residual, slice_mut(&mut y));
+    let expand = p.expand.as_ref().map(|conv| expand.packed(conv));
+    let (filter, project) = (filter.folded(&p.depthwise), project.packed(&p.project));
+    let groups = Groups::new(n, s);
+    let x_parts = groups.of(slice(x), n);
+    let parts = x_parts
+        .zip(groups.of_optional_mut(expanded.as_deref_mut(), n))
+        .zip(groups.of_mut(&mut filtered, n))
+        .zip(groups.of_mut(slice_mut(&mut y), n));
+    each(parts.collect(), |(((x, expanded), filtered), y)| {
+        let shape = depthwise_shape(x.len() / (s.h * s.w * s.ci), s);
+        let (rows_in, rows_out) = (shape.n * s.h * s.w, shape.n * s.out_h() * s.out_w());
+        let input = match expand {
+            Some(w) => {
+                warm(x);
+                warm(expanded);
+                pointwise(x, rows_in, w, Activation::Relu6, None, expanded);
+                expanded
+            }
+            None => x,
+        };
+        warm(filtered);
+        depthwise(input, shape, &filter.w, &filter.b, Activation::Relu6, filtered);
+        pointwise(filtered, rows_out, project, Activation::Linear, s.residual.then_some(x), y);
+    });
     let saved = keep.then(|| BlockSaved { x: x.clone(), expanded, filtered });
     Ok((y, saved))
 }
@@ -122,41 +179,74 @@ pub(crate) fn backward(
 
     weights(&p.project, &saved.filtered, &dy, rows_out, s.expanded, s.co, grads)?;
     if below_project {
-        let mut d_filtered = Buffer::take(rows_out * s.expanded);
-        let wt = project.transposed(&p.project);
-        pointwise_backward_input(&dy, rows_out, wt, Some(&saved.filtered), None, &mut d_filtered);
-        let shape = depthwise_shape(n, s);
+        let groups = Groups::new(n, s);
+        let mut d_input = below_depthwise.then(|| Buffer::take(rows_in * s.expanded));
+        let mut dx = match p.input_gradient {
+            true => Some(std::mem::take(&mut **grads.get_or_alloc_mut(x_kept)?)),
+            false => None,
+        };
+        // Of each group nine taps and the bias.
+        let mut taps = Buffer::take(groups.count(n) * 10 * s.expanded);
+        let expand = p.expand.as_ref().filter(|_| p.input_gradient).map(|conv| expand.transposed(conv));
+        let (filter, project) = (filter.folded(&p.depthwise), project.transposed(&p.project));
         let input: &[f32] = saved.expanded.as_deref().unwrap_or(slice(&saved.x));
-        if p.depthwise.trains.any() {
-            let (mut dk, mut db) = (Buffer::take(9 * s.expanded), Buffer::take(s.expanded));
-            depthwise_backward_weights(input, &d_filtered, shape, &mut dk, &mut db);
-            conv_bn::add_gradients(&p.depthwise, &dk, &db, grads)?;
+        let parts = groups
+            .of(&dy, n)
+            .zip(groups.of(&saved.filtered, n))
+            .zip(groups.of(input, n))
+            .zip(groups.of_optional_mut(d_input.as_deref_mut(), n))
+            .zip(groups.of_optional_mut(dx.as_deref_mut(), n))
+            .zip(taps.chunks_exact_mut(10 * s.expanded));
+        each(parts.collect(), |(((((dy, filtered), input), d_input), dx), taps)| {
+            with_scratch(|scratch| {
+                let shape = depthwise_shape(input.len() / (s.h * s.w * s.expanded), s);
+                let (rows_in, rows_out) = (shape.n * s.h * s.w, shape.n * s.out_h() * s.out_w());
+                let d_filtered = scratch.a.at_least(rows_out * s.expanded);
+                warm(filtered);
+                pointwise_backward_input(dy, rows_out, project, Some(filtered), None, d_filtered);
+                warm(input);
+                if p.depthwise.trains.any() {
+                    let (dk, db) = taps.split_at_mut(9 * s.expanded);
+                    depthwise_backward_weights(input, d_filtered, shape, dk, db);
+                }
+                if !below_depthwise {
+                    return;
+                }
+                // Without an expansion there is no ReLU6 of this block in front of the depthwise
+                // convolution: the activation below masks its own gradient.
+                let mask = p.expand.is_some().then_some(input);
+                warm(d_input);
+                depthwise_backward_input(d_filtered, shape, &filter.w, mask, d_input);
+                match expand {
+                    Some(wt) => {
+                        let here = scratch.b.at_least(rows_in * s.ci);
+                        let residual = s.residual.then_some(dy);
+                        pointwise_backward_input(d_input, rows_in, wt, None, residual, here);
+                        conv_bn::add_into(dx, here);
+                    }
+                    None if p.input_gradient => {
+                        conv_bn::add_into(dx, d_input);
+                        if s.residual {
+                            conv_bn::add_into(dx, dy);
+                        }
+                    }
+                    None => (),
+                }
+            });
+        });
+        if let Some(dx) = dx {
+            **grads.get_or_alloc_mut(x_kept)? = dx;
         }
-        if below_depthwise {
-            let mut d_input = Buffer::take(rows_in * s.expanded);
-            // Without an expansion there is no ReLU6 of this block in front of the depthwise
-            // convolution: the activation below masks its own gradient.
-            let mask = saved.expanded.as_deref();
-            depthwise_backward_input(&d_filtered, shape, &filter.folded(&p.depthwise).w, mask, &mut d_input);
-            match &p.expand {
-                Some(conv) => {
-                    weights(conv, slice(&saved.x), &d_input, rows_in, s.ci, s.expanded, grads)?;
-                    if p.input_gradient {
-                        let mut dx = Buffer::take(rows_in * s.ci);
-                        let residual = s.residual.then_some(&dy[..]);
-                        let wt = expand.transposed(conv);
-                        pointwise_backward_input(&d_input, rows_in, wt, None, residual, &mut dx);
-                        conv_bn::add_into(grads.get_or_alloc_mut(x_kept)?, &dx);
-                    }
-                }
-                None => {
-                    let dx = grads.get_or_alloc_mut(x_kept)?;
-                    conv_bn::add_into(dx, &d_input);
-                    if s.residual {
-                        conv_bn::add_into(dx, &dy);
-                    }
-                }
+        if p.depthwise.trains.any() {
+            let mut groups = taps.chunks_exact_mut(10 * s.expanded);
+            if let Some(sum) = groups.next() {
+                groups.for_each(|group| conv_bn::add_into(sum, group));
+                let (dk, db) = sum.split_at(9 * s.expanded);
+                conv_bn::add_gradients(&p.depthwise, dk, db, grads)?;
             }
+        }
+        if let (Some(conv), Some(d_input)) = (&p.expand, &d_input) {
+            weights(conv, slice(&saved.x), d_input, rows_in, s.ci, s.expanded, grads)?;
         }
     }
     **grads.get_or_alloc_mut(y_kept)? = dy;

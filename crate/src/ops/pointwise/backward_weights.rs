@@ -5,6 +5,7 @@
 
 use super::tile::{multiply_columns, with_const};
 use crate::ops::simd::{dispatch, Isa, Kernel, Simd};
+use crate::ops::warm::warm;
 use crate::ops::workspace::{parallel, part, threads, with_scratch, Scratch, Shared};
 use std::ops::Range;
 
@@ -98,6 +99,10 @@ impl Kernel for Gradient<'_> {
         let ds = scratch.b.at_least(width * BLOCK).as_mut_ptr();
         for first in (0..rows).step_by(BLOCK) {
             let n = BLOCK.min(rows - first);
+            for row in first..first + n {
+                warm(&x[row * ci + inputs.start..][..inputs.len()]);
+                warm(&dy[row * co + outputs.start..][..outputs.len()]);
+            }
             // SAFETY: rows first..first + n and the ranges of columns exist; a tile's block holds
             // ROWS * BLOCK numbers, the panel width * BLOCK.
             unsafe {
