@@ -82,7 +82,10 @@ fn main() -> Result<()> {
         "whole" => training::whole(&arguments),
         "peak" => training::peak(&arguments),
         "load" => training::load(&arguments),
-        other => Err(format!("`{other}` is nothing that can be timed; the first lines of this file list what is").into()),
+        other => {
+            Err(format!("`{other}` is nothing that can be timed; the first lines of this file list what is")
+                .into())
+        }
     }
 }
 
@@ -95,7 +98,9 @@ fn say(value: &Value) -> Result<()> {
 
 /// Says that it is ready, and answers each line of standard input until there are no more.
 pub fn serve(mut answer: impl FnMut(&[&str]) -> Result<Value>) -> Result<()> {
-    say(&json!({ "ready": true, "versions": { "transfer": env!("CARGO_PKG_VERSION") }, "device": device()? }))?;
+    say(
+        &json!({ "ready": true, "versions": { "transfer": env!("CARGO_PKG_VERSION") }, "device": device()? }),
+    )?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let words: Vec<&str> = line.split_whitespace().collect();

@@ -132,12 +132,14 @@ pub fn whole(arguments: &Arguments) -> Result<()> {
     let steps = arguments.number("steps", 0)?;
     serve(|request| match request {
         ["run"] => {
+            let photographs = cats_and_dogs()?;
             let start = Instant::now();
-            let sets = Sets::new(&cats_and_dogs()?, seed())?;
+            let sets = Sets::new(&photographs, seed())?;
             let train = part(sets.train, arguments, steps)?;
             let mut model = model(forward::base(&folder, arguments)?, false)?;
             compile(&mut model, 1)?;
-            let mut history = model.fit(&train, FitOptions::epochs(epochs).validation_data(&sets.validation))?;
+            let mut history =
+                model.fit(&train, FitOptions::epochs(epochs).validation_data(&sets.validation))?;
             let phase_1 = start.elapsed().as_secs_f64();
             compile(&mut model, 2)?;
             let more = FitOptions::epochs(2 * epochs).initial_epoch(epochs).validation_data(&sets.validation);
