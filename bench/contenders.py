@@ -23,11 +23,14 @@ class Bench:
         self.folder = os.path.join(root, "target", "bench")
         self.program = os.path.join(root, "target", "release", "examples", "bench")
         self.versions = {}
+        # How PyTorch trains fastest here; found out by trying.
+        self.torch_settings = {"workers": 2, "wait": "active"}
 
-    def _start(self, name, command, threads, **arguments):
+    def _start(self, name, command, threads, variables=(), **arguments):
         arguments = dict(arguments, folder=self.folder, threads=threads)
         words = [f"{k}={v}" for k, v in arguments.items()]
-        worker = Worker(name, command + words, threads, os.path.join(self.folder, "logs"))
+        logs = os.path.join(self.folder, "logs")
+        worker = Worker(name, command + words, threads, logs, variables)
         self.versions.update({k: v for k, v in worker.hello["versions"].items() if k != "precision"})
         return worker
 
@@ -58,5 +61,8 @@ class Bench:
             what = "fit" if "phase" in arguments else "whole"
             return self.ours(what, "f32" if name == OURS else "bf16", **arguments)
         if name == "PyTorch":
-            return self.peer(name, "fit_torch", **arguments)
+            settings = dict(self.torch_settings)
+            # Threads of OpenMP that wait keep a processor busy, which the loader's processes could use.
+            variables = {"OMP_WAIT_POLICY": settings.pop("wait").upper()}
+            return self.peer(name, "fit_torch", variables=variables, **settings, **arguments)
         return self.peer(name, "fit_keras", keras="tf_keras" if name == "tf_keras" else "keras", **arguments)

@@ -20,7 +20,7 @@ class Unavailable(Exception):
 class Worker:
     """One contender's process, on the first `threads` processors."""
 
-    def __init__(self, name, command, threads, log_folder):
+    def __init__(self, name, command, threads, log_folder, variables=()):
         self.name = name
         os.makedirs(log_folder, exist_ok=True)
         # A name is used again for other settings: the last log is the interesting one.
@@ -31,6 +31,7 @@ class Worker:
         # A yardstick must not be held back by settings for other programs' libraries.
         for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "TRANSFER_THREADS", "TRANSFER_REPORT"):
             env.pop(variable, None)
+        env.update(variables)
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 command,

@@ -92,6 +92,11 @@ def train(section):
     text = "## Training, ms a step\n\nAn epoch of batches of 32 with flips and rotations; images are decoded once and "
     text += "kept by all. Phase 1 trains the head, phase 2 from layer 100 on. PyTorch runs eagerly; its "
     text += "convolutions pad as torchvision's, which spares it a copy.\n\n"
+    tried = section.get("torch_settings")
+    if tried:
+        best = min(tried, key=lambda t: t["ms_a_step"])
+        text += f"PyTorch's loader has {best['workers']} processes and OpenMP waits {best['wait']}ly: the fastest of "
+        text += f"{len(tried)} settings tried beforehand.\n\n"
     return text + table(["phase", "frozen part", "peer", "ours", "theirs", "ratio"], rows)
 
 
