@@ -21,7 +21,9 @@ def main():
     parser.add_argument("--quick", action="store_true", help="only see that it works; writes under target/bench")
     parser.add_argument("--pairs", type=int, help="how many A-B pairs")
     parser.add_argument("--seeds", type=lambda t: [int(s) for s in t.split(",")], help="seeds of `whole`: 1,2,3")
-    parser.add_argument("--peers", type=lambda t: t.split(","), help="only these peers, as in openvino,tf_keras")
+    names = lambda text: text.split(",")
+    parser.add_argument("--skip", type=names, help="leave these peers out, as in keras3; the results say so")
+    parser.add_argument("--peers", type=names, help="only these peers; writes under target/bench")
     options = parser.parse_args()
     unknown = [s for s in options.sections if s not in SECTIONS and s != "report"]
     if unknown:
