@@ -3,6 +3,7 @@
 //! It needs cargo, a C compiler and python3 with venv, and gets everything else itself. It holds
 //! nothing that the notebook needs to run: with the kernel installed by hand, plain Jupyter does.
 
+mod bench;
 mod kernel;
 mod notebook;
 mod process;
@@ -26,6 +27,9 @@ cargo xtask <command>
                        figures of the run go to target/notebooks/
   notebook --save      run it and write the committed form back to notebooks/transfer.ipynb
   test                 set up what is missing, then every check and test, and every notebook headless
+  bench [PART …]       measure beside TensorFlow, PyTorch, ONNX Runtime and OpenVINO; parts are forward,
+                       train, loader, memory, whole and report, all where none is named; `bench --help`
+                       says more. It takes an hour; its results are in bench/RESULTS.md
 ";
 
 fn main() -> ExitCode {
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         ["notebook", "--execute"] => notebook::execute(),
         ["notebook", "--save"] => notebook::save(),
         ["test"] => test::all(),
+        ["bench", rest @ ..] => bench::bench(rest),
         [] | ["help" | "-h" | "--help"] => {
             print!("{HELP}");
             Ok(())

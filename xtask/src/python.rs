@@ -57,7 +57,7 @@ fn works(project: &Project) -> bool {
 }
 
 /// A Python that is new enough and can make virtual environments.
-fn find_python() -> Result<&'static str> {
+pub fn find_python() -> Result<&'static str> {
     const INSTALL: &str =
         "Debian or Ubuntu: sudo apt install python3 python3-venv; Fedora: sudo dnf install \
                            python3; macOS: brew install python";

@@ -27,6 +27,7 @@
 //! ```
 
 mod axis;
+mod bars;
 mod canvas;
 mod curves;
 mod figure;
@@ -36,6 +37,7 @@ mod predictions;
 mod style;
 mod text;
 
+pub use bars::{bar_chart, Bar, Bars};
 pub use curves::{learning_curves, LearningCurves};
 pub use figure::Figure;
 pub use grid::{augmentation_grid, image_grid, image_grid_with, GridOptions};

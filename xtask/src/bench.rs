@@ -1,0 +1,56 @@
+//! `cargo xtask bench`: how fast the crate is beside the tools that a user would pick instead.
+//!
+//! This sets up the peers and builds our side; what is measured, and how, is in `bench/`. Not part of
+//! the tests: it takes an hour, and 8 GB.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use crate::process::{command, run};
+use crate::project::Project;
+use crate::python::find_python;
+use crate::step::{is_done, note_done, step};
+use crate::Result;
+
+/// Runs the measurements; `arguments` are those of `bench/run.py`.
+pub fn bench(arguments: &[&str]) -> Result<()> {
+    let project = Project::find()?;
+    if !arguments.iter().any(|a| ["-h", "--help"].contains(a)) {
+        build()?;
+    }
+    let python = set_up(&project)?;
+    let mut measure = command(python);
+    measure.env("PYTHONDONTWRITEBYTECODE", "1").arg("bench/run.py").args(arguments);
+    run(&mut measure, "measuring")
+}
+
+fn build() -> Result<()> {
+    let arguments = ["build", "--quiet", "--release", "--package", "transfer", "--example", "bench"];
+    step("our side of the measurements", "a few minutes at first", || {
+        run(command("cargo").args(arguments), "building the example bench")
+    })
+}
+
+/// The peers' own environment; returns its Python.
+fn set_up(project: &Project) -> Result<PathBuf> {
+    let venv = project.root.join("target").join("bench-venv");
+    let program = venv.join("bin").join("python");
+    let list = project.root.join("bench").join("requirements.txt");
+    let list = std::fs::read_to_string(&list).map_err(|e| format!("cannot read {}: {e}", list.display()))?;
+    let stamp = venv.join("packages");
+    let inputs = format!("{}\n{list}", project.root.display());
+    if is_done(&stamp, &inputs) && program.is_file() {
+        return Ok(program);
+    }
+    step("the peers into target/bench-venv", "several minutes and 8 GB, once", || {
+        run(command(find_python()?).args(["-m", "venv", "--clear"]).arg(&venv), "making target/bench-venv")?;
+        let mut pip = command(&program);
+        pip.args(["-m", "pip", "install", "--disable-pip-version-check"]);
+        if !std::io::stdout().is_terminal() {
+            pip.arg("--quiet");
+        }
+        run(pip.args(["--requirement", "bench/requirements.txt"]), "installing the peers")?;
+        note_done(&stamp, &inputs)
+    })?;
+    Ok(program)
+}
