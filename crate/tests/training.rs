@@ -23,8 +23,8 @@ fn draw(class: usize, number: u64) -> RgbImage {
     let shift = number as u32 % 7;
     RgbImage::from_fn(SIDE, SIDE, |x, y| {
         let inside = match class {
-            0 => (x + shift) / 8 % 2 == 0,
-            1 => (y + shift) / 8 % 2 == 0,
+            0 => ((x + shift) / 8).is_multiple_of(2),
+            1 => ((y + shift) / 8).is_multiple_of(2),
             _ => (x.abs_diff(SIDE / 2).pow(2) + y.abs_diff(SIDE / 2).pow(2)) < (14 + shift).pow(2),
         };
         Rgb(if inside { a } else { b })
