@@ -78,7 +78,7 @@ fn run(folder: &Path, weights: &Weights) -> (Vec<u64>, Vec<(String, Vec<u32>)>) 
     let numbers = [&history.loss, &history.accuracy, &history.val_loss, &history.val_accuracy];
     let numbers = numbers.into_iter().flatten().map(|v| v.to_bits()).collect();
     let trained = model.weights();
-    let names: Vec<String> = trained.names().map(|n| n.to_string()).collect();
+    let names: Vec<String> = trained.iter().map(|(name, _)| name.to_owned()).collect();
     let bits = |name: &String| trained.get(name).unwrap().data.iter().map(|v| v.to_bits()).collect();
     (numbers, names.iter().map(|name| (name.clone(), bits(name))).collect())
 }
