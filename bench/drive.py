@@ -59,7 +59,7 @@ class Worker:
     def _read(self):
         line = self.process.stdout.readline()
         if not line:
-            self.process.wait()
+            self.close()
             with open(self.log, errors="replace") as log:
                 words = log.read()[-3000:]
             raise RuntimeError(f"{self.name} ended with status {self.process.returncode}:\n{words}")
@@ -85,6 +85,7 @@ class Worker:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self.process.stdout.close()
 
     def __enter__(self):
         return self

@@ -95,8 +95,8 @@ def train(section):
     tried = section.get("torch_settings")
     if tried:
         best = min(tried, key=lambda t: t["ms_a_step"])
-        text += f"PyTorch's loader has {best['workers']} processes and OpenMP waits {best['wait']}ly: the fastest of "
-        text += f"{len(tried)} settings tried beforehand.\n\n"
+        text += f"PyTorch's settings are the fastest of {len(tried)} tried beforehand: processes that load: "
+        text += f"{best['workers']}, waiting threads: {best['wait']}.\n\n"
     return text + table(["phase", "frozen part", "peer", "ours", "theirs", "ratio"], rows)
 
 

@@ -59,7 +59,7 @@ def main():
         file.write(report(results.content))
     picture = os.path.join(place, "results.png")
     subprocess.run([bench.program, "chart", f"results={results.path}", f"to={picture}"], check=True)
-    for path in (results.path, text, picture):
+    for path in filter(os.path.exists, (results.path, text, picture)):
         print(os.path.relpath(path, root))
 
 

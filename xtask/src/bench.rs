@@ -15,6 +15,9 @@ use crate::Result;
 /// Runs the measurements; `arguments` are those of `bench/run.py`.
 pub fn bench(arguments: &[&str]) -> Result<()> {
     let project = Project::find()?;
+    if !cfg!(target_os = "linux") {
+        return Err("the measurements read /proc and choose processors, so they run on Linux only".into());
+    }
     if !arguments.iter().any(|a| ["-h", "--help"].contains(a)) {
         build()?;
     }
