@@ -78,9 +78,10 @@ fn run(folder: &Path, weights: &Weights) -> (Vec<u64>, Vec<(String, Vec<u32>)>) 
     let numbers = [&history.loss, &history.accuracy, &history.val_loss, &history.val_accuracy];
     let numbers = numbers.into_iter().flatten().map(|v| v.to_bits()).collect();
     let trained = model.weights();
-    let names: Vec<String> = trained.iter().map(|(name, _)| name.to_owned()).collect();
-    let bits = |name: &String| trained.get(name).unwrap().data.iter().map(|v| v.to_bits()).collect();
-    (numbers, names.iter().map(|name| (name.clone(), bits(name))).collect())
+    let base = transfer::weights::mobilenet_v2_shapes().into_iter().map(|(name, _)| name);
+    let names = base.chain(["dense/kernel", "dense/bias"].map(String::from));
+    let bits = |name: &str| trained.get(name).unwrap().data.iter().map(|v| v.to_bits()).collect();
+    (numbers, names.map(|name| (name.clone(), bits(&name))).collect())
 }
 
 #[test]
