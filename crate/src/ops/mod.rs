@@ -27,6 +27,8 @@ pub mod inverted_residual;
 pub mod pointwise;
 pub(crate) mod pooling;
 pub mod simd;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod view;
 pub(crate) mod warm;
 pub(crate) mod workspace;

@@ -2,25 +2,15 @@
 
 use super::{backward_weights_on, forward_on, reference};
 use crate::ops::simd::Isa;
+use crate::ops::testing::{random, wide};
 use crate::ops::Activation;
-use crate::random::Rng;
 
-fn random(key: u64, len: usize) -> Vec<f32> {
-    let mut rng = Rng::new(&[key]);
-    (0..len).map(|_| rng.uniform() * 2.0 - 1.0).collect()
-}
-
-fn wide(x: &[f32]) -> Vec<f64> {
-    x.iter().map(|&x| f64::from(x)).collect()
-}
+/// Relative to the largest expected number.
+const TOLERANCE: f64 = 3e-6;
 
 #[track_caller]
 fn assert_close(what: &str, y: &[f32], expected: &[f64]) {
-    assert_eq!(y.len(), expected.len(), "{what}");
-    let largest = expected.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
-    for (i, (&y, e)) in y.iter().zip(expected).enumerate() {
-        assert!((f64::from(y) - e).abs() <= 3e-6 * largest, "{what}: at {i}: {y} for {e}, largest {largest}");
-    }
+    crate::ops::testing::assert_close(what, y, expected, TOLERANCE);
 }
 
 fn shapes() -> Vec<(usize, usize, usize, usize)> {

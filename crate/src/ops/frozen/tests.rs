@@ -3,6 +3,7 @@
 use super::{FoldedBlock, FoldedConv, FrozenPlan, FrozenSpec};
 use crate::ops::depthwise::{reference as depthwise, DepthwiseShape};
 use crate::ops::simd::Isa;
+use crate::ops::testing::wide;
 use crate::ops::{conv3x3::reference as conv3x3, pointwise::reference as pointwise};
 use crate::random::Rng;
 
@@ -33,10 +34,6 @@ fn spec(input: (usize, usize), first: usize, blocks: &[(usize, usize, usize)], l
     }
     let conv_last = (last > 0).then(|| conv(&mut rng, ci, last));
     FrozenSpec { input, conv1, blocks: out, conv_last, pool: false }
-}
-
-fn wide(x: &[f32]) -> Vec<f64> {
-    x.iter().map(|&x| f64::from(x)).collect()
 }
 
 fn clamp(x: Vec<f64>) -> Vec<f64> {

@@ -3,25 +3,15 @@
 use super::cpu::gemm;
 use super::{backward_weights_on, reference, PackedWeights};
 use crate::ops::simd::Isa;
+use crate::ops::testing::{random, wide};
 use crate::ops::Activation;
-use crate::random::Rng;
 
-fn random(key: u64, len: usize) -> Vec<f32> {
-    let mut rng = Rng::new(&[key]);
-    (0..len).map(|_| rng.uniform() * 2.0 - 1.0).collect()
-}
-
-fn wide(x: &[f32]) -> Vec<f64> {
-    x.iter().map(|&x| f64::from(x)).collect()
-}
+/// Relative to the largest expected number.
+const TOLERANCE: f64 = 1e-5;
 
 #[track_caller]
 fn assert_close(what: &str, y: &[f32], expected: &[f64]) {
-    let largest = expected.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
-    for (i, (&y, e)) in y.iter().zip(expected).enumerate() {
-        assert!((f64::from(y) - e).abs() <= 1e-5 * largest, "{what}: at {i}: {y} for {e}, largest {largest}");
-    }
-    assert_eq!(y.len(), expected.len(), "{what}");
+    crate::ops::testing::assert_close(what, y, expected, TOLERANCE);
 }
 
 /// (rows, ci, co): MobileNetV2's at 160x160, some rows fewer, and odd ones.
