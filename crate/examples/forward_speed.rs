@@ -1,7 +1,7 @@
 //! How fast the frozen pass is: MobileNetV2 without top, random weights, random images of 160x160.
 //!
 //! ```text
-//! cargo run --release --example forward_speed -- [batch] [threads] [blocks]
+//! cargo run --release --example forward_speed -- [batch] [threads] [blocks] [bf16]
 //! ```
 //!
 //! Prints images a second, best and median, beside the speed of a matrix product taken in turn with
@@ -11,6 +11,7 @@
 use std::time::Instant;
 use transfer::ops::*;
 use transfer::random::Rng;
+use transfer::Precision;
 
 /// (expanded by, channels, repeats, stride of the first), the table of the paper.
 const TABLE: [(usize, usize, usize, usize); 7] = [
@@ -24,12 +25,14 @@ const TABLE: [(usize, usize, usize, usize); 7] = [
 ];
 
 fn main() {
-    let mut arguments = std::env::args().skip(1).map(|a| a.parse::<usize>().expect("a number"));
+    let precision = if std::env::args().any(|a| a == "bf16") { Precision::Bf16 } else { Precision::F32 };
+    let numbers = std::env::args().skip(1).filter(|a| a != "bf16");
+    let mut arguments = numbers.map(|a| a.parse::<usize>().expect("a number"));
     let batch = arguments.next().unwrap_or(32);
     let threads = arguments.next().unwrap_or(2);
     let blocks = arguments.next().unwrap_or(17);
     transfer::threads::set_threads(threads);
-    let plan = FrozenPlan::new(mobilenet(blocks)).expect("the shapes fit");
+    let plan = FrozenPlan::with_precision(mobilenet(blocks), precision).expect("the shapes fit");
     let (h, w, c) = plan.output_shape();
     let images = random(&mut Rng::new(&[1]), batch * 160 * 160 * 3, 1.0);
     let mut y = vec![0.0; batch * h * w * c];

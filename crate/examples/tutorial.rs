@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! TRANSFER_SEED=2 cargo run --release -p transfer --example tutorial
+//! TRANSFER_SEED=2 cargo run --release -p transfer --example tutorial -- bf16
 //! ```
 
 use transfer::prelude::*;
@@ -21,6 +22,11 @@ fn main() -> Result<()> {
 
     let mut base_model = MobileNetV2::imagenet((160, 160, 3))?;
     base_model.set_trainable(false);
+    match std::env::args().nth(1).as_deref() {
+        None | Some("f32") => {}
+        Some("bf16") => base_model.set_precision(Precision::Bf16)?,
+        Some(other) => return Err(Error::Invalid(format!("expected f32 or bf16. Received: {other}"))),
+    }
     let mut model = Model::chain()
         .then(Sequential::new().add(RandomFlip::horizontal()).add(RandomRotation::new(0.2)).seed(seed()))
         .then(Rescaling::new(1.0 / 127.5, -1.0))

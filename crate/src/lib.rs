@@ -50,6 +50,7 @@ pub mod model;
 pub mod ops;
 pub mod optim;
 pub mod plot;
+mod precision;
 pub mod prelude;
 pub mod preprocess;
 pub mod progress;
@@ -60,6 +61,7 @@ pub mod weights;
 
 pub use device::Device;
 pub use error::{Error, Result};
+pub use precision::Precision;
 
 /// Seed of the split between validation and test set. Fixed, so that all runs are measured on the
 /// same photographs, whatever [`seed`] says.

@@ -10,5 +10,5 @@ pub use crate::plot::{
 };
 pub use crate::preprocess::{mobilenet_v2, Rescaling};
 pub use crate::train::{Evaluation, FitOptions, History, Loss, Predictions};
-pub use crate::{seed, Device, Error, Result, SPLIT_SEED};
+pub use crate::{seed, Device, Error, Precision, Result, SPLIT_SEED};
 pub use ndarray::{Array2, Array3, Array4};

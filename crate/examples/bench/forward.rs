@@ -47,7 +47,7 @@ pub fn answer(arguments: &Arguments) -> Result<()> {
 /// The base with the exported weights.
 pub fn base(folder: &Path, arguments: &Arguments) -> Result<MobileNetV2> {
     let weights = load(folder.join("weights.safetensors"))?;
-    Ok(precision::with(MobileNetV2::new((160, 160, 3), &weights)?, arguments))
+    Ok(precision::with(MobileNetV2::new((160, 160, 3), &weights)?, arguments)?)
 }
 
 /// The exported images, preprocessed: (32, 160, 160, 3).

@@ -1,6 +1,8 @@
 //! In which precision the frozen part computes.
 
 use transfer::model::MobileNetV2;
+use transfer::ops::Bf16Unit;
+use transfer::Precision;
 
 use crate::Arguments;
 
@@ -8,12 +10,15 @@ use crate::Arguments;
 pub fn check(arguments: &Arguments) -> Result<(), String> {
     match arguments.text_or("precision", "f32") {
         "f32" => Ok(()),
-        "bf16" => Err("this version of the crate computes in f32 only".into()),
+        "bf16" => Bf16Unit::best().map(|_| ()).map_err(|e| e.to_string()),
         other => Err(format!("expected precision=f32 or precision=bf16. Received: {other}")),
     }
 }
 
 /// The base with the wanted precision, which [`check`] has let pass.
-pub fn with(base: MobileNetV2, _: &Arguments) -> MobileNetV2 {
-    base
+pub fn with(mut base: MobileNetV2, arguments: &Arguments) -> transfer::Result<MobileNetV2> {
+    if arguments.text_or("precision", "f32") == "bf16" {
+        base.set_precision(Precision::Bf16)?;
+    }
+    Ok(base)
 }

@@ -15,7 +15,7 @@ use crate::ops::conv_bn::{cpu::fold, ConvBn, Folded, Trains};
 use crate::ops::frozen::{FoldedBlock, FoldedConv, FrozenPlan, FrozenSpec};
 use crate::ops::inverted_residual::{inverted_residual, BlockParams};
 use crate::weights::Weights;
-use crate::{Error, Result};
+use crate::{Error, Precision, Result};
 
 /// MobileNetV2 without its top on device `D`.
 pub struct Base<D: Backend> {
@@ -25,6 +25,7 @@ pub struct Base<D: Backend> {
     index: HashMap<String, usize>,
     /// One flag a layer: Keras' `layer.trainable`.
     trainable: Vec<bool>,
+    precision: Precision,
     /// For each unit the numbers of the five variables of each of its convolutions.
     convs: Vec<Vec<[usize; 5]>>,
     scratch: Vec<Arc<Mutex<D::UnitScratch>>>,
@@ -83,6 +84,7 @@ impl<D: Backend> Base<D> {
             variables,
             index,
             trainable,
+            precision: Precision::default(),
             scratch,
             changes: 0,
             version: 0,
@@ -93,6 +95,17 @@ impl<D: Backend> Base<D> {
     /// Sets Keras' `trainable` of the layers in `range`.
     pub fn set_trainable(&mut self, range: std::ops::Range<usize>, trainable: bool) {
         self.trainable[range].fill(trainable);
+        self.frozen_changed();
+    }
+
+    /// The precision of the frozen part.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Chooses the precision of the frozen part; whether the processor has it is the caller's matter.
+    pub(crate) fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
         self.frozen_changed();
     }
 
@@ -261,7 +274,9 @@ impl Base<Cpu> {
                 }
             }
         }
-        FrozenPlan::new(spec)
+        // Only what is frozen is rounded: a pass through trainable layers is one of f32.
+        let precision = if to <= self.first_trainable_unit() { self.precision } else { Precision::F32 };
+        FrozenPlan::with_precision(spec, precision)
     }
 
     /// Units `0..to` on images in [-1, 1], `n` of `(h, w, 3)`; written to `y`, `n` of

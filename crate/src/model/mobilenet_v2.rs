@@ -13,8 +13,9 @@ use ndarray::Array4;
 
 use super::base::Base;
 use super::summary::{Summary, SummaryRow};
+use crate::ops::Bf16Unit;
 use crate::weights::Weights;
-use crate::{Device, Error, Result};
+use crate::{Device, Error, Precision, Result};
 
 /// The name that Keras gives this model.
 pub(crate) fn keras_name(h: usize, w: usize) -> String {
@@ -165,6 +166,25 @@ impl MobileNetV2 {
     pub fn set_layer_trainable(&mut self, layer: impl Into<LayerRef>, trainable: bool) -> Result<()> {
         let at = self.layer_index(layer)?;
         self.base.set_trainable(at..at + 1, trainable);
+        Ok(())
+    }
+
+    /// The precision of the frozen layers.
+    pub fn precision(&self) -> Precision {
+        self.base.precision()
+    }
+
+    /// Chooses the precision in which frozen layers compute. Layers that train stay in f32, and so do
+    /// all of a network of which a part that is asked for trains.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the processor cannot compute in that precision; nothing is changed
+    /// then.
+    pub fn set_precision(&mut self, precision: Precision) -> Result<()> {
+        if precision == Precision::Bf16 {
+            Bf16Unit::best()?;
+        }
+        self.base.set_precision(precision);
         Ok(())
     }
 

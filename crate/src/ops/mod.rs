@@ -15,6 +15,7 @@
 
 mod activation;
 pub mod backend;
+pub mod bf16;
 pub(crate) mod buffer;
 pub mod conv;
 pub mod conv3x3;
@@ -27,6 +28,7 @@ pub mod inverted_residual;
 pub mod pointwise;
 pub(crate) mod pooling;
 pub mod simd;
+pub(crate) mod team;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod view;
@@ -34,6 +36,7 @@ pub(crate) mod warm;
 pub(crate) mod workspace;
 
 pub use activation::{relu6_backward, Activation};
+pub use bf16::Bf16Unit;
 pub use conv3x3::{conv3x3_first, conv3x3_first_backward_weights};
 pub use depthwise::{depthwise, depthwise_backward_input, depthwise_backward_weights, DepthwiseShape};
 pub use frozen::{FoldedBlock, FoldedConv, FrozenPlan, FrozenSpec};

@@ -31,6 +31,18 @@ impl Buffer {
         }
         &mut self[..len]
     }
+
+    /// The same memory as bfloat16, two to a number.
+    pub(crate) fn as_bf16(&self) -> &[u16] {
+        // SAFETY: as in `deref`; any bits are a `u16`, and its alignment is less.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), 2 * self.len) }
+    }
+
+    /// The same memory as bfloat16, two to a number.
+    pub(crate) fn as_bf16_mut(&mut self) -> &mut [u16] {
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), 2 * self.len) }
+    }
 }
 
 impl Deref for Buffer {
@@ -58,6 +70,7 @@ pub(crate) struct Scratch {
     pub(crate) e: Buffer,
     pub(crate) f: Buffer,
     pub(crate) g: Buffer,
+    pub(crate) h: Buffer,
 }
 
 thread_local! {

@@ -18,8 +18,11 @@
 //! # Ok::<(), transfer::Error>(())
 //! ```
 
+mod block;
+mod matrix;
 mod rows;
 mod run;
+mod single;
 mod spec;
 mod stage;
 #[cfg(test)]
@@ -27,23 +30,24 @@ mod tests;
 
 pub use spec::{FoldedBlock, FoldedConv, FrozenSpec};
 
-use crate::ops::simd::{isa, Isa};
-use crate::ops::{count, PackedWeights};
-use crate::{Error, Result};
+use crate::ops::simd::isa;
+use crate::ops::{count, Bf16Unit, PackedWeights};
+use crate::{Error, Precision, Result};
+use matrix::{Arithmetic, Matrix};
 use stage::Stage;
 use std::ops::Range;
 
 /// Packed weights and planned steps of the frozen part.
 #[derive(Debug, Clone)]
 pub struct FrozenPlan {
-    isa: Isa,
+    with: Arithmetic,
     /// Height and width of the images.
     spec_input: (usize, usize),
     /// The first convolution, where no block can take it in.
     conv1_alone: Option<PackedWeights>,
     stages: Vec<Stage>,
     segments: Vec<Range<usize>>,
-    conv_last: Option<PackedWeights>,
+    conv_last: Option<Matrix>,
     pool: bool,
     /// Pixels of an image before pooling.
     pixels: usize,
@@ -58,11 +62,25 @@ impl FrozenPlan {
     /// [`Error::Shape`] where the weights do not fit each other, [`Error::Invalid`] where
     /// `TRANSFER_ISA` asks for instructions that the processor lacks.
     pub fn new(spec: FrozenSpec) -> Result<Self> {
-        Self::new_on(isa()?, spec)
+        Self::with_precision(spec, Precision::F32)
     }
 
-    fn new_on(isa: Isa, spec: FrozenSpec) -> Result<Self> {
+    /// As [`new`](Self::new), with the pointwise convolutions in the given precision. What lies between
+    /// them (the first and the depthwise convolutions, the residuals) is f32 in either.
+    ///
+    /// # Errors
+    /// Also [`Error::Invalid`] where the processor cannot compute in that precision.
+    pub fn with_precision(spec: FrozenSpec, precision: Precision) -> Result<Self> {
+        let bf16 = match precision {
+            Precision::F32 => None,
+            Precision::Bf16 => Some(Bf16Unit::best()?),
+        };
+        Self::new_on(Arithmetic { isa: isa()?, bf16 }, spec)
+    }
+
+    fn new_on(with: Arithmetic, spec: FrozenSpec) -> Result<Self> {
         spec.check()?;
+        let isa = with.isa;
         let shape = spec.output_shape();
         let c = spec.conv1.b.len();
         let mut conv1 = Some(PackedWeights::new_on(isa, &spec.conv1.w, &spec.conv1.b, 27, c));
@@ -72,15 +90,14 @@ impl FrozenPlan {
             // A residual would need the first convolution's output once more.
             let fits = i == 0 && block.expand.is_none() && !block.residual;
             let first = if fits { conv1.take() } else { None };
-            let stage = Stage::new(isa, block, first, h, w);
+            let stage = Stage::new(with, block, first, h, w);
             (h, w) = (stage.expanded.out_h(), stage.expanded.out_w());
             stages.push(stage);
         }
         let ci = spec.blocks.last().map_or(c, |block| block.co);
-        let conv_last =
-            spec.conv_last.as_ref().map(|last| PackedWeights::new_on(isa, &last.w, &last.b, ci, shape.2));
+        let conv_last = spec.conv_last.as_ref().map(|last| Matrix::new(with, last, ci, shape.2));
         Ok(FrozenPlan {
-            isa,
+            with,
             spec_input: spec.input,
             conv1_alone: conv1,
             segments: run::segments(&stages),

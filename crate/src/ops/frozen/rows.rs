@@ -1,6 +1,8 @@
 //! The fused kernel: expands some rows into the ring, panel by panel, and convolves them from there.
 
+use super::matrix::Matrix;
 use super::stage::{Producer, Stage};
+use crate::ops::bf16::{self, Bf16Unit, PackedBf16, Product, SIDE};
 use crate::ops::conv3x3::cpu::{output_row as first_row, Image};
 use crate::ops::depthwise::rows::{load_taps, output_row, Put};
 use crate::ops::pointwise::cpu::{relu6, store};
@@ -13,8 +15,10 @@ use std::ops::Range;
 /// Rows `rows` of the depthwise convolution of an image, of some panels of channels.
 pub(super) struct Rows<'a> {
     pub(super) stage: &'a Stage,
-    /// The block's input, or with the first convolution the photograph, `size` high and wide.
+    /// The block's input from row `first` on, rounded where it is expanded in bfloat16; with the first
+    /// convolution the photograph, `size` high and wide.
     pub(super) x: &'a [f32],
+    pub(super) first: usize,
     pub(super) size: (usize, usize),
     pub(super) rows: Range<usize>,
     /// The first row that the rings do not hold yet.
@@ -31,7 +35,7 @@ pub(super) struct Rows<'a> {
 impl Kernel for Rows<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let Rows { stage, x, size, rows, done, panels, rings, share, strip, window } = self;
+        let Rows { stage, x, first, size, rows, done, panels, rings, share, strip, window } = self;
         let (c, needed) = (stage.expanded.c, stage.reads(&rows));
         let new = needed.start.max(done)..needed.end;
         for (i, p) in panels.enumerate() {
@@ -41,10 +45,19 @@ impl Kernel for Rows<'_> {
             // before them; nobody else writes these channels of the strip.
             unsafe {
                 match &stage.producer {
-                    Producer::Expand(w) => expand::<S>(stage, w, x, p, new.clone(), ring),
+                    Producer::Expand(w) => {
+                        let skip = (new.start - first) * stage.expanded.w * stage.input_pixel();
+                        let x = x.as_ptr().add(skip);
+                        match w {
+                            Matrix::F32(w) => expand::<S>(stage, w, x, p, new.clone(), ring),
+                            Matrix::Bf16(w, unit) => {
+                                expand_bf16::<S>(stage, (w, *unit), x.cast(), p, new.clone(), ring);
+                            }
+                        }
+                    }
                     Producer::FirstConvolution(w) => {
                         let image = Image { x, h: size.0, w: size.1 };
-                        first::<S>(stage, w, image, p, new.clone(), ring, window);
+                        first_convolution::<S>(stage, w, image, p, new.clone(), ring, window);
                     }
                     Producer::Copy => copy::<S>(stage, x, p, new.clone(), ring),
                 }
@@ -59,12 +72,12 @@ impl Kernel for Rows<'_> {
 /// Expands rows `new` of the input into panel `p`'s ring.
 ///
 /// # Safety
-/// `x` is the block's whole input, `ring` a ring of the stage.
+/// `x` points at the first of these rows, `ring` is a ring of the stage.
 #[inline(always)]
 unsafe fn expand<S: Simd>(
     stage: &Stage,
     w: &PackedWeights,
-    x: &[f32],
+    x: *const f32,
     p: usize,
     new: Range<usize>,
     ring: &mut [f32],
@@ -76,7 +89,7 @@ unsafe fn expand<S: Simd>(
     for (pixel, n) in tiles(places.len(), S::ROWS) {
         // SAFETY: the tile's pixels exist; each place has room for a panel.
         unsafe {
-            let x = x.as_ptr().add((new.start * width + pixel) * ci);
+            let x = x.add(pixel * ci);
             let places = places.as_ptr().add(pixel);
             with_const!(n, S::ROWS, MR => {
                 if two {
@@ -95,12 +108,44 @@ unsafe fn expand<S: Simd>(
     }
 }
 
+/// As [`expand`], with both factors in bfloat16.
+///
+/// # Safety
+/// As [`expand`]; `x` goes on as [`bf16::gemm::Gemm`] asks.
+#[inline(always)]
+unsafe fn expand_bf16<S: Simd>(
+    stage: &Stage,
+    (w, unit): (&PackedBf16, Bf16Unit),
+    x: *const u16,
+    p: usize,
+    new: Range<usize>,
+    ring: &mut [f32],
+) {
+    let width = stage.expanded.w;
+    let places = &stage.places[new.start % stage.ring * width..][..new.len() * width];
+    let (ring, ldx) = (ring.as_mut_ptr(), 2 * stage.input_pixel());
+    let mut out = Product::new();
+    for (i, places) in places.chunks(SIDE).enumerate() {
+        // SAFETY: the rows exist; each place has room for a panel.
+        unsafe {
+            let x = x.add(i * SIDE * ldx);
+            let b = (w.panel(p), w.k_tiles());
+            bf16::product(unit, places.len(), (x, ldx), b, w.panel_bias(p), &mut out);
+            for (r, &place) in places.iter().enumerate() {
+                let to = ring.add(place as usize);
+                S::store(to, S::relu6(S::load(out.row(r))));
+                S::store(to.add(S::LANES), S::relu6(S::load(out.row(r).add(S::LANES))));
+            }
+        }
+    }
+}
+
 /// Computes rows `new` of the first convolution into panel `p`'s ring.
 ///
 /// # Safety
 /// `ring` is a ring of the stage.
 #[inline(always)]
-unsafe fn first<S: Simd>(
+unsafe fn first_convolution<S: Simd>(
     stage: &Stage,
     w: &PackedWeights,
     image: Image<'_>,
@@ -169,8 +214,16 @@ unsafe fn convolve<S: Simd>(
                 }
             }
             let pixel = stage.strip_pixel();
-            let to = Strip { y: strip.add((row - rows.start) * width * pixel + at), pixel };
-            output_row::<S>(inputs, stage.panel, s.stride, width, &taps, start, to);
+            let y = strip.add((row - rows.start) * width * pixel);
+            if stage.with.bf16.is_none() {
+                let to = Strip { y: y.add(at), pixel };
+                output_row::<S>(inputs, stage.panel, s.stride, width, &taps, start, to);
+            } else {
+                // The next vector may be the padding, which must be zeros.
+                let pad = at + S::LANES >= s.c && v == 0;
+                let to = RoundedStrip { y: y.cast::<u16>().add(at), pixel: 2 * pixel, pad };
+                output_row::<S>(inputs, stage.panel, s.stride, width, &taps, start, to);
+            }
         }
     }
 }
@@ -185,5 +238,25 @@ impl<S: Simd> Put<S> for Strip {
     unsafe fn put(&self, x: usize, sum: S::V) {
         // SAFETY: the row has the pixel, and a pixel whole vectors.
         unsafe { S::store(self.y.add(x * self.pixel), S::relu6(sum)) };
+    }
+}
+
+struct RoundedStrip {
+    y: *mut u16,
+    pixel: usize,
+    pad: bool,
+}
+
+impl<S: Simd> Put<S> for RoundedStrip {
+    #[inline(always)]
+    unsafe fn put(&self, x: usize, sum: S::V) {
+        // SAFETY: the row has the pixel, and a pixel pairs of vectors.
+        unsafe {
+            let y = self.y.add(x * self.pixel);
+            S::store_bf16(y, S::relu6(sum));
+            if self.pad {
+                S::store_bf16(y.add(S::LANES), S::splat(0.0));
+            }
+        }
     }
 }

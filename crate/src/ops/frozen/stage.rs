@@ -1,9 +1,9 @@
 //! One block with its weights packed, and how it is cut into pieces that fit the caches.
 
+use super::matrix::{Arithmetic, Matrix};
 use super::spec::FoldedBlock;
 use crate::ops::depthwise::DepthwiseShape;
 use crate::ops::pointwise::PackedWeights;
-use crate::ops::simd::Isa;
 use crate::ops::workspace::Buffer;
 
 /// Where a block's expanded activations come from.
@@ -12,7 +12,7 @@ pub(super) enum Producer {
     /// The first convolution, straight from the image: its output never exists as a whole.
     FirstConvolution(PackedWeights),
     /// The expansion.
-    Expand(PackedWeights),
+    Expand(Matrix),
     /// The block has no expansion and takes its input as it is.
     Copy,
 }
@@ -25,6 +25,7 @@ pub(super) enum Producer {
 /// cache, however large the image is.
 #[derive(Clone)]
 pub(super) struct Stage {
+    pub(super) with: Arithmetic,
     pub(super) producer: Producer,
     /// Height, width and channels of what the depthwise convolution reads.
     pub(super) expanded: DepthwiseShape,
@@ -33,7 +34,7 @@ pub(super) struct Stage {
     pub(super) k: Vec<f32>,
     /// Padded to whole vectors.
     pub(super) bias: Buffer,
-    pub(super) project: PackedWeights,
+    pub(super) project: Matrix,
     pub(super) residual: bool,
     /// Rows of outputs in a strip.
     pub(super) strip: usize,
@@ -54,7 +55,7 @@ pub(super) struct Stage {
 impl Stage {
     /// Packs a block whose depthwise convolution reads `h` by `w` pixels.
     pub(super) fn new(
-        isa: Isa,
+        with: Arithmetic,
         block: &FoldedBlock,
         first: Option<PackedWeights>,
         h: usize,
@@ -64,7 +65,7 @@ impl Stage {
         let expanded = DepthwiseShape { n: 1, h, w, c, stride: block.stride };
         let producer = match (first, &block.expand) {
             (Some(first), _) => Producer::FirstConvolution(first),
-            (None, Some(e)) => Producer::Expand(PackedWeights::new_on(isa, &e.w, &e.b, block.ci, c)),
+            (None, Some(e)) => Producer::Expand(Matrix::new(with, e, block.ci, c)),
             (None, None) => Producer::Copy,
         };
         let (out_h, out_w) = (expanded.out_h(), expanded.out_w());
@@ -77,21 +78,22 @@ impl Stage {
             26.. => 4,
             _ => 8,
         };
-        let panel = 2 * isa.lanes();
+        let panel = 2 * with.isa.lanes();
         let ring = if strip == out_h { h } else { (block.stride * (strip - 1) + 3).min(h) };
         let padded = (out_w - 1) * block.stride + 3;
         let places = (0..2 * ring * w)
             .map(|i| (((i / w) % ring * padded + expanded.pad_left() + i % w) * panel) as u32)
             .collect();
-        let mut bias = Buffer::zeros(c.next_multiple_of(isa.lanes()));
+        let mut bias = Buffer::zeros(c.next_multiple_of(with.isa.lanes()));
         bias[..c].copy_from_slice(&block.depthwise.b);
         Stage {
+            with,
             producer,
             expanded,
             ci: block.ci,
             k: block.depthwise.w.clone(),
             bias,
-            project: PackedWeights::new_on(isa, &block.project.w, &block.project.b, c, block.co),
+            project: Matrix::new(with, &block.project, c, block.co),
             residual: block.residual,
             strip,
             group,
@@ -101,6 +103,11 @@ impl Stage {
             places,
             zeros: Buffer::zeros(padded * panel),
         }
+    }
+
+    /// Whether one strip is a whole image.
+    pub(super) fn is_whole(&self) -> bool {
+        self.strip == self.expanded.out_h()
     }
 
     /// Numbers of an image that the block reads.
@@ -123,9 +130,17 @@ impl Stage {
         self.expanded.c.div_ceil(self.panel)
     }
 
-    /// Numbers of a pixel in a strip: the expanded channels, padded to whole vectors.
+    /// Numbers (of an f32's size) of a pixel in a strip: the expanded channels, padded.
     pub(super) fn strip_pixel(&self) -> usize {
-        self.bias.len()
+        self.with.factors(self.expanded.c)
+    }
+
+    /// Numbers of a pixel of what the producer reads.
+    pub(super) fn input_pixel(&self) -> usize {
+        match (&self.producer, self.with.bf16) {
+            (Producer::Expand(_), Some(_)) => self.with.factors(self.ci),
+            _ => self.ci,
+        }
     }
 
     /// Numbers in one panel's ring.

@@ -100,7 +100,7 @@ impl Finish<'_> {
     /// # Safety
     /// Its rows exist, and columns from `column` on; nobody else writes there.
     #[inline(always)]
-    unsafe fn put<S: Simd, const MR: usize, const NV: usize>(
+    pub(crate) unsafe fn put<S: Simd, const MR: usize, const NV: usize>(
         &self,
         mut tile: Tile<S, MR, NV>,
         row: usize,

@@ -15,6 +15,9 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::run_avx512_bf16;
+
 use crate::{Error, Result};
 use std::sync::OnceLock;
 
@@ -142,6 +145,19 @@ pub(crate) trait Simd: Copy {
     unsafe fn relu6(v: Self::V) -> Self::V;
     /// `v` where `0 < y < 6`, else 0.
     unsafe fn where_inside(v: Self::V, y: Self::V) -> Self::V;
+
+    /// Stores a whole vector rounded to bfloat16, as [`round`](crate::ops::bf16::round) does.
+    #[inline(always)]
+    unsafe fn store_bf16(p: *mut u16, v: Self::V) {
+        let mut numbers = [0.0f32; 16];
+        // SAFETY: no vector is longer; the rest is the caller's promise.
+        unsafe {
+            Self::store(numbers.as_mut_ptr(), v);
+            for (i, &x) in numbers[..Self::LANES].iter().enumerate() {
+                *p.add(i) = crate::ops::bf16::round(x);
+            }
+        }
+    }
 }
 
 /// Work written over [`Simd`].

@@ -7,7 +7,14 @@ use std::arch::x86_64::*;
 /// As [`super::dispatch`], and the processor has the features named here.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(super) unsafe fn run_avx512<K: Kernel>(kernel: K) {
-    unsafe { kernel.run::<Avx512>() }
+    unsafe { kernel.run::<Avx512<false>>() }
+}
+
+/// # Safety
+/// As [`crate::ops::bf16::dispatch`], and the processor has the features named here.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512bf16,avx2,fma")]
+pub(crate) unsafe fn run_avx512_bf16<K: Kernel>(kernel: K) {
+    unsafe { kernel.run::<Avx512<true>>() }
 }
 
 /// # Safety
@@ -17,8 +24,9 @@ pub(super) unsafe fn run_avx2<K: Kernel>(kernel: K) {
     unsafe { kernel.run::<Avx2>() }
 }
 
+/// With `BF16` the processor has AVX512-BF16, too.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512;
+pub(crate) struct Avx512<const BF16: bool>;
 
 #[inline(always)]
 fn first(n: usize) -> __mmask16 {
@@ -27,7 +35,7 @@ fn first(n: usize) -> __mmask16 {
 }
 
 // SAFETY of all below: the trait's contract.
-impl Simd for Avx512 {
+impl<const BF16: bool> Simd for Avx512<BF16> {
     const LANES: usize = 16;
     // 28 sums, two weights and one broadcast: 31 of the 32 registers.
     const ROWS: usize = 14;
@@ -73,6 +81,22 @@ impl Simd for Avx512 {
             let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(y, _mm512_setzero_ps());
             let inside = _mm512_mask_cmp_ps_mask::<_CMP_LT_OQ>(above, y, _mm512_set1_ps(6.0));
             _mm512_maskz_mov_ps(inside, v)
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(p: *mut u16, v: __m512) {
+        unsafe {
+            if BF16 {
+                let rounded = std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(v));
+                return _mm256_storeu_si256(p.cast(), rounded);
+            }
+            let bits = _mm512_castps_si512(v);
+            let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+            let up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+            let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(v, v);
+            let quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x40_0000));
+            let rounded = _mm512_srli_epi32::<16>(_mm512_mask_mov_epi32(up, nan, quiet));
+            _mm256_storeu_si256(p.cast(), _mm512_cvtepi32_epi16(rounded));
         }
     }
 }

@@ -1,0 +1,148 @@
+//! One image on all threads: each block shared out by rows where the image is large, by channels
+//! where it is small.
+
+use super::block::{band, clear_borders, input, project, Room};
+use super::rows::Rows;
+use super::run::{finish, first_convolution, last_convolution};
+use super::stage::Stage;
+use super::FrozenPlan;
+use crate::ops::team::{on_all_threads, Member};
+use crate::ops::workspace::{part, with_scratch, Scratch, Shared};
+
+/// Where all members find an image's activations.
+#[derive(Clone, Copy)]
+struct Board {
+    one: Shared,
+    other: Shared,
+    strip: Shared,
+    y: Shared,
+}
+
+/// `false` where the threads are at another image; nothing is done then.
+pub(super) fn one_on_all_threads(plan: &FrozenPlan, image: &[f32], y: &mut [f32]) -> bool {
+    let (activations, strip) = plan.largest();
+    with_scratch(|scratch| {
+        let board = Board {
+            one: Shared::new(scratch.c.at_least(activations)),
+            other: Shared::new(scratch.d.at_least(activations)),
+            strip: Shared::new(scratch.b.at_least(strip)),
+            y: Shared::new(y),
+        };
+        let y_len = y.len();
+        on_all_threads(|member| {
+            // SAFETY: the board's buffers are as long as the largest content, and y is `y_len` long.
+            with_scratch(|own| unsafe { take_part(plan, image, &member, board, y_len, own) });
+        })
+    })
+}
+
+/// # Safety
+/// All members call this with the same arguments; the board's buffers hold [`FrozenPlan::largest`]
+/// numbers, and `y` `y_len`. Between two meetings nobody reads what another member writes.
+unsafe fn take_part(
+    plan: &FrozenPlan,
+    image: &[f32],
+    member: &Member<'_>,
+    mut board: Board,
+    y_len: usize,
+    own: &mut Scratch,
+) {
+    let Scratch { a: rings, b: strip, g: window, h: rounded, .. } = own;
+    let mut room = Room { rings, strip, window, rounded };
+    // SAFETY: of all slices below: the buffer is that long, and until the next meeting nobody writes
+    // to what is read, nor reads what is written.
+    let slice = |of: Shared, len: usize| unsafe { std::slice::from_raw_parts(of.ptr(), len) };
+    let mut x = image;
+    if plan.conv1_alone.is_some() {
+        if member.index == 0 {
+            let out = unsafe { std::slice::from_raw_parts_mut(board.one.ptr(), plan.conv1_len()) };
+            first_convolution(plan, image, out, room.window);
+        }
+        member.meet();
+        x = slice(board.one, plan.conv1_len());
+    }
+    for stage in &plan.stages {
+        let y = board.other;
+        if stage.is_whole() {
+            // SAFETY: each member has panels of its own, and later pixels and panels of its own.
+            unsafe {
+                convolve(plan, stage, x, member, board.strip, &mut room);
+                member.meet();
+                let strip = slice(board.strip, stage.pixels() * stage.strip_pixel());
+                for (rows, panels) in pieces(stage.pixels(), stage.project.panels(), member) {
+                    project(stage, strip, x, 0, rows, panels, y);
+                }
+            }
+        } else {
+            let rows = part(stage.expanded.out_h(), member.count, 1, member.index);
+            // SAFETY: each member has rows of its own.
+            unsafe { band(plan, stage, x, rows, y, &mut room) };
+        }
+        member.meet();
+        x = slice(y, stage.output_len());
+        std::mem::swap(&mut board.one, &mut board.other);
+    }
+    let (pixels, mut out) = (plan.pixels, board.y);
+    if let Some(last) = &plan.conv_last {
+        if plan.pool {
+            out = board.other;
+        }
+        for (rows, panels) in pieces(pixels, last.panels(), member) {
+            // SAFETY: each member has pixels and panels of its own.
+            unsafe { last_convolution(plan, last, x, rows, panels, out, room.rounded) };
+        }
+        member.meet();
+        if !plan.pool {
+            return;
+        }
+        x = slice(out, pixels * plan.channels);
+    }
+    if member.index == 0 {
+        // SAFETY: nobody else writes to y any more.
+        finish(plan, x, unsafe { std::slice::from_raw_parts_mut(board.y.ptr(), y_len) });
+    }
+}
+
+/// A member's panels of the expanded half of a block, for a whole image.
+///
+/// # Safety
+/// `strip` has room for the image; nobody reads it before the next meeting.
+unsafe fn convolve(
+    plan: &FrozenPlan,
+    stage: &Stage,
+    x: &[f32],
+    member: &Member<'_>,
+    strip: Shared,
+    room: &mut Room<'_>,
+) {
+    let Room { rings, window, rounded, .. } = room;
+    let rings = rings.at_least(stage.ring_len());
+    clear_borders(stage, rings);
+    let (x, first) = input(stage, x, 0..stage.expanded.h, rounded);
+    let kernel = Rows {
+        stage,
+        x,
+        first,
+        size: plan.spec_input,
+        rows: 0..stage.expanded.out_h(),
+        done: 0,
+        panels: part(stage.panels(), member.count, 1, member.index),
+        rings,
+        share: true,
+        strip,
+        window,
+    };
+    // SAFETY: the ring holds a panel; each member has panels of its own.
+    unsafe { plan.with.dispatch(kernel) };
+}
+
+/// A member's share of a product: panels, and of those that do not go round some of the rows.
+fn pieces(
+    rows: usize,
+    panels: usize,
+    member: &Member<'_>,
+) -> impl Iterator<Item = (std::ops::Range<usize>, std::ops::Range<usize>)> {
+    let count = member.count;
+    part(panels * count, count, 1, member.index)
+        .map(move |i| (part(rows, count, 1, i % count), i / count..i / count + 1))
+}
