@@ -7,6 +7,7 @@ what changes on the machine in the meantime meets both.
 
 import json
 import os
+import signal
 import subprocess
 import time
 
@@ -40,6 +41,8 @@ class Worker:
                 stderr=log,
                 env=env,
                 text=True,
+                # A group of its own, so that processes that it starts are stopped with it.
+                start_new_session=True,
                 preexec_fn=lambda: os.sched_setaffinity(0, processors),
             )
         self.hello = self._read()
@@ -65,6 +68,20 @@ class Worker:
             raise RuntimeError(f"{self.name} ended with status {self.process.returncode}:\n{words}")
         return json.loads(line)
 
+    def hold(self):
+        """Stops the process where it is: some libraries' threads wait for work in a loop, for minutes."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self):
+        """Lets it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number):
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            pass  # It has ended; whoever asks it next is told why.
+
     def processor_seconds(self):
         """Processor time used so far, or None where it can't be told."""
         try:
@@ -76,6 +93,7 @@ class Worker:
 
     def close(self):
         """Ends the process."""
+        self.resume()
         try:
             self.process.stdin.close()
         except OSError:
@@ -101,8 +119,11 @@ class Idle:
         self.worst = 0.0
 
     def turn(self, active, others, request, pause):
-        """Lets `active` do `request` after a pause in which the others come to rest."""
+        """Lets `active` do `request` after a pause in which the others come to rest, and are held then."""
         time.sleep(pause)
+        for worker in others:
+            worker.hold()
+        active.resume()
         before = [w.processor_seconds() for w in others]
         start = time.monotonic()
         answer = active.ask(request)
@@ -111,6 +132,8 @@ class Idle:
             now = worker.processor_seconds()
             if was is not None and now is not None and seconds > 0.1:
                 self.worst = max(self.worst, (now - was) / seconds)
+        for worker in others:
+            worker.resume()
         return answer
 
 
