@@ -6,11 +6,12 @@
 
 mod flip;
 mod rotation;
+mod turn_stored;
 
 pub use flip::{FlipMode, RandomFlip};
 pub use rotation::RandomRotation;
 
-use crate::data::{ImageKey, ImageMap};
+use crate::data::{ImageKey, ImageMap, Stored};
 use crate::preprocess::Rescaling;
 use crate::random::Rng;
 use crate::{Error, Result};
@@ -18,6 +19,7 @@ use flip::Flip;
 use ndarray::{Array3, Array4, Axis};
 use rotation::{flip_and_turn, Turn};
 use std::sync::Arc;
+use turn_stored::turn_stored;
 
 /// The purpose that random numbers are drawn for.
 const AUGMENT: u64 = u64::from_be_bytes(*b"augment ");
@@ -120,18 +122,55 @@ impl Sequential {
         key: ImageKey,
         scratch: &mut Vec<f32>,
     ) {
+        self.run(None, None, image, size, key, scratch);
+    }
+
+    /// [`apply`](Self::apply), from the cache where `stored` is given, and with a last layer.
+    pub(crate) fn run(
+        &self,
+        mut stored: Option<&Stored<'_>>,
+        last: Option<Rescaling>,
+        image: &mut [f32],
+        size: (usize, usize, usize),
+        key: ImageKey,
+        scratch: &mut Vec<f32>,
+    ) {
         let (h, w, c) = size;
         assert_eq!(image.len(), h * w * c, "an image of {h}x{w}x{c} numbers was announced");
         if image.is_empty() {
             return;
         }
+        let last = last.map(Layer::Rescaling);
+        let mut layers = self.layers.iter().chain(&last).enumerate().peekable();
         // A flip waits for what follows: a rotation copies the image anyway and can flip it on the
         // way, and two flips may cancel out.
         let mut waiting = Flip::default();
-        for (position, layer) in self.layers.iter().enumerate() {
+        while let Some((position, layer)) = layers.next() {
             let mut chance = Rng::new(&[self.seed, AUGMENT, key.epoch, key.index, position as u64]);
+            if let Layer::RandomFlip(layer) = layer {
+                waiting = waiting.then(layer.choose(&mut chance));
+                continue;
+            }
+            if let (Layer::RandomRotation(layer), Some(from), 3) = (layer, stored, c) {
+                let turn = Turn::new(layer.choose(&mut chance.clone()), h, w);
+                let then = match layers.peek() {
+                    Some((_, Layer::Rescaling(rescaling))) => Some(*rescaling),
+                    _ => None,
+                };
+                if turn_stored(from, image, (h, w), waiting, &turn, then) {
+                    stored = None;
+                    waiting = Flip::default();
+                    if then.is_some() {
+                        layers.next();
+                    }
+                    continue;
+                }
+            }
+            if let Some(stored) = stored.take() {
+                stored.unpack(image);
+            }
             match layer {
-                Layer::RandomFlip(layer) => waiting = waiting.then(layer.choose(&mut chance)),
+                Layer::RandomFlip(_) => {}
                 Layer::RandomRotation(layer) => {
                     let turn = Turn::new(layer.choose(&mut chance), h, w);
                     flip_and_turn(image, size, std::mem::take(&mut waiting), &turn, scratch);
@@ -142,6 +181,9 @@ impl Sequential {
                     layer.apply(image, size, key, scratch);
                 }
             }
+        }
+        if let Some(stored) = stored {
+            stored.unpack(image);
         }
         waiting.apply(image, size);
     }
@@ -173,5 +215,64 @@ impl Sequential {
 impl ImageMap for Sequential {
     fn apply(&self, image: &mut [f32], size: (usize, usize, usize), key: ImageKey, scratch: &mut Vec<f32>) {
         Sequential::apply(self, image, size, key, scratch);
+    }
+
+    fn apply_stored(
+        &self,
+        stored: &Stored<'_>,
+        image: &mut [f32],
+        size: (usize, usize, usize),
+        key: ImageKey,
+        scratch: &mut Vec<f32>,
+    ) {
+        self.run(Some(stored), None, image, size, key, scratch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::store_image;
+
+    #[test]
+    fn an_image_from_the_cache_gets_the_bits_of_one_unpacked_first() {
+        let rescaling = Rescaling::new(1.0 / 127.5, -1.0);
+        let everything = Sequential::new()
+            .add(RandomFlip::new(FlipMode::HorizontalAndVertical))
+            .add(RandomRotation::new(0.2))
+            .add(rescaling);
+        let others = [
+            everything.clone(),
+            Sequential::new().add(RandomFlip::horizontal()).add(RandomRotation::new(0.9)),
+            Sequential::new()
+                .add(RandomRotation::new(0.5))
+                .add(RandomRotation::new(0.1))
+                .add(RandomFlip::vertical()),
+            Sequential::new().add(rescaling).add(RandomRotation::new(0.3)),
+            Sequential::new().add(RandomFlip::vertical()),
+            Sequential::new().add(Arc::new(everything) as Arc<dyn ImageMap>),
+            Sequential::new(),
+        ];
+        for (h, w) in [(160, 160), (33, 70), (70, 33), (2, 2), (1, 5), (5, 1), (2, 90)] {
+            let mut rng = Rng::new(&[h as u64, w as u64]);
+            let image: Vec<f32> = (0..h * w * 3).map(|_| rng.uniform() * 255.0).collect();
+            let kept = store_image(&image);
+            let stored = Stored::new(&kept);
+            let mut scratch = vec![f32::NAN; 1000];
+            for (augmentation, last) in others.iter().flat_map(|a| [(a, None), (a, Some(rescaling))]) {
+                for epoch in 0..20 {
+                    let key = ImageKey { epoch, index: 3 };
+                    let mut expected = vec![f32::NAN; image.len()];
+                    stored.unpack(&mut expected);
+                    augmentation.apply(&mut expected, (h, w, 3), key, &mut scratch);
+                    if let Some(last) = last {
+                        last.apply_slice(&mut expected);
+                    }
+                    let mut got = vec![f32::NAN; image.len()];
+                    augmentation.run(Some(&stored), last, &mut got, (h, w, 3), key, &mut scratch);
+                    assert_eq!(got, expected, "{h}x{w}, {augmentation:?}, epoch {epoch}");
+                }
+            }
+        }
     }
 }

@@ -37,8 +37,8 @@ impl RandomRotation {
 /// Where each output pixel comes from: `x_in = a·x + b·y + c`, `y_in = d·x + e·y + f`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Turn {
-    to_x: [f32; 3],
-    to_y: [f32; 3],
+    pub(super) to_x: [f32; 3],
+    pub(super) to_y: [f32; 3],
 }
 
 impl Turn {
@@ -59,7 +59,7 @@ impl Turn {
 
     /// Whether one reflection brings every coordinate back into the image; in all but very long
     /// and narrow images it does. An affine map is largest in a corner.
-    fn stays_near(&self, h: usize, w: usize) -> bool {
+    pub(super) fn stays_near(&self, h: usize, w: usize) -> bool {
         let near = |v: f32, len: usize| v > -(len as f32) + 1.0 && v < 2.0 * len as f32 - 1.0;
         [(0, 0), (w - 1, 0), (0, h - 1), (w - 1, h - 1)].into_iter().all(|(x, y)| {
             let (x, y) = self.source(x, y);
@@ -90,7 +90,7 @@ fn reflect(at: f32, len: usize) -> f32 {
 
 /// [`reflect`] for -len..2·len, without branches.
 #[inline(always)]
-fn reflect_once(at: f32, n: f32) -> f32 {
+pub(super) fn reflect_once(at: f32, n: f32) -> f32 {
     let low = if at < 0.0 { -at - 1.0 } else { at };
     let at = if low >= n { 2.0 * n - low - 1.0 } else { low };
     // Not max and min: comparisons are one instruction, and not-a-number becomes 0 here too.

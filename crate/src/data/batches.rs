@@ -226,10 +226,14 @@ impl Producer {
             Some(scratch) => &mut **scratch,
             None => own.insert(Scratch::default()),
         };
+        let (h, w) = store.options.image_size;
+        let key = ImageKey { epoch: *epoch, index: index as u64 };
+        if let (Some(map), Some(stored)) = (map, store.stored(index).filter(|_| *cache)) {
+            map.apply_stored(&stored, image, (h, w, 3), key, &mut scratch.map);
+            return Ok(true);
+        }
         let readable = store.load(index, *cache, image, scratch)?;
         if let (true, Some(map)) = (readable, map) {
-            let (h, w) = store.options.image_size;
-            let key = ImageKey { epoch: *epoch, index: index as u64 };
             map.apply(image, (h, w, 3), key, &mut scratch.map);
         }
         Ok(readable)

@@ -19,6 +19,7 @@ mod listing;
 mod options;
 mod resize;
 mod store;
+mod stored;
 
 pub use batch::Batch;
 pub use batches::Batches;
@@ -26,6 +27,9 @@ pub use dataset::{image_dataset_from_directory, Dataset, AUTOTUNE};
 pub use options::{ImageDatasetOptions, OnBadImage, Subset};
 pub use resize::resize;
 pub use store::Skipped;
+#[cfg(test)]
+pub(crate) use stored::store as store_image;
+pub use stored::Stored;
 
 use crate::{Error, Result};
 use ndarray::Array3;
@@ -46,6 +50,20 @@ pub trait ImageMap: Send + Sync {
     /// may depend on nothing but the image and `key`. `scratch` may be grown and written to; what
     /// is in it at the start is anything.
     fn apply(&self, image: &mut [f32], size: (usize, usize, usize), key: ImageKey, scratch: &mut Vec<f32>);
+
+    /// Unpacks a cached image to `image` and does the same to it; for maps that are faster when they
+    /// unpack it themselves. The result must have the same bits.
+    fn apply_stored(
+        &self,
+        stored: &Stored<'_>,
+        image: &mut [f32],
+        size: (usize, usize, usize),
+        key: ImageKey,
+        scratch: &mut Vec<f32>,
+    ) {
+        stored.unpack(image);
+        self.apply(image, size, key, scratch);
+    }
 }
 
 /// Reads one image file, resized to `target_size` = (height, width): (height, width, 3), 0..255.

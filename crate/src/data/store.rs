@@ -6,14 +6,13 @@
 use super::decode::{decode, Buffers};
 use super::options::{ImageDatasetOptions, OnBadImage};
 use super::resize::resize_into;
+use super::stored::{pass_through, store, stored_bytes, Stored};
 use crate::progress::say;
 use crate::{Error, Result};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-/// Steps of the cache's fixed-point numbers in one grey level.
-const STEPS: f32 = 256.0;
 /// How many file names a line about skipped files holds.
 const NAMES_TOLD: usize = 3;
 
@@ -95,7 +94,7 @@ impl Store {
             return Ok(false);
         }
         if let Some(kept) = self.cached[index].get().filter(|_| cache) {
-            dequantise(kept, out);
+            Stored::new(kept).unpack(out);
             return Ok(true);
         }
         let size = self.options.image_size;
@@ -123,18 +122,20 @@ impl Store {
         }
     }
 
+    /// The image as the cache has it.
+    pub fn stored(&self, index: usize) -> Option<Stored<'_>> {
+        self.cached[index].get().map(|kept| Stored::new(kept))
+    }
+
     fn keep(&self, index: usize, image: &mut [f32]) {
-        let bytes = image.len() * size_of::<u16>();
+        let bytes = stored_bytes(image.len());
         let limit = self.options.cache_limit_bytes;
         let room = |used: usize| used.checked_add(bytes).filter(|&sum| sum <= limit);
         if self.cached_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
-            for value in image {
-                *value = f32::from(quantise(*value)) / STEPS;
-            }
-            return;
+            return pass_through(image);
         }
-        let kept: Box<[u16]> = image.iter().map(|&value| quantise(value)).collect();
-        dequantise(&kept, image);
+        let kept = store(image);
+        pass_through(image);
         if self.cached[index].set(kept).is_err() {
             // Another pass over the same images was faster.
             self.cached_bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -201,31 +202,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-fn quantise(value: f32) -> u16 {
-    // `as` saturates; resized values lie within 0..255 and so within 0..65280.
-    (value * STEPS + 0.5) as u16
-}
-
-fn dequantise(from: &[u16], to: &mut [f32]) {
-    for (to, &from) in to.iter_mut().zip(from) {
-        *to = f32::from(from) * (1.0 / STEPS);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fixed_point_is_within_half_a_step_and_stable() {
-        for i in 0..=25_500 {
-            let value = i as f32 / 100.0;
-            let mut back = [0.0];
-            dequantise(&[quantise(value)], &mut back);
-            assert!((back[0] - value).abs() <= 1.0 / 512.0 + 1e-5, "{value} became {}", back[0]);
-            assert_eq!(quantise(back[0]), quantise(value));
-        }
-    }
 
     #[test]
     fn a_buffer_given_back_is_used_again() {

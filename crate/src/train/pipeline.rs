@@ -1,7 +1,7 @@
 //! What happens to each image on its way from the data set to the base, on the prefetch threads.
 
 use crate::augment::Sequential;
-use crate::data::{ImageKey, ImageMap};
+use crate::data::{ImageKey, ImageMap, Stored};
 use crate::model::Model;
 use crate::preprocess::Rescaling;
 
@@ -30,6 +30,23 @@ impl ImageMap for Pipeline {
         }
         if let Some(rescaling) = &self.rescaling {
             rescaling.apply_slice(image);
+        }
+    }
+
+    fn apply_stored(
+        &self,
+        stored: &Stored<'_>,
+        image: &mut [f32],
+        size: (usize, usize, usize),
+        key: ImageKey,
+        scratch: &mut Vec<f32>,
+    ) {
+        match &self.augmentation {
+            Some(augmentation) => augmentation.run(Some(stored), self.rescaling, image, size, key, scratch),
+            None => {
+                stored.unpack(image);
+                self.apply(image, size, key, scratch);
+            }
         }
     }
 }
