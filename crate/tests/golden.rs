@@ -13,6 +13,7 @@ use transfer::ops::simd::{isa, Isa};
 use transfer::optim::{Adam, OptimizerConfig, RMSprop};
 use transfer::train::Loss;
 use transfer::weights::Weights;
+use transfer::Precision;
 
 struct Golden(Vec<u8>);
 
@@ -87,6 +88,32 @@ fn relative_error(ours: &[f32], reference: &[f32]) -> f32 {
     assert_eq!(ours.len(), reference.len());
     let largest = reference.iter().fold(0.0f32, |m, v| m.max(v.abs()));
     ours.iter().zip(reference).fold(0.0f32, |m, (a, b)| m.max((a - b).abs())) / largest
+}
+
+/// Root mean square of the differences, relative to that of the reference.
+fn rms_error(ours: &[f32], reference: &[f32]) -> f64 {
+    let squares = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>();
+    let differences = squares(&mut ours.iter().zip(reference).map(|(a, b)| a - b));
+    (differences / squares(&mut reference.iter().copied())).sqrt()
+}
+
+fn check_rounded_features(golden: &Golden, images: &Array4<f32>, most: f64) {
+    if let Err(e) = transfer::ops::Bf16Unit::best() {
+        return eprintln!("skipped: {e}");
+    }
+    let (shape, reference) = golden.get("features");
+    let mut base = MobileNetV2::new((160, 160, 3), &weights()).unwrap();
+    base.set_precision(Precision::Bf16).unwrap();
+    let trainable = base.call(&first(images, shape[0])).unwrap();
+    let error = relative_error(trainable.as_slice().unwrap(), &reference);
+    assert!(error < 1e-4, "what trains is rounded, too: {error}");
+    base.set_trainable(false);
+    let error = rms_error(base.call(&first(images, shape[0])).unwrap().as_slice().unwrap(), &reference);
+    assert!(error > 1e-3, "nothing is rounded: {error}");
+    assert!(error < most, "features in bfloat16: rms {error}");
+    base.set_precision(Precision::F32).unwrap();
+    let again = base.call(&first(images, shape[0])).unwrap();
+    assert!(relative_error(again.as_slice().unwrap(), &reference) < 1e-4, "the plan was not made anew");
 }
 
 fn check_activations(golden: &Golden, images: &Array4<f32>) {
@@ -232,6 +259,18 @@ fn check_training(golden: &Golden, images: &Array4<f32>, tag: &str, optimizer: O
         let reference = golden.values(&name);
         let error = relative_error(&ours[..reference.len()], &reference);
         assert!(error < 1e-3, "{name}: {error}");
+    }
+}
+
+#[test]
+fn features_in_bfloat16_stay_near_keras_own_on_synthetic_images() {
+    check_rounded_features(&synthetic(), &synthetic_images(), 0.12);
+}
+
+#[test]
+fn features_in_bfloat16_stay_near_keras_own_on_photographs() {
+    if let Some(golden) = photographs() {
+        check_rounded_features(&golden, &photograph_images(&golden), 0.08);
     }
 }
 

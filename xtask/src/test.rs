@@ -43,6 +43,12 @@ pub fn all() -> Result<()> {
         cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])
     });
     attempt("Rust tests", &mut || cargo(&["test", "--workspace"], &[]));
+    for isa in lesser_instruction_sets() {
+        attempt(&format!("Rust tests against Keras, {isa}"), &mut || {
+            let tests = ["test", "-p", "transfer", "--test", "golden", "--test", "repeatability"];
+            cargo(&tests, &[("TRANSFER_ISA", isa)])
+        });
+    }
     attempt("Python tests", &mut || {
         let _turn = notebook::take_turn(&project)?;
         let mut tests = python_of(&project);
@@ -57,6 +63,22 @@ pub fn all() -> Result<()> {
         });
     }
     report(&outcomes)
+}
+
+/// What the kernels can be told to do with less than the processor's best.
+fn lesser_instruction_sets() -> Vec<&'static str> {
+    let mut sets = vec![];
+    #[cfg(target_arch = "x86_64")]
+    {
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        if avx2 && is_x86_feature_detected!("avx512f") {
+            sets.push("avx2");
+        }
+        if avx2 {
+            sets.push("portable");
+        }
+    }
+    sets
 }
 
 /// The notebooks of the project, each of which must run.
