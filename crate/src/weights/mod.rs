@@ -11,9 +11,11 @@ mod map;
 mod table;
 mod tensors;
 
+pub(crate) use h5::{decode as decode_h5, Layout};
 pub use h5::{read_keras_h5, read_tf_hub_h5};
 pub use map::{Iter, Tensor, Weights};
 pub use table::{check_mobilenet_v2, mobilenet_v2_shapes};
+pub(crate) use table::{Layer, BATCH_NORM};
 pub(crate) use tensors::{header, header_of, parse, write_values};
 pub use tensors::{read_safetensors, write_safetensors};
 

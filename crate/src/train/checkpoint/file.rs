@@ -76,25 +76,31 @@ pub(super) fn instructions() -> String {
 impl Checkpoint {
     /// Writes it, whole or not at all.
     pub fn write(self, path: &Path) -> Result<()> {
-        let cannot = |what: String| Error::Weights(format!("cannot save {}: {what}", path.display()));
-        let mut tensors = self.weights;
-        for (name, tensor) in self.moments {
-            tensors.insert(format!("{MOMENTS}{name}"), tensor);
-        }
-        let about = serde_json::to_string(&self.about).map_err(|e| cannot(e.to_string()))?;
-        let metadata: BTreeMap<String, String> =
-            [("checkpoint".to_owned(), about), ("sha256".to_owned(), NO_DIGEST.to_owned())].into();
-        let mut header = weights::header(&tensors, &metadata).map_err(cannot)?;
-        let mut hash = Hashing(Sha256::new());
-        let hashed = hash.write_all(&header).and_then(|()| weights::write_values(&tensors, &mut hash));
-        hashed.map_err(|e| Error::io("cannot write", path, e))?;
-        let place =
-            find(&header, NO_DIGEST.as_bytes()).ok_or_else(|| cannot("no place for its digest".into()))?;
-        header[place..place + NO_DIGEST.len()].copy_from_slice(hex(hash.0).as_bytes());
+        let (header, tensors) = self
+            .encode()
+            .map_err(|what| Error::Weights(format!("cannot save {}: {what}", path.display())))?;
         files::write_whole(path, |out| {
             out.write_all(&header)?;
             weights::write_values(&tensors, out)
         })
+    }
+
+    /// The header, digest included, and the tensors whose values follow it.
+    pub fn encode(self) -> Result<(Vec<u8>, Weights), String> {
+        let mut tensors = self.weights;
+        for (name, tensor) in self.moments {
+            tensors.insert(format!("{MOMENTS}{name}"), tensor);
+        }
+        let about = serde_json::to_string(&self.about).map_err(|e| e.to_string())?;
+        let metadata: BTreeMap<String, String> =
+            [("checkpoint".to_owned(), about), ("sha256".to_owned(), NO_DIGEST.to_owned())].into();
+        let mut header = weights::header(&tensors, &metadata)?;
+        let mut hash = Hashing(Sha256::new());
+        let hashed = hash.write_all(&header).and_then(|()| weights::write_values(&tensors, &mut hash));
+        hashed.map_err(|e| e.to_string())?;
+        let place = find(&header, NO_DIGEST.as_bytes()).ok_or("it has no place for its digest")?;
+        header[place..place + NO_DIGEST.len()].copy_from_slice(hex(hash.0).as_bytes());
+        Ok((header, tensors))
     }
 
     /// Reads and verifies it.
@@ -165,4 +171,87 @@ pub(super) fn hex(hash: Sha256) -> String {
 /// hold the same digits only if somebody meant it to.
 fn find(whole: &[u8], part: &[u8]) -> Option<usize> {
     whole.windows(part.len().max(1)).rposition(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::Tensor;
+
+    fn sample() -> Checkpoint {
+        let tensors = |names: &[&str]| {
+            let tensor = |i| Tensor::new([2], vec![i as f32 + 0.1, -f32::MIN_POSITIVE / 3.0]).unwrap();
+            names.iter().enumerate().map(|(i, name)| (name.to_string(), tensor(i))).collect::<Weights>()
+        };
+        let mut state = RunState::new(3);
+        state.running.loss = 22.5;
+        state.running.images = 7;
+        // Numbers whose shortest decimal form is long, or whose last bit is easily lost.
+        state.end_epoch(Some((0.1 + 0.2, 1.0 / 3.0)), 1e-310);
+        state.running.loss = 123_456.789_012_345_67;
+        (state.running.batches, state.running.steps, state.steps) = (5, 4, u64::MAX);
+        let about = About::new(Identity::default(), 3, 12, state);
+        let moments = tensors(&["m/dense/kernel", "v/dense/kernel"]);
+        Checkpoint { about, weights: tensors(&["Conv1/kernel", "dense/kernel"]), moments }
+    }
+
+    fn bytes(checkpoint: Checkpoint) -> Vec<u8> {
+        let (mut bytes, tensors) = checkpoint.encode().unwrap();
+        weights::write_values(&tensors, &mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_bit_for_bit() {
+        let again = Checkpoint::parse(bytes(sample()), true).unwrap();
+        assert_eq!(again, sample());
+        let loss = |c: &Checkpoint| c.about.state.running.loss.to_bits();
+        assert_eq!(loss(&again), loss(&sample()));
+        assert_eq!(bytes(again), bytes(sample()), "the same bytes each time");
+        let plain = weights::parse(&bytes(sample()), LoadOptions::default()).unwrap().0;
+        assert!(plain.contains("dense/kernel") && plain.contains("optimizer/m/dense/kernel"));
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_missing_byte_is_found() {
+        let whole = bytes(sample());
+        for length in 0..whole.len() {
+            assert!(Checkpoint::parse(whole[..length].to_vec(), true).is_err(), "{length} bytes");
+        }
+        for position in 0..whole.len() {
+            for bit in 0..8 {
+                let mut flipped = whole.clone();
+                flipped[position] ^= 1 << bit;
+                assert!(Checkpoint::parse(flipped, true).is_err(), "bit {bit} of byte {position}");
+            }
+        }
+        let longer = [whole.as_slice(), &[0]].concat();
+        assert!(Checkpoint::parse(longer, true).is_err());
+    }
+
+    #[test]
+    fn weights_that_are_not_finite_are_not_written() {
+        let mut broken = sample();
+        broken.weights.insert("dense/bias", Tensor::new([1], vec![f32::NAN]).unwrap());
+        assert!(broken.encode().unwrap_err().contains("dense/bias"));
+    }
+
+    #[test]
+    fn a_later_format_is_named_and_a_state_that_no_run_has_is_refused() {
+        let mut later = sample();
+        later.about.format = 2;
+        assert!(Checkpoint::parse(bytes(later), true).unwrap_err().contains("format 2"));
+        let changes: [fn(&mut RunState); 5] = [
+            |s| s.epoch = 9,
+            |s| s.history.loss.clear(),
+            |s| s.history.val_loss.clear(),
+            |s| s.history.epoch[0] = 4,
+            |s| s.running.correct = 1,
+        ];
+        for change in changes {
+            let mut odd = sample();
+            change(&mut odd.about.state);
+            assert!(Checkpoint::parse(bytes(odd), true).is_err());
+        }
+    }
 }

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// How many are kept.
 const KEPT: usize = 2;
 /// How long another process may still hold the folder: one that was just killed takes a moment to go.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) struct Folder {
     path: PathBuf,
