@@ -73,15 +73,10 @@ fn try_mutations(target: &str, each: usize) {
 /// Which files of the corpus are good ones; all others must be refused.
 fn good(target: &str) -> Vec<&'static str> {
     match target {
-        "tf_hub_h5" => vec!["chunked.h5", "compressed.h5", "earliest.h5", "latest.h5", "shallow.h5"],
-        "keras_h5" => vec![
-            "earliest.h5",
-            "flat.h5",
-            "latest.h5",
-            "latest_renamed.h5",
-            "renamed.h5",
-            "whole_model.h5",
-        ],
+        "tf_hub_h5" => vec!["earliest.h5", "latest.h5", "shallow.h5"],
+        "keras_h5" => {
+            vec!["earliest.h5", "flat.h5", "latest.h5", "latest_renamed.h5", "renamed.h5", "whole_model.h5"]
+        }
         "safetensors" => {
             vec!["empty.safetensors", "metadata.safetensors", "scalar.safetensors", "small.safetensors"]
         }
@@ -157,7 +152,7 @@ fn mutations_of_archives_break_no_promise() {
 
 #[test]
 fn mutations_of_images_break_no_promise() {
-    try_mutations("image", 400);
+    try_mutations("image", 150);
 }
 
 #[test]

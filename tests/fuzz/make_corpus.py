@@ -129,7 +129,7 @@ def safetensors_files():
     save("safetensors", "short.safetensors", safetensors({"a": (1 << 40, 1 << 40)}, values=b"1234"))
     whole = safetensors(small)
     save("safetensors", "half.safetensors", whole.replace(b'"F32"', b'"F16"'))
-    save("safetensors", "overlap.safetensors", whole.replace(b"[4,12]", b"[0,8] "))
+    save("safetensors", "overlap.safetensors", whole.replace(b"[8,12]", b"[0,4] "))
     save("safetensors", "long_header.safetensors", struct.pack("<Q", 1 << 60) + whole[8:])
 
 

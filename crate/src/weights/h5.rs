@@ -85,18 +85,23 @@ fn decode_unguarded(
         return Err(format!("it does not start like an HDF5 file ({} bytes)", bytes.len()));
     }
     let length = bytes.len();
+    // Published files are not compressed. So a file never makes more numbers than it has room for, and
+    // the little that the library allocates unseen (5 MB for a list that a short file may announce) is
+    // never more than the file either.
+    let values =
+        layers.iter().flat_map(|layer| &layer.variables).map(|(_, shape)| shape.iter().product::<usize>());
+    let needed = 4 * values.sum::<usize>();
+    if needed > length {
+        return Err(format!(
+            "it is truncated or compressed: {length} bytes, where its numbers alone take {needed}"
+        ));
+    }
     let limits = OpenOptions::default().with_max_chunk_bytes(length).with_max_read_bytes(length);
     let limits = limits.with_max_object_header_bytes(length.min(16 << 20)).with_chunk_cache_bytes(0);
     let file = Hdf5File::from_vec_with_options(bytes, limits).map_err(|e| e.to_string())?;
     let stated = file.superblock().eof_address;
     if stated > length as u64 {
         return Err(format!("it is truncated: {length} bytes of {stated}"));
-    }
-    // Published files are not compressed. So a file never makes more numbers than it has room for.
-    let needed = layers.iter().flat_map(|l| &l.variables).map(|(_, s)| 4 * s.iter().product::<usize>());
-    let needed: usize = needed.sum();
-    if needed > length {
-        return Err(format!("it has {length} bytes, where the numbers alone take {needed}, uncompressed"));
     }
     let root = file.root_group().map_err(|e| e.to_string())?;
     let weights = match (layout, tf_hub_group(&root)) {
@@ -238,6 +243,10 @@ fn tensor(data_set: &Dataset, shape: &[usize]) -> Result<Tensor, String> {
     if !data_set.shape().iter().copied().eq(shape.iter().map(|&axis| axis as u64)) {
         let (name, received) = (data_set.name(), data_set.shape());
         return Err(format!("`{name}` should have shape {shape:?}. Received: {received:?}"));
+    }
+    // Nor are they cut into chunks, whose index could be made far longer than the file.
+    if data_set.chunks().is_some() {
+        return Err(format!("`{}` is chunked or compressed; save it without", data_set.name()));
     }
     let mut values = vec![0f32; shape.iter().product()];
     data_set.read_into(&mut values).map_err(|e| format!("cannot read `{}`: {e}", data_set.name()))?;
