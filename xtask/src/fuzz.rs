@@ -26,9 +26,9 @@ const TARGETS: [(&str, usize); 7] = [
 
 /// What LLVM's pass puts into the code so that libFuzzer sees which branches an input takes; cargo-fuzz's
 /// flags but for the sanitizers, which only nightly compilers have.
-const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
-    -Cllvm-args=-sanitizer-coverage-trace-compares";
+    -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing";
 
 /// Megabytes that a run may take, and seconds for one input. The program measures processor time itself and
 /// allows one second; this is for what waits without computing.
@@ -137,6 +137,10 @@ fn one(
     let start = Instant::now();
     let mut fuzzer = Command::new(program);
     fuzzer.env("TRANSFER_FUZZ_TARGET", target).env("TRANSFER_THREADS", "1").stdout(Stdio::null());
+    // Archives are extracted and images read there, thousands in a second; in memory, where that is possible.
+    if Path::new("/dev/shm").is_dir() {
+        fuzzer.env("TMPDIR", "/dev/shm");
+    }
     fuzzer.args(LIMITS).args(["-print_final_stats=1", "-verbosity=1"]);
     fuzzer.arg(format!("-max_total_time={}", (minutes * 60.0).ceil())).arg(format!("-max_len={longest}"));
     fuzzer.arg(format!("-artifact_prefix={}/", artifacts.display()));

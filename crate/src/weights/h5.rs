@@ -252,3 +252,19 @@ fn tensor(data_set: &Dataset, shape: &[usize]) -> Result<Tensor, String> {
     data_set.read_into(&mut values).map_err(|e| format!("cannot read `{}`: {e}", data_set.name()))?;
     Tensor::new(shape, values).map_err(|e| e.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_not_finite_is_refused_unless_it_is_allowed() {
+        let bytes = include_bytes!("../../../tests/fuzz/corpus/tf_hub_h5/nan.h5");
+        let layers = [Layer { name: "Conv1".into(), variables: vec![("kernel", vec![3, 3, 3, 2])] }];
+        let read = |options| decode(bytes.to_vec(), Layout::TfHub, &layers, options);
+        let error = read(LoadOptions::default()).unwrap_err();
+        assert!(error.contains("Conv1/kernel") && error.contains("NaN"), "{error}");
+        let weights = read(LoadOptions::default().allow_non_finite(true)).unwrap();
+        assert!(weights.get("Conv1/kernel").unwrap().data[0].is_nan());
+    }
+}

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::file::Checkpoint;
+use crate::assets::files::sync_parent;
 use crate::progress::say;
 use crate::{Error, Result};
 
@@ -26,6 +27,7 @@ impl Folder {
     pub fn open(path: &Path) -> Result<Self> {
         std::fs::create_dir_all(path)
             .map_err(|e| Error::io("cannot create the checkpoints' folder", path, e))?;
+        sync_parent(path);
         let folder = Folder { path: path.to_owned(), good: Vec::new(), _lock: lock(path)? };
         folder.remove(|name| name.starts_with(".checkpoint-") && name.ends_with(".partial"));
         Ok(folder)
