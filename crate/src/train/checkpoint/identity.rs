@@ -38,6 +38,7 @@ impl Identity {
             ("training data", data(train)),
             ("validation data", validation.map_or_else(|| "none".to_owned(), data)),
             ("model", format!("{chain:?}")),
+            ("precision of frozen layers", base.precision().name().to_owned()),
             ("seed of the model", model.seed.to_string()),
             ("layers of the base that train", ranges(&trainable)),
             ("optimizer", format!("{:?}", compiled.optimizer.config())),
