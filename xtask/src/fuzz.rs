@@ -115,7 +115,7 @@ fn build(project: &Project) -> Result<PathBuf> {
     step("the fuzzer into target/fuzz", "several minutes at first", || {
         let mut cargo = command("cargo");
         // With --target, what runs while building is not instrumented.
-        cargo.args(["build", "--quiet", "--release", "--locked", "--target", host]);
+        cargo.args(["build", "--quiet", "--release", "--target", host]);
         cargo.arg("--manifest-path").arg("fuzz/Cargo.toml").arg("--target-dir").arg(&target);
         run(cargo.env("RUSTFLAGS", FLAGS).env_remove("CARGO_ENCODED_RUSTFLAGS"), "building the fuzzer")
     })?;
