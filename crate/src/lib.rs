@@ -46,6 +46,8 @@ pub mod augment;
 pub mod data;
 mod device;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod model;
 pub mod ops;
 pub mod optim;

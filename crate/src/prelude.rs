@@ -9,6 +9,6 @@ pub use crate::plot::{
     augmentation_grid, image_grid, learning_curves, prediction_grid, Figure, LearningCurves,
 };
 pub use crate::preprocess::{mobilenet_v2, Rescaling};
-pub use crate::train::{Evaluation, FitOptions, History, Loss, Predictions};
+pub use crate::train::{Checkpoints, Evaluation, FitOptions, History, Loss, Predictions};
 pub use crate::{seed, Device, Error, Precision, Result, SPLIT_SEED};
 pub use ndarray::{Array2, Array3, Array4};

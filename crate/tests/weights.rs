@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use transfer::weights::{
-    check_mobilenet_v2, load, mobilenet_v2_shapes, read_keras_h5, read_safetensors, read_tf_hub_h5,
-    write_safetensors, Tensor, Weights,
+    check_mobilenet_v2, load, load_with, mobilenet_v2_shapes, read_keras_h5, read_safetensors,
+    read_tf_hub_h5, write_safetensors, LoadOptions, Tensor, Weights,
 };
 use transfer::Error;
 
@@ -152,6 +152,14 @@ fn other_types_and_values_that_are_not_finite_are_refused_by_name() {
         let error = write_safetensors(&path, &weights, &BTreeMap::new()).unwrap_err().to_string();
         assert!(error.contains("bad/bias") && error.contains("position 1"), "{error}");
         assert!(!path.exists());
+        // A file that somebody else wrote.
+        let header = br#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+        let bytes = [(header.len() as u64).to_le_bytes().as_slice(), header, &bad.to_le_bytes()].concat();
+        let path = write(folder.path(), "theirs.safetensors", &bytes);
+        let error = load(&path).unwrap_err().to_string();
+        assert!(error.contains("`a`") && error.contains("position 0"), "{error}");
+        let read = load_with(&path, LoadOptions::default().allow_non_finite(true)).unwrap();
+        assert_eq!(read.get("a").unwrap().data[0].to_bits(), bad.to_bits());
     }
 }
 

@@ -4,11 +4,13 @@
 //! nothing that the notebook needs to run: with the kernel installed by hand, plain Jupyter does.
 
 mod bench;
+mod fuzz;
 mod kernel;
 mod notebook;
 mod process;
 mod project;
 mod python;
+mod resume;
 mod step;
 mod test;
 mod toolchain;
@@ -30,6 +32,9 @@ cargo xtask <command>
   bench [PART …]       measure beside TensorFlow, PyTorch, ONNX Runtime and OpenVINO; parts are forward,
                        train, loader, memory, whole and report, all where none is named; `bench --help`
                        says more. It takes an hour; its results are in bench/RESULTS.md
+  fuzz [--minutes N] [TARGET …]
+                       fuzz what reads files: 10 minutes for each target, all where none is named
+  resume [TRIES]       kill and resume 50 small trainings; each must end where an unbroken one does
 ";
 
 fn main() -> ExitCode {
@@ -42,6 +47,8 @@ fn main() -> ExitCode {
         ["notebook", "--save"] => notebook::save(),
         ["test"] => test::all(),
         ["bench", rest @ ..] => bench::bench(rest),
+        ["fuzz", rest @ ..] => fuzz::fuzz(rest),
+        ["resume", rest @ ..] => resume::resume(rest),
         [] | ["help" | "-h" | "--help"] => {
             print!("{HELP}");
             Ok(())

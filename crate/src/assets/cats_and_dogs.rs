@@ -341,3 +341,8 @@ impl Marker {
         write_whole(&dir.join(MARKER), |out| out.write_all(&note))
     }
 }
+
+/// Whether the note in `dir` is believed; for fuzzing.
+pub(crate) fn has_valid_note(dir: &Path) -> Result<bool> {
+    Ok(Marker::of(dir)?.is_some())
+}

@@ -28,6 +28,7 @@ mod programs;
 mod roots;
 mod stand_in;
 
+pub(crate) use cats_and_dogs::has_valid_note;
 pub use cats_and_dogs::{cats_and_dogs, CatsAndDogs, FindCatsAndDogs, Source};
 pub use extract::{extract_zip, MAX_BYTES, MAX_ENTRIES, MAX_RATIO};
 pub use get_file::{get_file, GetFile};

@@ -18,6 +18,8 @@ pub struct Batch {
     pub labels: Array1<u32>,
     /// Where each image stands in [`Dataset::file_paths`](super::Dataset::file_paths).
     pub indices: Vec<usize>,
+    /// Which batch of its epoch this is, from 0.
+    pub(crate) number: usize,
     pub(super) home: Option<Arc<Store>>,
 }
 
@@ -35,7 +37,7 @@ impl Batch {
             )));
         }
         let indices = (0..labels.len()).collect();
-        Ok(Self { images, labels, indices, home: None })
+        Ok(Self { images, labels, indices, number: 0, home: None })
     }
 
     /// How many images.

@@ -47,6 +47,8 @@ pub(super) struct Plan {
     pub store: Arc<Store>,
     /// Images in their order.
     pub order: Vec<usize>,
+    /// How many batches of it to pass over.
+    pub first: usize,
     pub epoch: u64,
     pub map: Option<Arc<dyn ImageMap>>,
     pub cache: bool,
@@ -58,7 +60,7 @@ impl Batches {
     pub(super) fn start(plan: Plan) -> Result<Self> {
         let store = plan.store.clone();
         let stop = Arc::new(AtomicBool::new(false));
-        let left = plan.order.len().div_ceil(store.options.batch_size);
+        let left = plan.order.len().div_ceil(store.options.batch_size).saturating_sub(plan.first);
         let prefetch = plan.prefetch.min(left);
         let mut producer = Box::new(Producer::new(plan, stop.clone())?);
         if prefetch == 0 {
@@ -155,7 +157,9 @@ impl Producer {
             .build()
             .map_err(|e| cannot_start(&e))?;
         let scratch = (0..n).map(|_| Mutex::default()).collect();
-        Ok(Self { plan, position: 0, made_images: false, stop, workers, scratch })
+        let position = plan.first.saturating_mul(plan.store.options.batch_size).min(plan.order.len());
+        let made_images = plan.first > 0;
+        Ok(Self { plan, position, made_images, stop, workers, scratch })
     }
 
     /// The next batch that has an image at all.
@@ -184,6 +188,7 @@ impl Producer {
     fn make(&mut self) -> Result<Batch> {
         let Plan { store, order, .. } = &self.plan;
         let end = (self.position + store.options.batch_size).min(order.len());
+        let number = self.position / store.options.batch_size;
         let mut indices = order[self.position..end].to_vec();
         self.position = end;
         let len = store.options.image_len();
@@ -211,7 +216,7 @@ impl Producer {
         let images = Array4::from_shape_vec((kept, h, w, 3), buffer)
             .map_err(|e| Error::Shape(format!("a batch of {kept} images of {h}x{w}: {e}")))?;
         let labels = Array1::from_iter(indices.iter().map(|&i| store.labels[i]));
-        Ok(Batch { images, labels, indices, home: Some(store.clone()) })
+        Ok(Batch { images, labels, indices, number, home: Some(store.clone()) })
     }
 
     fn load(&self, index: usize, image: &mut [f32]) -> Result<bool> {

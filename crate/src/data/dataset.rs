@@ -222,7 +222,7 @@ impl Dataset {
     /// Where threads cannot be started. Images are read later; what goes wrong then comes out of
     /// the iterator.
     pub fn batches(&self, epoch: u64) -> Result<Batches> {
-        self.start(epoch, None)
+        self.start(epoch, None, 0)
     }
 
     /// The same, with `map` applied to each image on the threads that load it: augmentation and
@@ -231,17 +231,32 @@ impl Dataset {
     /// # Errors
     /// As [`batches`](Self::batches).
     pub fn batches_with(&self, epoch: u64, map: Arc<dyn ImageMap>) -> Result<Batches> {
-        self.start(epoch, Some(map))
+        self.start(epoch, Some(map), 0)
     }
 
-    fn start(&self, epoch: u64, map: Option<Arc<dyn ImageMap>>) -> Result<Batches> {
+    /// The same from batch `first` on; the images before it are not even decoded.
+    pub(crate) fn batches_from(&self, epoch: u64, map: Arc<dyn ImageMap>, first: usize) -> Result<Batches> {
+        self.start(epoch, Some(map), first)
+    }
+
+    /// All that decides which images come when, and with which values, besides the files themselves.
+    pub(crate) fn rules(&self) -> String {
+        let ImageDatasetOptions { batch_size, image_size: (h, w), shuffle, seed, .. } = self.store.options;
+        let reshuffle = self.store.options.reshuffle_each_iteration;
+        format!(
+            "batches of {batch_size} of {h}x{w}, shuffle {shuffle}, seed {seed}, reshuffle {reshuffle}, cache {}",
+            self.cache
+        )
+    }
+
+    fn start(&self, epoch: u64, map: Option<Arc<dyn ImageMap>>, first: usize) -> Result<Batches> {
         let mut order = self.indices();
         let options = &self.store.options;
         if options.shuffle && options.reshuffle_each_iteration && epoch > 0 {
             Rng::new(&[options.seed, ORDER, epoch]).shuffle(&mut order);
         }
         let (cache, prefetch) = (self.cache, self.prefetch);
-        Batches::start(Plan { store: self.store.clone(), order, epoch, map, cache, prefetch })
+        Batches::start(Plan { store: self.store.clone(), order, first, epoch, map, cache, prefetch })
     }
 
     /// The first batch of epoch 0.

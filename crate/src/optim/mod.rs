@@ -24,6 +24,7 @@ use dfdx::prelude::{Gradients, HasShape};
 
 use crate::model::variable::Variables;
 use crate::ops::backend::{device_error, Backend, Flat, UpdateRule};
+use crate::weights::{Tensor, Weights};
 use crate::{Error, Result};
 
 /// Adam (Kingma & Ba 2014, <https://arxiv.org/abs/1412.6980>) with Keras' defaults.
@@ -152,6 +153,46 @@ impl<D: Backend> KerasOptimizer<D> {
     /// Steps taken.
     pub fn step(&self) -> u64 {
         self.step
+    }
+
+    /// Its moments by the names of their variables, `m/…` (Adam's alone) and `v/…`: with
+    /// [`step`](Self::step) all that it remembers.
+    pub(crate) fn moments(&self) -> Result<Weights> {
+        let mut moments = Weights::new();
+        for (name, slots) in &self.slots {
+            for (kind, values) in [("m", slots.m.as_ref()), ("v", Some(&slots.v))] {
+                if let Some(values) = values {
+                    moments
+                        .insert(format!("{kind}/{name}"), Tensor::new([values.shape().0], values.as_vec())?);
+                }
+            }
+        }
+        Ok(moments)
+    }
+
+    /// Whether no moment is NaN or infinite.
+    pub(crate) fn is_finite(&self) -> bool {
+        let moments = self.slots.values().flat_map(|slots| slots.m.iter().chain([&slots.v]));
+        moments.into_iter().all(|moment| moment.as_vec().iter().all(|v| v.is_finite()))
+    }
+
+    /// Goes on after `step` steps with these moments; whether they fit the model's variables is the
+    /// caller's to check. Nothing changes where this fails.
+    pub(crate) fn restore(&mut self, device: &D, step: u64, moments: &Weights) -> Result<()> {
+        let load = |tensor: &Tensor| {
+            let mut flat: Flat<D> = device.try_zeros_like(&(tensor.data.len(),)).map_err(device_error)?;
+            D::write(&mut flat, &tensor.data)?;
+            Ok(flat)
+        };
+        let with_m = matches!(self.config, OptimizerConfig::Adam(_));
+        let mut slots = BTreeMap::new();
+        for (name, v) in moments {
+            let Some(variable) = name.strip_prefix("v/") else { continue };
+            let m = if with_m { Some(load(moments.get(&format!("m/{variable}"))?)?) } else { None };
+            slots.insert(variable.to_owned(), Slots { m, v: load(v)? });
+        }
+        (self.step, self.slots) = (step, slots);
+        Ok(())
     }
 
     /// The rule of step `t` (from 1).

@@ -6,10 +6,12 @@ use std::time::Instant;
 use dfdx::prelude::{AsArray, Backward, Cpu, Gradients, OwnedTape, Trace};
 use ndarray::Array4;
 
+use super::checkpoint::{Checkpoints, Keeper};
 use super::features::not_contiguous;
 use super::history::History;
 use super::pipeline::Pipeline;
 use super::report;
+use super::run::{RunState, Running};
 use crate::data::{Batch, Dataset};
 use crate::model::variable::Variables;
 use crate::model::{not_compiled, Model};
@@ -36,13 +38,14 @@ pub struct FitOptions {
     epochs: usize,
     initial_epoch: usize,
     validation: Option<Dataset>,
+    checkpoints: Option<Checkpoints>,
 }
 
 impl FitOptions {
     /// Train until this many epochs are done, those before [`initial_epoch`](Self::initial_epoch)
     /// included.
     pub fn epochs(epochs: usize) -> Self {
-        FitOptions { epochs, initial_epoch: 0, validation: None }
+        FitOptions { epochs, initial_epoch: 0, validation: None, checkpoints: None }
     }
 
     /// Number of the first epoch; that of an earlier `fit`'s last plus one, to go on from there.
@@ -56,15 +59,13 @@ impl FitOptions {
         self.validation = Some(dataset.clone());
         self
     }
-}
 
-/// Sums over an epoch.
-#[derive(Default)]
-struct Running {
-    loss: f64,
-    correct: usize,
-    images: usize,
-    steps: usize,
+    /// Keeps [`Checkpoints`] (or just names their folder), and goes on from the newest that is there: after
+    /// an interruption the same call ends where an unbroken one would have, bit for bit.
+    pub fn checkpoint(mut self, checkpoints: impl Into<Checkpoints>) -> Self {
+        self.checkpoints = Some(checkpoints.into());
+        self
+    }
 }
 
 /// What one forward and backward pass gives.
@@ -77,11 +78,12 @@ struct Step {
 impl Model {
     /// Trains on `dataset` and says one line an epoch.
     ///
-    /// Results depend on the seeds of model and data set, not on the number of threads.
+    /// Results depend on the seeds of model and data set, not on the number of threads, nor on whether the
+    /// training was interrupted and resumed.
     ///
     /// # Errors
-    /// Where the model is not compiled, the data set does not fit or cannot be read, or the loss is no
-    /// longer finite.
+    /// Where the model is not compiled, the data set does not fit or cannot be read, the loss or a weight
+    /// is no longer finite, or checkpoints cannot be written or are of another run.
     pub fn fit(&mut self, dataset: &Dataset, options: FitOptions) -> Result<History> {
         let loss = self.loss()?;
         self.check_dataset(dataset)?;
@@ -93,44 +95,109 @@ impl Model {
             )));
         }
         loss.check_labels(self.units(), dataset.labels())?;
-        let pipeline = Arc::new(Pipeline::training(self));
-        let mut history = History::default();
-        let width = options.epochs.to_string().len();
-        for epoch in options.initial_epoch..options.epochs {
-            let start = Instant::now();
-            let mut running = Running::default();
-            for batch in dataset.batches_with(epoch as u64, pipeline.clone())? {
-                self.step(&batch?, epoch, &mut running)?;
-            }
-            let trained = start.elapsed().as_secs_f64();
-            let n = running.images.max(1) as f64;
-            history.epoch.push(epoch);
-            history.loss.push(running.loss / n);
-            history.accuracy.push(running.correct as f64 / n);
-            let mut line =
-                format!("loss: {:.4} - accuracy: {:.4}", running.loss / n, running.correct as f64 / n);
-            if let Some(validation) = &options.validation {
-                let v = self.measure(validation)?;
-                history.val_loss.push(v.loss);
-                history.val_accuracy.push(v.accuracy);
-                line += &format!(" - val_loss: {:.4} - val_accuracy: {:.4}", v.loss, v.accuracy);
-            }
-            let seconds = start.elapsed().as_secs_f64();
-            history.seconds.push(seconds);
-            say(format!(
-                "Epoch {:>width$}/{} - {steps}/{steps} - {seconds:.1}s {:.0}ms/step - {line}",
-                epoch + 1,
-                options.epochs,
-                1e3 * trained / running.steps.max(1) as f64,
-                steps = running.steps,
-            ));
+        let mut state = RunState::new(options.initial_epoch);
+        let validation = options.validation.as_ref();
+        let mut keeper = match &options.checkpoints {
+            Some(c) => Some(Keeper::open(c, self, dataset, validation, options.initial_epoch)?),
+            None => None,
+        };
+        if let Some(keeper) = &mut keeper {
+            let resumed = keeper.resume(self, options.epochs, dataset.cardinality())?;
+            state = resumed.unwrap_or(state);
         }
-        report::fitted(&history, dataset, options.validation.as_ref());
-        Ok(history)
+        while state.epoch < options.epochs {
+            self.epoch(dataset, &options, &mut state, &mut keeper).map_err(|e| match (e, &keeper) {
+                (Error::Training(what), Some(keeper)) => {
+                    Error::Training(format!("{what} The last good checkpoint: {}.", keeper.last()))
+                }
+                (other, _) => other,
+            })?;
+        }
+        report::fitted(&state.history, dataset, validation);
+        Ok(state.history)
+    }
+
+    /// One epoch, or what is left of it, and its checkpoints.
+    fn epoch(
+        &mut self,
+        dataset: &Dataset,
+        options: &FitOptions,
+        state: &mut RunState,
+        keeper: &mut Option<Keeper>,
+    ) -> Result<()> {
+        let (start, before) = (Instant::now(), state.running.seconds);
+        let pipeline = Arc::new(Pipeline::training(self));
+        for batch in dataset.batches_from(state.epoch as u64, pipeline, state.running.batches)? {
+            let batch = batch?;
+            self.step(&batch, state)?;
+            if let Some(keeper) = keeper.as_mut().filter(|k| k.is_due(state.steps)) {
+                state.running.seconds = before + start.elapsed().as_secs_f64();
+                self.check_finite(state.epoch, state.running.steps)?;
+                keeper.save(self, state)?;
+            }
+        }
+        let trained = before + start.elapsed().as_secs_f64();
+        let (epoch, steps) = (state.epoch, state.running.steps);
+        self.check_finite(epoch, steps)?;
+        let validation = match &options.validation {
+            Some(validation) => Some(self.measure(validation).map(|v| (v.loss, v.accuracy))?),
+            None => None,
+        };
+        if let Some((loss, _)) = validation.filter(|(loss, _)| !loss.is_finite()) {
+            return Err(self.diverged(&format!("The validation loss became {loss}"), epoch, steps));
+        }
+        let seconds = before + start.elapsed().as_secs_f64();
+        state.end_epoch(validation, seconds);
+        if let Some(keeper) = keeper {
+            keeper.save(self, state)?;
+        }
+        let last = |column: &[f64]| column.last().copied().unwrap_or(f64::NAN);
+        let h = &state.history;
+        let mut line = format!("loss: {:.4} - accuracy: {:.4}", last(&h.loss), last(&h.accuracy));
+        if let Some((loss, accuracy)) = validation {
+            line += &format!(" - val_loss: {loss:.4} - val_accuracy: {accuracy:.4}");
+        }
+        let width = options.epochs.to_string().len();
+        say(format!(
+            "Epoch {:>width$}/{} - {steps}/{steps} - {seconds:.1}s {:.0}ms/step - {line}",
+            epoch + 1,
+            options.epochs,
+            1e3 * trained / steps.max(1) as f64,
+        ));
+        Ok(())
+    }
+
+    /// Refuses to go on with weights or moments that are NaN or infinite. A step can make them so although
+    /// its own loss was finite.
+    fn check_finite(&self, epoch: usize, steps: usize) -> Result<()> {
+        let head = [&self.net.kernel, &self.net.bias];
+        for variable in self.net.base.base.variables().iter().chain(head) {
+            if let Some(value) = view::slice(&variable.tensor).iter().find(|v| !v.is_finite()) {
+                return Err(self.diverged(
+                    &format!("A value of {} became {value}", variable.name),
+                    epoch,
+                    steps,
+                ));
+            }
+        }
+        if self.compiled.as_ref().is_some_and(|compiled| !compiled.optimizer.is_finite()) {
+            return Err(self.diverged("A moment of the optimizer became NaN or infinite", epoch, steps));
+        }
+        Ok(())
+    }
+
+    /// The error for a training that has left the finite numbers by step `steps` (counted from 1).
+    fn diverged(&self, what: &str, epoch: usize, steps: usize) -> Error {
+        let rate = self.compiled.as_ref().map_or(f32::NAN, |c| c.optimizer.config().learning_rate());
+        Error::Training(format!(
+            "{what} by epoch {}, step {steps}, with learning rate {rate}. Compile with a smaller learning rate, and \
+             look at the images of that epoch.",
+            epoch + 1
+        ))
     }
 
     /// One step of gradient descent on one batch of augmented, preprocessed images.
-    fn step(&mut self, batch: &Batch, epoch: usize, running: &mut Running) -> Result<()> {
+    fn step(&mut self, batch: &Batch, state: &mut RunState) -> Result<()> {
         let images = batch.images.as_slice().ok_or_else(not_contiguous)?;
         let labels: Vec<u32> = batch.labels.to_vec();
         let n = labels.len();
@@ -139,13 +206,17 @@ impl Model {
         }
         // In the pool, where one kernel follows the other without a thread waking up for each. Nobody
         // else can hold this model's locks meanwhile, since it is borrowed mutably.
-        let (number, epoch) = (running.steps, epoch as u64);
+        let (number, epoch) = (state.running.steps, state.epoch as u64);
         let step =
             threads::pool().install(|| self.descend(images, &labels, &batch.indices, epoch, number))?;
-        running.loss += step.loss * n as f64;
-        running.correct += self.loss()?.correct(&step.logits, &labels, self.units());
-        running.images += n;
-        running.steps += 1;
+        let correct = self.loss()?.correct(&step.logits, &labels, self.units());
+        let Running { loss, correct: all_correct, images, steps, batches, .. } = &mut state.running;
+        *loss += step.loss * n as f64;
+        *all_correct += correct;
+        *images += n;
+        *steps += 1;
+        *batches = batch.number + 1;
+        state.steps += 1;
         Ok(())
     }
 

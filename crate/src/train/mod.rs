@@ -1,5 +1,6 @@
-//! Training and prediction: `fit`, `evaluate`, `predict`, and the history of a run.
+//! Training and prediction: `fit`, `evaluate`, `predict`, the history of a run, and its checkpoints.
 
+pub mod checkpoint;
 mod evaluate;
 pub(crate) mod features;
 mod fit;
@@ -8,7 +9,10 @@ pub(crate) mod loss;
 mod pipeline;
 mod predict;
 pub mod report;
+pub(crate) mod run;
+mod saving;
 
+pub use checkpoint::Checkpoints;
 pub use evaluate::Evaluation;
 pub use fit::FitOptions;
 pub use history::History;

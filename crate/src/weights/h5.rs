@@ -4,10 +4,11 @@
 //! other files, and runs where a panic of its own becomes an error.
 
 use super::table::{self, Layer};
-use super::{read_bytes, Tensor, Weights};
+use super::{read_bytes, LoadOptions, Tensor, Weights};
 use crate::{Error, Result};
 use hdf5_reader::{group::Group, Dataset, Hdf5File, OpenOptions};
 use std::collections::HashMap;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::Path;
 
 /// The first bytes of every HDF5 file.
@@ -23,10 +24,7 @@ const MAX_BYTES: u64 = 256 << 20;
 /// [`Error::Io`] where the file cannot be read; [`Error::Weights`] where it is damaged, truncated, or
 /// not this model.
 pub fn read_tf_hub_h5(path: impl AsRef<Path>) -> Result<Weights> {
-    read(path.as_ref(), |root| match tf_hub_group(root) {
-        Some(group) => tf_hub(&group),
-        None => Err("it has no group `MobilenetV2`, as TF-Hub's layout does".into()),
-    })
+    read(path.as_ref(), Layout::TfHub, LoadOptions::default())
 }
 
 /// Reads MobileNetV2 from a file in the layout of Keras' own
@@ -36,22 +34,25 @@ pub fn read_tf_hub_h5(path: impl AsRef<Path>) -> Result<Weights> {
 /// [`Error::Io`] where the file cannot be read; [`Error::Weights`] where it is damaged, truncated, or
 /// not this model.
 pub fn read_keras_h5(path: impl AsRef<Path>) -> Result<Weights> {
-    read(path.as_ref(), keras)
+    read(path.as_ref(), Layout::Keras, LoadOptions::default())
 }
 
-pub(super) fn read_any_h5(path: &Path) -> Result<Weights> {
-    read(path, |root| match tf_hub_group(root) {
-        Some(group) => tf_hub(&group),
-        None => keras(root),
-    })
+pub(super) fn read_any_h5(path: &Path, options: LoadOptions) -> Result<Weights> {
+    read(path, Layout::Either, options)
 }
 
-/// Opens the file and runs `layout` on its root, with everything that can go wrong made an error.
-fn read(path: &Path, layout: impl FnOnce(&Group) -> Result<Weights, String>) -> Result<Weights> {
+/// How tensors are named and nested in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    TfHub,
+    Keras,
+    Either,
+}
+
+/// Opens the file and reads it, with everything that can go wrong made an error.
+fn read(path: &Path, layout: Layout, options: LoadOptions) -> Result<Weights> {
     let bytes = read_bytes(path, MAX_BYTES)?;
-    let decode = std::panic::AssertUnwindSafe(|| decode(bytes, layout));
-    let decoded = std::panic::catch_unwind(decode).unwrap_or_else(|_| Err("it cannot be decoded".into()));
-    decoded.map_err(|what| {
+    decode(bytes, layout, &table::layers(), options).map_err(|what| {
         Error::Weights(format!(
             "cannot use {} as MobileNetV2 weights (width 1.0, HDF5): {what}. It may be damaged or made for \
              another model: delete it and fetch it again, or name another with TRANSFER_WEIGHTS",
@@ -60,21 +61,55 @@ fn read(path: &Path, layout: impl FnOnce(&Group) -> Result<Weights, String>) -> 
     })
 }
 
-fn decode(bytes: Vec<u8>, layout: impl FnOnce(&Group) -> Result<Weights, String>) -> Result<Weights, String> {
+/// Reads `layers` from the bytes of a file.
+///
+/// The library is the only code here that is not ours, and it trusts its input more than we do. What
+/// it gets is moved in and dies with it, so that catching a panic leaves nothing half done.
+pub(crate) fn decode(
+    bytes: Vec<u8>,
+    layout: Layout,
+    layers: &[Layer],
+    options: LoadOptions,
+) -> Result<Weights, String> {
+    let work = AssertUnwindSafe(|| decode_unguarded(bytes, layout, layers, options));
+    catch_unwind(work).unwrap_or_else(|_| Err("it cannot be decoded".into()))
+}
+
+fn decode_unguarded(
+    bytes: Vec<u8>,
+    layout: Layout,
+    layers: &[Layer],
+    options: LoadOptions,
+) -> Result<Weights, String> {
     if !bytes.starts_with(&MAGIC) {
         return Err(format!("it does not start like an HDF5 file ({} bytes)", bytes.len()));
     }
     let length = bytes.len();
-    // Compressed data sets are read too, but never to more than the file could hold in plain form.
-    let mut options = OpenOptions::default().with_max_chunk_bytes(length).with_max_read_bytes(length);
-    options = options.with_max_object_header_bytes(length.min(16 << 20)).with_chunk_cache_bytes(0);
-    let file = Hdf5File::from_vec_with_options(bytes, options).map_err(|e| e.to_string())?;
+    // Published files are not compressed. So a file never makes more numbers than it has room for, and
+    // the little that the library allocates unseen (5 MB for a list that a short file may announce) is
+    // never more than the file either.
+    let values =
+        layers.iter().flat_map(|layer| &layer.variables).map(|(_, shape)| shape.iter().product::<usize>());
+    let needed = 4 * values.sum::<usize>();
+    if needed > length {
+        return Err(format!(
+            "it is truncated or compressed: {length} bytes, where its numbers alone take {needed}"
+        ));
+    }
+    let limits = OpenOptions::default().with_max_chunk_bytes(length).with_max_read_bytes(length);
+    let limits = limits.with_max_object_header_bytes(length.min(16 << 20)).with_chunk_cache_bytes(0);
+    let file = Hdf5File::from_vec_with_options(bytes, limits).map_err(|e| e.to_string())?;
     let stated = file.superblock().eof_address;
     if stated > length as u64 {
         return Err(format!("it is truncated: {length} bytes of {stated}"));
     }
-    let weights = layout(&file.root_group().map_err(|e| e.to_string())?)?;
-    weights.check_finite()?;
+    let root = file.root_group().map_err(|e| e.to_string())?;
+    let weights = match (layout, tf_hub_group(&root)) {
+        (Layout::TfHub | Layout::Either, Some(group)) => tf_hub(&group, layers)?,
+        (Layout::TfHub, None) => return Err("it has no group `MobilenetV2`, as TF-Hub's layout does".into()),
+        (Layout::Keras, _) | (Layout::Either, None) => keras(&root, layers)?,
+    };
+    options.check(&weights)?;
     Ok(weights)
 }
 
@@ -100,9 +135,9 @@ fn tf_hub_group(root: &Group) -> Option<Group> {
     parent_of(root, "MobilenetV2", 3)?.group("MobilenetV2").ok()
 }
 
-fn tf_hub(root: &Group) -> Result<Weights, String> {
+fn tf_hub(root: &Group, layers: &[Layer]) -> Result<Weights, String> {
     let mut weights = Weights::new();
-    for layer in table::layers() {
+    for layer in layers {
         let (conv, batch_norm) = match layer.name.as_str() {
             "bn_Conv1" => ("Conv1", true),
             "Conv_1_bn" => ("Conv_1", true),
@@ -121,21 +156,20 @@ fn tf_hub(root: &Group) -> Result<Weights, String> {
         }
         let group = folder.split('/').try_fold(root.clone(), |group, name| group.group(name));
         let group = group.map_err(|e| format!("{folder}: {e}"))?;
-        for (variable, shape) in layer.variables {
-            let theirs = match variable {
+        for (variable, shape) in &layer.variables {
+            let theirs = match *variable {
                 "kernel" => "weights",
                 "depthwise_kernel" => "depthwise_weights",
                 same => same,
             };
             let data_set = group.dataset(&format!("{theirs}:0")).map_err(|e| format!("{folder}: {e}"))?;
-            weights.insert(format!("{}/{variable}", layer.name), tensor(&data_set, &shape)?);
+            weights.insert(format!("{}/{variable}", layer.name), tensor(&data_set, shape)?);
         }
     }
     Ok(weights)
 }
 
-fn keras(root: &Group) -> Result<Weights, String> {
-    let layers = table::layers();
+fn keras(root: &Group, layers: &[Layer]) -> Result<Weights, String> {
     let groups = match parent_of(root, "Conv1", 2) {
         Some(group) => layers.iter().map(|l| group.group(&l.name).map_err(|e| e.to_string())).collect(),
         // Names of layers have changed over Keras' life; their order has not.
@@ -210,7 +244,27 @@ fn tensor(data_set: &Dataset, shape: &[usize]) -> Result<Tensor, String> {
         let (name, received) = (data_set.name(), data_set.shape());
         return Err(format!("`{name}` should have shape {shape:?}. Received: {received:?}"));
     }
+    // Nor are they cut into chunks, whose index could be made far longer than the file.
+    if data_set.chunks().is_some() {
+        return Err(format!("`{}` is chunked or compressed; save it without", data_set.name()));
+    }
     let mut values = vec![0f32; shape.iter().product()];
     data_set.read_into(&mut values).map_err(|e| format!("cannot read `{}`: {e}", data_set.name()))?;
     Tensor::new(shape, values).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_not_finite_is_refused_unless_it_is_allowed() {
+        let bytes = include_bytes!("../../../tests/fuzz/corpus/tf_hub_h5/nan.h5");
+        let layers = [Layer { name: "Conv1".into(), variables: vec![("kernel", vec![3, 3, 3, 2])] }];
+        let read = |options| decode(bytes.to_vec(), Layout::TfHub, &layers, options);
+        let error = read(LoadOptions::default()).unwrap_err();
+        assert!(error.contains("Conv1/kernel") && error.contains("NaN"), "{error}");
+        let weights = read(LoadOptions::default().allow_non_finite(true)).unwrap();
+        assert!(weights.get("Conv1/kernel").unwrap().data[0].is_nan());
+    }
 }

@@ -154,6 +154,15 @@ impl<'a> IntoIterator for &'a Weights {
     }
 }
 
+impl IntoIterator for Weights {
+    type Item = (String, Tensor);
+    type IntoIter = btree_map::IntoIter<String, Tensor>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.tensors.into_iter()
+    }
+}
+
 impl FromIterator<(String, Tensor)> for Weights {
     fn from_iter<I: IntoIterator<Item = (String, Tensor)>>(tensors: I) -> Self {
         Weights { tensors: tensors.into_iter().collect() }

@@ -11,14 +11,46 @@ mod map;
 mod table;
 mod tensors;
 
+pub(crate) use h5::{decode as decode_h5, Layout};
 pub use h5::{read_keras_h5, read_tf_hub_h5};
 pub use map::{Iter, Tensor, Weights};
 pub use table::{check_mobilenet_v2, mobilenet_v2_shapes};
+pub(crate) use table::{Layer, BATCH_NORM};
+pub(crate) use tensors::{header, header_of, parse, write_values};
 pub use tensors::{read_safetensors, write_safetensors};
 
 use crate::{Error, Result};
 use std::io::Read;
 use std::path::Path;
+
+/// How a weight file is read. The defaults are for files that one means to compute with.
+///
+/// ```no_run
+/// use transfer::weights::{load_with, LoadOptions};
+/// let broken = load_with("diverged.safetensors", LoadOptions::default().allow_non_finite(true))?;
+/// # Ok::<(), transfer::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Whether NaN and infinite values are let through instead of refused. A model that has one
+    /// computes nothing but NaN, so this is for looking at what went wrong.
+    pub allow_non_finite: bool,
+}
+
+impl LoadOptions {
+    /// Sets [`allow_non_finite`](Self::allow_non_finite).
+    pub fn allow_non_finite(mut self, yes: bool) -> Self {
+        self.allow_non_finite = yes;
+        self
+    }
+
+    fn check(self, weights: &Weights) -> Result<(), String> {
+        match self.allow_non_finite {
+            true => Ok(()),
+            false => weights.check_finite(),
+        }
+    }
+}
 
 /// Reads a weight file of any known layout: TF-Hub's or Keras' HDF5, or safetensors.
 ///
@@ -26,8 +58,17 @@ use std::path::Path;
 /// safetensors files are returned as they are, see [`check_mobilenet_v2`].
 ///
 /// # Errors
-/// [`Error::Io`] where the file cannot be read, [`Error::Weights`] where it is none of these or damaged.
+/// [`Error::Io`] where the file cannot be read, [`Error::Weights`] where it is none of these, damaged,
+/// or holds values that are not finite.
 pub fn load(path: impl AsRef<Path>) -> Result<Weights> {
+    load_with(path, LoadOptions::default())
+}
+
+/// [`load`] with options.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(path: impl AsRef<Path>, options: LoadOptions) -> Result<Weights> {
     let path = path.as_ref();
     let mut magic = [0; 8];
     let file = std::fs::File::open(path).map_err(|e| Error::io("cannot read the weights", path, e))?;
@@ -36,9 +77,9 @@ pub fn load(path: impl AsRef<Path>) -> Result<Weights> {
     read.map_err(|e| Error::io("cannot read the weights", path, e))?;
     magic[..start.len()].copy_from_slice(&start);
     match magic {
-        h5::MAGIC => h5::read_any_h5(path),
+        h5::MAGIC => h5::read_any_h5(path, options),
         // A safetensors file starts with the length of its header, which never gets near 2^32.
-        [_, _, _, _, 0, 0, 0, 0] if start.len() == 8 => Ok(read_safetensors(path)?.0),
+        [_, _, _, _, 0, 0, 0, 0] if start.len() == 8 => Ok(tensors::read(path, options)?.0),
         _ => Err(Error::Weights(format!(
             "{} is no weight file of a known kind: expected HDF5 (.h5, as Keras saves it) or safetensors, \
              but it starts with {start:02x?}. If it was downloaded by hand, fetch it again",
@@ -47,18 +88,32 @@ pub fn load(path: impl AsRef<Path>) -> Result<Weights> {
     }
 }
 
-/// The bytes of a file of at most `limit` bytes.
-fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let file = std::fs::File::open(path).map_err(|e| Error::io("cannot read the weights", path, e))?;
-    let mut bytes = Vec::new();
-    // The limit holds for what is read, since the size that a file states can change or be none.
-    let read = file.take(limit + 1).read_to_end(&mut bytes);
-    read.map_err(|e| Error::io("cannot read the weights", path, e))?;
-    if bytes.len() as u64 > limit {
-        return Err(Error::Weights(format!(
+/// The bytes of a file of at most `limit` bytes; no more memory is taken than the file is long.
+pub(crate) fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let failed = |e| Error::io("cannot read the weights", path, e);
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let about = file.metadata().map_err(failed)?;
+    if !about.is_file() {
+        let kind = std::io::Error::other("it is not a regular file");
+        return Err(failed(kind));
+    }
+    let too_large = || {
+        Error::Weights(format!(
             "{} is larger than the {limit} bytes that a weight file of this kind may have",
             path.display()
-        )));
+        ))
+    };
+    if about.len() > limit {
+        return Err(too_large());
     }
-    Ok(bytes)
+    let mut bytes = Vec::new();
+    let short = |_| failed(std::io::ErrorKind::OutOfMemory.into());
+    // One byte more, so that reading to the end need not grow it.
+    bytes.try_reserve_exact(about.len() as usize + 1).map_err(short)?;
+    // The limit holds for what is read, since a file can grow meanwhile.
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    match bytes.len() as u64 > limit {
+        true => Err(too_large()),
+        false => Ok(bytes),
+    }
 }

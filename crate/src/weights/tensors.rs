@@ -3,15 +3,22 @@
 //! Values are f32; other kinds are refused rather than converted, so that what was saved is what is
 //! loaded, bit for bit. The same tensors and metadata always give the same bytes.
 
-use super::{read_bytes, Tensor, Weights};
+use super::{read_bytes, LoadOptions, Tensor, Weights};
 use crate::{assets::files, Error, Result};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 
 /// The largest safetensors file that is read.
 const MAX_BYTES: u64 = 2 << 30;
+
+/// The longest header that is read: a thousand times what a model's has.
+const MAX_HEADER_BYTES: u64 = 16 << 20;
+
+/// Tensors and metadata, as they stand in a file.
+pub(crate) type Contents = (Weights, BTreeMap<String, String>);
 
 /// Reads a safetensors file: tensors and metadata.
 ///
@@ -19,8 +26,11 @@ const MAX_BYTES: u64 = 2 << 30;
 /// [`Error::Io`] where the file cannot be read; [`Error::Weights`] where it is truncated, lies about
 /// its contents, or holds anything but finite f32 values.
 pub fn read_safetensors(path: impl AsRef<Path>) -> Result<(Weights, BTreeMap<String, String>)> {
-    let path = path.as_ref();
-    parse(&read_bytes(path, MAX_BYTES)?).map_err(|what| {
+    read(path.as_ref(), LoadOptions::default())
+}
+
+pub(super) fn read(path: &Path, options: LoadOptions) -> Result<Contents> {
+    parse(&read_bytes(path, MAX_BYTES)?, options).map_err(|what| {
         Error::Weights(format!(
             "cannot use {} as a safetensors file: {what}. It may be damaged: make or fetch it again",
             path.display()
@@ -28,19 +38,44 @@ pub fn read_safetensors(path: impl AsRef<Path>) -> Result<(Weights, BTreeMap<Str
     })
 }
 
-pub(super) fn parse(bytes: &[u8]) -> Result<(Weights, BTreeMap<String, String>), String> {
+/// Where the header of a safetensors file lies in its bytes.
+pub(crate) fn header_of(bytes: &[u8]) -> Result<Range<usize>, String> {
+    let Some(length) = bytes.first_chunk::<8>().map(|b| u64::from_le_bytes(*b)) else {
+        return Err(format!(
+            "it is truncated: {} bytes, less than the length of its header takes",
+            bytes.len()
+        ));
+    };
+    if length > MAX_HEADER_BYTES {
+        return Err(format!(
+            "its header would have {length} bytes, more than the {MAX_HEADER_BYTES} allowed"
+        ));
+    }
+    let end = 8 + length as usize;
+    match end > bytes.len() {
+        true => Err(format!("it is truncated: {} bytes, where the header alone takes {end}", bytes.len())),
+        false => Ok(8..end),
+    }
+}
+
+/// Every value that is made has its bytes in `bytes`, so none of this takes more memory than the file,
+/// a few times the header aside.
+pub(crate) fn parse(bytes: &[u8], options: LoadOptions) -> Result<Contents, String> {
+    let data = &bytes[header_of(bytes)?.end..];
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
-    let tensors = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
     let mut weights = Weights::new();
-    for (name, view) in tensors.iter() {
-        if view.dtype() != Dtype::F32 {
-            return Err(format!("`{name}` holds {:?} values, where only F32 is supported", view.dtype()));
+    for (name, about) in header.tensors() {
+        if about.dtype != Dtype::F32 {
+            return Err(format!("`{name}` holds {:?} values, where only F32 is supported", about.dtype));
         }
-        let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-        let tensor = Tensor::new(view.shape(), values.collect()).map_err(|e| format!("`{name}`: {e}"))?;
+        // The library has checked that offsets fit shape and file; this keeps a slip of its from panicking.
+        let (start, end) = about.data_offsets;
+        let data = data.get(start..end).ok_or_else(|| format!("`{name}` lies outside of the file"))?;
+        let values = data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        let tensor = Tensor::new(&*about.shape, values.collect()).map_err(|e| format!("`{name}`: {e}"))?;
         weights.insert(name, tensor);
     }
-    weights.check_finite()?;
+    options.check(&weights)?;
     Ok((weights, header.metadata().clone().unwrap_or_default().into_iter().collect()))
 }
 
@@ -71,20 +106,28 @@ pub fn write_safetensors(
     let header = header(weights, metadata)
         .map_err(|what| Error::Weights(format!("cannot save {}: {what}", path.display())))?;
     files::write_whole(path, |out| {
-        out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
-        for (_, tensor) in weights {
-            for value in &tensor.data {
-                out.write_all(&value.to_le_bytes())?;
-            }
-        }
-        Ok(())
+        write_values(weights, out)
     })
 }
 
-// Written by hand: the library keeps metadata in a hash map, so its files differ from run to run.
-fn header(weights: &Weights, metadata: &BTreeMap<String, String>) -> Result<Vec<u8>, String> {
+/// The values of all tensors, in the order that [`header`] announces.
+pub(crate) fn write_values(weights: &Weights, out: &mut impl Write) -> std::io::Result<()> {
+    let mut buffer = Vec::with_capacity(1 << 16);
+    for (_, tensor) in weights {
+        for values in tensor.data.chunks(1 << 14) {
+            buffer.clear();
+            buffer.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            out.write_all(&buffer)?;
+        }
+    }
+    Ok(())
+}
+
+/// All that stands before the values: the header's length and the header.
+pub(crate) fn header(weights: &Weights, metadata: &BTreeMap<String, String>) -> Result<Vec<u8>, String> {
     weights.check_finite()?;
+    // Written by hand: the library keeps metadata in a hash map, so its files differ from run to run.
     let mut entries = serde_json::Map::new();
     if !metadata.is_empty() {
         entries.insert("__metadata__".into(), serde_json::json!(metadata));
@@ -105,5 +148,10 @@ fn header(weights: &Weights, metadata: &BTreeMap<String, String>) -> Result<Vec<
     }
     let mut header = serde_json::to_vec(&entries).map_err(|e| e.to_string())?;
     header.resize(header.len().next_multiple_of(8), b' ');
-    Ok(header)
+    if header.len() as u64 > MAX_HEADER_BYTES {
+        return Err(format!("its header would have {} bytes, more than can be read again", header.len()));
+    }
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.append(&mut header);
+    Ok(bytes)
 }

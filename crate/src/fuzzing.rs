@@ -1,0 +1,155 @@
+//! Everything of this crate that reads bytes from outside, one function a reader, for the fuzzer in `fuzz/`
+//! and for the tests that try the same inputs and mutations of them (`crate/tests/fuzz.rs`).
+//!
+//! Not for users: hidden in the documentation, and free to change.
+
+use std::path::Path;
+
+use ndarray::Array3;
+
+use crate::assets::files::{beside, RemoveOnDrop};
+use crate::assets::{extract_zip, has_valid_note};
+use crate::data::{image_dataset_from_directory, load_img, ImageDatasetOptions};
+use crate::train::checkpoint::Checkpoint;
+use crate::weights::{decode_h5, parse, write_values, Layer, Layout, LoadOptions, Weights};
+
+/// Names of the readers, as [`run`] takes them.
+pub const TARGETS: [&str; 7] =
+    ["tf_hub_h5", "keras_h5", "safetensors", "checkpoint", "extraction", "image", "manifest"];
+
+/// Gives `bytes` to one reader; whether it takes them for good. Refusing is as fine as accepting.
+///
+/// # Panics
+/// Where the reader broke a promise: that is what fuzzing looks for.
+pub fn run(target: &str, bytes: &[u8]) -> bool {
+    match target {
+        "tf_hub_h5" => h5(bytes, Layout::TfHub),
+        "keras_h5" => h5(bytes, Layout::Keras),
+        "safetensors" => safetensors(bytes),
+        "checkpoint" => checkpoint(bytes),
+        "extraction" => extraction(bytes),
+        "image" => image(bytes),
+        "manifest" => manifest(bytes),
+        other => panic!("no reader is called {other}; there are {TARGETS:?}"),
+    }
+}
+
+/// A network of three small layers: files of a few KB reach all of the reader.
+fn h5(bytes: &[u8], layout: Layout) -> bool {
+    let norm = || crate::weights::BATCH_NORM.map(|variable| (variable, vec![2])).to_vec();
+    let layers = [
+        Layer { name: "Conv1".into(), variables: vec![("kernel", vec![3, 3, 3, 2])] },
+        Layer { name: "bn_Conv1".into(), variables: norm() },
+        Layer {
+            name: "expanded_conv_depthwise".into(),
+            variables: vec![("depthwise_kernel", vec![3, 3, 2, 1])],
+        },
+    ];
+    let Ok(weights) = decode_h5(bytes.to_vec(), layout, &layers, LoadOptions::default()) else {
+        return false;
+    };
+    assert_eq!((weights.len(), weights.num_parameters()), (6, 54 + 8 + 18));
+    assert_finite(&weights);
+    true
+}
+
+fn safetensors(bytes: &[u8]) -> bool {
+    let any = parse(bytes, LoadOptions::default().allow_non_finite(true));
+    match parse(bytes, LoadOptions::default()) {
+        Ok((weights, _)) => {
+            assert_finite(&weights);
+            assert!(4 * weights.num_parameters() <= bytes.len(), "more numbers than the file holds");
+            true
+        }
+        Err(_) => {
+            let only_strictly = any.is_ok_and(|(weights, _)| weights.check_finite().is_ok());
+            assert!(!only_strictly, "finite values were refused for not being so");
+            false
+        }
+    }
+}
+
+/// Also without the digest, which a fuzzer cannot forge: what is taken then can be written and read again.
+fn checkpoint(bytes: &[u8]) -> bool {
+    let verified = Checkpoint::parse(bytes.to_vec(), true).is_ok();
+    let Ok(first) = Checkpoint::parse(bytes.to_vec(), false) else {
+        assert!(!verified, "accepted with a digest and refused without");
+        return false;
+    };
+    assert_finite(&first.weights);
+    assert_finite(&first.moments);
+    if let Ok((mut again, tensors)) = first.clone().encode() {
+        write_values(&tensors, &mut again).expect("memory can be written");
+        let second = Checkpoint::parse(again, true).expect("what was written is read");
+        assert!(second == first, "what is read is not what was written");
+    }
+    true
+}
+
+fn extraction(bytes: &[u8]) -> bool {
+    let place = Place::new();
+    let (archive, folder) = (place.file("archive.zip", bytes), place.path().join("folder"));
+    let done = extract_zip(&archive, &folder);
+    let mut names: Vec<_> = place.names();
+    names.sort();
+    match done {
+        Ok(()) => assert_eq!(names, ["archive.zip", "folder"]),
+        Err(_) => assert_eq!(names, ["archive.zip"], "something of a refused archive is left"),
+    }
+    names.len() == 2
+}
+
+fn image(bytes: &[u8]) -> bool {
+    let place = Place::new();
+    let path = place.file("class/image", bytes);
+    let options = ImageDatasetOptions::default().image_size(8, 9).batch_size(1);
+    let listed = image_dataset_from_directory(place.path(), options).is_ok();
+    let image: Result<Array3<f32>, _> = load_img(path, (8, 9));
+    match image {
+        Ok(image) => {
+            assert!(listed, "a file that decodes was refused by its head");
+            assert!(image.iter().all(|v| (0.0..=255.0).contains(v)), "pixels outside of 0..255");
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+fn manifest(bytes: &[u8]) -> bool {
+    let place = Place::new();
+    place.file("train/cats/1.jpg", b"not looked into");
+    place.file(".verified.json", bytes);
+    has_valid_note(place.path()).is_ok_and(|valid| valid)
+}
+
+fn assert_finite(weights: &Weights) {
+    assert!(weights.check_finite().is_ok(), "a value that is not finite was let through");
+}
+
+/// A folder that goes away.
+struct Place(RemoveOnDrop);
+
+impl Place {
+    fn new() -> Self {
+        let path = beside(&std::env::temp_dir().join("transfer-fuzzing"));
+        std::fs::create_dir_all(&path).expect("the folder for temporary files can be written");
+        Place(RemoveOnDrop(path))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0 .0
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> std::path::PathBuf {
+        let path = self.path().join(name);
+        let parent = path.parent().unwrap_or(self.path());
+        std::fs::create_dir_all(parent).expect("the folder for temporary files can be written");
+        std::fs::write(&path, bytes).expect("the folder for temporary files can be written");
+        path
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path()).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+}

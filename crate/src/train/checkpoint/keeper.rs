@@ -1,0 +1,135 @@
+//! Between the training loop and the folder: when a checkpoint is due, what goes into it, and how a model
+//! becomes what it was.
+
+use super::file::{instructions, About};
+use super::folder::Folder;
+use super::identity::Identity;
+use super::{Checkpoint, Checkpoints};
+use crate::data::Dataset;
+use crate::model::{not_compiled, Model};
+use crate::progress::say;
+use crate::train::run::RunState;
+use crate::{Error, Result};
+
+/// Keeps the checkpoints of one run.
+pub(crate) struct Keeper {
+    options: Checkpoints,
+    folder: Folder,
+    identity: Identity,
+    initial_epoch: usize,
+}
+
+impl Keeper {
+    /// Takes the folder for this run. The model is as `fit` found it.
+    pub fn open(
+        options: &Checkpoints,
+        model: &Model,
+        train: &Dataset,
+        validation: Option<&Dataset>,
+        initial_epoch: usize,
+    ) -> Result<Self> {
+        options.check()?;
+        let folder = Folder::open(&options.folder)?;
+        let identity = Identity::of(model, train, validation, initial_epoch)?;
+        Ok(Keeper { options: options.clone(), folder, identity, initial_epoch })
+    }
+
+    /// Brings `model` to where the newest checkpoint left it, and tells where that is; `None` where there
+    /// is no checkpoint. Nothing changes where this fails.
+    pub fn resume(&mut self, model: &mut Model, epochs: usize, batches: usize) -> Result<Option<RunState>> {
+        if !self.options.resume {
+            self.folder.clear();
+            return Ok(None);
+        }
+        let Some(checkpoint) = self.folder.newest()? else { return Ok(None) };
+        let state = &checkpoint.about.state;
+        self.check_identity(&checkpoint.about)?;
+        let (done, mid) = (state.epoch, state.running.batches);
+        if done > epochs || (done == epochs && mid > 0) {
+            return Err(Error::Invalid(format!(
+                "fit was asked for {epochs} epochs, but its checkpoint in {} is in epoch {} already. Ask for more \
+                 epochs, name another folder, or start over with `.resume(false)`.",
+                self.options.folder.display(),
+                done + 1
+            )));
+        }
+        if mid > batches {
+            return Err(Error::Data(format!(
+                "The checkpoint in {} expected an epoch of at least {mid} batches. Received: {batches}.",
+                self.options.folder.display()
+            )));
+        }
+        if checkpoint.about.instructions != instructions() {
+            say(format!(
+                "The checkpoint was computed with {} kernels; going on with {} ones, whose last bits differ.",
+                checkpoint.about.instructions,
+                instructions()
+            ));
+        }
+        say(match (done == epochs, mid) {
+            (true, _) => format!("All {epochs} epochs are done already: {}", self.last()),
+            (false, 0) => format!("Resuming after epoch {done} of {epochs}: {}", self.last()),
+            (false, _) => {
+                format!("Resuming in epoch {} of {epochs}, batch {}: {}", done + 1, mid + 1, self.last())
+            }
+        });
+        restore(model, &checkpoint)?;
+        // The start of the run is the one that it had, also where this one is allowed another.
+        self.identity = checkpoint.about.identity;
+        Ok(Some(checkpoint.about.state))
+    }
+
+    fn check_identity(&self, about: &About) -> Result<()> {
+        let differences = about.identity.differences(&self.identity, self.options.any_start);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Training(format!(
+            "The checkpoints in {} are of another run, so this one cannot go on from them. What differs:\n  {}\n\
+             Name another folder, or start over with `.resume(false)`. To begin a new run with the weights of \
+             that one, call `model.load_weights({:?})` first. Where only the weights at the start differ and \
+             that is as it should be, ask for `.from_any_start(true)`.",
+            self.options.folder.display(),
+            differences.join("\n  "),
+            self.last()
+        )))
+    }
+
+    /// Whether one is due after so many steps, within an epoch.
+    pub fn is_due(&self, steps: u64) -> bool {
+        self.options.every_steps.is_some_and(|n| steps.is_multiple_of(n as u64))
+    }
+
+    /// Writes a checkpoint.
+    pub fn save(&mut self, model: &Model, state: &RunState) -> Result<()> {
+        let optimizer = &model.compiled.as_ref().ok_or_else(not_compiled)?.optimizer;
+        let about = About::new(self.identity.clone(), self.initial_epoch, optimizer.step(), state.clone());
+        let checkpoint = Checkpoint { about, weights: model.weights(), moments: optimizer.moments()? };
+        self.folder.save(state.steps, checkpoint)
+    }
+
+    /// The path of the last good checkpoint, in words where there is none.
+    pub fn last(&self) -> String {
+        self.folder.last().map_or_else(|| "none yet".to_owned(), |path| path.display().to_string())
+    }
+}
+
+/// Gives `model` the weights and the optimizer's state of a checkpoint, all of it or nothing.
+fn restore(model: &mut Model, checkpoint: &Checkpoint) -> Result<()> {
+    let weights = &checkpoint.weights;
+    model.check_weights(weights)?;
+    for (name, moment) in &checkpoint.moments {
+        let variable = name.split_once('/').and_then(|(_, variable)| weights.get(variable).ok());
+        if variable.is_none_or(|v| v.data.len() != moment.data.len()) {
+            return Err(Error::Weights(format!(
+                "The checkpoint expected a variable with as many values as its moment `{name}` has. Received: {}, {}",
+                moment.data.len(),
+                variable.map_or_else(|| "no such variable".to_owned(), |v| v.data.len().to_string())
+            )));
+        }
+    }
+    let device = model.net.base.base.device.clone();
+    let compiled = model.compiled.as_mut().ok_or_else(not_compiled)?;
+    compiled.optimizer.restore(&device, checkpoint.about.optimizer_step, &checkpoint.moments)?;
+    model.set_weights(weights)
+}
