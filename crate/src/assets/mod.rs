@@ -27,6 +27,7 @@ mod mobilenet_v2;
 mod programs;
 mod roots;
 mod stand_in;
+mod surplus;
 
 pub use cats_and_dogs::{cats_and_dogs, CatsAndDogs, FindCatsAndDogs, Source};
 pub use extract::{extract_zip, MAX_BYTES, MAX_ENTRIES, MAX_RATIO};
