@@ -87,13 +87,26 @@ pub struct Entry<'a> {
     pub flags: u16,
     pub crc: Option<u32>,
     pub stated: Option<u32>,
+    /// 0 stored, 8 deflated; the data is written as it is.
+    pub method: u16,
+    /// Extra fields, in both headers.
+    pub extra: &'a [u8],
 }
 
 pub fn file<'a>(name: &'a str, data: &'a [u8]) -> Entry<'a> {
-    Entry { name: name.as_bytes(), data, mode: 0o100_644, flags: 0, crc: None, stated: None }
+    Entry {
+        name: name.as_bytes(),
+        data,
+        mode: 0o100_644,
+        flags: 0,
+        crc: None,
+        stated: None,
+        method: 0,
+        extra: b"",
+    }
 }
 
-fn crc32(data: &[u8]) -> u32 {
+pub fn crc32(data: &[u8]) -> u32 {
     !data.iter().fold(!0u32, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |c, _| if c & 1 == 1 { (c >> 1) ^ 0xEDB8_8320 } else { c >> 1 })
     })
@@ -105,17 +118,18 @@ impl Zip {
         let (crc, size) = (entry.crc.unwrap_or(crc32(entry.data)), entry.stated.unwrap_or(compressed));
         let mut common = vec![20, 0];
         common.extend(entry.flags.to_le_bytes());
-        common.extend([0; 6]);
+        common.extend(entry.method.to_le_bytes());
+        common.extend([0; 4]);
         for n in [crc, compressed, size] {
             common.extend(n.to_le_bytes());
         }
         common.extend((entry.name.len() as u16).to_le_bytes());
-        common.extend([0, 0]);
-        self.local.extend([&b"PK\x03\x04"[..], &common, entry.name, entry.data].concat());
+        common.extend((entry.extra.len() as u16).to_le_bytes());
+        self.local.extend([&b"PK\x03\x04"[..], &common, entry.name, entry.extra, entry.data].concat());
         self.central.extend([&b"PK\x01\x02\x14\x03"[..], &common, &[0; 6]].concat());
         self.central.extend((entry.mode << 16).to_le_bytes());
         self.central.extend(start.to_le_bytes());
-        self.central.extend(entry.name);
+        self.central.extend([entry.name, entry.extra].concat());
         self.count += 1;
         self
     }
