@@ -1,5 +1,5 @@
 //! The little of JPEG's structure that is needed before decoding: the size of the image, and
-//! whether the file ends where it should.
+//! how often the decoder has to go over it, and whether the file ends where it should.
 //!
 //! Not a decoder. It exists because the decoder reads a whole file before it tells the size, and
 //! fills what is missing from a cut-off file with grey without a word.
@@ -79,6 +79,11 @@ pub(super) fn is_complete(bytes: &[u8]) -> bool {
     false
 }
 
+/// How many scans there are at most: a preview picture's in a segment are counted along.
+pub(super) fn scans(bytes: &[u8]) -> usize {
+    bytes.windows(2).filter(|w| w[0] == 0xFF && w[1] == 0xDA).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +101,7 @@ mod tests {
     fn the_size_is_found_behind_long_segments() {
         let mut bytes = sample();
         assert_eq!(dimensions(Cursor::new(&bytes)).unwrap(), (40, 24));
+        assert_eq!(scans(&bytes), 1);
         let mut comment = vec![0xFF, 0xFE, 0xFF, 0xFF];
         comment.extend([0xFF; 0xFFFD]);
         bytes.splice(2..2, comment);
