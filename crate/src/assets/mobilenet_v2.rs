@@ -135,7 +135,8 @@ impl FindMobileNetV2 {
             Err(_) => {
                 weights::load(&path)?;
                 let hash = sha256_file(&path)?;
-                write_whole(&record, |out| writeln!(out, "{hash}"))?;
+                // Without the record the next start looks at the tensors again, and that is all.
+                let _ = write_whole(&record, |out| writeln!(out, "{hash}"));
             }
         }
         Ok(Some(WeightsFile { path, why: format!("Keras' own, found in data/{KERAS}") }))

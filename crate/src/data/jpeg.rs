@@ -8,7 +8,7 @@ use std::io::{BufRead, Read, Seek, SeekFrom};
 
 /// (width, height), read by going from segment to segment.
 pub(super) fn dimensions(mut file: impl BufRead + Seek) -> Result<(u32, u32), String> {
-    let cut = |_| "the file ends before the size of the image is given".to_owned();
+    let cut = |_| "was cut off before the size of the image".to_owned();
     file.seek(SeekFrom::Start(2)).map_err(cut)?;
     loop {
         let marker = next_marker(&mut file).map_err(cut)?;
@@ -21,7 +21,7 @@ pub(super) fn dimensions(mut file: impl BufRead + Seek) -> Result<(u32, u32), St
                 return Ok((number(5), number(3)));
             }
             0x01 | 0xD0..=0xD8 => {}
-            0xD9 | 0xDA => return Err("the size of the image is missing".into()),
+            0xD9 | 0xDA => return Err("lacks the size of the image".into()),
             _ => {
                 let mut length = [0; 2];
                 file.read_exact(&mut length).map_err(cut)?;
