@@ -50,7 +50,7 @@ impl Fault {
         Fault { resumed: true, ..self }
     }
 
-    fn is_an_error(self, words: &'static str) -> Self {
+    fn fails_with(self, words: &'static str) -> Self {
         Fault { error: Some(words), ..self }
     }
 }
@@ -61,13 +61,13 @@ fn faults() -> Vec<Fault> {
         first(1, "breaks off", |s, r, out| s.all().until(s.at).give(r, out)),
         always("breaks off each time", |s, r, out| s.all().until(s.further(r)).give(r, out)),
         always("breaks off each time, knows no parts", |s, r, out| s.all().whole().until(s.at).give(r, out))
-            .is_an_error("broke off"),
+            .fails_with("broke off"),
         first(2, "breaks off before the first byte", |_, _, _| {}),
         first(1, "falls silent in the middle", |s, r, out| {
             s.all().until(s.at).give(r, out);
             std::thread::sleep(Duration::from_secs(1));
         }),
-        always("never answers", |_, _, _| std::thread::sleep(Duration::from_secs(1))).is_an_error("timeout"),
+        always("never answers", |_, _, _| std::thread::sleep(Duration::from_secs(1))).fails_with("timeout"),
         first(1, "resets the connection", |s, r, out| {
             s.all().until(s.at).give(r, out);
             reset(out);
@@ -75,7 +75,7 @@ fn faults() -> Vec<Fault> {
         first(1, "states too much", |s, r, out| s.all().stating(BYTES + s.at).give(r, out)),
         first(1, "states too little", |s, r, out| s.all().stating(s.at).give(r, out)),
         always("states too little each time", |s, r, out| s.all().stating(s.at).give(r, out))
-            .is_an_error("more bytes"),
+            .fails_with("more bytes"),
         always("answers 200 to a Range", |s, r, out| match r.number {
             0 => s.all().until(s.at).give(r, out),
             _ => s.all().whole().give(r, out),
@@ -102,13 +102,13 @@ fn faults() -> Vec<Fault> {
             let answers = ["429 Too Many Requests", "500 Internal Server Error", "503 Service Unavailable"];
             status(out, answers[r.number % 3], "Retry-After: 0\r\n");
         }),
-        always("answers 503 for ever", unavailable).is_an_error("503"),
-        always("answers 404", |_, _, out| status(out, "404 Not Found", "")).is_an_error("404"),
+        always("answers 503 for ever", unavailable).fails_with("503"),
+        always("answers 404", |_, _, out| status(out, "404 Not Found", "")).fails_with("404"),
         first(1, "redirects", |_, _, out| status(out, "302 Found", "Location: /there\r\n")),
         always("redirects in a circle", |_, _, out| status(out, "302 Found", "Location: /photos.bin\r\n"))
-            .is_an_error("redirect"),
+            .fails_with("redirect"),
         first(2, "talks no HTTP", |s, _, out| drop(out.write_all(&s.body[..4000]))),
-        always("has another file", |s, r, out| s.old().give(r, out)).is_an_error("SHA-256"),
+        always("has another file", |s, r, out| s.old().give(r, out)).fails_with("SHA-256"),
     ]
 }
 
