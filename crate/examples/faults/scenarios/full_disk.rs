@@ -1,8 +1,8 @@
 //! A disk that is full before the work is done. It ends with an error that says so, what it wrote is gone
 //! again, and once there is room the same run succeeds.
 
-use super::{job, Scenario, JOBS};
-use crate::jobs::{write, Job};
+use super::{Scenario, JOBS};
+use crate::jobs::{named, write, Job};
 use crate::outcome::Outcome;
 use crate::sandbox::{Sandbox, SmallDisk};
 use crate::Fallible;
@@ -13,7 +13,7 @@ const SIZES: u64 = 12;
 
 pub fn scenarios() -> Vec<Scenario> {
     let scenario = |name: &'static str| {
-        Scenario::new(format!("disk full: {name}"), move |sandbox| fill(sandbox, &job(sandbox, name)?))
+        Scenario::new(format!("disk full: {name}"), move |sandbox| fill(sandbox, &named(sandbox, name)?))
     };
     JOBS.into_iter().map(scenario).collect()
 }

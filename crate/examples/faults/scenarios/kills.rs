@@ -1,8 +1,8 @@
 //! SIGKILL at a random moment of the work. Whatever is there right after it is whole, and one more run,
 //! without help, ends as if nothing had happened.
 
-use super::{job, Scenario, JOBS};
-use crate::jobs::{Job, State};
+use super::{Scenario, JOBS};
+use crate::jobs::{named, Job, State};
 use crate::outcome::Outcome;
 use crate::sandbox::Sandbox;
 use crate::Fallible;
@@ -15,7 +15,7 @@ const SIGKILL: i32 = 9;
 
 pub fn scenarios(kills: usize) -> Vec<Scenario> {
     let scenario = |name: &'static str| {
-        Scenario::new(format!("killed: {name}"), move |sandbox| kill(sandbox, &job(sandbox, name)?, kills))
+        Scenario::new(format!("killed: {name}"), move |sandbox| kill(sandbox, &named(sandbox, name)?, kills))
     };
     JOBS.into_iter().map(scenario).collect()
 }
@@ -34,7 +34,7 @@ fn kill(sandbox: &Sandbox, job: &Job, kills: usize) -> Fallible<Outcome> {
         let status = running.0.wait().map_err(|e| format!("cannot wait for the child: {e}"))?;
         if status.signal() == Some(SIGKILL) {
             tries += 1;
-            midway += usize::from(!job.leftovers(&folder).is_empty());
+            midway += usize::from(job.is_unfinished(&folder));
             failures.extend(check(sandbox, job, &folder).err().map(|what| format!("kill {tries}: {what}")));
         }
         let _ = std::fs::remove_dir_all(&folder);

@@ -35,13 +35,7 @@ pub fn all(kills: usize) -> Vec<Scenario> {
     all
 }
 
-/// The work that faults are made in, by name.
+/// The work that writes, by the names of `jobs::named`: it is killed, and its disk is filled.
 const JOBS: [&str; 3] = ["download", "extraction", "asset store"];
-
-fn job(sandbox: &Sandbox, name: &str) -> Fallible<crate::jobs::Job> {
-    let jobs = crate::jobs::all(sandbox)?;
-    jobs.into_iter()
-        .find(|(n, _)| *n == name)
-        .map(|(_, job)| job)
-        .ok_or_else(|| format!("no work called {name}"))
-}
+/// Those of it that several processes may do at once in one folder.
+const ASSETS: [&str; 3] = ["download", "extraction", "asset store"];

@@ -1,8 +1,8 @@
 //! A data folder that cannot be written: what is there is used, what is not there is an error that says
 //! why, and nothing changes.
 
-use super::{job, Scenario, JOBS};
-use crate::jobs::{write, Job};
+use super::{Scenario, ASSETS};
+use crate::jobs::{named, write, Job};
 use crate::outcome::Outcome;
 use crate::sandbox::{set_mode, Sandbox};
 use crate::Fallible;
@@ -12,10 +12,10 @@ const DENIED: &str = "Permission denied";
 
 pub fn scenarios() -> Vec<Scenario> {
     let mut all = Vec::new();
-    for name in JOBS {
-        let with = |sandbox: &Sandbox| complete(sandbox, &job(sandbox, name)?);
+    for name in ASSETS {
+        let with = |sandbox: &Sandbox| complete(sandbox, &named(sandbox, name)?);
         all.push(Scenario::new(format!("read-only folder that has it: {name}"), with));
-        let without = |sandbox: &Sandbox| empty(sandbox, &job(sandbox, name)?);
+        let without = |sandbox: &Sandbox| empty(sandbox, &named(sandbox, name)?);
         all.push(Scenario::new(format!("read-only folder that lacks it: {name}"), without));
     }
     all

@@ -1,8 +1,8 @@
 //! Several processes that want the same at once: one does the work, the others wait and find it done,
 //! also where the one that does it is killed.
 
-use super::{job, Scenario, JOBS};
-use crate::jobs::{self, noise, Job};
+use super::{Scenario, ASSETS};
+use crate::jobs::{self, named, noise, Job};
 use crate::outcome::Outcome;
 use crate::sandbox::Sandbox;
 use crate::server::{Answer, Server};
@@ -17,15 +17,16 @@ const WAITING: &str = "Waiting for another process";
 pub fn scenarios() -> Vec<Scenario> {
     let together = |name: &'static str| {
         Scenario::new(format!("two at once: {name}"), move |sandbox| {
-            repeat(sandbox, &job(sandbox, name)?, |sandbox, job| both(sandbox, job, false))
+            repeat(sandbox, &named(sandbox, name)?, |sandbox, job| both(sandbox, job, false))
         })
     };
     let killed = |name: &'static str| {
         Scenario::new(format!("two at once, one killed: {name}"), move |sandbox| {
-            repeat(sandbox, &job(sandbox, name)?, |sandbox, job| both(sandbox, job, true))
+            repeat(sandbox, &named(sandbox, name)?, |sandbox, job| both(sandbox, job, true))
         })
     };
-    let mut all: Vec<Scenario> = JOBS.into_iter().map(together).chain(JOBS.into_iter().map(killed)).collect();
+    let mut all: Vec<Scenario> =
+        ASSETS.into_iter().map(together).chain(ASSETS.into_iter().map(killed)).collect();
     all.push(Scenario::new("two at once: downloaded only once", once));
     all
 }
