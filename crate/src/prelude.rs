@@ -2,7 +2,9 @@
 
 pub use crate::assets::{cats_and_dogs, get_file, mobilenet_v2_weights, CatsAndDogs};
 pub use crate::augment::{RandomFlip, RandomRotation, Sequential};
-pub use crate::data::{image_dataset_from_directory, Batch, Dataset, ImageDatasetOptions};
+pub use crate::data::{
+    image_dataset_from_directory, BadImages, Batch, Dataset, ImageDatasetOptions, OnBadImage,
+};
 pub use crate::model::{thousands, Dense, Dropout, GlobalAveragePooling2D, MobileNetV2, Model, Summary};
 pub use crate::optim::{Adam, RMSprop};
 pub use crate::plot::{

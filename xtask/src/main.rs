@@ -4,6 +4,7 @@
 //! nothing that the notebook needs to run: with the kernel installed by hand, plain Jupyter does.
 
 mod bench;
+mod faults;
 mod fuzz;
 mod kernel;
 mod notebook;
@@ -29,6 +30,10 @@ cargo xtask <command>
                        figures of the run go to target/notebooks/
   notebook --save      run it and write the committed form back to notebooks/transfer.ipynb
   test                 set up what is missing, then every check and test, and every notebook headless
+  faults [WORD …]      kill, fill the disk, lie over the network, and see what is survived: a table, also in
+                       target/xtask/faults.json. With words, only what holds one of them in its name;
+                       --quick kills less often, --readme puts the table into README.md. Some minutes;
+                       as root it can also make small disks, which it fills
   bench [PART …]       measure beside TensorFlow, PyTorch, ONNX Runtime and OpenVINO; parts are forward,
                        train, loader, memory, whole and report, all where none is named; `bench --help`
                        says more. It takes an hour; its results are in bench/RESULTS.md
@@ -46,6 +51,7 @@ fn main() -> ExitCode {
         ["notebook", "--execute"] => notebook::execute(),
         ["notebook", "--save"] => notebook::save(),
         ["test"] => test::all(),
+        ["faults", rest @ ..] => faults::faults(rest),
         ["bench", rest @ ..] => bench::bench(rest),
         ["fuzz", rest @ ..] => fuzz::fuzz(rest),
         ["resume", rest @ ..] => resume::resume(rest),

@@ -1,7 +1,7 @@
 //! The tutorial's data set: cats and dogs, found or fetched, verified, and explained.
 
-use super::extract::extract_zip;
-use super::files::{beside, sweep, sync_parent, write_whole, RemoveOnDrop};
+use super::extract::unpack;
+use super::files::{beside, sweep, sync_parent, sync_tree, write_whole, RemoveOnDrop};
 use super::get_file::GetFile;
 use super::hash::{content_digest, outline, sha256_file};
 use super::lock::Lock;
@@ -125,7 +125,10 @@ impl FindCatsAndDogs {
             return Ok(real(dir, "found where TRANSFER_DATA_DIR points"));
         }
         let _lock = Lock::take(&self.data_root, "cats_and_dogs")?;
-        [NAME, STAND_IN].iter().for_each(|name| sweep(&self.data_root.join(name)));
+        for folder in [NAME, STAND_IN].map(|name| self.data_root.join(name)) {
+            sweep(&folder);
+            sweep(&folder.join(MARKER));
+        }
         if let Some(Given::Zip(zip)) = given {
             return self.extract(&zip, "extracted from the archive that TRANSFER_DATA_DIR points to");
         }
@@ -215,7 +218,7 @@ impl FindCatsAndDogs {
         }
         say("Extracting and checking the photographs (some seconds)");
         let scratch = RemoveOnDrop(beside(&tree));
-        extract_zip(zip, &scratch.0)?;
+        unpack(zip, &scratch.0)?;
         let candidates = [scratch.0.join(NAME), scratch.0.clone()];
         let extracted = candidates.into_iter().find(|dir| is_tree(dir)).ok_or_else(|| {
             Error::Archive(format!(
@@ -286,6 +289,7 @@ impl FindCatsAndDogs {
         let (training, validation) = stand_in::decode(&tarball, &made.0)?;
         let why = format!("{why}; {training} to train and {validation} to validate with");
         Marker::write(&made.0, ".png", hash, None, &why)?;
+        sync_tree(&made.0)?;
         std::fs::rename(&made.0, &dir).map_err(|e| Error::io("cannot create", &dir, e))?;
         sync_parent(&dir);
         Ok(at(dir, Source::StandIn, why))

@@ -3,7 +3,7 @@
 //! An archive from the network can name files outside the folder, hold links, or grow without end.
 //! One such entry and the whole archive is refused; nothing of it remains.
 
-use super::files::{beside, create_parent, sync_parent, RemoveOnDrop};
+use super::files::{beside, create_parent, sync_parent, sync_tree, RemoveOnDrop};
 use crate::{Error, Result};
 use std::collections::HashSet;
 use std::fs::File;
@@ -35,27 +35,33 @@ pub fn extract_zip(archive: impl AsRef<Path>, folder: impl AsRef<Path>) -> Resul
         return Err(Error::io("cannot extract an archive into what exists already,", folder, exists));
     }
     create_parent(folder)?;
-    let (mut archive, bytes) = open(path)?;
     let partial = RemoveOnDrop(beside(folder));
-    std::fs::create_dir(&partial.0).map_err(|e| Error::io("cannot create", &partial.0, e))?;
+    unpack(path, &partial.0)?;
+    std::fs::rename(&partial.0, folder).map_err(|e| Error::io("cannot create", folder, e))?;
+    std::mem::forget(partial);
+    sync_parent(folder);
+    Ok(())
+}
+
+/// Extracts into a new folder that the caller renames when all is well, or removes.
+pub(super) fn unpack(path: &Path, folder: &Path) -> Result<()> {
+    let (mut archive, bytes) = open(path)?;
     let entries = check(&mut archive, bytes).map_err(|what| refuse(path, what))?;
+    std::fs::create_dir(folder).map_err(|e| Error::io("cannot create", folder, e))?;
     for (index, (name, size)) in entries.iter().enumerate() {
-        let target = partial.0.join(name);
+        let target = folder.join(name);
         match size {
             None => std::fs::create_dir_all(&target).map_err(|e| Error::io("cannot create", &target, e))?,
             Some(size) => {
                 create_parent(&target)?;
                 extract_file(&mut archive, index, *size, &target).map_err(|failure| match failure {
                     Failure::Archive(what) => refuse(path, format!("`{name}`: {what}")),
-                    Failure::Disk(e) => Error::io("cannot write", folder.join(name), e),
+                    Failure::Disk(e) => Error::io("cannot write", &target, e),
                 })?;
             }
         }
     }
-    std::fs::rename(&partial.0, folder).map_err(|e| Error::io("cannot create", folder, e))?;
-    std::mem::forget(partial);
-    sync_parent(folder);
-    Ok(())
+    sync_tree(folder)
 }
 
 /// Reads one file of an archive, of at most `limit` bytes, into memory.
@@ -152,6 +158,8 @@ fn safe_name(name: &str) -> Result<String, &'static str> {
     }
     match parts.len() {
         0 => Err("names nothing"),
+        // What the systems' own limits are, so that it is refused before anything is written.
+        _ if parts.iter().any(|part| part.len() > 255) => Err("is too long"),
         1..=32 => Ok(parts.join("/")),
         _ => Err("has too many folders"),
     }

@@ -49,6 +49,35 @@ pub(crate) fn sync_parent(path: &Path) {
     }
 }
 
+/// Brings all that was written below a folder to disk, before it is renamed into place: after a power
+/// failure a name must not stand for empty files.
+pub(crate) fn sync_tree(folder: &Path) -> Result<()> {
+    let fail = |e: std::io::Error| Error::io("cannot write", folder, e);
+    #[cfg(target_os = "linux")]
+    {
+        // One call for the whole file system; thousands of small files one by one take much longer.
+        let opened = File::open(folder).map_err(fail)?;
+        rustix::fs::syncfs(opened).map_err(|e| fail(e.into()))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let mut folders = vec![folder.to_owned()];
+        while let Some(next) = folders.pop() {
+            for entry in next.read_dir().map_err(fail)? {
+                let path = entry.map_err(fail)?.path();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => {
+                        let file = File::options().append(true).open(&path);
+                        file.and_then(|file| file.sync_all()).map_err(fail)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Writes a file through `write`; `path` changes only when all of it is on disk. On any error the
 /// old file, if there was one, stays as it was.
 pub(crate) fn write_whole(

@@ -44,6 +44,9 @@ pub struct GetFile {
     pub fname: Option<String>,
     /// The SHA-256 that the file must have, in hexadecimal. Set it wherever it is known.
     pub file_hash: Option<String>,
+    /// How many bytes the file must have, where that is known: a longer or shorter one is refused before
+    /// its bytes are fetched.
+    pub file_size: Option<u64>,
     /// The file is a zip archive and is to be extracted.
     pub extract: bool,
     /// The folder to keep the file in; the project's `data/` where it is `None`.
@@ -68,6 +71,7 @@ impl GetFile {
             origin: origin.into(),
             fname: None,
             file_hash: None,
+            file_size: None,
             extract: false,
             cache_dir: None,
             retries: 4,
@@ -97,7 +101,7 @@ impl GetFile {
         let folder = self.folder();
         let (path, extracted) = (folder.join(&name), folder.join(extracted_name(&name)));
         let _lock = Lock::take(&folder, &name)?;
-        if !is_cached(&path, expected.as_deref())? {
+        if !self.is_cached(&path, expected.as_deref())? {
             self.fetch(&path, &name, expected.as_deref(), &extracted)?;
         }
         if !self.extract {
@@ -123,7 +127,9 @@ impl GetFile {
             connect_timeout: self.connect_timeout,
             read_timeout: self.read_timeout,
             max_bytes: self.max_bytes,
+            size: self.file_size,
         };
+        download.sweep();
         let checked = || match expected {
             Some(expected) => check_hash(&partial, &self.origin, expected),
             None => Ok(()),
@@ -147,6 +153,23 @@ impl GetFile {
         std::fs::rename(&partial, path).map_err(|e| Error::io("cannot write", path, e))?;
         sync_parent(path);
         Ok(())
+    }
+
+    /// Whether the file is there and is the one that is wanted.
+    fn is_cached(&self, path: &Path, expected: Option<&str>) -> Result<bool> {
+        if !path.is_file() {
+            return Ok(false);
+        }
+        let bytes = path.metadata().map_err(|e| Error::io("cannot read", path, e))?.len();
+        let differs = if self.file_size.is_some_and(|size| size != bytes) {
+            "size"
+        } else if expected.is_some() && Some(sha256_file(path)?.as_str()) != expected {
+            "SHA-256"
+        } else {
+            return Ok(true);
+        };
+        say(format!("{} is not the expected file (its {differs} differs): fetching it", path.display()));
+        Ok(false)
     }
 
     fn folder(&self) -> PathBuf {
@@ -188,18 +211,6 @@ impl GetFile {
 
 fn extracted_name(name: &str) -> String {
     format!("{}_extracted", name.strip_suffix(".zip").unwrap_or(name))
-}
-
-fn is_cached(path: &Path, expected: Option<&str>) -> Result<bool> {
-    match (path.is_file(), expected) {
-        (false, _) => Ok(false),
-        (true, None) => Ok(true),
-        (true, Some(expected)) if sha256_file(path)? == expected => Ok(true),
-        (true, Some(_)) => {
-            say(format!("{} is not the expected file (its SHA-256 differs): fetching it", path.display()));
-            Ok(false)
-        }
-    }
 }
 
 /// Compares a file's hash; `origin` says in the error where the file came from.

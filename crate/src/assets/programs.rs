@@ -70,7 +70,12 @@ pub(super) fn run<S: AsRef<OsStr>>(
         return Ok(());
     }
     let text = std::fs::read(&log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    Err(explain(&name, &status.to_string(), &text.unwrap_or_default()))
+    let mut failed = explain(&name, &status.to_string(), &text.unwrap_or_default());
+    // On a full disk its words are lost as well.
+    if let Err(e) = std::fs::write(&log, [0; 1 << 16]) {
+        failed.what = format!("{}; {} cannot be written: {e}", failed.what, folder.display());
+    }
+    Err(failed)
 }
 
 /// What a client's output comes down to.

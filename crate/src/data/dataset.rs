@@ -3,11 +3,12 @@
 //! Holds no pixels (but for what `cache()` keeps): it says which images come in which order, and
 //! [`batches`](Dataset::batches) fetches them.
 
+use super::bad_images::{BadImages, Skipped};
 use super::batches::{Batches, Plan};
 use super::decode::probe;
 use super::listing::list;
 use super::options::{ImageDatasetOptions, OnBadImage, Subset};
-use super::store::{bad_image, Skipped, Store};
+use super::store::{bad_image, Store};
 use super::{Batch, ImageMap};
 use crate::random::Rng;
 use crate::{Error, Result};
@@ -35,7 +36,7 @@ const PREFETCH: usize = 2;
 /// ```
 ///
 /// Labels are the positions of the folders' names in sorted order. Every file's head is looked at
-/// now; what is no image is left out, said in one line, and listed by [`Dataset::skipped`]. Names
+/// now; what is no image is left out, said in one line, and listed by [`Dataset::bad_images`]. Names
 /// that start with a dot are not looked at.
 ///
 /// # Errors
@@ -88,7 +89,7 @@ pub fn image_dataset_from_directory(dir: impl AsRef<Path>, options: ImageDataset
     if options.shuffle {
         Rng::new(&[options.seed, ORDER]).shuffle(&mut order);
     }
-    let store = Store::new(options, listing.class_names, found, files, skipped);
+    let store = Store::new(dir.to_owned(), options, listing.class_names, found, files, skipped);
     store.tell_skipped();
     let range = 0..order.len();
     Ok(Dataset { store: Arc::new(store), order: order.into(), range, cache: false, prefetch: PREFETCH })
@@ -183,6 +184,12 @@ impl Dataset {
     /// when it is decoded, in the first pass; its batch is then shorter.
     pub fn skipped(&self) -> Vec<Skipped> {
         self.store.skipped()
+    }
+
+    /// The same as a report: a notebook that ends a cell with `dataset.bad_images()` shows how many
+    /// files were left out, and each with its reason.
+    pub fn bad_images(&self) -> BadImages {
+        self.store.bad_images()
     }
 
     /// The first `n` batches. The selection is fixed, whatever the epoch, so that it never shares

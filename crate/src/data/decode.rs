@@ -16,13 +16,23 @@ use std::io::{BufReader, Cursor, Read};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::Path;
 
-/// The longest side of an image that is accepted.
-pub(super) const MAX_SIDE: u32 = 20_000;
-/// How much a decoded image may take.
+/// An image with a longer side, in pixels, is refused.
+pub const MAX_SIDE: u32 = 20_000;
+/// An image that takes more bytes than this once it is decoded is refused.
 // A fuzzer tries thousands in a second and counts their memory; large ones would teach it nothing more.
-const MAX_DECODED_BYTES: u64 = if cfg!(fuzzing) { 1 << 20 } else { 512 << 20 };
-/// How long a file may be.
-const MAX_FILE_BYTES: u64 = 512 << 20;
+pub const MAX_DECODED_BYTES: u64 = if cfg!(fuzzing) { 1 << 20 } else { 512 << 20 };
+/// A longer file, in bytes, is refused.
+pub const MAX_FILE_BYTES: u64 = 512 << 20;
+/// An image that grows more than this many times when it is decoded is refused, unless it stays under
+/// 32 MiB: photographs grow 5 to 50 times.
+pub const MAX_RATIO: u64 = 500;
+/// What any image may take decoded, however short its file.
+const UNSUSPICIOUS_BYTES: u64 = 32 << 20;
+/// What a decoder may take besides the pixels.
+const MAX_SCRATCH_BYTES: u64 = 64 << 20;
+/// Pixels times scans of a jpeg file. Progressive ones have about ten scans; a file can state
+/// thousands, each a few bytes long, and keep the decoder busy for minutes.
+const MAX_SCANNED_PIXELS: u64 = 3_000_000_000;
 /// Buffers above this are given back after use; one huge photograph should not hold on to memory.
 const KEEP_BYTES: usize = 16 << 20;
 
@@ -56,7 +66,7 @@ type Reason = String;
 
 /// Looks at the head of a file, without reading it all: is it an image that [`decode`] takes?
 pub(super) fn probe(path: &Path) -> Result<(), Reason> {
-    let file = open(path)?;
+    let (file, length) = open(path)?;
     let mut file = BufReader::with_capacity(4096, file);
     let mut head = [0; 16];
     let read = read_up_to(&mut file, &mut head)?;
@@ -69,7 +79,7 @@ pub(super) fn probe(path: &Path) -> Result<(), Reason> {
             reader.into_dimensions().map_err(|e| damaged(format, &e))
         }
     })?;
-    check_size(w, h, 3)
+    check_size(w, h, 3, length)
 }
 
 /// Reads and decodes a file and hands its pixels to `take`.
@@ -78,7 +88,7 @@ pub(super) fn decode<T>(
     buffers: &mut Buffers,
     take: impl FnOnce(Rgb<'_>) -> T,
 ) -> Result<T, Reason> {
-    let mut file = open(path)?.take(MAX_FILE_BYTES);
+    let mut file = open(path)?.0.take(MAX_FILE_BYTES);
     buffers.file.clear();
     file.read_to_end(&mut buffers.file).map_err(cannot_read)?;
     let result = decode_buffered(buffers).map(|(height, width, in_rgb)| {
@@ -100,13 +110,16 @@ fn decode_buffered(buffers: &mut Buffers) -> Result<(usize, usize, bool), Reason
         let bad = |e| damaged(format, &e);
         let mut limits = image::Limits::no_limits();
         (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE), Some(MAX_SIDE));
-        limits.max_alloc = Some(2 * MAX_DECODED_BYTES);
+        limits.max_alloc = Some(MAX_SCRATCH_BYTES);
         let mut reader = ImageReader::with_format(Cursor::new(file.as_slice()), format);
         reader.limits(limits);
         let mut decoder = reader.into_decoder().map_err(bad)?;
         let (w, h) = decoder.dimensions();
         let colour = decoder.color_type();
-        check_size(w, h, colour.bytes_per_pixel())?;
+        check_size(w, h, colour.bytes_per_pixel(), file.len() as u64)?;
+        if format == ImageFormat::Jpeg {
+            check_scans(w, h, jpeg::scans(file))?;
+        }
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
         raw.resize(decoder.total_bytes() as usize, 0);
         decoder.read_image(raw).map_err(bad)?;
@@ -145,7 +158,8 @@ fn to_rgb(raw: &[u8], colour: ColorType, rgb: &mut Vec<u8>) -> Result<bool, Reas
     Ok(true)
 }
 
-fn open(path: &Path) -> Result<File, Reason> {
+/// The file, and its length in bytes.
+fn open(path: &Path) -> Result<(File, u64), Reason> {
     // A pipe would block for ever, so the kind is looked at before the file is opened.
     let meta = std::fs::metadata(path).map_err(cannot_read)?;
     if !meta.is_file() {
@@ -156,7 +170,7 @@ fn open(path: &Path) -> Result<File, Reason> {
         n if n > MAX_FILE_BYTES => {
             Err(format!("is too long: {} MiB, the limit is {}", n >> 20, MAX_FILE_BYTES >> 20))
         }
-        _ => File::open(path).map_err(cannot_read),
+        n => Ok((File::open(path).map_err(cannot_read)?, n)),
     }
 }
 
@@ -180,7 +194,7 @@ fn format_of(head: &[u8]) -> Result<ImageFormat, Reason> {
     }
 }
 
-fn check_size(w: u32, h: u32, bytes_per_pixel: u8) -> Result<(), Reason> {
+fn check_size(w: u32, h: u32, bytes_per_pixel: u8, file: u64) -> Result<(), Reason> {
     let bytes = u64::from(w) * u64::from(h) * u64::from(bytes_per_pixel);
     if w == 0 || h == 0 {
         Err(format!("has no pixels: its size is {w}x{h}"))
@@ -192,8 +206,21 @@ fn check_size(w: u32, h: u32, bytes_per_pixel: u8) -> Result<(), Reason> {
             bytes >> 20,
             MAX_DECODED_BYTES >> 20
         ))
+    } else if bytes > UNSUSPICIOUS_BYTES.max(file.saturating_mul(MAX_RATIO)) {
+        Err(format!(
+            "is a bomb: its {file} bytes would become {w}x{h} pixels, {} MiB; {MAX_RATIO} times is the limit",
+            bytes >> 20
+        ))
     } else {
         Ok(())
+    }
+}
+
+fn check_scans(w: u32, h: u32, scans: usize) -> Result<(), Reason> {
+    let work = u64::from(w) * u64::from(h) * scans as u64;
+    match work > MAX_SCANNED_PIXELS {
+        true => Err(format!("is a bomb: it goes {scans} times over {w}x{h} pixels")),
+        false => Ok(()),
     }
 }
 
@@ -228,10 +255,15 @@ mod tests {
 
     #[test]
     fn a_decompression_bomb_is_refused_by_its_size_alone() {
-        assert!(check_size(20_001, 1, 3).unwrap_err().contains("20001x1"));
-        assert!(check_size(15_000, 15_000, 3).unwrap_err().contains("MiB decoded"));
-        assert!(check_size(0, 5, 3).unwrap_err().contains("no pixels"));
-        assert!(check_size(6000, 4000, 4).is_ok());
+        let large = 100 << 20;
+        assert!(check_size(20_001, 1, 3, large).unwrap_err().contains("20001x1"));
+        assert!(check_size(15_000, 15_000, 3, large).unwrap_err().contains("MiB decoded"));
+        assert!(check_size(0, 5, 3, large).unwrap_err().contains("no pixels"));
+        assert!(check_size(6000, 4000, 4, large).is_ok());
+        assert!(check_size(6000, 4000, 3, 100_000).unwrap_err().contains("bomb: its 100000 bytes"));
+        assert!(check_size(3000, 3000, 3, 100).is_ok());
+        assert!(check_scans(6000, 4000, 12).is_ok());
+        assert!(check_scans(6000, 4000, 200).unwrap_err().contains("200 times"));
     }
 
     #[test]

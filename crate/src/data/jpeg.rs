@@ -1,5 +1,5 @@
 //! The little of JPEG's structure that is needed before decoding: the size of the image, and
-//! whether the file ends where it should.
+//! how often the decoder has to go over it, and whether the file ends where it should.
 //!
 //! Not a decoder. It exists because the decoder reads a whole file before it tells the size, and
 //! fills what is missing from a cut-off file with grey without a word.
@@ -8,7 +8,7 @@ use std::io::{BufRead, Read, Seek, SeekFrom};
 
 /// (width, height), read by going from segment to segment.
 pub(super) fn dimensions(mut file: impl BufRead + Seek) -> Result<(u32, u32), String> {
-    let cut = |_| "the file ends before the size of the image is given".to_owned();
+    let cut = |_| "was cut off before the size of the image".to_owned();
     file.seek(SeekFrom::Start(2)).map_err(cut)?;
     loop {
         let marker = next_marker(&mut file).map_err(cut)?;
@@ -21,7 +21,7 @@ pub(super) fn dimensions(mut file: impl BufRead + Seek) -> Result<(u32, u32), St
                 return Ok((number(5), number(3)));
             }
             0x01 | 0xD0..=0xD8 => {}
-            0xD9 | 0xDA => return Err("the size of the image is missing".into()),
+            0xD9 | 0xDA => return Err("lacks the size of the image".into()),
             _ => {
                 let mut length = [0; 2];
                 file.read_exact(&mut length).map_err(cut)?;
@@ -79,6 +79,11 @@ pub(super) fn is_complete(bytes: &[u8]) -> bool {
     false
 }
 
+/// How many scans there are at most: a preview picture's in a segment are counted along.
+pub(super) fn scans(bytes: &[u8]) -> usize {
+    bytes.windows(2).filter(|w| w[0] == 0xFF && w[1] == 0xDA).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +101,7 @@ mod tests {
     fn the_size_is_found_behind_long_segments() {
         let mut bytes = sample();
         assert_eq!(dimensions(Cursor::new(&bytes)).unwrap(), (40, 24));
+        assert_eq!(scans(&bytes), 1);
         let mut comment = vec![0xFF, 0xFE, 0xFF, 0xFF];
         comment.extend([0xFF; 0xFFFD]);
         bytes.splice(2..2, comment);

@@ -6,10 +6,35 @@
 //! The first three happen once, when [`image_dataset_from_directory`] is called; the rest in each
 //! epoch, on threads of its own, except that `cache()` keeps what comes out of resize.
 //!
+//! # What an image file may be
+//!
+//! jpeg, png, bmp, gif or webp, whatever its name ends in. It becomes red, green and blue of 8 bits, as
+//! `tf.io.decode_image(channels=3, expand_animations=False)` makes it, with one exception:
+//!
+//! | the file holds | what becomes of it |
+//! |---|---|
+//! | grey, of 1, 2, 4 or 8 bits | repeated in the three colours, stretched to 0..255 |
+//! | an alpha channel, or a transparent colour | dropped, not blended: the colour below counts |
+//! | 16 bits a sample | the upper 8 |
+//! | a palette | the colours it stands for |
+//! | CMYK or YCCK (jpeg) | red = (255 - cyan) (255 - black) / 255, and so on |
+//! | several frames | the first |
+//! | interlaced rows, progressive scans | as if they were not |
+//! | a colour profile, gamma | nothing: numbers are taken as they are |
+//! | an EXIF orientation | **turned upright**, where TensorFlow shows it lying |
+//!
+//! The exception is for photographs from telephones, which mostly lie on their side: the network learned
+//! from upright ones.
+//!
+//! What cannot be decoded, or goes beyond [`MAX_SIDE`], [`MAX_FILE_BYTES`], [`MAX_DECODED_BYTES`] or
+//! [`MAX_RATIO`], is left out and listed by [`Dataset::bad_images`], or is an error with
+//! [`OnBadImage::Fail`].
+//!
 //! Not here: downloading and extracting (see [`assets`](crate::assets)), augmentation (see
 //! [`augment`](crate::augment)), and the scaling that a model wants (see
 //! [`preprocess`](crate::preprocess)).
 
+mod bad_images;
 mod batch;
 mod batches;
 mod dataset;
@@ -21,12 +46,13 @@ mod resize;
 mod store;
 mod stored;
 
+pub use bad_images::{BadImages, Skipped};
 pub use batch::Batch;
 pub use batches::Batches;
 pub use dataset::{image_dataset_from_directory, Dataset, AUTOTUNE};
+pub use decode::{MAX_DECODED_BYTES, MAX_FILE_BYTES, MAX_RATIO, MAX_SIDE};
 pub use options::{ImageDatasetOptions, OnBadImage, Subset};
 pub use resize::resize;
-pub use store::Skipped;
 #[cfg(test)]
 pub(crate) use stored::store as store_image;
 pub use stored::Stored;

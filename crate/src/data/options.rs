@@ -58,7 +58,8 @@ pub enum Subset {
 /// What happens to a file that cannot be read as an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnBadImage {
-    /// It is left out, reported, and listed by [`Dataset::skipped`](super::Dataset::skipped).
+    /// It is left out, reported, and listed by [`Dataset::bad_images`](super::Dataset::bad_images). Its
+    /// batch is one image shorter; nothing else changes.
     Skip,
     /// It is an error.
     Fail,

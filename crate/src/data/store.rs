@@ -3,6 +3,7 @@
 //!
 //! Not an order of images: which come when is the [`Dataset`](super::Dataset)'s.
 
+use super::bad_images::{BadImages, Skipped};
 use super::decode::{decode, Buffers};
 use super::options::{ImageDatasetOptions, OnBadImage};
 use super::resize::resize_into;
@@ -16,21 +17,6 @@ use std::sync::{Mutex, OnceLock};
 /// How many file names a line about skipped files holds.
 const NAMES_TOLD: usize = 3;
 
-/// A file that was left out of a data set, and why.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Skipped {
-    /// The file.
-    pub path: PathBuf,
-    /// What is wrong with it, in words that follow its name: `is empty (0 bytes)`.
-    pub reason: String,
-}
-
-impl std::fmt::Display for Skipped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.path.display(), self.reason)
-    }
-}
-
 /// What one worker thread uses again for each image.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
@@ -42,6 +28,8 @@ pub(super) struct Scratch {
 
 #[derive(Debug)]
 pub(super) struct Store {
+    /// The folder that the class folders lie in.
+    pub folder: PathBuf,
     pub options: ImageDatasetOptions,
     pub class_names: Vec<String>,
     /// How many images the folder has, before a split.
@@ -64,6 +52,7 @@ struct SkippedList {
 
 impl Store {
     pub fn new(
+        folder: PathBuf,
         options: ImageDatasetOptions,
         class_names: Vec<String>,
         found: usize,
@@ -72,6 +61,7 @@ impl Store {
     ) -> Self {
         let (paths, labels): (Vec<_>, Vec<_>) = files.into_iter().unzip();
         Self {
+            folder,
             options,
             class_names,
             found,
@@ -153,6 +143,15 @@ impl Store {
         all
     }
 
+    /// The same as a report.
+    pub fn bad_images(&self) -> BadImages {
+        let late = self.bad.iter().filter(|bad| bad.get().is_some()).count();
+        let files = self.skipped();
+        // Those that showed when the folder was opened are not among the images found there.
+        let found = self.found + files.len().saturating_sub(late);
+        BadImages { files, found, folder: self.folder.clone() }
+    }
+
     /// Says in one line which files were left out since this was last called.
     pub fn tell_skipped(&self) {
         let mut news = {
@@ -167,7 +166,7 @@ impl Store {
         news.sort();
         let mut names: Vec<String> = news.iter().take(NAMES_TOLD).map(Skipped::to_string).collect();
         if news.len() > NAMES_TOLD {
-            names.push(format!("and {} more; skipped() lists them all", news.len() - NAMES_TOLD));
+            names.push(format!("and {} more; bad_images() lists them all", news.len() - NAMES_TOLD));
         }
         let files = if news.len() == 1 { "file" } else { "files" };
         say(format!("Skipped {} unreadable {files}: {}", news.len(), names.join("; ")));
@@ -208,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_buffer_given_back_is_used_again() {
-        let store = Store::new(ImageDatasetOptions::default(), vec![], 0, vec![], vec![]);
+        let store = Store::new(PathBuf::new(), ImageDatasetOptions::default(), vec![], 0, vec![], vec![]);
         let buffer = store.buffer(1000);
         let address = buffer.as_ptr() as usize;
         store.give_back(buffer);

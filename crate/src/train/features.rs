@@ -30,6 +30,9 @@ pub(crate) struct Features {
     pub values: Vec<f32>,
     pub labels: Vec<u32>,
     pub indices: Vec<usize>,
+    /// How many images each batch had: fewer than asked for where a file could not be read. Sums go
+    /// by batches, so that only the same batches give the same bits.
+    pub batches: Vec<usize>,
 }
 
 /// Features by data set; see the module.
@@ -106,11 +109,11 @@ impl Model {
             cache.get(&key).cloned()
         };
         if let Some(f) = cached {
-            let size = dataset.batch_size().max(1);
-            for (i, labels) in f.labels.chunks(size).enumerate() {
-                let at = i * size;
-                let features = &f.values[at * per_image..(at + labels.len()) * per_image];
-                visit(&self.logits(features, labels.len())?, labels, &f.indices[at..at + labels.len()])?;
+            let mut at = 0;
+            for &n in &f.batches {
+                let features = &f.values[at * per_image..(at + n) * per_image];
+                visit(&self.logits(features, n)?, &f.labels[at..at + n], &f.indices[at..at + n])?;
+                at += n;
             }
             return Ok(());
         }
@@ -131,6 +134,7 @@ impl Model {
                 kept.values.extend_from_slice(&features);
                 kept.labels.extend_from_slice(&labels);
                 kept.indices.extend_from_slice(&batch.indices);
+                kept.batches.push(n);
             }
         }
         if keep {

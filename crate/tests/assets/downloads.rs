@@ -1,6 +1,7 @@
 //! `get_file` against a server that answers well, badly, or not at all.
 
-use crate::support::{file, left_in, response, sha256, whole, Server, Zip};
+use crate::support::{file, left_in, read_head, response, sha256, whole, Server, Zip};
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -133,12 +134,45 @@ fn a_body_that_stays_short_is_an_error_that_says_how_much_came() {
 }
 
 #[test]
-fn bytes_beyond_the_stated_length_are_not_taken_and_too_long_a_file_is_refused() {
-    let longer = |_: usize, _: &str| response("200 OK", "Content-Length: 1000\r\n", &body()[..2000]);
-    let (server, folder) = (Server::start(longer), tempfile::tempdir().unwrap());
-    let path = get(&server, &folder, Some(&body()[..1000])).unwrap();
-    assert_eq!(std::fs::metadata(path).unwrap().len(), 1000);
+fn a_body_longer_than_stated_is_an_error_wherever_the_surplus_ends() {
+    for surplus in [1, 1000, 300_000] {
+        let longer = move |_: usize, _: &str| {
+            response("200 OK", "Content-Length: 1000\r\nETag: \"v1\"\r\n", &body()[..1000 + surplus])
+        };
+        let (server, folder) = (Server::start(longer), tempfile::tempdir().unwrap());
+        let error = get(&server, &folder, Some(&body()[..1000])).unwrap_err().to_string();
+        assert!(error.contains("more bytes than it stated") && error.contains("5 tries"), "{error}");
+        assert_eq!(left_in(folder.path()), [""; 0]);
+    }
+}
 
+#[test]
+fn a_surplus_that_comes_late_or_once_is_noticed_and_the_next_try_is_whole() {
+    let server = Server::start_with(|n, _, stream| {
+        let _ = stream.write_all(&whole(&body()));
+        if n == 0 {
+            std::thread::sleep(Duration::from_millis(50));
+            let _ = stream.write_all(b"and more");
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    get(&server, &folder, Some(&body())).unwrap();
+    assert_eq!(server.heads().len(), 2);
+    assert!(!server.heads()[1].contains("range:"), "bytes of unknown worth are not continued");
+}
+
+#[test]
+fn a_server_that_keeps_the_connection_open_is_no_error() {
+    let server = Server::start_with(|_, _, stream| {
+        let _ = stream.write_all(&whole(&body()));
+        std::thread::sleep(Duration::from_millis(600));
+    });
+    let folder = tempfile::tempdir().unwrap();
+    get(&server, &folder, Some(&body())).unwrap();
+}
+
+#[test]
+fn a_file_longer_than_allowed_is_refused_whether_or_not_its_length_is_stated() {
     for headers in ["Content-Length: 400000\r\n", ""] {
         let endless = move |_: usize, _: &str| response("200 OK", headers, &body());
         let (server, folder) = (Server::start(endless), tempfile::tempdir().unwrap());
@@ -147,6 +181,87 @@ fn bytes_beyond_the_stated_length_are_not_taken_and_too_long_a_file_is_refused()
         assert!(error.contains("at most 10000"), "{error}");
         assert_eq!(left_in(folder.path()), [""; 0]);
     }
+}
+
+#[test]
+fn a_size_known_beforehand_is_held_against_the_stated_and_the_received_one() {
+    for (headers, tries) in [("Content-Length: 400000\r\n", 1), ("", 2)] {
+        let server = Server::start(move |_, _| response("200 OK", headers, &body()));
+        let folder = tempfile::tempdir().unwrap();
+        let run = |size: u64| {
+            let file = GetFile {
+                retries: 1,
+                pause: Duration::ZERO,
+                file_size: Some(size),
+                ..GetFile::new(&server.address)
+            };
+            GetFile { fname: Some("a".into()), cache_dir: Some(folder.path().into()), ..file }.run()
+        };
+        let error = run(399_999).unwrap_err().to_string();
+        assert!(error.contains("has 400000 bytes, where 399999 are expected"), "{error}");
+        assert_eq!((server.heads().len(), left_in(folder.path()).len()), (tries, 0));
+        run(400_000).unwrap();
+        // A file of another size that is there is not taken for the wanted one.
+        std::fs::write(folder.path().join("a"), "short").unwrap();
+        assert_eq!(std::fs::metadata(run(400_000).unwrap()).unwrap().len(), 400_000);
+    }
+}
+
+#[test]
+fn a_part_of_another_version_is_not_joined_even_by_a_server_that_ignores_if_range() {
+    let server = Server::start(move |n, head| match n {
+        0 => whole(&[7; 400_000])[..50_000].to_vec(),
+        _ => {
+            let start: Option<usize> =
+                head.split("range: bytes=").nth(1).and_then(|r| r.split('-').next()?.parse().ok());
+            let Some(start) = start else { return whole(&body()) };
+            let range = format!("Content-Range: bytes {start}-399999/400000\r\nETag: \"v2\"\r\n");
+            let range = range + &format!("Content-Length: {}\r\n", 400_000 - start);
+            response("206 Partial Content", &range, &body()[start..])
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    // Without a hash only this keeps the two apart.
+    let path = get(&server, &folder, None).unwrap();
+    assert_eq!(std::fs::read(path).unwrap(), body());
+}
+
+#[test]
+fn a_proxy_is_taken_from_the_environment_except_for_the_hosts_that_it_names() {
+    const TEST: &str = "downloads::a_proxy_is_taken_from_the_environment_except_for_the_hosts_that_it_names";
+    if let Some(folder) = std::env::var_os("TRANSFER_TEST_PROXY_FOLDER") {
+        let address = std::env::var("TRANSFER_TEST_PROXY_ADDRESS").unwrap();
+        let file = GetFile { retries: 0, ..GetFile::new(address) };
+        GetFile { cache_dir: Some(folder.into()), ..file }.run().unwrap();
+        return;
+    }
+    // Variables belong to a process, so the download happens in one of its own.
+    let fetch = |address: &str, proxy: &str, none: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", TEST]).env("TRANSFER_TEST_PROXY_FOLDER", folder.path());
+        for name in ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "http_proxy", "no_proxy"] {
+            child.env_remove(name);
+        }
+        child.env("TRANSFER_TEST_PROXY_ADDRESS", address).env("HTTP_PROXY", proxy).env("NO_PROXY", none);
+        let output = child.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        std::fs::read(folder.path().join("a.bin")).unwrap()
+    };
+    // It is asked for a tunnel, says yes, and then plays the host.
+    let proxy = Server::start_with(|_, head, stream| {
+        if head.starts_with("connect host.invalid:80") {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+            read_head(stream);
+        }
+        let _ = stream.write_all(&whole(b"through the proxy"));
+    });
+    let direct = Server::start(|_, _| whole(b"direct"));
+    let address = format!("{}/a.bin", direct.address);
+    assert_eq!(fetch("http://host.invalid/a.bin", &proxy.address, ""), b"through the proxy");
+    assert_eq!(proxy.heads().len(), 1);
+    assert_eq!(fetch(&address, &proxy.address, "127.0.0.1"), b"direct");
+    assert_eq!((proxy.heads().len(), direct.heads().len()), (1, 1));
 }
 
 #[test]

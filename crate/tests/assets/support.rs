@@ -15,6 +15,13 @@ pub struct Server {
 
 impl Server {
     pub fn start(answer: impl Fn(usize, &str) -> Vec<u8> + Send + 'static) -> Self {
+        Self::start_with(move |number, head, stream| {
+            let _ = stream.write_all(&answer(number, head));
+        })
+    }
+
+    /// The same for an answer whose timing matters.
+    pub fn start_with(answer: impl Fn(usize, &str, &mut TcpStream) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let heads = Arc::new(Mutex::new(Vec::new()));
@@ -28,7 +35,7 @@ impl Server {
                     seen.push(head.clone());
                     seen.len() - 1
                 };
-                let _ = stream.write_all(&answer(number, &head));
+                answer(number, &head, &mut stream);
             }
         });
         Server { address, heads }
@@ -39,7 +46,7 @@ impl Server {
     }
 }
 
-fn read_head(stream: &TcpStream) -> String {
+pub fn read_head(stream: &TcpStream) -> String {
     let lines = BufReader::new(stream).lines().map_while(|line| line.ok());
     lines.take_while(|line| !line.is_empty()).map(|line| line.to_lowercase() + "\n").collect()
 }
@@ -80,13 +87,26 @@ pub struct Entry<'a> {
     pub flags: u16,
     pub crc: Option<u32>,
     pub stated: Option<u32>,
+    /// 0 stored, 8 deflated; the data is written as it is.
+    pub method: u16,
+    /// Extra fields, in both headers.
+    pub extra: &'a [u8],
 }
 
 pub fn file<'a>(name: &'a str, data: &'a [u8]) -> Entry<'a> {
-    Entry { name: name.as_bytes(), data, mode: 0o100_644, flags: 0, crc: None, stated: None }
+    Entry {
+        name: name.as_bytes(),
+        data,
+        mode: 0o100_644,
+        flags: 0,
+        crc: None,
+        stated: None,
+        method: 0,
+        extra: b"",
+    }
 }
 
-fn crc32(data: &[u8]) -> u32 {
+pub fn crc32(data: &[u8]) -> u32 {
     !data.iter().fold(!0u32, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |c, _| if c & 1 == 1 { (c >> 1) ^ 0xEDB8_8320 } else { c >> 1 })
     })
@@ -98,17 +118,18 @@ impl Zip {
         let (crc, size) = (entry.crc.unwrap_or(crc32(entry.data)), entry.stated.unwrap_or(compressed));
         let mut common = vec![20, 0];
         common.extend(entry.flags.to_le_bytes());
-        common.extend([0; 6]);
+        common.extend(entry.method.to_le_bytes());
+        common.extend([0; 4]);
         for n in [crc, compressed, size] {
             common.extend(n.to_le_bytes());
         }
         common.extend((entry.name.len() as u16).to_le_bytes());
-        common.extend([0, 0]);
-        self.local.extend([&b"PK\x03\x04"[..], &common, entry.name, entry.data].concat());
+        common.extend((entry.extra.len() as u16).to_le_bytes());
+        self.local.extend([&b"PK\x03\x04"[..], &common, entry.name, entry.extra, entry.data].concat());
         self.central.extend([&b"PK\x01\x02\x14\x03"[..], &common, &[0; 6]].concat());
         self.central.extend((entry.mode << 16).to_le_bytes());
         self.central.extend(start.to_le_bytes());
-        self.central.extend(entry.name);
+        self.central.extend([entry.name, entry.extra].concat());
         self.count += 1;
         self
     }

@@ -1,0 +1,115 @@
+//! The files that a data set left out, as a report to show.
+//!
+//! What is wrong with a file is found in [`decode`](super::decode); who skips it is the store.
+
+use std::path::{Path, PathBuf};
+
+/// How many files the text of a report names; all are in [`BadImages::files`].
+const NAMED: usize = 50;
+
+/// A file that was left out of a data set, and why.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Skipped {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it, in words that follow its name: `is empty (0 bytes)`.
+    pub reason: String,
+}
+
+impl std::fmt::Display for Skipped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.path.display(), self.reason)
+    }
+}
+
+/// Which files of a data set are no readable images, so far; made by
+/// [`Dataset::bad_images`](super::Dataset::bad_images).
+///
+/// Its text, which a notebook shows for a cell's last expression, names each with its reason.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BadImages {
+    /// The files that were left out, sorted by path.
+    pub files: Vec<Skipped>,
+    /// How many files there are in the folder, these included.
+    pub found: usize,
+    /// What the text leaves out of the paths.
+    pub(super) folder: PathBuf,
+}
+
+impl BadImages {
+    /// How many files were left out.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// The reason of one file; `None` where it was not left out.
+    pub fn reason(&self, path: impl AsRef<Path>) -> Option<String> {
+        let path = path.as_ref();
+        self.files.iter().find(|file| file.path == path).map(|file| file.reason.clone())
+    }
+}
+
+impl std::fmt::Display for BadImages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { files, found, folder } = self;
+        if files.is_empty() {
+            return write!(f, "Left out none of {found} files.");
+        }
+        write!(f, "Left out {} of {found} files:", files.len())?;
+        for file in files.iter().take(NAMED) {
+            let name = file.path.strip_prefix(folder).unwrap_or(&file.path);
+            // A name is somebody's text: it must not break the line or paint the terminal.
+            let name: String =
+                name.to_string_lossy().chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect();
+            write!(f, "\n  {name} {}", file.reason)?;
+        }
+        match files.len().saturating_sub(NAMED) {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more"),
+        }
+    }
+}
+
+impl std::fmt::Debug for BadImages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(n: usize) -> BadImages {
+        let file = |i| Skipped {
+            path: format!("/data/cats/{i:03}.jpg").into(),
+            reason: "is empty (0 bytes)".into(),
+        };
+        BadImages { files: (0..n).map(file).collect(), found: 100, folder: "/data".into() }
+    }
+
+    #[test]
+    fn the_text_names_each_file_below_its_folder_with_its_reason() {
+        assert_eq!(report(0).to_string(), "Left out none of 100 files.");
+        let one = report(1).to_string();
+        assert_eq!(one, "Left out 1 of 100 files:\n  cats/000.jpg is empty (0 bytes)");
+        assert_eq!(report(2).to_string().lines().count(), 3);
+        assert_eq!(report(2).reason("/data/cats/001.jpg").as_deref(), Some("is empty (0 bytes)"));
+        assert_eq!(report(2).reason("/data/cats/002.jpg"), None);
+    }
+
+    #[test]
+    fn a_long_list_is_cut_and_a_hostile_name_stays_on_its_line() {
+        let text = report(53).to_string();
+        assert!(text.ends_with("\n  and 3 more") && text.lines().count() == 52, "{text}");
+        let mut odd = report(1);
+        odd.files[0].path = "/data/cats/\n\u{1b}[2J.jpg".into();
+        assert_eq!(odd.to_string().lines().count(), 2);
+        assert!(!odd.to_string().contains('\u{1b}'));
+    }
+}
