@@ -256,12 +256,18 @@ impl Dataset {
         )
     }
 
-    fn start(&self, epoch: u64, map: Option<Arc<dyn ImageMap>>, first: usize) -> Result<Batches> {
+    /// The images of one epoch in their order, as [`indices`](Self::indices) has those of epoch 0.
+    pub(crate) fn order(&self, epoch: u64) -> Vec<usize> {
         let mut order = self.indices();
         let options = &self.store.options;
         if options.shuffle && options.reshuffle_each_iteration && epoch > 0 {
             Rng::new(&[options.seed, ORDER, epoch]).shuffle(&mut order);
         }
+        order
+    }
+
+    fn start(&self, epoch: u64, map: Option<Arc<dyn ImageMap>>, first: usize) -> Result<Batches> {
+        let order = self.order(epoch);
         let (cache, prefetch) = (self.cache, self.prefetch);
         Batches::start(Plan { store: self.store.clone(), order, first, epoch, map, cache, prefetch })
     }

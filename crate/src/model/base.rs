@@ -313,9 +313,7 @@ impl Base<Cpu> {
     /// Where the lengths do not fit or memory is short.
     pub fn frozen_features(&self, images: &[f32], n: usize) -> Result<Matrix<Cpu>> {
         let to = self.architecture.units.len();
-        let mut x = self.device.try_zeros_like(&(n, self.output_of(to).2)).map_err(device_error)?;
-        self.frozen_forward(images, n, to, true, crate::ops::view::slice_mut(&mut x))?;
-        Ok(x)
+        self.features(n, |y| self.frozen_forward(images, n, to, true, y))
     }
 
     /// A tensor with the outputs of units `0..to`, ready to be traced.
@@ -323,12 +321,56 @@ impl Base<Cpu> {
     /// # Errors
     /// Where the lengths do not fit or memory is short.
     pub fn frozen_activations(&self, images: &[f32], n: usize, to: usize) -> Result<Activations<Cpu>> {
+        self.activations(n, to, |y| self.frozen_forward(images, n, to, false, y))
+    }
+
+    /// As [`frozen_features`](Self::frozen_features), from values computed before.
+    ///
+    /// # Errors
+    /// Where the lengths do not fit or memory is short.
+    pub fn features_from(&self, values: &[f32], n: usize) -> Result<Matrix<Cpu>> {
+        self.features(n, |y| copy(values, y))
+    }
+
+    /// As [`frozen_activations`](Self::frozen_activations), from values computed before.
+    ///
+    /// # Errors
+    /// Where the lengths do not fit or memory is short.
+    pub fn activations_from(&self, values: &[f32], n: usize, to: usize) -> Result<Activations<Cpu>> {
+        self.activations(n, to, |y| copy(values, y))
+    }
+
+    fn features(&self, n: usize, fill: impl FnOnce(&mut [f32]) -> Result<()>) -> Result<Matrix<Cpu>> {
+        let c = self.output_of(self.architecture.units.len()).2;
+        let mut x = self.device.try_zeros_like(&(n, c)).map_err(device_error)?;
+        fill(crate::ops::view::slice_mut(&mut x))?;
+        Ok(x)
+    }
+
+    fn activations(
+        &self,
+        n: usize,
+        to: usize,
+        fill: impl FnOnce(&mut [f32]) -> Result<()>,
+    ) -> Result<Activations<Cpu>> {
         let (h, w, c) = self.output_of(to);
         let mut x = self.device.try_zeros_like(&(n, h, w, c)).map_err(device_error)?;
-        self.frozen_forward(images, n, to, false, crate::ops::view::slice_mut(&mut x))?;
+        fill(crate::ops::view::slice_mut(&mut x))?;
         debug_assert_eq!(x.shape().0, n);
         Ok(x)
     }
+}
+
+fn copy(values: &[f32], y: &mut [f32]) -> Result<()> {
+    if values.len() != y.len() {
+        return Err(Error::Shape(format!(
+            "Outputs of the frozen part expected {} numbers. Received: {}",
+            y.len(),
+            values.len()
+        )));
+    }
+    y.copy_from_slice(values);
+    Ok(())
 }
 
 /// Kernel, γ, β, mean and variance of convolution `i` of `unit`.

@@ -9,20 +9,17 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex};
 
-use dfdx::prelude::ZerosTensor;
-
 use super::pipeline::Pipeline;
 use crate::data::Dataset;
 use crate::model::{matrix_to_array, Model};
-use crate::ops::backend::device_error;
-use crate::ops::{head, view};
+use crate::ops::head;
 use crate::{Error, Result};
 
 /// What is done with logits, labels and indices of each batch.
 pub(crate) type Visit<'a> = dyn FnMut(&[f32], &[u32], &[usize]) -> Result<()> + 'a;
 
 /// More than this is computed anew each time instead of kept.
-const LIMIT_BYTES: usize = 1 << 30;
+pub(super) const LIMIT_BYTES: usize = 1 << 30;
 
 /// Outputs of the frozen part, image after image.
 #[derive(Debug, Default)]
@@ -66,23 +63,11 @@ impl Model {
     /// The logits of a batch of outputs of the frozen part, without a tape: `n · units` numbers.
     pub(crate) fn logits(&self, features: &[f32], n: usize) -> Result<Vec<f32>> {
         let base = &self.net.base.base;
-        let (to, per_image) = self.frozen_part();
-        if features.len() != n * per_image {
-            return Err(Error::Shape(format!(
-                "{n} images expected {} features. Received: {}",
-                n * per_image,
-                features.len()
-            )));
-        }
+        let (to, _) = self.frozen_part();
         let pooled = if to == base.architecture.units.len() {
-            let mut x = base.device.try_zeros_like(&(n, per_image)).map_err(device_error)?;
-            view::slice_mut(&mut x).copy_from_slice(features);
-            x
+            base.features_from(features, n)?
         } else {
-            let (h, w, c) = base.output_of(to);
-            let mut x = base.device.try_zeros_like(&(n, h, w, c)).map_err(device_error)?;
-            view::slice_mut(&mut x).copy_from_slice(features);
-            head::global_average_pooling(base.forward(x, to)?)?
+            head::global_average_pooling(base.forward(base.activations_from(features, n, to)?, to)?)?
         };
         let logits = head::dense(pooled, &self.net.kernel.tensor, &self.net.bias.tensor, false)?;
         Ok(matrix_to_array(&logits)?.into_raw_vec_and_offset().0)

@@ -11,6 +11,7 @@ mod predict;
 pub mod report;
 pub(crate) mod run;
 mod saving;
+mod views;
 
 pub use checkpoint::Checkpoints;
 pub use evaluate::Evaluation;

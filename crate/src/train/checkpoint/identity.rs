@@ -29,6 +29,7 @@ impl Identity {
         train: &Dataset,
         validation: Option<&Dataset>,
         initial_epoch: usize,
+        views: Option<usize>,
     ) -> Result<Self> {
         let compiled = model.compiled.as_ref().ok_or_else(not_compiled)?;
         let base = &model.net.base;
@@ -39,6 +40,7 @@ impl Identity {
             ("validation data", validation.map_or_else(|| "none".to_owned(), data)),
             ("model", format!("{chain:?}")),
             ("precision of frozen layers", base.precision().name().to_owned()),
+            ("augmented views of an image", views.map_or("new ones".to_owned(), |k| k.to_string())),
             ("seed of the model", model.seed.to_string()),
             ("layers of the base that train", ranges(&trainable)),
             ("optimizer", format!("{:?}", compiled.optimizer.config())),

@@ -27,10 +27,11 @@ impl Keeper {
         train: &Dataset,
         validation: Option<&Dataset>,
         initial_epoch: usize,
+        views: Option<usize>,
     ) -> Result<Self> {
         options.check()?;
         let folder = Folder::open(&options.folder)?;
-        let identity = Identity::of(model, train, validation, initial_epoch)?;
+        let identity = Identity::of(model, train, validation, initial_epoch, views)?;
         Ok(Keeper { options: options.clone(), folder, identity, initial_epoch })
     }
 
