@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import json
 import os
+import shutil
 import re
 import statistics
 import subprocess
@@ -256,6 +257,10 @@ def execute(arguments):
     report_path = out / f"{source.stem}.report.json"
     report_path.unlink(missing_ok=True)
     os.environ["TRANSFER_REPORT"] = str(report_path)
+    # Nor may a training that was finished earlier pass for one of this run.
+    checkpoints = out / "checkpoints"
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    os.environ["TRANSFER_CHECKPOINTS"] = str(checkpoints)
 
     notebook = read(source)
     failure = None

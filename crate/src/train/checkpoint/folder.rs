@@ -15,6 +15,9 @@ const KEPT: usize = 2;
 /// How long another process may still hold the folder: one that was just killed takes a moment to go.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How many runs of one name are kept.
+const RUNS: usize = 5;
+
 pub(super) struct Folder {
     path: PathBuf,
     /// Numbers of the checkpoints that are known to be good, rising.
@@ -107,6 +110,30 @@ impl Folder {
     }
 }
 
+/// Removes the folders beside `current` of all but the last [`RUNS`] runs, `current` included. What
+/// another process holds stays, and so does everything that is no run.
+pub(super) fn forget_old_runs(current: &Path) {
+    let Some(entries) = current.parent().and_then(|parent| parent.read_dir().ok()) else { return };
+    let is_run = |path: &Path| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        path != current && name.len() == 16 && name.bytes().all(|b| b.is_ascii_hexdigit())
+    };
+    let mut runs: Vec<_> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| is_run(path))
+        .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
+        .collect();
+    runs.sort();
+    for (_, path) in runs.iter().rev().skip(RUNS - 1) {
+        let held = File::open(path.join(".lock")).is_ok_and(|lock| lock.try_lock().is_err());
+        if !held {
+            // What cannot be removed is in nobody's way.
+            let _ = std::fs::remove_dir_all(path);
+        }
+    }
+}
+
 fn name(number: u64) -> String {
     format!("checkpoint-{number:010}.safetensors")
 }
@@ -145,6 +172,28 @@ fn lock(folder: &Path) -> Result<Option<File>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_runs_are_kept_and_what_is_no_run_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = |i: usize| dir.path().join(format!("{i:016x}"));
+        for i in 0..9 {
+            Folder::open(&run(i)).unwrap();
+            std::fs::write(run(i).join(name(1)), "").unwrap();
+            let time = std::time::UNIX_EPOCH + Duration::from_secs(1000 + i as u64);
+            File::open(run(i)).unwrap().set_modified(time).unwrap();
+        }
+        std::fs::create_dir(dir.path().join("notes")).unwrap();
+        let held = Folder::open(&run(1)).unwrap();
+        forget_old_runs(&run(0));
+        let left: Vec<usize> = (0..9).filter(|&i| run(i).exists()).collect();
+        // The current one, one that is in use, and the four newest of the others.
+        assert_eq!(left, [0, 1, 5, 6, 7, 8]);
+        assert!(dir.path().join("notes").exists());
+        drop(held);
+        forget_old_runs(&run(0));
+        assert!(!run(1).exists());
+    }
 
     #[test]
     fn names_and_numbers_belong_together() {

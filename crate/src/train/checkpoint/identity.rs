@@ -51,6 +51,15 @@ impl Identity {
         Ok(Identity(facts.into_iter().map(|(name, fact)| (name.to_owned(), fact)).collect()))
     }
 
+    /// A name for the run: 16 hexadecimal digits.
+    pub fn short(&self) -> String {
+        let mut hash = Sha256::new();
+        for (name, fact) in &self.0 {
+            hash.update(format!("{name}\0{fact}\0"));
+        }
+        hex(hash)[..16].to_owned()
+    }
+
     /// What of `other` is not as it is here, one line for each; empty where the runs are the same.
     pub fn differences(&self, other: &Identity, any_start: bool) -> Vec<String> {
         let mut names: Vec<&String> = self.0.keys().chain(other.0.keys()).collect();

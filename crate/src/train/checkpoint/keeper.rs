@@ -2,7 +2,7 @@
 //! becomes what it was.
 
 use super::file::{instructions, About};
-use super::folder::Folder;
+use super::folder::{forget_old_runs, Folder};
 use super::identity::Identity;
 use super::{Checkpoint, Checkpoints};
 use crate::data::Dataset;
@@ -30,9 +30,16 @@ impl Keeper {
         views: Option<usize>,
     ) -> Result<Self> {
         options.check()?;
-        let folder = Folder::open(&options.folder)?;
         let identity = Identity::of(model, train, validation, initial_epoch, views)?;
-        Ok(Keeper { options: options.clone(), folder, identity, initial_epoch })
+        let mut options = options.clone();
+        if options.each_run {
+            options.folder = options.folder.join(identity.short());
+        }
+        let folder = Folder::open(&options.folder)?;
+        if options.each_run {
+            forget_old_runs(&options.folder);
+        }
+        Ok(Keeper { options, folder, identity, initial_epoch })
     }
 
     /// Brings `model` to where the newest checkpoint left it, and tells where that is; `None` where there

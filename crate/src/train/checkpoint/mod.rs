@@ -52,20 +52,26 @@ pub struct Checkpoints {
     every_steps: Option<usize>,
     resume: bool,
     any_start: bool,
+    each_run: bool,
 }
 
 impl Checkpoints {
     /// Checkpoints in this folder, after each epoch. It is made when the first one is written.
     pub fn new(folder: impl AsRef<Path>) -> Self {
         let folder = folder.as_ref().to_owned();
-        Checkpoints { folder, every_steps: None, resume: true, any_start: false }
+        Checkpoints { folder, every_steps: None, resume: true, any_start: false, each_run: false }
     }
 
     /// Checkpoints in the project's `data/checkpoints/NAME`, wherever the program runs; in `NAME` below
     /// the folder that `TRANSFER_CHECKPOINTS` names, if it is set.
+    ///
+    /// Each run has a folder of its own in there, named by what its numbers depend on: with another seed
+    /// or learning rate a training starts anew and that of before can still be gone on with. The last
+    /// five runs are kept.
     pub fn named(name: impl AsRef<Path>) -> Self {
         let given = std::env::var_os("TRANSFER_CHECKPOINTS").filter(|v| !v.is_empty()).map(PathBuf::from);
-        Self::new(given.unwrap_or_else(|| data_root().join("checkpoints")).join(name))
+        let folder = given.unwrap_or_else(|| data_root().join("checkpoints")).join(name);
+        Checkpoints { each_run: true, ..Self::new(folder) }
     }
 
     /// One more after every `n` steps, counted over all epochs. Worth it where an epoch takes minutes.
