@@ -5,6 +5,7 @@ with one. So two of them can take turns, A B A B, with nothing but the work itse
 what changes on the machine in the meantime meets both.
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -16,6 +17,14 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 class Unavailable(Exception):
     """A contender that this machine or this version does not have; the text says why."""
+
+
+def prepare(processors):
+    """In the new process: it computes on these processors, and ends when the measuring ends, also when
+    that is killed while this is held."""
+    os.sched_setaffinity(0, processors)
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Worker:
@@ -43,7 +52,7 @@ class Worker:
                 text=True,
                 # A group of its own, so that processes that it starts are stopped with it.
                 start_new_session=True,
-                preexec_fn=lambda: os.sched_setaffinity(0, processors),
+                preexec_fn=lambda: prepare(processors),
             )
         self.hello = self._read()
         if "unavailable" in self.hello:
