@@ -348,6 +348,42 @@ fn a_server_that_falls_silent_is_given_up() {
 }
 
 #[test]
+fn a_server_that_only_drips_is_given_up() {
+    let server = Server::start_with(|_, _, stream| {
+        let _ = stream.write_all(&whole(&body())[..100]);
+        for _ in 0..200 {
+            std::thread::sleep(Duration::from_millis(10));
+            if stream.write_all(b"x").is_err() {
+                return;
+            }
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file =
+        GetFile { read_timeout: Duration::from_millis(150), retries: 1, ..GetFile::new(&server.address) };
+    let file = GetFile { fname: Some("a".into()), cache_dir: Some(folder.path().into()), ..file };
+    let error = GetFile { pause: Duration::ZERO, ..file }.run().unwrap_err().to_string();
+    assert!(error.contains("standstill") && error.contains("2 tries"), "{error}");
+    assert_eq!(left_in(folder.path()), [""; 0]);
+}
+
+#[test]
+fn what_came_instead_of_an_archive_is_not_kept_and_the_next_run_asks_again() {
+    let server = Server::start(|n, _| match n {
+        0 => whole(b"<title>Please log in</title>"),
+        _ => whole(&Zip::default().with(file("1.txt", b"one")).bytes()),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let run = || {
+        let origin = format!("{}/photos.zip", server.address);
+        GetFile { extract: true, cache_dir: Some(folder.path().into()), ..GetFile::new(origin) }.run()
+    };
+    assert!(matches!(run(), Err(Error::Archive(_))));
+    assert_eq!(left_in(folder.path()), [""; 0]);
+    assert_eq!(left_in(&run().unwrap()), ["1.txt"]);
+}
+
+#[test]
 fn unusable_addresses_names_and_hashes_are_refused_before_anything_happens() {
     let folder = tempfile::tempdir().unwrap();
     let run = |origin: &str, fname: Option<&str>, hash: Option<&str>| {
