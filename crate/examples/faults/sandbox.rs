@@ -153,7 +153,10 @@ fn mount(options: &[&str], path: &Path) -> Fallible<()> {
     let output = Command::new("mount").args(options).arg(path).output();
     match output {
         Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(format!("no small disk: {}", String::from_utf8_lossy(&output.stderr).trim())),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr).replace(&format!("{}: ", path.display()), "");
+            Err(format!("no small disk: {}", said.lines().next().unwrap_or("mount failed")))
+        }
         Err(e) => Err(format!("no small disk: cannot start mount: {e}")),
     }
 }
