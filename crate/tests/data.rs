@@ -13,6 +13,8 @@ use tempfile::TempDir;
 use transfer::data::*;
 
 const COLOUR: [u8; 3] = [200, 40, 90];
+/// Bytes that the cache takes for one image of 6x6: two for each number, and eight numbers to spare.
+const KEPT: usize = (6 * 6 * 3 + 8) * 2;
 
 /// A folder of plain images; image i has the colour (i, label, 7), so that it can be told.
 fn folder(classes: &[(&str, usize)]) -> TempDir {
@@ -262,7 +264,7 @@ fn the_cache_changes_no_value_by_more_than_half_its_step_and_no_epoch_at_all() {
     assert_eq!(first, second);
     assert!(plain.iter().zip(&first).all(|(a, b)| (a - b).abs() <= 1.0 / 512.0 + 1e-5));
     assert_ne!(plain, first, "the images should have values between the steps");
-    assert_eq!(cached.cache_bytes(), 9 * 6 * 6 * 3 * 2);
+    assert_eq!(cached.cache_bytes(), 9 * KEPT);
     // Files are not read any more.
     std::fs::remove_dir_all(dir.path().join("a")).unwrap();
     assert_eq!(values(&cached.take(1), 2), first[..4 * 6 * 6 * 3]);
@@ -272,11 +274,11 @@ fn the_cache_changes_no_value_by_more_than_half_its_step_and_no_epoch_at_all() {
 #[test]
 fn a_full_cache_decodes_the_rest_again_to_the_same_values() {
     let dir = folder(&[("a", 9)]);
-    let limit = 2 * (6 * 6 * 3 * 2) + 5;
+    let limit = 2 * KEPT + 5;
     let cached = open(&dir, options().cache_limit_bytes(limit)).cache();
     let order = epoch(&cached, 0);
     assert_eq!(order, epoch(&cached, 0));
-    assert_eq!(cached.cache_bytes(), 2 * (6 * 6 * 3 * 2));
+    assert_eq!(cached.cache_bytes(), 2 * KEPT);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 //! It says `begin` on standard output when it starts to work, reports on standard error, and ends with
 //! 0, or with 1 and the error's text.
 
+use crate::scenario;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +21,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         ["download", url, sha256, folder] => download(url, sha256, folder),
         ["extraction", given, digest, folder] => extraction(given, digest, folder),
         ["store", client, wheel, member, folder] => store(client, wheel, member, folder),
+        ["checkpoints", pictures, folder] => checkpoints(Path::new(pictures), Path::new(folder)),
         ["read", path] => std::fs::read(path).map(drop).map_err(|e| Error::io("cannot read", path, e)),
         ["write", path] => std::fs::write(path, "x").map_err(|e| Error::io("cannot write", path, e)),
         other => Err(Error::Invalid(format!("the child knows no work like {other:?}"))),
@@ -68,4 +71,12 @@ fn store(client: &str, wheel: &str, member: &str, folder: &str) -> Result<(), Er
         download: GetFile { retries: 0, ..patient("http://127.0.0.1:9/weights.h5") },
     };
     search.find().map(drop)
+}
+
+/// A training that keeps checkpoints and goes on from them; its digest appears when all of it is done.
+fn checkpoints(pictures: &Path, folder: &Path) -> Result<(), Error> {
+    let digest = scenario::train(pictures, Some(folder))?;
+    let (partial, path) = (folder.join("digest.partial"), folder.join("digest"));
+    let written = std::fs::write(&partial, digest).and_then(|()| std::fs::rename(&partial, &path));
+    written.map_err(|e| Error::io("cannot write", &path, e))
 }

@@ -2,6 +2,7 @@
 //! disk what became of each.
 
 use crate::sandbox::{open_to_all, Sandbox};
+use crate::scenario;
 use crate::server::{Answer, Server};
 use crate::Fallible;
 use std::ffi::OsString;
@@ -115,6 +116,7 @@ pub fn named(sandbox: &Sandbox, name: &str) -> Fallible<Job> {
         "download" => download(sandbox),
         "extraction" => extraction(sandbox),
         "asset store" => store(sandbox),
+        "checkpoints" => checkpoints(sandbox),
         other => Err(format!("no work is called {other}")),
     }
 }
@@ -185,6 +187,26 @@ fn store(sandbox: &Sandbox) -> Fallible<Job> {
         keeps: &[],
         _server: None,
     })
+}
+
+/// A training in both phases that keeps checkpoints, and goes on from the last of them. It leaves a digest
+/// of all weights and numbers, which must be that of a training that nothing happened to.
+fn checkpoints(sandbox: &Sandbox) -> Fallible<Job> {
+    let (pictures, reference) = (sandbox.fresh()?, sandbox.fresh()?.join("reference"));
+    scenario::pictures(&pictures, 0).map_err(|e| format!("cannot draw pictures: {e}"))?;
+    write(&reference, scenario::train(&pictures, None).map_err(|e| e.to_string())?.as_bytes())?;
+    let hash = sha256_file(&reference).map_err(|e| e.to_string())?;
+    let words = vec!["checkpoints".into(), pictures.into()];
+    let mut job =
+        Job { words, result: "digest", keeps: &["phase 1", "phase 2"], hash, bytes: 0, _server: None };
+    // The room for what stays; more is needed while it is written.
+    let folder = sandbox.fresh()?;
+    sandbox.run(&job.words(&folder))?.well()?;
+    for kept in job.keeps {
+        let entries = std::fs::read_dir(folder.join(kept)).map_err(|e| e.to_string())?.flatten();
+        job.bytes += entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum::<u64>();
+    }
+    Ok(job)
 }
 
 pub fn write(path: &Path, bytes: &[u8]) -> Fallible<()> {

@@ -19,6 +19,9 @@ mod outcome;
 #[cfg(unix)]
 mod sandbox;
 #[cfg(unix)]
+#[path = "../resume/scenario.rs"]
+mod scenario;
+#[cfg(unix)]
 mod scenarios;
 #[cfg(unix)]
 mod server;
@@ -66,6 +69,8 @@ fn run(arguments: &[String]) -> Fallible<bool> {
         }
     }
     let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
+    // What the children say is told where it matters; what happens here is said below.
+    transfer::progress::set_reporter(Some(std::sync::Arc::new(|_| {})));
     let sandbox = sandbox::Sandbox::new()?;
     let mut outcomes = Vec::new();
     for scenario in scenarios::all(kills).into_iter().filter(|scenario| wanted(&scenario.name)) {

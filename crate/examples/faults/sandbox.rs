@@ -4,9 +4,9 @@ use crate::Fallible;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The user and group called nobody.
@@ -68,12 +68,13 @@ impl Sandbox {
         let mut child = self.child(arguments).spawn().map_err(|e| format!("cannot start the child: {e}"))?;
         let mut line = String::new();
         let out = child.stdout.take().ok_or("the child has no output")?;
+        let said = BufReader::new(child.stderr.take().ok_or("the child has no second output")?);
+        let running = Running { child, said, text: String::new() };
         let read = BufReader::new(out).read_line(&mut line);
         if read.is_err() || line != "begin\n" {
-            let ended = Running(child).finish()?;
-            return Err(format!("the child did not begin: {}", ended.text));
+            return Err(format!("the child did not begin: {}", running.finish()?.text));
         }
-        Ok(Running(child))
+        Ok(running)
     }
 
     /// Runs the child to its end.
@@ -92,24 +93,43 @@ impl Sandbox {
 }
 
 /// A child at work.
-pub struct Running(pub Child);
+pub struct Running {
+    pub child: Child,
+    said: BufReader<ChildStderr>,
+    text: String,
+}
 
 /// How a child ended.
 pub struct Ended {
     /// Its exit code; `None` where a signal ended it.
     pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
     /// What it said.
     pub text: String,
 }
 
 impl Running {
-    pub fn finish(mut self) -> Fallible<Ended> {
-        let mut text = String::new();
-        if let Some(mut stderr) = self.0.stderr.take() {
-            let _ = stderr.read_to_string(&mut text);
+    /// Waits until the child says these words; false where it ends without them.
+    pub fn says(&mut self, words: &str) -> bool {
+        loop {
+            let before = self.text.len();
+            match self.said.read_line(&mut self.text) {
+                Ok(1..) if self.text[before..].contains(words) => return true,
+                Ok(1..) => {}
+                _ => return false,
+            }
         }
-        let status = self.0.wait().map_err(|e| format!("cannot wait for the child: {e}"))?;
-        Ok(Ended { code: status.code(), text: text.trim().to_owned() })
+    }
+
+    pub fn kill(&mut self) -> Fallible<()> {
+        self.child.kill().map_err(|e| format!("cannot kill the child: {e}"))
+    }
+
+    pub fn finish(mut self) -> Fallible<Ended> {
+        let _ = self.said.read_to_string(&mut self.text);
+        let status = self.child.wait().map_err(|e| format!("cannot wait for the child: {e}"))?;
+        Ok(Ended { code: status.code(), signal: status.signal(), text: self.text.trim().to_owned() })
     }
 }
 
@@ -153,7 +173,10 @@ fn mount(options: &[&str], path: &Path) -> Fallible<()> {
     let output = Command::new("mount").args(options).arg(path).output();
     match output {
         Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(format!("no small disk: {}", String::from_utf8_lossy(&output.stderr).trim())),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr).replace(&format!("{}: ", path.display()), "");
+            Err(format!("no small disk: {}", said.lines().next().unwrap_or("mount failed")))
+        }
         Err(e) => Err(format!("no small disk: cannot start mount: {e}")),
     }
 }

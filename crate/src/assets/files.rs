@@ -104,10 +104,19 @@ pub(crate) struct RemoveOnDrop(pub PathBuf);
 
 impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
-        let _ = match self.0.is_dir() && !self.0.is_symlink() {
-            true => std::fs::remove_dir_all(&self.0),
-            false => std::fs::remove_file(&self.0),
-        };
+        if !self.0.is_dir() || self.0.is_symlink() {
+            let _ = std::fs::remove_file(&self.0);
+            return;
+        }
+        // A client of a registry outlives the process that was killed, and may put one more file there.
+        for _ in 0..10 {
+            match std::fs::remove_dir_all(&self.0) {
+                Err(e) if e.kind() == std::io::ErrorKind::DirectoryNotEmpty => {
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                }
+                _ => return,
+            }
+        }
     }
 }
 

@@ -58,7 +58,7 @@ pub struct GetFile {
     pub pause: Duration,
     /// How long to wait for a host to accept a connection (10 s).
     pub connect_timeout: Duration,
-    /// How long to wait for further bytes (30 s).
+    /// How long to wait for further bytes, at least 1 KiB of them (30 s).
     pub read_timeout: Duration,
     /// A longer file is refused (4 GiB).
     pub max_bytes: u64,
@@ -101,7 +101,8 @@ impl GetFile {
         let folder = self.folder();
         let (path, extracted) = (folder.join(&name), folder.join(extracted_name(&name)));
         let _lock = Lock::take(&folder, &name)?;
-        if !self.is_cached(&path, expected.as_deref())? {
+        let fetched = !self.is_cached(&path, expected.as_deref())?;
+        if fetched {
             self.fetch(&path, &name, expected.as_deref(), &extracted)?;
         }
         if !self.extract {
@@ -110,7 +111,12 @@ impl GetFile {
         if !extracted.is_dir() {
             say(format!("Extracting {name}"));
             sweep(&extracted);
-            extract_zip(&path, &extracted)?;
+            extract_zip(&path, &extracted).inspect_err(|error| {
+                // What just came and is no archive would only fail the same way each time.
+                if fetched && matches!(error, Error::Archive(_)) {
+                    let _ = std::fs::remove_file(&path);
+                }
+            })?;
         }
         Ok(extracted)
     }

@@ -33,6 +33,9 @@ pub(super) struct Download<'a> {
     pub size: Option<u64>,
 }
 
+/// What must come in the time that one read may take.
+const LEAST_BYTES: u64 = 1024;
+
 /// What is known about the bytes in the partial file.
 #[derive(Default, Serialize, Deserialize)]
 struct Known {
@@ -224,6 +227,7 @@ impl Download<'_> {
         }
         let mut progress = Progress::new(self.name, start, known.total);
         let (mut have, mut buffer) = (start, vec![0; 1 << 16]);
+        let mut pace = (Instant::now(), have);
         loop {
             let n = match body.read(&mut buffer) {
                 Ok(0) => break,
@@ -240,6 +244,16 @@ impl Download<'_> {
             }
             file.write_all(&buffer[..n]).map_err(local)?;
             progress.at(have);
+            // Single bytes now and then would keep the connection, and its user, waiting for ever.
+            if pace.0.elapsed() >= self.read_timeout {
+                if have - pace.1 < LEAST_BYTES {
+                    return Err(Failure::Passing(
+                        format!("it came to a standstill after {have} bytes"),
+                        None,
+                    ));
+                }
+                pace = (Instant::now(), have);
+            }
         }
         match known.total {
             Some(total) if have < total => {

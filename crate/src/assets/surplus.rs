@@ -13,7 +13,7 @@ use ureq::Error;
 
 /// How long a connection may stay silent after the body. Servers are asked to close it, so that most
 /// answer at once.
-const SILENCE: Duration = Duration::from_millis(200);
+const SILENCE: Duration = Duration::from_millis(500);
 
 /// Set where bytes came after the end of a body.
 #[derive(Debug, Clone, Default)]

@@ -1,9 +1,7 @@
 //! Bytes of a file to pixels: jpeg, png, bmp, gif (its first frame) and webp, told apart by their
 //! content and not by the file's name.
 //!
-//! Every image comes out as 8-bit RGB. Grey is repeated; alpha is dropped, not blended; of 16 bits
-//! the upper 8 are kept: all as TensorFlow's `decode_image(channels=3)` has it. One thing is not:
-//! a photograph's EXIF orientation is honoured, so that it is seen as its owner sees it.
+//! Every image comes out as 8-bit RGB; [`data`](super) has the list of what becomes of what.
 //!
 //! Nothing that a file says is trusted: sizes are bounded before memory is asked for, and a decoder
 //! that panics counts as one that fails.
@@ -15,6 +13,7 @@ use std::fs::File;
 use std::io::{BufReader, Cursor, Read};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard};
 
 /// An image with a longer side, in pixels, is refused.
 pub const MAX_SIDE: u32 = 20_000;
@@ -35,6 +34,11 @@ const MAX_SCRATCH_BYTES: u64 = 64 << 20;
 const MAX_SCANNED_PIXELS: u64 = 3_000_000_000;
 /// Buffers above this are given back after use; one huge photograph should not hold on to memory.
 const KEEP_BYTES: usize = 16 << 20;
+
+/// Of images that take more than this, one at a time is decoded: threads must not add up to more memory
+/// than there is.
+const HUGE_BYTES: u64 = 96 << 20;
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Buffers that are used again from image to image.
 #[derive(Debug, Default)]
@@ -91,7 +95,8 @@ pub(super) fn decode<T>(
     let mut file = open(path)?.0.take(MAX_FILE_BYTES);
     buffers.file.clear();
     file.read_to_end(&mut buffers.file).map_err(cannot_read)?;
-    let result = decode_buffered(buffers).map(|(height, width, in_rgb)| {
+    let mut turn = None;
+    let result = decode_buffered(buffers, &mut turn).map(|(height, width, in_rgb)| {
         let pixels = if in_rgb { &buffers.rgb } else { &buffers.raw };
         take(Rgb { pixels: &pixels[..height * width * 3], height, width })
     });
@@ -99,8 +104,12 @@ pub(super) fn decode<T>(
     result
 }
 
-/// Decodes `buffers.file`; tells height, width, and whether the pixels are in `rgb` (or in `raw`).
-fn decode_buffered(buffers: &mut Buffers) -> Result<(usize, usize, bool), Reason> {
+/// Decodes `buffers.file`; tells height, width, and whether the pixels are in `rgb` (or in `raw`). A huge
+/// image waits for its `turn`, which the caller gives back with the memory.
+fn decode_buffered(
+    buffers: &mut Buffers,
+    turn: &mut Option<MutexGuard<'static, ()>>,
+) -> Result<(usize, usize, bool), Reason> {
     let Buffers { file, raw, rgb } = buffers;
     let format = format_of(file)?;
     if format == ImageFormat::Jpeg && !jpeg::is_complete(file) {
@@ -117,10 +126,18 @@ fn decode_buffered(buffers: &mut Buffers) -> Result<(usize, usize, bool), Reason
         let (w, h) = decoder.dimensions();
         let colour = decoder.color_type();
         check_size(w, h, colour.bytes_per_pixel(), file.len() as u64)?;
-        if format == ImageFormat::Jpeg {
+        // A scan takes eight bytes at least, so that most files need no counting.
+        if format == ImageFormat::Jpeg && check_scans(w, h, file.len() / 8).is_err() {
             check_scans(w, h, jpeg::scans(file))?;
         }
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        if decoder.total_bytes() > HUGE_BYTES {
+            *turn = Some(ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner()));
+        }
+        if format != ImageFormat::Jpeg {
+            // Some decoders leave out pixels that a file leaves out; they are black, not the last image's.
+            raw.clear();
+        }
         raw.resize(decoder.total_bytes() as usize, 0);
         decoder.read_image(raw).map_err(bad)?;
         Ok((w, h, colour, orientation))
@@ -264,6 +281,25 @@ mod tests {
         assert!(check_size(3000, 3000, 3, 100).is_ok());
         assert!(check_scans(6000, 4000, 12).is_ok());
         assert!(check_scans(6000, 4000, 200).unwrap_err().contains("200 times"));
+    }
+
+    #[test]
+    fn pixels_that_a_file_leaves_out_are_black_whatever_was_decoded_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+        let grey = image::GrayImage::from_pixel(8, 8, image::Luma([200]));
+        grey.save_with_format(&first, ImageFormat::Png).unwrap();
+        // 8x8 pixels of 8 bits with a palette, run-length coded: at once "end of the bitmap".
+        let mut bmp = b"BM\0\0\0\0\0\0\0\0".to_vec();
+        let numbers = [62u32, 40, 8, 8, 8 << 16 | 1, 1, 2, 0, 0, 2, 0, 0x0010_2030, 0x0040_5060];
+        numbers.iter().for_each(|n| bmp.extend(n.to_le_bytes()));
+        bmp.extend([0, 1]);
+        std::fs::write(&second, bmp).unwrap();
+        let mut buffers = Buffers::default();
+        let read = |path: &Path, buffers: &mut Buffers| decode(path, buffers, |rgb| rgb.pixels.to_vec());
+        let fresh = read(&second, &mut Buffers::default());
+        assert_eq!(read(&first, &mut buffers).unwrap(), [200; 192]);
+        assert_eq!(read(&second, &mut buffers), fresh);
     }
 
     #[test]

@@ -8,8 +8,9 @@
 //!
 //! # What an image file may be
 //!
-//! jpeg, png, bmp, gif or webp, whatever its name ends in. It becomes red, green and blue of 8 bits, as
-//! `tf.io.decode_image(channels=3, expand_animations=False)` makes it, with one exception:
+//! jpeg, png, bmp, gif or webp (which TensorFlow does not read), whatever its name ends in. It becomes
+//! red, green and blue of 8 bits, as `tf.io.decode_image(channels=3, expand_animations=False)` makes it,
+//! with one exception:
 //!
 //! | the file holds | what becomes of it |
 //! |---|---|

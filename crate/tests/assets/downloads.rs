@@ -151,7 +151,7 @@ fn a_surplus_that_comes_late_or_once_is_noticed_and_the_next_try_is_whole() {
     let server = Server::start_with(|n, _, stream| {
         let _ = stream.write_all(&whole(&body()));
         if n == 0 {
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(20));
             let _ = stream.write_all(b"and more");
         }
     });
@@ -165,7 +165,7 @@ fn a_surplus_that_comes_late_or_once_is_noticed_and_the_next_try_is_whole() {
 fn a_server_that_keeps_the_connection_open_is_no_error() {
     let server = Server::start_with(|_, _, stream| {
         let _ = stream.write_all(&whole(&body()));
-        std::thread::sleep(Duration::from_millis(600));
+        std::thread::sleep(Duration::from_millis(900));
     });
     let folder = tempfile::tempdir().unwrap();
     get(&server, &folder, Some(&body())).unwrap();
@@ -345,6 +345,42 @@ fn a_server_that_falls_silent_is_given_up() {
     let file = GetFile { fname: Some("a".into()), cache_dir: Some(folder.path().into()), ..file };
     let error = GetFile { pause: Duration::ZERO, ..file }.run().unwrap_err().to_string();
     assert!(error.contains("timeout") && error.contains("2 tries"), "{error}");
+}
+
+#[test]
+fn a_server_that_only_drips_is_given_up() {
+    let server = Server::start_with(|_, _, stream| {
+        let _ = stream.write_all(&whole(&body())[..100]);
+        for _ in 0..200 {
+            std::thread::sleep(Duration::from_millis(10));
+            if stream.write_all(b"x").is_err() {
+                return;
+            }
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file =
+        GetFile { read_timeout: Duration::from_millis(500), retries: 1, ..GetFile::new(&server.address) };
+    let file = GetFile { fname: Some("a".into()), cache_dir: Some(folder.path().into()), ..file };
+    let error = GetFile { pause: Duration::ZERO, ..file }.run().unwrap_err().to_string();
+    assert!(error.contains("standstill") && error.contains("2 tries"), "{error}");
+    assert_eq!(left_in(folder.path()), [""; 0]);
+}
+
+#[test]
+fn what_came_instead_of_an_archive_is_not_kept_and_the_next_run_asks_again() {
+    let server = Server::start(|n, _| match n {
+        0 => whole(b"<title>Please log in</title>"),
+        _ => whole(&Zip::default().with(file("1.txt", b"one")).bytes()),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let run = || {
+        let origin = format!("{}/photos.zip", server.address);
+        GetFile { extract: true, cache_dir: Some(folder.path().into()), ..GetFile::new(origin) }.run()
+    };
+    assert!(matches!(run(), Err(Error::Archive(_))));
+    assert_eq!(left_in(folder.path()), [""; 0]);
+    assert_eq!(left_in(&run().unwrap()), ["1.txt"]);
 }
 
 #[test]

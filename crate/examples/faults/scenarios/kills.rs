@@ -6,7 +6,6 @@ use crate::jobs::{named, Job, State};
 use crate::outcome::Outcome;
 use crate::sandbox::Sandbox;
 use crate::Fallible;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use transfer::random::Rng;
@@ -30,9 +29,8 @@ fn kill(sandbox: &Sandbox, job: &Job, kills: usize) -> Fallible<Outcome> {
         let folder = sandbox.fresh()?;
         let mut running = sandbox.start(&job.words(&folder))?;
         std::thread::sleep(length.mul_f32(rng.uniform()));
-        running.0.kill().map_err(|e| format!("cannot kill the child: {e}"))?;
-        let status = running.0.wait().map_err(|e| format!("cannot wait for the child: {e}"))?;
-        if status.signal() == Some(SIGKILL) {
+        running.kill()?;
+        if running.finish()?.signal == Some(SIGKILL) {
             tries += 1;
             midway += usize::from(job.is_unfinished(&folder));
             failures.extend(check(sandbox, job, &folder).err().map(|what| format!("kill {tries}: {what}")));

@@ -35,7 +35,7 @@ pub fn all(kills: usize) -> Vec<Scenario> {
     all
 }
 
-/// The work that writes, by the names of `jobs::named`: it is killed, and its disk is filled.
-const JOBS: [&str; 3] = ["download", "extraction", "asset store"];
-/// Those of it that several processes may do at once in one folder.
+/// The work that one process at a time does in a folder that others share.
 const ASSETS: [&str; 3] = ["download", "extraction", "asset store"];
+/// All work that writes.
+const JOBS: [&str; 4] = ["download", "extraction", "asset store", "checkpoints"];

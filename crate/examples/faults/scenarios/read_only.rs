@@ -4,7 +4,7 @@
 use super::{Scenario, ASSETS};
 use crate::jobs::{named, write, Job};
 use crate::outcome::Outcome;
-use crate::sandbox::{set_mode, Sandbox};
+use crate::sandbox::{open_to_all, set_mode, Sandbox};
 use crate::Fallible;
 use std::path::Path;
 
@@ -44,7 +44,9 @@ fn complete(sandbox: &Sandbox, job: &Job) -> Fallible<Outcome> {
     }
     close(sandbox, &folder)?;
     let ended = sandbox.run(&job.words(&folder))?;
-    Ok(outcome(ended.well().and_then(|()| job.is_done(&folder))))
+    let result = ended.well().and_then(|()| job.is_done(&folder));
+    open_to_all(&folder)?;
+    Ok(outcome(result))
 }
 
 fn empty(sandbox: &Sandbox, job: &Job) -> Fallible<Outcome> {
@@ -56,11 +58,12 @@ fn empty(sandbox: &Sandbox, job: &Job) -> Fallible<Outcome> {
         return Ok(outcome(first));
     }
     // A damaged file that cannot be replaced is an error too, and stays as it is.
-    set_mode(&folder, 0o755)?;
+    open_to_all(&folder)?;
     write(&job.result(&folder), b"damaged")?;
     close(sandbox, &folder)?;
     let ended = sandbox.run(&job.words(&folder))?;
     let kept = std::fs::read(job.result(&folder)).is_ok_and(|bytes| bytes == b"damaged");
+    open_to_all(&folder)?;
     let kept = if kept { Ok(()) } else { Err("the damaged file was changed".to_owned()) };
     Ok(outcome(ended.badly(DENIED).and(kept)))
 }
