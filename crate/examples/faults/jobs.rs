@@ -115,6 +115,7 @@ pub fn named(sandbox: &Sandbox, name: &str) -> Fallible<Job> {
         "download" => download(sandbox),
         "extraction" => extraction(sandbox),
         "asset store" => store(sandbox),
+        "checkpointing" => checkpointing(sandbox),
         other => Err(format!("no work is called {other}")),
     }
 }
@@ -183,6 +184,26 @@ fn store(sandbox: &Sandbox) -> Fallible<Job> {
         hash: hash(&member)?,
         bytes: 8_000_000,
         keeps: &[],
+        _server: None,
+    })
+}
+
+/// A small training with a checkpoint every two steps, 9 MB each, and the model that comes of it.
+fn checkpointing(sandbox: &Sandbox) -> Fallible<Job> {
+    let (pictures, reference) = (sandbox.fresh()?, sandbox.fresh()?);
+    crate::training::pictures(&pictures, 0).map_err(|e| format!("cannot draw pictures: {e}"))?;
+    crate::child::train(&pictures, &reference).map_err(|e| format!("cannot train: {e}"))?;
+    let result = "model.safetensors";
+    let hash = sha256_file(reference.join(result)).map_err(|e| e.to_string())?;
+    let size = |path: &Path| path.metadata().map_or(0, |about| about.len());
+    // At its fullest the folder holds two checkpoints, and the model or a third one.
+    let bytes = 3 * size(&reference.join(result));
+    Ok(Job {
+        words: vec!["checkpointing".into(), pictures.into()],
+        result,
+        hash,
+        bytes,
+        keeps: &["checkpoints"],
         _server: None,
     })
 }

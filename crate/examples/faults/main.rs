@@ -22,6 +22,10 @@ mod sandbox;
 mod scenarios;
 #[cfg(unix)]
 mod server;
+#[cfg(unix)]
+#[allow(dead_code)] // Only its first phase is needed here.
+#[path = "../resume/scenario.rs"]
+mod training;
 
 use std::process::ExitCode;
 

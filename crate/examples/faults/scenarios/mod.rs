@@ -36,6 +36,6 @@ pub fn all(kills: usize) -> Vec<Scenario> {
 }
 
 /// The work that writes, by the names of `jobs::named`: it is killed, and its disk is filled.
-const JOBS: [&str; 3] = ["download", "extraction", "asset store"];
+const JOBS: [&str; 4] = ["download", "extraction", "asset store", "checkpointing"];
 /// Those of it that several processes may do at once in one folder.
 const ASSETS: [&str; 3] = ["download", "extraction", "asset store"];
