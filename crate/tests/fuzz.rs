@@ -95,6 +95,7 @@ fn good(target: &str) -> Vec<&'static str> {
             "bits.bmp",
             "bits.png",
             "cmyk.jpeg",
+            "found_unlike_its_head.jpeg",
             "grey.bmp",
             "grey.jpeg",
             "grey.png",

@@ -137,16 +137,20 @@ fn one(
     let start = Instant::now();
     let mut fuzzer = Command::new(program);
     fuzzer.env("TRANSFER_FUZZ_TARGET", target).env("TRANSFER_THREADS", "1").stdout(Stdio::null());
-    // Archives are extracted and images read there, thousands in a second; in memory, where that is possible.
-    if Path::new("/dev/shm").is_dir() {
-        fuzzer.env("TMPDIR", "/dev/shm");
-    }
+    // Archives are extracted and images read there, thousands in a second: in memory, where that is possible.
+    let memory = Path::new("/dev/shm");
+    let scratch = if memory.is_dir() { memory } else { folder };
+    let scratch = scratch.join(format!("transfer-fuzz-{}-{target}", std::process::id()));
+    std::fs::create_dir_all(&scratch).map_err(|e| format!("cannot create {}: {e}", scratch.display()))?;
+    fuzzer.env("TMPDIR", &scratch);
     fuzzer.args(LIMITS).args(["-print_final_stats=1", "-verbosity=1"]);
     fuzzer.arg(format!("-max_total_time={}", (minutes * 60.0).ceil())).arg(format!("-max_len={longest}"));
     fuzzer.arg(format!("-artifact_prefix={}/", artifacts.display()));
     // The first folder is where new inputs go; the committed one is only read.
     fuzzer.arg(&found).arg(root.join("tests/fuzz/corpus").join(target));
-    let done = fuzzer.output().map_err(|e| format!("cannot start {}: {e}", program.display()))?;
+    let done = fuzzer.output().map_err(|e| format!("cannot start {}: {e}", program.display()));
+    let _ = std::fs::remove_dir_all(&scratch);
+    let done = done?;
     let said = String::from_utf8_lossy(&done.stderr);
     let log = folder.join(format!("{target}.log"));
     std::fs::write(&log, said.as_bytes()).map_err(|e| format!("cannot write {}: {e}", log.display()))?;

@@ -20,15 +20,21 @@ pub(crate) fn beside(path: &Path) -> PathBuf {
 /// Removes what killed processes left of their [`beside`] for this path. Only for who holds the lock
 /// that everyone takes before writing it.
 pub(crate) fn sweep(path: &Path) {
+    partials(path).into_iter().for_each(|left| drop(RemoveOnDrop(left)));
+}
+
+/// What lies [`beside`] a path.
+fn partials(path: &Path) -> Vec<PathBuf> {
     let start = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
     let unique = |middle: &str| !middle.is_empty() && middle.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-    for entry in path.parent().and_then(|parent| parent.read_dir().ok()).into_iter().flatten().flatten() {
+    let parent = path.parent().map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
+    let entries = parent.and_then(|parent| parent.read_dir().ok()).into_iter().flatten().flatten();
+    let is_partial = |entry: &std::fs::DirEntry| {
         let name = entry.file_name();
         let middle = name.to_str().and_then(|name| name.strip_prefix(&start)?.strip_suffix(".partial"));
-        if middle.is_some_and(unique) {
-            drop(RemoveOnDrop(entry.path()));
-        }
-    }
+        middle.is_some_and(unique)
+    };
+    entries.filter(is_partial).map(|entry| entry.path()).collect()
 }
 
 /// Makes the folder that `path` lies in.
@@ -85,18 +91,41 @@ pub(crate) fn write_whole(
     write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
 ) -> Result<()> {
     create_parent(path)?;
-    let partial = RemoveOnDrop(beside(path));
+    sweep_abandoned(path);
+    let (partial, file) = create_held(path).map_err(|e| Error::io("cannot write", path, e))?;
+    let mut out = BufWriter::new(file);
     let written = (|| {
-        let mut out = BufWriter::new(File::create(&partial.0)?);
         write(&mut out)?;
         out.flush()?;
-        out.get_ref().sync_all()
+        out.get_ref().sync_all()?;
+        std::fs::rename(&partial.0, path)
     })();
     written.map_err(|e| Error::io("cannot write", path, e))?;
-    std::fs::rename(&partial.0, path).map_err(|e| Error::io("cannot write", path, e))?;
     std::mem::forget(partial);
     sync_parent(path);
     Ok(())
+}
+
+/// A new file [`beside`] a path, locked as long as it is open: so that others see that it is in use.
+fn create_held(path: &Path) -> std::io::Result<(RemoveOnDrop, File)> {
+    loop {
+        let partial = RemoveOnDrop(beside(path));
+        let file = File::create(&partial.0)?;
+        // Where the file system knows no locks, nobody sweeps either. And whoever sweeps may come between
+        // the two calls above; the next file is not his any more.
+        if file.lock().is_err() || partial.0.exists() {
+            return Ok((partial, file));
+        }
+    }
+}
+
+/// Removes what [`write_whole`] left beside this path in processes that were killed: nobody holds it.
+fn sweep_abandoned(path: &Path) {
+    for left in partials(path) {
+        if File::open(&left).is_ok_and(|file| file.try_lock().is_ok() && left.is_file()) {
+            let _ = std::fs::remove_file(left);
+        }
+    }
 }
 
 /// A temporary file or folder that goes away with this value, whichever way the function is left.
@@ -134,6 +163,17 @@ mod tests {
         others.iter().for_each(|name| std::fs::write(folder.path().join(name), "").unwrap());
         sweep(&path);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), others.len());
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_swept_by_the_next_one_and_what_is_in_use_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        std::fs::write(beside(&path), "left behind").unwrap();
+        let (mine, _held) = create_held(&path).unwrap();
+        write_whole(&path, |out| out.write_all(b"new")).unwrap();
+        assert!(mine.0.exists());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]
