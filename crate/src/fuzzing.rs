@@ -3,7 +3,7 @@
 //!
 //! Not for users: hidden in the documentation, and free to change.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ndarray::Array3;
 
@@ -132,8 +132,12 @@ struct Place(RemoveOnDrop);
 
 impl Place {
     fn new() -> Self {
-        let path = beside(&std::env::temp_dir().join("transfer-fuzzing"));
-        std::fs::create_dir_all(&path).expect("the folder for temporary files can be written");
+        // In memory where that is possible: on a busy disk thousands of small files take minutes.
+        let memory = std::env::var_os("TMPDIR").is_none().then(|| "/dev/shm".into());
+        let folders = memory.into_iter().chain([std::env::temp_dir()]);
+        let path = folders.map(|folder: PathBuf| beside(&folder.join("transfer-fuzzing")));
+        let mut path = path.filter(|path| std::fs::create_dir(path).is_ok());
+        let path = path.next().expect("the folder for temporary files can be written");
         Place(RemoveOnDrop(path))
     }
 
@@ -141,7 +145,7 @@ impl Place {
         &self.0 .0
     }
 
-    fn file(&self, name: &str, bytes: &[u8]) -> std::path::PathBuf {
+    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let path = self.path().join(name);
         let parent = path.parent().unwrap_or(self.path());
         std::fs::create_dir_all(parent).expect("the folder for temporary files can be written");
