@@ -70,8 +70,10 @@ mod x86 {
             _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
         }
         let mut places = Places { rows: [[0; GROUP]; 2], weights: [[0.0; GROUP]; 4] };
-        // Times one and plus minus zero changes no bit.
+        // Times one and plus minus zero changes no bit, and nor does it matter when one multiplies by a
+        // power of two.
         let Rescaling { scale, offset } = then.unwrap_or(Rescaling::new(1.0, -0.0));
+        let scale = scale * Stored::STEP;
         let last = [_mm256_set1_ps(scale), _mm256_set1_ps(offset)];
         let mut mixed = [0.0f32; GROUP * 3 + 8];
         for y in 0..h {
@@ -99,12 +101,37 @@ mod x86 {
         fn find(&mut self, turn: &Turn, first: (usize, usize), (h, w): (usize, usize), flip: Flip) {
             let (n_x, n_y, y) = (w as f32, h as f32, first.1 as f32);
             let ([a, b, c], [d, e, f]) = (turn.to_x, turn.to_y);
+            // A sum that is rounded after each step still never falls where the exact one rises: if both
+            // ends of the group lie in the image, all of it does.
+            let inside = [0, GROUP - 1].into_iter().all(|i| {
+                let x = (first.0 + i) as i32 as f32;
+                let (at_x, at_y) = (a * x + b * y + c, d * x + e * y + f);
+                at_x >= 0.0 && at_x <= n_x - 1.0 && at_y >= 0.0 && at_y <= n_y - 1.0
+            });
+            if inside {
+                self.find_each(turn, first, (h, w), flip, |at, _| at);
+            } else {
+                self.find_each(turn, first, (h, w), flip, reflect_once);
+            }
+        }
+
+        #[inline(always)]
+        fn find_each(
+            &mut self,
+            turn: &Turn,
+            first: (usize, usize),
+            (h, w): (usize, usize),
+            flip: Flip,
+            reflect: impl Fn(f32, f32) -> f32,
+        ) {
+            let (n_x, n_y, y) = (w as f32, h as f32, first.1 as f32);
+            let ([a, b, c], [d, e, f]) = (turn.to_x, turn.to_y);
             let (last_column, last_row, row_len) = (w as i32 - 2, h as i32 - 2, 3 * w as i32);
             for i in 0..GROUP {
                 let x = (first.0 + i) as i32 as f32;
-                let at_x = reflect_once(a * x + b * y + c, n_x);
-                let at_y = reflect_once(d * x + e * y + f, n_y);
-                // SAFETY: reflect_once gives numbers within 0..n, also for not-a-number.
+                let at_x = reflect(a * x + b * y + c, n_x);
+                let at_y = reflect(d * x + e * y + f, n_y);
+                // SAFETY: these are within 0..n: reflect_once sees to it, also for not-a-number.
                 let (column, row) =
                     unsafe { (at_x.to_int_unchecked::<i32>(), at_y.to_int_unchecked::<i32>()) };
                 // On the last column the first neighbour has all the weight; as the second one of
@@ -158,9 +185,8 @@ mod x86 {
                     |which| _mm256_cvtepi32_ps(_mm256_shuffle_epi8(both, _mm256_broadcastsi128_si256(which)));
                 mix(weight(places, 0, i), widen(first), weight(places, 1, i), widen(second))
             };
-            let mut sum = mix(weight(places, 2, i), row(0), weight(places, 3, i), row(1));
-            sum = _mm256_mul_ps(sum, _mm256_set1_ps(Stored::STEP));
-            sum = _mm256_add_ps(_mm256_mul_ps(sum, scale), offset);
+            let sum = mix(weight(places, 2, i), row(0), weight(places, 3, i), row(1));
+            let sum = _mm256_add_ps(_mm256_mul_ps(sum, scale), offset);
             _mm_storeu_ps(to, _mm256_castps256_ps128(sum));
             _mm_storeu_ps(to.add(3), _mm256_extractf128_ps::<1>(sum));
         }
@@ -170,8 +196,9 @@ mod x86 {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn weight(places: &Places, which: usize, i: usize) -> __m256 {
-        let of = |i: usize| _mm_set1_ps(places.weights[which][i]);
-        _mm256_set_m128(of(i + 1), of(i))
+        // Two broadcasts from memory cost the busy shuffle unit nothing.
+        let of = |i: usize| _mm256_set1_ps(places.weights[which][i]);
+        _mm256_blend_ps::<0b1111_0000>(of(i), of(i + 1))
     }
 
     /// `s a + t b`, rounded after each step.
