@@ -16,6 +16,7 @@
 //! | [`optim`] | Adam and RMSprop with Keras' semantics |
 //! | [`mod@train`] | fit, evaluate, predict, the history of a run |
 //! | [`weights`] | HDF5 and safetensors files |
+//! | [`metrics`] | confusion matrix, precision and recall, ROC curve, principal components |
 //! | [`plot`] | figures |
 //!
 //! The whole of it in a few lines:
@@ -48,6 +49,7 @@ mod device;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod metrics;
 pub mod model;
 pub mod ops;
 pub mod optim;
