@@ -59,7 +59,7 @@ fn main() -> Result<()> {
 
     let others: Vec<String> =
         (0..9).map(|i| if i == 6 { kind(i) } else { other(kind(i)) }.to_owned()).collect();
-    let losses: Vec<f64> = (0..9).map(|i| 6.2 * 0.7f64.powi(i)).collect();
+    let losses: Vec<f64> = (0..9).map(|i| 6.2 * 0.78f64.powi(i)).collect();
     let sure: Vec<f32> = losses.iter().map(|loss| 1.0 - (-loss).exp() as f32).collect();
     let nine = batch.slice(ndarray::s![..9, .., .., ..]).to_owned();
     save("top_losses", top_losses(&nine, &others, &names[..9], &losses, &sure)?)?;

@@ -25,7 +25,8 @@ const HEAD: u32 = 70;
 const SCALE: u32 = 130;
 
 /// Draws how often each actual class (a row of `counts`) was predicted as each (a column). A cell
-/// is shaded by its part of the actual class's images, so that small classes show their errors, too.
+/// is shaded by its part of its row, which is its actual class, so that small classes show their errors,
+/// too; the shade grows with the root, so that rare errors are to be seen.
 ///
 /// The caption holds the numbers of images and errors and the most frequent mistake.
 ///
@@ -74,6 +75,7 @@ pub fn confusion_matrix_figure(counts: &Array2<usize>, class_names: &[String]) -
     let title = TextStyle::new(style::TITLE_SIZE, style::INK).bold();
     canvas.text("Confusion Matrix", &title, Anchor::Left, left as f32, HEAD as f32 / 2.0);
     canvas.fill(table.grown(1), style::FRAME);
+    canvas.fill(table, style::GRID);
     draw_cells(&mut canvas, counts, table, cell);
     let every = (NAMED_CELL as usize).div_ceil(cell as usize);
     for (i, name) in names.iter().enumerate().step_by(every) {
@@ -111,7 +113,7 @@ fn draw_cells(canvas: &mut Canvas, counts: &Array2<usize>, table: Rect, cell: u3
             if cell < NUMBERED_CELL || (count == 0 && cell < PERCENT_CELL) {
                 continue;
             }
-            let color = if share > 0.5 { style::PAPER } else { style::INK };
+            let color = if share > 0.25 { style::PAPER } else { style::INK };
             let (x, y) = (rect.left as f32 + cell as f32 / 2.0, rect.top as f32 + cell as f32 / 2.0);
             let number = TextStyle::new((cell as f32 * 0.3).min(style::TITLE_SIZE), color).bold();
             let percent = TextStyle::new((cell as f32 * 0.17).min(style::TICK_SIZE), color);
@@ -128,7 +130,8 @@ fn draw_cells(canvas: &mut Canvas, counts: &Array2<usize>, table: Rect, cell: u3
 
 /// From white to the colour of a first series.
 fn shade(share: f64) -> RGBColor {
-    let mix = |paper: u8, ink: u8| (f64::from(paper) + (f64::from(ink) - f64::from(paper)) * share) as u8;
+    let part = share.sqrt();
+    let mix = |paper: u8, ink: u8| (f64::from(paper) + (f64::from(ink) - f64::from(paper)) * part) as u8;
     let (paper, ink) = (style::PAPER, style::FIRST);
     RGBColor(mix(paper.0, ink.0), mix(paper.1, ink.1), mix(paper.2, ink.2))
 }
@@ -142,6 +145,7 @@ fn draw_scale(canvas: &mut Canvas, table: Rect) {
         canvas.fill(Rect { top: bar.top + y, height: 1, ..bar }, shade(share));
     }
     let tick = TextStyle::new(style::TICK_SIZE, style::FAINT);
+    canvas.text("part of row", &tick, Anchor::Left, bar.left as f32, bar.top as f32 - 24.0);
     for (percent, y) in [(100, 0.0), (50, 0.5), (0, 1.0)] {
         let y = bar.top as f32 + y * bar.height as f32;
         canvas.text(&format!("{percent} %"), &tick, Anchor::Left, bar.right() as f32 + 10.0, y);

@@ -51,5 +51,6 @@ pub use figure::Figure;
 pub use grad_cam::grad_cam_figure;
 pub use grid::{augmentation_grid, image_grid, image_grid_with, GridOptions};
 pub use losses::top_losses;
+pub(crate) use predictions::percent;
 pub use predictions::{prediction_grid, prediction_grid_with};
 pub use roc::roc_figure;

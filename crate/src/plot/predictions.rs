@@ -111,7 +111,7 @@ fn label(predicted: &str, actual: &str, confidence: Option<f32>, room: f32) -> L
 }
 
 /// Never "100 %": only a probability of exactly 1 would be that sure.
-pub(super) fn percent(probability: f32) -> String {
+pub(crate) fn percent(probability: f32) -> String {
     match probability {
         p if p > 0.994 && p < 1.0 => "> 99 %".to_owned(),
         p => format!("{:.0} %", p * 100.0),
