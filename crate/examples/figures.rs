@@ -9,6 +9,9 @@
 use std::path::PathBuf;
 
 use ndarray::{Array2, Array3, Array4};
+use transfer::augment::{
+    RandomBrightness, RandomContrast, RandomResizedCrop, RandomTranslation, RandomZoom, Sequential,
+};
 use transfer::metrics::{confusion_matrix, roc_curve};
 use transfer::plot::{
     augmentation_grid, feature_map, grad_cam_figure, image_grid, image_grid_with, learning_curves,
@@ -37,6 +40,17 @@ fn main() -> Result<()> {
         animal(1, flipped * angle.cos() - v * angle.sin(), flipped * angle.sin() + v * angle.cos())[c]
     });
     save("augmentation_grid", augmentation_grid(&turned)?)?;
+
+    let cat = batch.index_axis(ndarray::Axis(0), 0).to_owned();
+    for (name, layers) in [
+        ("zoom", Sequential::new().add(RandomZoom::new(0.4))),
+        ("translation", Sequential::new().add(RandomTranslation::new(0.3, 0.3))),
+        ("resized_crop", Sequential::new().add(RandomResizedCrop::new())),
+        ("contrast", Sequential::new().add(RandomContrast::new(0.8))),
+        ("brightness", Sequential::new().add(RandomBrightness::new(0.4))),
+    ] {
+        save(&format!("augmentation_{name}"), augmentation_grid(&layers.augmented(&cat, 9)?)?)?;
+    }
 
     let mut predicted = names.clone();
     predicted[4] = if names[4] == "cat" { "dog".into() } else { "cat".into() };

@@ -1,6 +1,6 @@
 //! Random brightness, as Keras' layer `RandomBrightness`.
 
-use super::{between, Range};
+use super::{between, Bounds};
 use crate::random::Rng;
 
 /// Adds a random number to all of an image's values.
@@ -14,9 +14,9 @@ use crate::random::Rng;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RandomBrightness {
     /// Between which parts of the range of values the number lies, all equally likely.
-    pub factor: Range,
+    pub factor: Bounds,
     /// Between which numbers values lie; what would leave them is cut off.
-    pub value_range: Range,
+    pub value_range: Bounds,
 }
 
 impl RandomBrightness {

@@ -1,6 +1,6 @@
 //! Random contrast, as Keras' layer `RandomContrast`.
 
-use super::{between, Range};
+use super::{between, Bounds};
 use crate::random::Rng;
 
 /// Moves each image's values away from their mean, or closer to it, by a random factor.
@@ -15,9 +15,9 @@ use crate::random::Rng;
 pub struct RandomContrast {
     /// By how much the contrast may be less than the image's own, and by how much more: it is between
     /// `1 - factor.0` and `1 + factor.1`, all equally likely.
-    pub factor: Range,
+    pub factor: Bounds,
     /// Between which numbers values lie; what would leave them is cut off.
-    pub value_range: Range,
+    pub value_range: Bounds,
 }
 
 impl RandomContrast {

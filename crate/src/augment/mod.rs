@@ -37,19 +37,19 @@ use turn_stored::turn_stored;
 const AUGMENT: u64 = u64::from_be_bytes(*b"augment ");
 
 /// The least and the largest of the numbers that are chosen from.
-pub type Range = (f32, f32);
+pub type Bounds = (f32, f32);
 
 /// What images have before they are rescaled.
-const GREY_LEVELS: Range = (0.0, 255.0);
+const GREY_LEVELS: Bounds = (0.0, 255.0);
 
 /// From `-factor` to `factor`; nothing but 0 where that is not a finite number.
-fn around_zero(factor: f32) -> Range {
+fn around_zero(factor: f32) -> Bounds {
     let most = if factor.is_finite() { factor.abs() } else { 0.0 };
     (-most, most)
 }
 
 /// A number of a range, all equally likely; 0 where the range has no finite ends.
-fn between(chance: &mut Rng, (low, high): Range) -> f32 {
+fn between(chance: &mut Rng, (low, high): Bounds) -> f32 {
     let value = low + (high - low) * chance.uniform();
     if value.is_finite() {
         value
@@ -59,7 +59,7 @@ fn between(chance: &mut Rng, (low, high): Range) -> f32 {
 }
 
 /// The nearest number in a range. Unlike `clamp` it never panics.
-fn within(value: f32, (low, high): Range) -> f32 {
+fn within(value: f32, (low, high): Bounds) -> f32 {
     value.min(high).max(low)
 }
 

@@ -2,7 +2,7 @@
 //! the image is its reflection.
 
 use super::rotation::Turn;
-use super::{between, Range};
+use super::{between, Bounds};
 use crate::random::Rng;
 
 /// Shifts each image by a random part of its size.
@@ -17,9 +17,9 @@ use crate::random::Rng;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RandomTranslation {
     /// Between which parts of the height the shift lies, all equally likely; positive is down.
-    pub height_factor: Range,
+    pub height_factor: Bounds,
     /// Between which parts of the width; positive is to the right.
-    pub width_factor: Range,
+    pub width_factor: Bounds,
 }
 
 impl RandomTranslation {

@@ -2,7 +2,7 @@
 //! outside the image is its reflection.
 
 use super::rotation::Turn;
-use super::{between, Range};
+use super::{between, Bounds};
 use crate::random::Rng;
 
 /// Zooms each image in or out by a random factor.
@@ -18,9 +18,9 @@ use crate::random::Rng;
 pub struct RandomZoom {
     /// Between which numbers the factor lies, all equally likely: the image shows `1 + factor` times its
     /// own height, so that a negative one zooms in and a positive one out.
-    pub height_factor: Range,
+    pub height_factor: Bounds,
     /// The same for the width; `None` takes the height's factor, which keeps the aspect.
-    pub width_factor: Option<Range>,
+    pub width_factor: Option<Bounds>,
 }
 
 impl RandomZoom {

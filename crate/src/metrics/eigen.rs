@@ -20,6 +20,14 @@ const RESIDUAL: f64 = 1e-12;
 /// The `k` largest eigenvalues, falling, and their vectors of length 1 as columns (n, k); `k` is at
 /// most n.
 pub(super) fn largest(matrix: &Array2<f64>, k: usize) -> (Array1<f64>, Array2<f64>) {
+    // Squares of very small or large numbers would be 0 or infinite.
+    let scale = matrix.fold(0.0f64, |most, x| most.max(x.abs()));
+    let scale = if scale > 0.0 { scale } else { 1.0 };
+    let (values, vectors) = largest_of_scaled(&(matrix / scale), k);
+    (values * scale, vectors)
+}
+
+fn largest_of_scaled(matrix: &Array2<f64>, k: usize) -> (Array1<f64>, Array2<f64>) {
     let n = matrix.nrows();
     if n <= SMALL {
         let (values, vectors) = jacobi(matrix.clone());

@@ -145,7 +145,7 @@ fn draw_scale(canvas: &mut Canvas, table: Rect) {
         canvas.fill(Rect { top: bar.top + y, height: 1, ..bar }, shade(share));
     }
     let tick = TextStyle::new(style::TICK_SIZE, style::FAINT);
-    canvas.text("part of row", &tick, Anchor::Left, bar.left as f32, bar.top as f32 - 24.0);
+    canvas.text("part of row", &tick, Anchor::Left, bar.left as f32, bar.top as f32 - 28.0);
     for (percent, y) in [(100, 0.0), (50, 0.5), (0, 1.0)] {
         let y = bar.top as f32 + y * bar.height as f32;
         canvas.text(&format!("{percent} %"), &tick, Anchor::Left, bar.right() as f32 + 10.0, y);

@@ -44,7 +44,7 @@ const MOST_NAMED: usize = 24;
 ///
 /// # Errors
 /// [`Error::Shape`] for no point, other than two coordinates, or another number of labels than points or
-/// of images than thumbnails; [`Error::Plot`] for coordinates that are not finite, labels without a
+/// of images than thumbnails; [`Error::Plot`] for coordinates that are not finite or beyond 1e12, labels without a
 /// name, a thumbnail of a point that does not exist, or images as [`image_grid`](super::image_grid)
 /// refuses them.
 ///
@@ -138,9 +138,9 @@ fn check(map: &FeatureMap) -> Result<()> {
             map.images.dim().0
         )));
     }
-    if let Some(((i, _), value)) = map.points.indexed_iter().find(|(_, v)| !(v.abs() < 1e12)) {
+    if let Some(((i, _), value)) = map.points.indexed_iter().find(|(_, v)| v.is_nan() || v.abs() > 1e12) {
         return Err(Error::Plot(format!(
-            "feature_map expected finite coordinates. Received {value} for point {i}"
+            "feature_map expected coordinates of at most 1e12. Received {value} for point {i}"
         )));
     }
     if let Some(label) = map.labels.iter().find(|&&label| label as usize >= map.class_names.len()) {

@@ -1,5 +1,9 @@
 //! Metrics against scikit-learn's: `reference.json` holds what it says of a few hundred random and
-//! odd cases, and `make_reference.py` beside it made the file.
+//! odd cases, and `make_reference.py` beside it made the file. The modules check the figures, and what
+//! a model says of its own mistakes.
+
+mod figures;
+mod model;
 
 use ndarray::Array2;
 use serde_json::Value;
