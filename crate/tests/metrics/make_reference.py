@@ -3,7 +3,8 @@
     python3 -m pip install scikit-learn==1.9.1 numpy==2.4.6
     python3 make_reference.py
 
-The tests (main.rs) need only the file. A number that is not defined (NaN) is null in it.
+The Rust tests (main.rs) need only the file. A number that is not defined (NaN) is null in it.
+tests/test_metrics_reference.py asks scikit-learn again for all that the file says.
 """
 
 import json
@@ -17,7 +18,6 @@ import sklearn
 from sklearn import metrics
 from sklearn.decomposition import PCA
 
-warnings.simplefilter("ignore")  # Undefined numbers are part of what is asked.
 random = np.random.default_rng(20)
 
 
@@ -159,14 +159,23 @@ def formula(n, d):
     return numbers.astype(np.float32).astype(np.float64)
 
 
-reference = {
-    "made_with": f"scikit-learn {sklearn.__version__}, numpy {np.__version__}",
-    "classification": list(classifications()),
-    "roc": list(rocs()),
-    "auc": list(aucs()),
-    "pca": list(pcas()),
-    "pca_formula": [pca(formula(n, d), 3, keep_input=False) for n, d in [(300, 160), (120, 400), (250, 250)]],
-}
-path = Path(__file__).with_name("reference.json")
-path.write_text(json.dumps(plain(reference), separators=(",", ":"), ensure_ascii=False).replace('{"', '\n{"') + "\n")
-print(path, path.stat().st_size, "bytes")
+FORMULA_SHAPES = [(300, 160), (120, 400), (250, 250)]
+
+
+def reference():
+    return {
+        "made_with": f"scikit-learn {sklearn.__version__}, numpy {np.__version__}",
+        "classification": list(classifications()),
+        "roc": list(rocs()),
+        "auc": list(aucs()),
+        "pca": list(pcas()),
+        "pca_formula": [pca(formula(n, d), 3, keep_input=False) for n, d in FORMULA_SHAPES],
+    }
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")  # Undefined numbers are part of what is asked.
+    text = json.dumps(plain(reference()), separators=(",", ":"), ensure_ascii=False)
+    path = Path(__file__).with_name("reference.json")
+    path.write_text(text.replace('{"', '\n{"') + "\n")
+    print(path, path.stat().st_size, "bytes")
