@@ -8,11 +8,16 @@
 
 use std::path::PathBuf;
 
-use ndarray::Array4;
-use transfer::plot::{
-    augmentation_grid, image_grid, image_grid_with, learning_curves, prediction_grid, Figure, GridOptions,
-    LearningCurves,
+use ndarray::{Array2, Array3, Array4};
+use transfer::augment::{
+    RandomBrightness, RandomContrast, RandomResizedCrop, RandomTranslation, RandomZoom, Sequential,
 };
+use transfer::metrics::{confusion_matrix, roc_curve};
+use transfer::plot::{
+    augmentation_grid, feature_map, grad_cam_figure, image_grid, image_grid_with, learning_curves,
+    prediction_grid, top_losses, FeatureMap, Figure, GridOptions, LearningCurves,
+};
+use transfer::random::Rng;
 use transfer::Result;
 
 fn main() -> Result<()> {
@@ -36,6 +41,17 @@ fn main() -> Result<()> {
     });
     save("augmentation_grid", augmentation_grid(&turned)?)?;
 
+    let cat = batch.index_axis(ndarray::Axis(0), 0).to_owned();
+    for (name, layers) in [
+        ("zoom", Sequential::new().add(RandomZoom::new(0.4))),
+        ("translation", Sequential::new().add(RandomTranslation::new(0.3, 0.3))),
+        ("resized_crop", Sequential::new().add(RandomResizedCrop::new())),
+        ("contrast", Sequential::new().add(RandomContrast::new(0.8))),
+        ("brightness", Sequential::new().add(RandomBrightness::new(0.4))),
+    ] {
+        save(&format!("augmentation_{name}"), augmentation_grid(&layers.augmented(&cat, 9)?)?)?;
+    }
+
     let mut predicted = names.clone();
     predicted[4] = if names[4] == "cat" { "dog".into() } else { "cat".into() };
     predicted[20] = if names[20] == "cat" { "dog".into() } else { "cat".into() };
@@ -43,7 +59,81 @@ fn main() -> Result<()> {
     save("prediction_grid", prediction_grid(&batch, &predicted, &names, Some(&confidence))?)?;
 
     save("learning_curves", learning_curves(&history(10, None))?)?;
-    save("learning_curves_fine_tuning", learning_curves(&history(20, Some(10)))?)
+    save("learning_curves_fine_tuning", learning_curves(&history(20, Some(10)))?)?;
+
+    for (classes, wrong) in [(2, 0.03), (7, 0.2), (37, 0.15), (300, 0.4)] {
+        let (actual, predicted, names) = mistakes(classes, wrong);
+        let matrix = confusion_matrix(&actual, &predicted, &names)?;
+        save(&format!("confusion_matrix_{classes}"), matrix.figure()?)?;
+    }
+    let mut rng = Rng::new(&[4]);
+    let actual: Vec<u32> = (0..400).map(|i| i % 2).collect();
+    let scores: Vec<f32> = actual.iter().map(|&l| rng.uniform() + rng.uniform() + 0.7 * l as f32).collect();
+    save("roc", roc_curve(&actual, &scores)?.figure()?)?;
+
+    let others: Vec<String> =
+        (0..9).map(|i| if i == 6 { kind(i) } else { other(kind(i)) }.to_owned()).collect();
+    let losses: Vec<f64> = (0..9).map(|i| 6.2 * 0.78f64.powi(i)).collect();
+    let sure: Vec<f32> = losses.iter().map(|loss| 1.0 - (-loss).exp() as f32).collect();
+    let nine = batch.slice(ndarray::s![..9, .., .., ..]).to_owned();
+    save("top_losses", top_losses(&nine, &others, &names[..9], &losses, &sure)?)?;
+
+    let heat = Array3::from_shape_fn((8, 160, 160), |(i, y, x)| {
+        let (u, v) = (centred(x, 160) - 0.2 * (i as f32).cos(), centred(y, 160) + 0.1 * i as f32 - 0.3);
+        (-(u * u + v * v) / 0.2).exp()
+    });
+    let eight = batch.slice(ndarray::s![..8, .., .., ..]).to_owned();
+    save("grad_cam", grad_cam_figure(&eight, &heat, &names[..8])?)?;
+
+    save("feature_map", feature_map(&clusters(32, 2, &batch))?)?;
+    save("feature_map_points", feature_map(&clusters(900, 12, &batch))?)
+}
+
+fn other(kind: &str) -> &'static str {
+    if kind == "cat" {
+        "dog"
+    } else {
+        "cat"
+    }
+}
+
+/// Labels and what a model of so many errors might have said.
+fn mistakes(classes: usize, wrong: f32) -> (Vec<u32>, Vec<u32>, Vec<String>) {
+    let mut rng = Rng::new(&[classes as u64]);
+    let actual: Vec<u32> = (0..classes * 60).map(|i| (i % classes) as u32).collect();
+    let predict = |&label: &u32| if rng.uniform() < wrong { rng.below(classes) as u32 } else { label };
+    let predicted = actual.iter().map(predict).collect();
+    let names = match classes {
+        2 => ["cats", "dogs"].map(String::from).to_vec(),
+        _ => {
+            (0..classes).map(|i| format!("{} of kind {i}", if i % 2 == 0 { "cat" } else { "dog" })).collect()
+        }
+    };
+    (actual, predicted, names)
+}
+
+/// Points around a place for each class; the first ones have images.
+fn clusters(n: usize, classes: usize, batch: &Array4<f32>) -> FeatureMap {
+    let mut rng = Rng::new(&[n as u64]);
+    let label = |i: usize| if classes == 2 { usize::from(kind(i) == "dog") } else { i % classes };
+    let mut near = |center: f32| f64::from(3.0 * center + rng.uniform() + rng.uniform() + rng.uniform());
+    let points: Vec<f64> = (0..n)
+        .flat_map(|i| {
+            let angle = label(i) as f32 * 5.0;
+            [near(angle.cos()), near(angle.sin())]
+        })
+        .collect();
+    let thumbnails: Vec<usize> = if classes == 2 { (0..n.min(batch.dim().0)).collect() } else { Vec::new() };
+    FeatureMap {
+        points: Array2::from_shape_vec((n, 2), points).unwrap_or_default(),
+        labels: (0..n).map(|i| label(i) as u32).collect(),
+        class_names: (0..classes)
+            .map(|i| ["cats", "dogs"].get(i).map_or(format!("class {i}"), |s| s.to_string()))
+            .collect(),
+        explained_variance_ratio: vec![0.31, 0.12],
+        images: batch.select(ndarray::Axis(0), &thumbnails),
+        thumbnails,
+    }
 }
 
 /// A made-up history in the shape of a real one.

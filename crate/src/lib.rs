@@ -10,12 +10,13 @@
 //! |---|---|
 //! | [`assets`] | finds, downloads, verifies and extracts photographs and weights |
 //! | [`data`] | a folder of class folders becomes batches |
-//! | [`augment`], [`preprocess`] | random flips and rotations; grey levels to [-1, 1] |
+//! | [`augment`], [`preprocess`] | random flips, rotations, zooms, crops and so on; grey levels to [-1, 1] |
 //! | [`model`] | MobileNetV2 with Keras' 154 layers, the layers above it, their chain |
 //! | [`ops`] | convolutions and the rest as dfdx ops, with their kernels |
 //! | [`optim`] | Adam and RMSprop with Keras' semantics |
-//! | [`mod@train`] | fit, evaluate, predict, the history of a run |
+//! | [`mod@train`] | fit, evaluate, predict, the history of a run; top losses, Grad-CAM |
 //! | [`weights`] | HDF5 and safetensors files |
+//! | [`metrics`] | confusion matrix, precision and recall, ROC curve, principal components |
 //! | [`plot`] | figures |
 //!
 //! The whole of it in a few lines:
@@ -48,6 +49,7 @@ mod device;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod metrics;
 pub mod model;
 pub mod ops;
 pub mod optim;

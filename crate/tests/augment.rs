@@ -2,7 +2,10 @@
 //! Keras' layers of the same name do.
 
 use ndarray::{Array3, Array4, Axis};
-use transfer::augment::{RandomFlip, RandomRotation, Sequential};
+use transfer::augment::{
+    RandomBrightness, RandomContrast, RandomFlip, RandomResizedCrop, RandomRotation, RandomTranslation,
+    RandomZoom, Sequential,
+};
 use transfer::data::{ImageKey, ImageMap};
 use transfer::preprocess::{mobilenet_v2::preprocess_input, Rescaling};
 
@@ -114,4 +117,80 @@ fn rescaling_inside_and_preprocessing_outside_agree() {
     let batch: Array4<f32> = applied(&tutorial(), &image, 1, 1).insert_axis(Axis(0));
     let outside = preprocess_input(batch);
     assert!(inside.iter().zip(&outside).all(|(a, b)| (a - b).abs() < 1e-6));
+}
+
+/// Layers whose range leaves no choice, against tf_keras' with the same: `augment/reference.json`, made by
+/// `augment/make_reference.py`.
+#[test]
+fn the_layers_give_keras_numbers() {
+    let file: serde_json::Value = serde_json::from_str(include_str!("augment/reference.json")).unwrap();
+    let cases = file["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 20);
+    for case in cases {
+        let numbers = |key: &str| -> Vec<f32> { serde_json::from_value(case[key].clone()).unwrap() };
+        let (h, w): (usize, usize) = serde_json::from_value(case["size"].clone()).unwrap();
+        let image = Array3::from_shape_fn((h, w, 3), |(y, x, c)| {
+            ((y * 13 + x * 7 + c * 80 + (x * y) % 11) % 256) as f32
+        });
+        let factors = numbers("factors");
+        let (first, last) = (factors[0], factors[factors.len() - 1]);
+        let layers = match case["layer"].as_str().unwrap() {
+            "zoom" => Sequential::new()
+                .add(RandomZoom { height_factor: (first, first), width_factor: Some((last, last)) }),
+            "translation" => Sequential::new()
+                .add(RandomTranslation { height_factor: (first, first), width_factor: (last, last) }),
+            "contrast" => Sequential::new()
+                .add(RandomContrast { factor: (1.0 - first, first - 1.0), ..RandomContrast::new(0.0) }),
+            "brightness" => Sequential::new()
+                .add(RandomBrightness { factor: (first, first), ..RandomBrightness::new(0.0) }),
+            other => panic!("{other}"),
+        };
+        let ours = applied(&layers, &image, 0, 0);
+        for (i, (ours, keras)) in ours.iter().zip(numbers("values")).enumerate() {
+            // Kept in thousandths, and computed in f32 by both.
+            assert!((ours - keras).abs() < 0.02, "{layers:?} at {i}: {ours}, Keras {keras}");
+        }
+    }
+}
+
+#[test]
+fn all_kinds_of_layers_depend_on_their_key_alone_and_on_their_own_draw() {
+    let image = picture();
+    let layers = || {
+        Sequential::new()
+            .add(RandomFlip::horizontal())
+            .add(RandomZoom::new(0.2))
+            .add(RandomTranslation::new(0.1, 0.1))
+            .add(RandomResizedCrop::new().scale(0.5, 1.0))
+            .add(RandomContrast::new(0.3))
+            .add(RandomBrightness::new(0.2))
+    };
+    let first = applied(&layers().seed(3), &image, 4, 5);
+    assert_eq!(first, applied(&layers().seed(3), &image, 4, 5));
+    assert!(first.iter().all(|v| (0.0..=255.0).contains(v)));
+    for other in [
+        applied(&layers().seed(4), &image, 4, 5),
+        applied(&layers().seed(3), &image, 5, 5),
+        applied(&layers().seed(3), &image, 4, 6),
+    ] {
+        assert_ne!(first, other);
+    }
+    // Each by itself changes the image, and a factor of nothing changes nothing.
+    for layers in [
+        Sequential::new().add(RandomZoom::new(0.2)),
+        Sequential::new().add(RandomTranslation::new(0.1, 0.1)),
+        Sequential::new().add(RandomResizedCrop::new()),
+        Sequential::new().add(RandomContrast::new(0.3)),
+        Sequential::new().add(RandomBrightness::new(0.2)),
+    ] {
+        assert_ne!(applied(&layers, &image, 0, 0), image, "{layers:?}");
+    }
+    let nothing = Sequential::new()
+        .add(RandomZoom::new(0.0))
+        .add(RandomTranslation::new(0.0, 0.0))
+        .add(RandomBrightness::new(0.0));
+    assert_eq!(applied(&nothing, &image, 0, 0), image);
+    // Values are moved away from the mean and back, so only rounding is left.
+    let out = applied(&Sequential::new().add(RandomContrast::new(0.0)), &image, 0, 0);
+    assert!(out.iter().zip(&image).all(|(a, b)| (a - b).abs() < 1e-4));
 }

@@ -32,7 +32,7 @@ pub fn set_up(project: &Project) -> Result<()> {
 pub fn set_up_tests(project: &Project) -> Result<()> {
     let list = read(project, "tests/requirements.txt")?;
     let packages: Vec<String> = list.lines().map(without_comment).filter(|l| !l.is_empty()).collect();
-    install(project, "what the tests need into .venv", "a few seconds, once", &packages, "test-packages")
+    install(project, "what the tests need into .venv", "half a minute, once", &packages, "test-packages")
 }
 
 fn install(project: &Project, what: &str, expected: &str, packages: &[String], stamp: &str) -> Result<()> {

@@ -4,12 +4,24 @@
 //! [`Sequential`]. What happens to an image depends on the seed, the epoch, the image, and the
 //! layer's position alone, never on which thread or batch it is in.
 
+mod brightness;
+mod contrast;
 mod flip;
+mod resized_crop;
 mod rotation;
+#[cfg(test)]
+mod testing;
+mod translation;
 mod turn_stored;
+mod zoom;
 
+pub use brightness::RandomBrightness;
+pub use contrast::RandomContrast;
 pub use flip::{FlipMode, RandomFlip};
+pub use resized_crop::RandomResizedCrop;
 pub use rotation::RandomRotation;
+pub use translation::RandomTranslation;
+pub use zoom::RandomZoom;
 
 use crate::data::{ImageKey, ImageMap, Stored};
 use crate::preprocess::Rescaling;
@@ -24,6 +36,33 @@ use turn_stored::turn_stored;
 /// The purpose that random numbers are drawn for.
 const AUGMENT: u64 = u64::from_be_bytes(*b"augment ");
 
+/// The least and the largest of the numbers that are chosen from.
+pub type Bounds = (f32, f32);
+
+/// What images have before they are rescaled.
+const GREY_LEVELS: Bounds = (0.0, 255.0);
+
+/// From `-factor` to `factor`; nothing but 0 where that is not a finite number.
+fn around_zero(factor: f32) -> Bounds {
+    let most = if factor.is_finite() { factor.abs() } else { 0.0 };
+    (-most, most)
+}
+
+/// A number of a range, all equally likely; 0 where the range has no finite ends.
+fn between(chance: &mut Rng, (low, high): Bounds) -> f32 {
+    let value = low + (high - low) * chance.uniform();
+    if value.is_finite() {
+        value
+    } else {
+        0.0
+    }
+}
+
+/// The nearest number in a range. Unlike `clamp` it never panics.
+fn within(value: f32, (low, high): Bounds) -> f32 {
+    value.min(high).max(low)
+}
+
 /// One step of a [`Sequential`].
 #[derive(Clone)]
 pub enum Layer {
@@ -31,33 +70,59 @@ pub enum Layer {
     RandomFlip(RandomFlip),
     /// Turns.
     RandomRotation(RandomRotation),
+    /// Zooms.
+    RandomZoom(RandomZoom),
+    /// Shifts.
+    RandomTranslation(RandomTranslation),
+    /// Enlarges a part.
+    RandomResizedCrop(RandomResizedCrop),
+    /// Changes the contrast.
+    RandomContrast(RandomContrast),
+    /// Changes the brightness.
+    RandomBrightness(RandomBrightness),
     /// Scales; not random, here so that one pass does all that an image needs.
     Rescaling(Rescaling),
     /// Anything else; it does its own choosing.
     Other(Arc<dyn ImageMap>),
 }
 
-impl From<RandomFlip> for Layer {
-    fn from(layer: RandomFlip) -> Self {
-        Layer::RandomFlip(layer)
-    }
+macro_rules! layers {
+    ($($layer:ident),*) => {$(
+        impl From<$layer> for Layer {
+            fn from(layer: $layer) -> Self {
+                Layer::$layer(layer)
+            }
+        }
+    )*};
 }
 
-impl From<RandomRotation> for Layer {
-    fn from(layer: RandomRotation) -> Self {
-        Layer::RandomRotation(layer)
-    }
-}
-
-impl From<Rescaling> for Layer {
-    fn from(layer: Rescaling) -> Self {
-        Layer::Rescaling(layer)
-    }
-}
+layers!(
+    RandomFlip,
+    RandomRotation,
+    RandomZoom,
+    RandomTranslation,
+    RandomResizedCrop,
+    RandomContrast,
+    RandomBrightness,
+    Rescaling
+);
 
 impl From<Arc<dyn ImageMap>> for Layer {
     fn from(layer: Arc<dyn ImageMap>) -> Self {
         Layer::Other(layer)
+    }
+}
+
+impl Layer {
+    /// Where the pixels of an image (h, w) come from, for a layer that only moves them.
+    fn placement(&self, chance: &mut Rng, h: usize, w: usize) -> Option<Turn> {
+        match self {
+            Layer::RandomRotation(layer) => Some(Turn::new(layer.choose(chance), h, w)),
+            Layer::RandomZoom(layer) => Some(layer.choose(chance, h, w)),
+            Layer::RandomTranslation(layer) => Some(layer.choose(chance, h, w)),
+            Layer::RandomResizedCrop(layer) => Some(layer.choose(chance, h, w)),
+            _ => None,
+        }
     }
 }
 
@@ -66,6 +131,11 @@ impl std::fmt::Debug for Layer {
         match self {
             Layer::RandomFlip(layer) => write!(f, "RandomFlip({:?})", layer.mode),
             Layer::RandomRotation(layer) => write!(f, "RandomRotation({})", layer.factor),
+            Layer::RandomZoom(layer) => layer.fmt(f),
+            Layer::RandomTranslation(layer) => layer.fmt(f),
+            Layer::RandomResizedCrop(layer) => layer.fmt(f),
+            Layer::RandomContrast(layer) => layer.fmt(f),
+            Layer::RandomBrightness(layer) => layer.fmt(f),
             Layer::Rescaling(layer) => write!(f, "Rescaling({}, {})", layer.scale, layer.offset),
             Layer::Other(_) => write!(f, "Other"),
         }
@@ -142,7 +212,7 @@ impl Sequential {
         }
         let last = last.map(Layer::Rescaling);
         let mut layers = self.layers.iter().chain(&last).enumerate().peekable();
-        // A flip waits for what follows: a rotation copies the image anyway and can flip it on the
+        // A flip waits for what follows: what moves pixels copies the image anyway and can flip it on the
         // way, and two flips may cancel out.
         let mut waiting = Flip::default();
         while let Some((position, layer)) = layers.next() {
@@ -151,13 +221,13 @@ impl Sequential {
                 waiting = waiting.then(layer.choose(&mut chance));
                 continue;
             }
-            if let (Layer::RandomRotation(layer), Some(from), 3) = (layer, stored, c) {
-                let turn = Turn::new(layer.choose(&mut chance.clone()), h, w);
+            let placement = layer.placement(&mut chance, h, w);
+            if let (Some(turn), Some(from), 3) = (&placement, stored, c) {
                 let then = match layers.peek() {
                     Some((_, Layer::Rescaling(rescaling))) => Some(*rescaling),
                     _ => None,
                 };
-                if turn_stored(from, image, (h, w), waiting, &turn, then) {
+                if turn_stored(from, image, (h, w), waiting, turn, then) {
                     stored = None;
                     waiting = Flip::default();
                     if then.is_some() {
@@ -169,17 +239,20 @@ impl Sequential {
             if let Some(stored) = stored.take() {
                 stored.unpack(image);
             }
+            if let Some(turn) = placement {
+                flip_and_turn(image, size, std::mem::take(&mut waiting), &turn, scratch);
+                continue;
+            }
             match layer {
-                Layer::RandomFlip(_) => {}
-                Layer::RandomRotation(layer) => {
-                    let turn = Turn::new(layer.choose(&mut chance), h, w);
-                    flip_and_turn(image, size, std::mem::take(&mut waiting), &turn, scratch);
-                }
+                Layer::RandomContrast(layer) => layer.apply(image, c, layer.choose(&mut chance)),
+                Layer::RandomBrightness(layer) => layer.apply(image, layer.choose(&mut chance)),
                 Layer::Rescaling(layer) => layer.apply_slice(image),
                 Layer::Other(layer) => {
                     std::mem::take(&mut waiting).apply(image, size);
                     layer.apply(image, size, key, scratch);
                 }
+                // Done above.
+                _ => {}
             }
         }
         if let Some(stored) = stored {
@@ -250,6 +323,14 @@ mod tests {
                 .add(RandomFlip::vertical()),
             Sequential::new().add(rescaling).add(RandomRotation::new(0.3)),
             Sequential::new().add(RandomFlip::vertical()),
+            Sequential::new().add(RandomFlip::horizontal()).add(RandomZoom::new(0.4).width_factor(0.2)),
+            Sequential::new()
+                .add(RandomFlip::vertical())
+                .add(RandomTranslation::new(0.3, 0.9))
+                .add(rescaling),
+            Sequential::new().add(RandomFlip::horizontal()).add(RandomResizedCrop::new()).add(rescaling),
+            Sequential::new().add(RandomResizedCrop::new()).add(RandomContrast::new(0.5)),
+            Sequential::new().add(RandomBrightness::new(0.5)).add(RandomZoom::new(0.4)),
             Sequential::new().add(Arc::new(everything) as Arc<dyn ImageMap>),
             Sequential::new(),
         ];

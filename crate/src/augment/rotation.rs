@@ -34,7 +34,8 @@ impl RandomRotation {
     }
 }
 
-/// Where each output pixel comes from: `x_in = a·x + b·y + c`, `y_in = d·x + e·y + f`.
+/// Where each output pixel comes from: `x_in = a·x + b·y + c`, `y_in = d·x + e·y + f`. Not only a
+/// rotation: zoom, shift and crop are the same with other numbers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Turn {
     pub(super) to_x: [f32; 3],

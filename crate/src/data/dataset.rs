@@ -8,10 +8,11 @@ use super::batches::{Batches, Plan};
 use super::decode::probe;
 use super::listing::list;
 use super::options::{ImageDatasetOptions, OnBadImage, Subset};
-use super::store::{bad_image, Store};
+use super::store::{bad_image, Scratch, Store};
 use super::{Batch, ImageMap};
 use crate::random::Rng;
 use crate::{Error, Result};
+use ndarray::Array4;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -178,6 +179,33 @@ impl Dataset {
     /// Which of [`file_paths`](Self::file_paths) this data set has, in the order of epoch 0.
     pub fn indices(&self) -> Vec<usize> {
         self.order[self.range.clone()].to_vec()
+    }
+
+    /// Images by their positions in [`file_paths`](Self::file_paths), as a batch has them: (n, height,
+    /// width, 3), 0..255.
+    ///
+    /// # Errors
+    /// Where there is no image with such a position, or its file cannot be read.
+    pub fn images(&self, indices: &[usize]) -> Result<Array4<f32>> {
+        let (h, w) = self.image_size();
+        let files = self.file_paths().len();
+        let mut images = Array4::zeros((indices.len(), h, w, 3));
+        let mut scratch = Scratch::default();
+        for (&index, mut image) in indices.iter().zip(images.outer_iter_mut()) {
+            if index >= files {
+                return Err(Error::Invalid(format!(
+                    "images: expected positions in file_paths(), 0..{files}. Received: {index}"
+                )));
+            }
+            let out = image.as_slice_mut().unwrap_or_default();
+            if !self.store.load(index, self.cache, out, &mut scratch)? {
+                return Err(Error::Data(format!(
+                    "{} cannot be read; skipped() says why.",
+                    self.file_paths()[index].display()
+                )));
+            }
+        }
+        Ok(images)
     }
 
     /// The files left out so far because they could not be read. A damaged file may be found only

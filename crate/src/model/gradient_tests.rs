@@ -15,7 +15,7 @@ const SIZE: usize = 32;
 const N: usize = 2;
 
 /// Weights that keep activations alive through all layers: He-scaled kernels, BN near identity.
-fn random_weights() -> Weights {
+pub(crate) fn random_weights() -> Weights {
     let mut weights = Weights::new();
     for layer in &Architecture::new(SIZE, SIZE).layers {
         for (name, shape, _) in &layer.variables {

@@ -15,6 +15,8 @@ pub mod variable;
 
 #[cfg(test)]
 mod gradient_tests;
+#[cfg(test)]
+pub(crate) use gradient_tests::random_weights;
 
 pub use chain::{Chain, Layer};
 pub(crate) use layers::matrix_to_array;

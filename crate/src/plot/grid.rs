@@ -54,6 +54,8 @@ impl GridOptions {
 /// What stands over an image and how the image is framed.
 pub(super) struct Label {
     pub title: String,
+    /// A second line, in plain letters; none where it is empty.
+    pub more: String,
     pub style: TextStyle,
     pub frame: RGBColor,
     /// Width of the frame in pixels.
@@ -62,7 +64,8 @@ pub(super) struct Label {
 
 impl Label {
     pub fn plain(title: &str) -> Label {
-        Label { title: title.to_owned(), style: TextStyle::label(), frame: style::FRAME, thickness: 1 }
+        let style = TextStyle::label();
+        Label { title: title.to_owned(), more: String::new(), style, frame: style::FRAME, thickness: 1 }
     }
 }
 
@@ -158,6 +161,7 @@ pub(super) fn check_count(caller: &str, what: &str, received: usize, images: usi
 
 const GAP: u32 = 28;
 const TITLE_ROW: u32 = 40;
+const SECOND_LINE: u32 = 26;
 /// A grid of few small images still has room for its caption.
 const NARROWEST: u32 = 480;
 
@@ -176,7 +180,8 @@ pub(super) fn draw(
     let (width, height) = pictures[0].dimensions();
     // Titles over narrow images have the width of the whole column.
     let column = options.side.max(width);
-    let title_row = if labels.is_empty() { 0 } else { TITLE_ROW };
+    let second_line = if labels.iter().any(|label| !label.more.is_empty()) { SECOND_LINE } else { 0 };
+    let title_row = if labels.is_empty() { 0 } else { TITLE_ROW + second_line };
     let gap = if labels.is_empty() { GAP } else { GAP / 2 };
 
     let grid_width = columns * column + (columns - 1) * GAP;
@@ -196,10 +201,13 @@ pub(super) fn draw(
         };
         let (mut frame, mut thickness) = (style::FRAME, 1);
         if let Some(label) = labels.get(i) {
-            let title = fit(&label.title, &label.style, (column + GAP / 2) as f32);
+            let room = (column + GAP / 2) as f32;
             let x = place.left as f32 + width as f32 / 2.0;
             let y = place.top as f32 - TITLE_ROW as f32 / 2.0;
-            canvas.text(&title, &label.style, Anchor::Center, x, y);
+            let title = fit(&label.title, &label.style, room);
+            canvas.text(&title, &label.style, Anchor::Center, x, y - second_line as f32);
+            let plain = TextStyle::new(style::TICK_SIZE, style::INK);
+            canvas.text(&fit(&label.more, &plain, room), &plain, Anchor::Center, x, y);
             (frame, thickness) = (label.frame, label.thickness);
         }
         canvas.fill(place.grown(thickness), frame);

@@ -29,16 +29,28 @@
 mod axis;
 mod bars;
 mod canvas;
+mod confusion;
 mod curves;
+mod feature_map;
 mod figure;
+mod frame;
+mod grad_cam;
 mod grid;
+mod losses;
 mod picture;
 mod predictions;
+mod roc;
 mod style;
 mod text;
 
 pub use bars::{bar_chart, Bar, Bars};
+pub use confusion::confusion_matrix_figure;
 pub use curves::{learning_curves, LearningCurves};
+pub use feature_map::{feature_map, FeatureMap};
 pub use figure::Figure;
+pub use grad_cam::grad_cam_figure;
 pub use grid::{augmentation_grid, image_grid, image_grid_with, GridOptions};
+pub use losses::top_losses;
+pub(crate) use predictions::percent;
 pub use predictions::{prediction_grid, prediction_grid_with};
+pub use roc::roc_figure;

@@ -90,11 +90,7 @@ pub fn prediction_grid_with(
 }
 
 fn label(predicted: &str, actual: &str, confidence: Option<f32>, room: f32) -> Label {
-    // Never "100 %": only a probability of exactly 1 would be that sure.
-    let percent = confidence.map_or(String::new(), |p| match p {
-        p if p > 0.994 && p < 1.0 => " > 99 %".to_owned(),
-        p => format!(" {:.0} %", p * 100.0),
-    });
+    let percent = confidence.map_or(String::new(), |p| format!(" {}", percent(p)));
     let right = predicted == actual;
     let title = |longest| match right {
         true => format!("{}{percent}", shortened(predicted, longest)),
@@ -112,6 +108,14 @@ fn label(predicted: &str, actual: &str, confidence: Option<f32>, room: f32) -> L
     let fitting = (3..=longest).rev().find(|&longest| width(&title(longest), &label.style) <= room);
     label.title = title(fitting.unwrap_or(3));
     label
+}
+
+/// Never "100 %": only a probability of exactly 1 would be that sure.
+pub(crate) fn percent(probability: f32) -> String {
+    match probability {
+        p if p > 0.994 && p < 1.0 => "> 99 %".to_owned(),
+        p => format!("{:.0} %", p * 100.0),
+    }
 }
 
 /// At most `longest` characters of a name.

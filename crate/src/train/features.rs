@@ -9,13 +9,16 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex};
 
+use dfdx::prelude::Cpu;
+
 use super::pipeline::Pipeline;
 use crate::data::Dataset;
 use crate::model::{matrix_to_array, Model};
+use crate::ops::backend::Matrix;
 use crate::ops::head;
 use crate::{Error, Result};
 
-/// What is done with logits, labels and indices of each batch.
+/// What is done with logits (or outputs of the frozen part), labels and indices of each batch.
 pub(crate) type Visit<'a> = dyn FnMut(&[f32], &[u32], &[usize]) -> Result<()> + 'a;
 
 /// More than this is computed anew each time instead of kept.
@@ -62,15 +65,20 @@ impl Model {
 
     /// The logits of a batch of outputs of the frozen part, without a tape: `n · units` numbers.
     pub(crate) fn logits(&self, features: &[f32], n: usize) -> Result<Vec<f32>> {
-        let base = &self.net.base.base;
-        let (to, _) = self.frozen_part();
-        let pooled = if to == base.architecture.units.len() {
-            base.features_from(features, n)?
-        } else {
-            head::global_average_pooling(base.forward(base.activations_from(features, n, to)?, to)?)?
-        };
+        let pooled = self.pooled(features, n)?;
         let logits = head::dense(pooled, &self.net.kernel.tensor, &self.net.bias.tensor, false)?;
         Ok(matrix_to_array(&logits)?.into_raw_vec_and_offset().0)
+    }
+
+    /// What the dense layer gets of a batch of outputs of the frozen part, without a tape.
+    pub(crate) fn pooled(&self, features: &[f32], n: usize) -> Result<Matrix<Cpu>> {
+        let base = &self.net.base.base;
+        let (to, _) = self.frozen_part();
+        if to == base.architecture.units.len() {
+            base.features_from(features, n)
+        } else {
+            head::global_average_pooling(base.forward(base.activations_from(features, n, to)?, to)?)
+        }
     }
 
     /// Outputs of the frozen part for preprocessed images.
@@ -85,6 +93,13 @@ impl Model {
     /// Calls `visit` with logits, labels and indices of each batch of `dataset`, in the order of epoch
     /// 0, without augmentation.
     pub(crate) fn each_batch(&self, dataset: &Dataset, visit: &mut Visit<'_>) -> Result<()> {
+        self.each_frozen_batch(dataset, &mut |features, labels, indices| {
+            visit(&self.logits(features, labels.len())?, labels, indices)
+        })
+    }
+
+    /// [`each_batch`](Self::each_batch) with the outputs of the frozen part in place of logits.
+    pub(crate) fn each_frozen_batch(&self, dataset: &Dataset, visit: &mut Visit<'_>) -> Result<()> {
         self.check_dataset(dataset)?;
         let (_, per_image) = self.frozen_part();
         let key = Key { data: fingerprint(dataset), version: self.net.base.base.version() };
@@ -97,7 +112,7 @@ impl Model {
             let mut at = 0;
             for &n in &f.batches {
                 let features = &f.values[at * per_image..(at + n) * per_image];
-                visit(&self.logits(features, n)?, &f.labels[at..at + n], &f.indices[at..at + n])?;
+                visit(features, &f.labels[at..at + n], &f.indices[at..at + n])?;
                 at += n;
             }
             return Ok(());
@@ -114,7 +129,7 @@ impl Model {
             let images = batch.images.as_slice().ok_or_else(not_contiguous)?;
             let features = self.frozen_outputs(images, n)?;
             let labels: Vec<u32> = batch.labels.to_vec();
-            visit(&self.logits(&features, n)?, &labels, &batch.indices)?;
+            visit(&features, &labels, &batch.indices)?;
             if keep {
                 kept.values.extend_from_slice(&features);
                 kept.labels.extend_from_slice(&labels);

@@ -57,6 +57,24 @@ impl Predictions {
         out
     }
 
+    /// The loss of each image: the cross-entropy of its actual class.
+    ///
+    /// # Errors
+    /// Where the actual classes are not known, as for a plain batch, or one is none of the model's.
+    pub fn losses(&self) -> Result<Vec<f64>> {
+        if self.actual.len() != self.len() {
+            return Err(Error::Invalid(
+                "Losses expected predictions for a data set, which knows the actual classes: model.predict(&dataset)?. \
+                 Received predictions for a plain batch."
+                    .into(),
+            ));
+        }
+        let units = self.logits.ncols();
+        self.loss.check_labels(units, &self.actual)?;
+        let rows = self.logits.rows().into_iter().zip(&self.actual);
+        Ok(rows.map(|(row, &label)| self.loss.sum(&row.to_vec(), &[label], units)).collect())
+    }
+
     /// The probability of each image's predicted class.
     pub fn confidence(&self) -> Vec<f32> {
         let p = self.probabilities();

@@ -1,0 +1,158 @@
+//! What a model says of its own mistakes, on small generated images: losses, features, heat maps.
+
+use std::path::Path;
+
+use image::{Rgb, RgbImage};
+use ndarray::{Array2, Axis};
+use transfer::data::{image_dataset_from_directory, Dataset, ImageDatasetOptions};
+use transfer::model::{Dense, GlobalAveragePooling2D, MobileNetV2, Model};
+use transfer::optim::Adam;
+use transfer::preprocess::Rescaling;
+use transfer::train::Loss;
+
+const SIDE: usize = 64;
+const EACH: u32 = 7;
+
+fn dataset(dir: &Path, classes: usize) -> Dataset {
+    for class in 0..classes {
+        let folder = dir.join(["across", "along", "round"][class]);
+        std::fs::create_dir_all(&folder).unwrap();
+        for number in 0..EACH {
+            let picture = RgbImage::from_fn(SIDE as u32, SIDE as u32, |x, y| {
+                let at = [x + number, y + number, x * y / 40][class] / 9;
+                Rgb(if at.is_multiple_of(2) { [20 * number as u8, 90, 200] } else { [240, 200, 30] })
+            });
+            picture.save(folder.join(format!("{number}.png"))).unwrap();
+        }
+    }
+    let options = ImageDatasetOptions::default().image_size(SIDE, SIDE).batch_size(4).seed(1);
+    image_dataset_from_directory(dir, options).unwrap()
+}
+
+fn model(units: usize) -> Model {
+    let file = transfer::assets::mobilenet_v2_weights().unwrap();
+    let weights = transfer::weights::load(&file.path).unwrap();
+    let mut base = MobileNetV2::new((SIDE, SIDE, 3), &weights).unwrap();
+    base.set_trainable(false);
+    let mut model = Model::chain()
+        .then(Rescaling::new(1.0 / 127.5, -1.0))
+        .then(base)
+        .then(GlobalAveragePooling2D)
+        .then(Dense::new(units).seed(5))
+        .seed(5)
+        .build()
+        .unwrap();
+    let loss = if units == 1 { Loss::BinaryCrossentropy } else { Loss::SparseCategoricalCrossentropy };
+    model.compile(Adam::new(1e-3), loss).unwrap();
+    model
+}
+
+#[test]
+fn top_losses_are_the_largest_and_their_mean_over_all_is_the_models_loss() {
+    for (classes, units) in [(2, 1), (3, 3)] {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dataset(dir.path(), classes);
+        let model = model(units);
+        let predictions = model.predict(&data).unwrap();
+        let losses = predictions.losses().unwrap();
+        let mean = losses.iter().sum::<f64>() / losses.len() as f64;
+        let evaluation = model.evaluate(&data).unwrap();
+        assert!((mean - evaluation.loss).abs() < 1e-6, "{mean} and {}", evaluation.loss);
+        // The cross-entropy is the logarithm of the actual class's probability.
+        let p = predictions.probabilities();
+        for (i, loss) in losses.iter().enumerate() {
+            let of_actual = f64::from(p[[i, predictions.actual[i] as usize]]);
+            assert!((loss + of_actual.ln()).abs() < 1e-4 * (1.0 + loss), "{loss} and {of_actual}");
+        }
+
+        let worst = predictions.top_losses(&data, 5).unwrap();
+        let mut sorted = losses.clone();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        assert_eq!(worst.losses, sorted[..5]);
+        for (i, path) in worst.paths.iter().enumerate() {
+            assert!(path.to_str().unwrap().contains(&worst.actual[i]), "{path:?} {}", worst.actual[i]);
+            let index = data.file_paths().iter().position(|p| p == path).unwrap();
+            let image = data.images(&[index]).unwrap();
+            assert_eq!(worst.images.index_axis(Axis(0), i), image.index_axis(Axis(0), 0));
+            let at = predictions.indices.iter().position(|&p| p == index).unwrap();
+            assert_eq!(worst.losses[i], losses[at]);
+            assert_eq!(worst.predicted[i], data.class_names()[predictions.labels()[at] as usize]);
+        }
+        let printed = worst.to_string();
+        assert_eq!(printed.lines().count(), 6);
+        assert!(printed.contains(".png") && printed.starts_with("    loss  predicted"), "{printed}");
+        assert!(worst.figure().unwrap().caption().starts_with("top losses: 5 images"));
+        let all = predictions.top_losses(&data, usize::MAX).unwrap();
+        assert_eq!(all.losses.len(), data.len());
+    }
+}
+
+#[test]
+fn losses_need_the_data_set_that_was_predicted() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dataset(dir.path(), 2);
+    let model = model(1);
+    let batch = data.first_batch().unwrap();
+    let plain = model.predict_on_batch(&batch.images).unwrap();
+    let error = plain.top_losses(&data, 3).unwrap_err().to_string();
+    assert!(error.contains("plain batch"), "{error}");
+    let other_dir = tempfile::tempdir().unwrap();
+    let other = dataset(other_dir.path(), 1);
+    let error = model.predict(&data).unwrap().top_losses(&other, 3).unwrap_err().to_string();
+    assert!(error.contains("Received another one"), "{error}");
+    let error = model.pooled_features(&data).unwrap().map(&other).unwrap_err().to_string();
+    assert!(error.contains("Received another one"), "{error}");
+    let error = data.images(&[0, 99]).unwrap_err().to_string();
+    assert!(error.contains("0..14. Received: 99"), "{error}");
+}
+
+#[test]
+fn pooled_features_are_what_the_dense_layer_sees_wherever_training_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dataset(dir.path(), 3);
+    let mut model = model(3);
+    let predictions = model.predict(&data).unwrap();
+    let frozen = model.pooled_features(&data).unwrap();
+    assert_eq!(frozen.values.dim(), (3 * EACH as usize, 1280));
+    assert_eq!((&frozen.labels, &frozen.indices), (&predictions.actual, &predictions.indices));
+    let weights = model.weights();
+    let (kernel, bias) = (weights.get("dense/kernel").unwrap(), weights.get("dense/bias").unwrap());
+    let kernel = Array2::from_shape_vec((1280, 3), kernel.data.clone()).unwrap();
+    let logits = frozen.values.dot(&kernel) + &ndarray::Array1::from(bias.data.clone());
+    for (a, b) in logits.iter().zip(&predictions.logits) {
+        assert!((a - b).abs() < 1e-4, "{a} and {b}");
+    }
+    model.base_model_mut().fine_tune_at("block_16_expand").unwrap();
+    let fine = model.pooled_features(&data).unwrap();
+    assert_eq!(fine.indices, frozen.indices);
+    let apart = fine.values.iter().zip(&frozen.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(apart < 1e-3, "{apart}");
+
+    let figure = frozen.map(&data).unwrap();
+    let caption = figure.caption();
+    assert!(
+        caption.starts_with("feature map: 21 points of 3 classes (across 7, along 7, round 7)"),
+        "{caption}"
+    );
+    assert!(!caption.contains(" 0 thumbnails") && caption.ends_with("% of the variance"), "{caption}");
+}
+
+#[test]
+fn heat_maps_of_a_real_network_add_up_to_its_logit() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dataset(dir.path(), 2);
+    let model = model(1);
+    let batch = data.first_batch().unwrap();
+    let maps = model.grad_cams(&batch.images).unwrap();
+    let predictions = model.predict_on_batch(&batch.images).unwrap();
+    assert_eq!(maps.heat_maps.dim(), (4, SIDE, SIDE));
+    for i in 0..4 {
+        // The bias still is 0, and class 0 has the logit's negative.
+        let logit = predictions.logits[[i, 0]] * if maps.classes[i] == 1 { 1.0 } else { -1.0 };
+        let sum = maps.cells.index_axis(Axis(0), i).sum();
+        assert!((sum - logit).abs() < 1e-4, "{sum} and {logit}");
+        assert!(logit >= 0.0, "the predicted class's own logit");
+    }
+    let figure = maps.figure(data.class_names()).unwrap();
+    assert!(figure.caption().starts_with("Grad-CAM: 4 of 4 images"), "{}", figure.caption());
+}
