@@ -126,6 +126,20 @@ impl Running {
         self.child.kill().map_err(|e| format!("cannot kill the child: {e}"))
     }
 
+    /// Stops it where it is, until [`resume`](Self::resume).
+    pub fn hold(&self) {
+        self.signal(libc::SIGSTOP);
+    }
+
+    pub fn resume(&self) {
+        self.signal(libc::SIGCONT);
+    }
+
+    fn signal(&self, number: i32) {
+        // SAFETY: a plain system call; the child was not waited for yet, so its number is its own.
+        unsafe { libc::kill(self.child.id() as i32, number) };
+    }
+
     pub fn finish(mut self) -> Fallible<Ended> {
         let _ = self.said.read_to_string(&mut self.text);
         let status = self.child.wait().map_err(|e| format!("cannot wait for the child: {e}"))?;

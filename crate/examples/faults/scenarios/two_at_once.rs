@@ -54,14 +54,20 @@ fn repeat(
 }
 
 fn both(sandbox: &Sandbox, job: &Job, kill: bool) -> Fallible<(bool, Fallible<()>)> {
+    static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
     let folder = sandbox.fresh()?;
     let mut first = sandbox.start(&job.words(&folder))?;
-    // Long enough to take the lock.
-    std::thread::sleep(Duration::from_millis(5));
+    // Long enough to take the lock, and not so long that all is done: how long that is depends on the
+    // machine. Held where it is then, or it would be done before the second one is there.
+    let attempt = ATTEMPTS.fetch_add(1, Ordering::Relaxed) as u64;
+    std::thread::sleep(Duration::from_millis(1 + attempt % 8));
+    first.hold();
     let mut second = sandbox.start(&job.words(&folder))?;
     let mut met = second.says(WAITING);
     if kill {
         first.kill()?;
+    } else {
+        first.resume();
     }
     let (first, second) = (first.finish()?, second.finish()?);
     met &= !kill || first.signal.is_some();
