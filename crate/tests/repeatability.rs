@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use transfer::model::architecture::Architecture;
 use transfer::prelude::*;
 use transfer::random::Rng;
-use transfer::weights::{Tensor, Weights};
+use transfer::weights::Weights;
+
+#[path = "common/random_weights.rs"]
+mod random_weights;
+use random_weights::random_weights;
 
 const SIZE: usize = 64;
 
@@ -25,29 +28,6 @@ fn pictures(folder: &Path) {
             picture.save(folder.join(format!("{i}.png"))).unwrap();
         }
     }
-}
-
-/// Weights that keep activations alive through all layers.
-fn random_weights() -> Weights {
-    let mut weights = Weights::new();
-    let mut rng = Rng::new(&[1]);
-    for layer in &Architecture::new(SIZE, SIZE).layers {
-        for (name, shape, _) in &layer.variables {
-            let inputs: usize = match *name {
-                "depthwise_kernel" => 9,
-                _ => shape.iter().rev().skip(1).product(),
-            };
-            let (middle, reach) = match *name {
-                "gamma" | "moving_variance" => (1.0, 0.3),
-                "beta" | "moving_mean" => (0.0, 0.3),
-                _ => (0.0, (6.0 / inputs as f32).sqrt()),
-            };
-            let len: usize = shape.iter().product();
-            let values = (0..len).map(|_| middle + reach * (2.0 * rng.uniform() - 1.0)).collect();
-            weights.insert(format!("{}/{name}", layer.name), Tensor::new(shape.clone(), values).unwrap());
-        }
-    }
-    weights
 }
 
 /// Trains in both phases; the bits of the histories and of all weights.

@@ -4,10 +4,12 @@
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use transfer::model::architecture::Architecture;
 use transfer::prelude::*;
 use transfer::random::Rng;
-use transfer::weights::{Tensor, Weights};
+
+#[path = "../../tests/common/random_weights.rs"]
+mod random_weights;
+pub use random_weights::random_weights;
 
 /// Height and width of the model's images: the smallest that it takes.
 pub const SIZE: usize = 32;
@@ -37,29 +39,6 @@ pub fn pictures(folder: &Path, seed: u64) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Weights that keep activations alive through all layers.
-pub fn weights() -> Weights {
-    let mut weights = Weights::new();
-    let mut rng = Rng::new(&[1]);
-    for layer in &Architecture::new(SIZE, SIZE).layers {
-        for (name, shape, _) in &layer.variables {
-            let inputs: usize = match *name {
-                "depthwise_kernel" => 9,
-                _ => shape.iter().rev().skip(1).product(),
-            };
-            let (middle, reach) = match *name {
-                "gamma" | "moving_variance" => (1.0, 0.3),
-                "beta" | "moving_mean" => (0.0, 0.3),
-                _ => (0.0, (6.0 / inputs as f32).sqrt()),
-            };
-            let len: usize = shape.iter().product();
-            let data = (0..len).map(|_| middle + reach * (2.0 * rng.uniform() - 1.0)).collect();
-            weights.insert(format!("{}/{name}", layer.name), Tensor { shape: shape.clone(), data });
-        }
-    }
-    weights
-}
-
 /// The pictures as batches; nothing is cached.
 pub fn dataset(pictures: &Path) -> Result<Dataset> {
     let options = ImageDatasetOptions::default().batch_size(4).image_size(SIZE, SIZE).seed(5);
@@ -68,7 +47,7 @@ pub fn dataset(pictures: &Path) -> Result<Dataset> {
 
 /// The tutorial's model with the base frozen, compiled for phase 1.
 pub fn model(augmentation: Sequential) -> Result<Model> {
-    let mut base = MobileNetV2::new((SIZE, SIZE, 3), &weights())?;
+    let mut base = MobileNetV2::new((SIZE, SIZE, 3), &random_weights())?;
     base.set_trainable(false);
     let mut model = Model::chain()
         .then(augmentation.add(RandomFlip::horizontal()).add(RandomRotation::new(0.2)).seed(6))

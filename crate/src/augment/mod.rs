@@ -192,14 +192,13 @@ impl Sequential {
         key: ImageKey,
         scratch: &mut Vec<f32>,
     ) {
-        self.run(None, None, image, size, key, scratch);
+        self.run(None, image, size, key, scratch);
     }
 
-    /// [`apply`](Self::apply), from the cache where `stored` is given, and with a last layer.
-    pub(crate) fn run(
+    /// [`apply`](Self::apply), from the cache where `stored` is given.
+    fn run(
         &self,
         mut stored: Option<&Stored<'_>>,
-        last: Option<Rescaling>,
         image: &mut [f32],
         size: (usize, usize, usize),
         key: ImageKey,
@@ -210,8 +209,7 @@ impl Sequential {
         if image.is_empty() {
             return;
         }
-        let last = last.map(Layer::Rescaling);
-        let mut layers = self.layers.iter().chain(&last).enumerate().peekable();
+        let mut layers = self.layers.iter().enumerate().peekable();
         // A flip waits for what follows: what moves pixels copies the image anyway and can flip it on the
         // way, and two flips may cancel out.
         let mut waiting = Flip::default();
@@ -298,7 +296,7 @@ impl ImageMap for Sequential {
         key: ImageKey,
         scratch: &mut Vec<f32>,
     ) {
-        self.run(Some(stored), None, image, size, key, scratch);
+        self.run(Some(stored), image, size, key, scratch);
     }
 }
 
@@ -341,6 +339,8 @@ mod tests {
             let stored = Stored::new(&kept);
             let mut scratch = vec![f32::NAN; 1000];
             for (augmentation, last) in others.iter().flat_map(|a| [(a, None), (a, Some(rescaling))]) {
+                // As a model's preprocessing follows its augmentation.
+                let whole = last.map_or_else(|| augmentation.clone(), |last| augmentation.clone().add(last));
                 for epoch in 0..20 {
                     let key = ImageKey { epoch, index: 3 };
                     let mut expected = vec![f32::NAN; image.len()];
@@ -350,7 +350,7 @@ mod tests {
                         last.apply_slice(&mut expected);
                     }
                     let mut got = vec![f32::NAN; image.len()];
-                    augmentation.run(Some(&stored), last, &mut got, (h, w, 3), key, &mut scratch);
+                    whole.run(Some(&stored), &mut got, (h, w, 3), key, &mut scratch);
                     assert_eq!(got, expected, "{h}x{w}, {augmentation:?}, epoch {epoch}");
                 }
             }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use dfdx::prelude::Cpu;
 
-use super::pipeline::Pipeline;
+use super::pipeline;
 use crate::data::Dataset;
 use crate::model::{matrix_to_array, Model};
 use crate::ops::backend::Matrix;
@@ -123,7 +123,7 @@ impl Model {
         if keep {
             kept.values.reserve_exact(dataset.len() * per_image);
         }
-        for batch in dataset.batches_with(0, Arc::new(Pipeline::inference(self)))? {
+        for batch in dataset.batches_with(0, Arc::new(pipeline::inference(self)))? {
             let batch = batch?;
             let n = batch.len();
             let images = batch.images.as_slice().ok_or_else(not_contiguous)?;

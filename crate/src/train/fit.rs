@@ -9,7 +9,7 @@ use ndarray::Array4;
 use super::checkpoint::{Checkpoints, Keeper};
 use super::features::not_contiguous;
 use super::history::History;
-use super::pipeline::Pipeline;
+use super::pipeline;
 use super::report;
 use super::run::{RunState, Running};
 use super::views::{OneView, Views};
@@ -164,8 +164,8 @@ impl Model {
         };
         match views {
             None => {
-                let (epoch, pipeline) = (state.epoch as u64, Arc::new(Pipeline::training(self)));
-                for batch in dataset.batches_from(epoch, pipeline, state.running.batches)? {
+                let (epoch, map) = (state.epoch as u64, Arc::new(pipeline::training(self)));
+                for batch in dataset.batches_from(epoch, map, state.running.batches)? {
                     let batch = batch?;
                     let images = Input::Images(batch.images.as_slice().ok_or_else(not_contiguous)?);
                     self.step(images, &batch.labels.to_vec(), &batch.indices, batch.number, state)?;
@@ -254,7 +254,7 @@ impl Model {
             }
             return Ok(());
         }
-        let map = Arc::new(OneView { map: Pipeline::training(self), view });
+        let map = Arc::new(OneView { map: pipeline::training(self), view });
         for batch in dataset.batches_from(epoch, map, first)? {
             let batch = batch?;
             let images = batch.images.as_slice().ok_or_else(not_contiguous)?;

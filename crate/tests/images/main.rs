@@ -4,4 +4,6 @@
 mod forms;
 mod kinds;
 mod png;
+#[path = "../common/random_weights.rs"]
+mod random_weights;
 mod training;

@@ -1,12 +1,11 @@
 //! Training on a folder that holds good images and every kind of bad ones.
 
 use crate::kinds;
+use crate::random_weights::random_weights;
 use image::{Rgb, RgbImage};
 use std::path::Path;
-use transfer::model::architecture::Architecture;
 use transfer::prelude::*;
-use transfer::random::Rng;
-use transfer::weights::{Tensor, Weights};
+use transfer::weights::Weights;
 
 const SIZE: usize = 32;
 
@@ -24,25 +23,6 @@ fn good(folder: &Path) {
             picture.save(folder.join(name).join(format!("good {i}.png"))).unwrap();
         }
     }
-}
-
-/// Weights that keep activations alive through all layers.
-fn random_weights() -> Weights {
-    let (mut weights, mut rng) = (Weights::new(), Rng::new(&[1]));
-    for layer in &Architecture::new(SIZE, SIZE).layers {
-        for (name, shape, _) in &layer.variables {
-            let reach = match *name {
-                "depthwise_kernel" => 0.8,
-                "gamma" | "moving_variance" | "beta" | "moving_mean" => 0.3,
-                _ => (6.0 / shape.iter().rev().skip(1).product::<usize>() as f32).sqrt(),
-            };
-            let middle = if matches!(*name, "gamma" | "moving_variance") { 1.0 } else { 0.0 };
-            let values = (0..shape.iter().product()).map(|_| middle + reach * (2.0 * rng.uniform() - 1.0));
-            let tensor = Tensor::new(shape.clone(), values.collect()).unwrap();
-            weights.insert(format!("{}/{name}", layer.name), tensor);
-        }
-    }
-    weights
 }
 
 /// Trains for three epochs: the bits of the losses and of the head.

@@ -1,5 +1,6 @@
 //! One block: strip by strip where an image is large, several images together where it is small.
 
+use super::matrix::Arithmetic;
 use super::rows::Rows;
 use super::stage::{Producer, Stage};
 use super::FrozenPlan;
@@ -122,20 +123,14 @@ pub(super) fn input<'a>(
 ) -> (&'a [f32], usize) {
     let (Producer::Expand(_), Some(_)) = (&stage.producer, stage.with.bf16) else { return (x, 0) };
     let (width, first) = (stage.expanded.w, rows.start);
-    (round(stage, &x[first * width * stage.ci..rows.end * width * stage.ci], rounded), first)
-}
-
-fn round<'a>(stage: &Stage, x: &[f32], to: &'a mut Buffer) -> &'a [f32] {
-    round_rows(stage.with, x, stage.ci, to)
+    (
+        round_rows(stage.with, &x[first * width * stage.ci..rows.end * width * stage.ci], stage.ci, rounded),
+        first,
+    )
 }
 
 /// Rows of `c` numbers in bfloat16, with room behind them as the product asks.
-pub(super) fn round_rows<'a>(
-    with: super::matrix::Arithmetic,
-    x: &[f32],
-    c: usize,
-    to: &'a mut Buffer,
-) -> &'a [f32] {
+pub(super) fn round_rows<'a>(with: Arithmetic, x: &[f32], c: usize, to: &'a mut Buffer) -> &'a [f32] {
     to.at_least((x.len() / c + SIDE) * padded(c) / 2);
     // SAFETY: Round promises nothing.
     unsafe { with.dispatch(Round { x, c, to: to.as_bf16_mut() }) };

@@ -1,0 +1,28 @@
+//! Weights for tests of training that need no trained network.
+
+use transfer::model::architecture::Architecture;
+use transfer::random::Rng;
+use transfer::weights::{Tensor, Weights};
+
+/// Weights that keep activations alive through all layers. Their shapes do not depend on the images'.
+pub fn random_weights() -> Weights {
+    let mut weights = Weights::new();
+    let mut rng = Rng::new(&[1]);
+    for layer in &Architecture::new(32, 32).layers {
+        for (name, shape, _) in &layer.variables {
+            let inputs: usize = match *name {
+                "depthwise_kernel" => 9,
+                _ => shape.iter().rev().skip(1).product(),
+            };
+            let (middle, reach) = match *name {
+                "gamma" | "moving_variance" => (1.0, 0.3),
+                "beta" | "moving_mean" => (0.0, 0.3),
+                _ => (0.0, (6.0 / inputs as f32).sqrt()),
+            };
+            let len: usize = shape.iter().product();
+            let data = (0..len).map(|_| middle + reach * (2.0 * rng.uniform() - 1.0)).collect();
+            weights.insert(format!("{}/{name}", layer.name), Tensor { shape: shape.clone(), data });
+        }
+    }
+    weights
+}
