@@ -10,6 +10,8 @@ mod layers;
 mod mobilenet_v2;
 #[allow(clippy::module_inception)]
 mod model;
+pub(crate) mod network;
+pub(crate) mod on_device;
 mod summary;
 pub mod variable;
 
