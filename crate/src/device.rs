@@ -70,7 +70,7 @@ impl Device {
         let cpu = Cpu::default();
         // dfdx then reuses the memory of its tensors from step to step.
         cpu.enable_cache();
-        Ok(Self::of_cpu(cpu))
+        Ok(Device { place: Place::Cpu(cpu), no_card: None })
     }
 
     /// The first NVIDIA card (of those that `CUDA_VISIBLE_DEVICES` shows).
@@ -97,10 +97,6 @@ impl Device {
              (`cargo xtask notebook --cuda` opens a copy that does)."
                 .into(),
         ))
-    }
-
-    pub(crate) fn of_cpu(cpu: Cpu) -> Self {
-        Device { place: Place::Cpu(cpu), no_card: None }
     }
 
     pub(crate) fn place(&self) -> Place {

@@ -186,13 +186,18 @@ impl<D: Backend> Base<D> {
     ///
     /// # Errors
     /// Where `x` does not fit unit `from`, or the device fails.
-    pub fn forward<T: Tape<f32, D>>(
+    pub fn forward<T: Tape<f32, D>>(&self, x: Activations<D, T>, from: usize) -> Result<Activations<D, T>> {
+        self.forward_units(x, from..self.architecture.units.len())
+    }
+
+    /// [`forward`](Self::forward) of some units, one after the other.
+    pub(crate) fn forward_units<T: Tape<f32, D>>(
         &self,
         mut x: Activations<D, T>,
-        from: usize,
+        units: std::ops::Range<usize>,
     ) -> Result<Activations<D, T>> {
         let first_trainable = self.first_trainable_unit();
-        for (i, unit) in self.architecture.units.iter().enumerate().skip(from) {
+        for (i, unit) in self.architecture.units.iter().enumerate().take(units.end).skip(units.start) {
             let input_gradient = first_trainable < i;
             let scratch = self.scratch[i].clone();
             x = match &unit.kind {

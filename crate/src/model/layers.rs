@@ -174,7 +174,7 @@ impl Dense {
     }
 }
 
-pub(crate) fn matrix_to_array(t: &Matrix<Cpu>) -> Result<Array2<f32>> {
+fn matrix_to_array(t: &Matrix<Cpu>) -> Result<Array2<f32>> {
     use dfdx::prelude::HasShape;
     let values = Cpu::read(t)?;
     Array2::from_shape_vec(*t.shape(), values).map_err(|e| Error::Shape(e.to_string()))

@@ -69,6 +69,7 @@ impl From<String> for LayerRef {
 /// BatchNormalization always runs in inference mode, with the moving statistics of the weights.
 pub struct MobileNetV2 {
     pub(crate) base: Any<Bases>,
+    device: Device,
 }
 
 impl MobileNetV2 {
@@ -95,9 +96,11 @@ impl MobileNetV2 {
         let base = match device.place() {
             Place::Cpu(cpu) => Any::Cpu(Base::new(cpu, (h, w), weights)?),
             #[cfg(feature = "cuda")]
-            Place::Cuda(card) => Any::Cuda(Base::new(card.cuda(), (h, w), weights)?),
+            Place::Cuda(card) => {
+                Any::Cuda(crate::ops::cuda::OnCard(Base::new(card.cuda(), (h, w), weights)?))
+            }
         };
-        Ok(MobileNetV2 { base })
+        Ok(MobileNetV2 { base, device: device.clone() })
     }
 
     /// With the ImageNet weights, searched and if need be downloaded by
@@ -112,11 +115,7 @@ impl MobileNetV2 {
 
     /// The device that it computes on.
     pub fn device(&self) -> Device {
-        match &self.base {
-            Any::Cpu(base) => Device::of_cpu(base.device.clone()),
-            #[cfg(feature = "cuda")]
-            Any::Cuda(base) => Device::of_card(base.device.clone()),
-        }
+        self.device.clone()
     }
 
     /// The layers, which are the same on any device.

@@ -86,7 +86,7 @@ impl Model {
         let optimizer = match &self.net.base.base {
             Any::Cpu(_) => Any::Cpu(KerasOptimizer::new(config)?),
             #[cfg(feature = "cuda")]
-            Any::Cuda(_) => Any::Cuda(KerasOptimizer::new(config)?),
+            Any::Cuda(_) => Any::Cuda(crate::ops::cuda::OnCard(KerasOptimizer::new(config)?)),
         };
         self.compiled = Some(Compiled { optimizer, loss });
         Ok(())

@@ -7,6 +7,8 @@ use super::mobilenet_v2::MobileNetV2;
 use super::on_device::{on_device, Any, Heads};
 use super::variable::{Variable, Variables};
 use crate::ops::backend::Backend;
+#[cfg(feature = "cuda")]
+use crate::ops::cuda::OnCard;
 use crate::weights::{Tensor, Weights};
 use crate::Result;
 
@@ -58,7 +60,7 @@ impl Network {
         let head = match &base.base {
             Any::Cpu(base) => Any::Cpu(Head::new(&base.device, kernel, bias)?),
             #[cfg(feature = "cuda")]
-            Any::Cuda(base) => Any::Cuda(Head::new(&base.device, kernel, bias)?),
+            Any::Cuda(base) => Any::Cuda(OnCard(Head::new(&base.0.device, kernel, bias)?)),
         };
         Ok(Network { base, head })
     }

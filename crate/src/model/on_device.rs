@@ -20,7 +20,7 @@ pub(crate) trait Kind {
 pub(crate) enum Any<K: Kind> {
     Cpu(K::On<Cpu>),
     #[cfg(feature = "cuda")]
-    Cuda(K::On<dfdx::prelude::Cuda>),
+    Cuda(crate::ops::cuda::OnCard<K::On<dfdx::prelude::Cuda>>),
 }
 
 pub(crate) struct Bases;
@@ -49,14 +49,14 @@ macro_rules! on_device {
         match $any {
             $crate::model::on_device::Any::Cpu($it) => $body,
             #[cfg(feature = "cuda")]
-            $crate::model::on_device::Any::Cuda($it) => $body,
+            $crate::model::on_device::Any::Cuda($crate::ops::cuda::OnCard($it)) => $body,
         }
     };
     ($($any:expr => $it:ident),+; $body:expr) => {
         match ($($any),+) {
             ($($crate::model::on_device::Any::Cpu($it)),+) => $body,
             #[cfg(feature = "cuda")]
-            ($($crate::model::on_device::Any::Cuda($it)),+) => $body,
+            ($($crate::model::on_device::Any::Cuda($crate::ops::cuda::OnCard($it))),+) => $body,
             #[cfg(feature = "cuda")]
             _ => return Err($crate::model::on_device::mixed()),
         }

@@ -146,7 +146,7 @@ pub trait Backend: Device<f32> {
     fn write(t: &mut Flat<Self>, values: &[f32]) -> Result<()>;
 
     /// The numbers of a contiguous tensor, in host memory.
-    fn read<S: Shape, T>(t: &Tensor<S, f32, Self, T>) -> Result<Vec<f32>>;
+    fn read<S: Shape, T: std::fmt::Debug>(t: &Tensor<S, f32, Self, T>) -> Result<Vec<f32>>;
 
     /// A tensor of host values.
     ///

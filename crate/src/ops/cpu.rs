@@ -214,7 +214,7 @@ impl Backend for Cpu {
         Ok(())
     }
 
-    fn read<S: Shape, T>(t: &Tensor<S, f32, Cpu, T>) -> Result<Vec<f32>> {
+    fn read<S: Shape, T: std::fmt::Debug>(t: &Tensor<S, f32, Cpu, T>) -> Result<Vec<f32>> {
         Ok(slice(t).to_vec())
     }
 
