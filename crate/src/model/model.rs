@@ -26,6 +26,8 @@ pub struct Model {
     pub(crate) seed: u64,
     pub(crate) compiled: Option<Compiled>,
     pub(crate) features: Arc<FeatureCache>,
+    /// Empty, or one for each label of the data set that it was fitted on.
+    pub(crate) class_names: Vec<String>,
 }
 
 pub(crate) struct Compiled {
@@ -72,7 +74,13 @@ impl Model {
         let (kernel, bias) = dense.build(base.output_shape().2)?;
         let net = Network::new(base, &kernel, &bias)?;
         let features = Default::default();
-        Ok(Model { augmentation, rescaling, net, dropout, seed, compiled: None, features })
+        let class_names = Vec::new();
+        Ok(Model { augmentation, rescaling, net, dropout, seed, compiled: None, features, class_names })
+    }
+
+    /// Replaces the augmentation that images pass in training; `None` takes it away.
+    pub fn set_augmentation(&mut self, layers: Option<Sequential>) {
+        self.augmentation = layers;
     }
 
     /// Chooses optimizer and loss, and forgets the state of an earlier optimizer. As in Keras, call it

@@ -105,6 +105,7 @@ impl Model {
             )));
         }
         loss.check_labels(self.units(), dataset.labels())?;
+        self.take_class_names(dataset);
         let mut state = RunState::new(options.initial_epoch);
         let validation = options.validation.as_ref();
         let mut views = match options.views {

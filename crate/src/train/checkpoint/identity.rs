@@ -8,11 +8,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::file::hex;
 use crate::data::Dataset;
 use crate::model::{not_compiled, Model};
 use crate::threads::pool;
-use crate::weights::Weights;
+use crate::weights::{hex, Weights};
 use crate::Result;
 
 /// Names and values, such as `learning` and `Adam { learning_rate: 0.0001, … }`.
