@@ -88,7 +88,7 @@ impl About {
                 Loss::BinaryCrossentropy => SavedLoss::BinaryCrossentropy,
                 Loss::SparseCategoricalCrossentropy => SavedLoss::SparseCategoricalCrossentropy,
             }),
-            trainable: ranges(base.base.trainable()),
+            trainable: ranges(base.trainable_layers()),
             precision: match base.precision() {
                 Precision::F32 => SavedPrecision::F32,
                 Precision::Bf16 => SavedPrecision::Bf16,

@@ -48,7 +48,7 @@ impl Model {
         let unusable = |what: String| Error::Weights(format!("cannot export {}: {what}", path.display()));
         weights.check_finite().map_err(unusable)?;
         let about = About::of(self);
-        let bytes = encode(&about, &self.net.base.base.architecture, &weights)?;
+        let bytes = encode(&about, self.net.base.architecture(), &weights)?;
         files::write_whole(path, |out| out.write_all(&bytes))
     }
 }
