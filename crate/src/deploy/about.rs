@@ -37,6 +37,8 @@ pub(crate) struct About {
     /// differ.
     pub trainable: Vec<(usize, usize)>,
     pub precision: SavedPrecision,
+    /// Whether predictions are averaged over an image and its mirror image.
+    pub test_time_flip: bool,
     /// Used in later training only.
     pub dropout: f64,
     pub seed: u64,
@@ -93,6 +95,7 @@ impl About {
                 Precision::F32 => SavedPrecision::F32,
                 Precision::Bf16 => SavedPrecision::Bf16,
             },
+            test_time_flip: model.test_time_flip,
             dropout: f64::from(model.dropout.rate),
             seed: model.seed,
         }
@@ -236,6 +239,7 @@ mod tests {
             loss: Some(SavedLoss::BinaryCrossentropy),
             trainable: vec![(100, 154)],
             precision: SavedPrecision::F32,
+            test_time_flip: true,
             dropout: f64::from(0.2f32),
             seed: u64::MAX,
         }

@@ -116,6 +116,7 @@ impl Model {
             .build()?;
         model.set_weights(weights)?;
         model.class_names = about.class_names;
+        model.test_time_flip = about.test_time_flip;
         if let Some(loss) = about.loss {
             let loss = match loss {
                 SavedLoss::BinaryCrossentropy => Loss::BinaryCrossentropy,

@@ -28,6 +28,7 @@ pub struct Model {
     pub(crate) features: Arc<FeatureCache>,
     /// Empty, or one for each label of the data set that it was fitted on.
     pub(crate) class_names: Vec<String>,
+    pub(crate) test_time_flip: bool,
 }
 
 pub(crate) struct Compiled {
@@ -74,8 +75,17 @@ impl Model {
         let (kernel, bias) = dense.build(base.output_shape().2)?;
         let net = Network::new(base, &kernel, &bias)?;
         let features = Default::default();
-        let class_names = Vec::new();
-        Ok(Model { augmentation, rescaling, net, dropout, seed, compiled: None, features, class_names })
+        Ok(Model {
+            augmentation,
+            rescaling,
+            net,
+            dropout,
+            seed,
+            compiled: None,
+            features,
+            class_names: Vec::new(),
+            test_time_flip: false,
+        })
     }
 
     /// Replaces the augmentation that images pass in training; `None` takes it away.

@@ -15,6 +15,7 @@
 //! assert_eq!(optimizer.learning_rate(), 1e-4);
 //! ```
 
+pub(crate) mod lbfgs;
 pub(crate) mod update;
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@ use super::protobuf::Message;
 
 /// `TensorProto.DataType`.
 const FLOAT: i64 = 1;
+const INT64: i64 = 7;
 
 /// An attribute of a node.
 pub(super) enum Attribute<'a> {
@@ -51,9 +52,19 @@ impl Graph {
 
     /// Adds a constant of floats; returns its name.
     pub fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
-        let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         let dims: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
-        let tensor = Message::new().ints(1, &dims).int(2, FLOAT).bytes(8, name).bytes(9, raw);
+        self.constant(name, FLOAT, &dims, raw)
+    }
+
+    /// Adds a constant list of integers; returns its name.
+    pub fn integers(&mut self, name: &str, values: &[i64]) -> String {
+        let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.constant(name, INT64, &[values.len() as i64], raw)
+    }
+
+    fn constant(&mut self, name: &str, kind: i64, dims: &[i64], raw: Vec<u8>) -> String {
+        let tensor = Message::new().ints(1, dims).int(2, kind).bytes(8, name).bytes(9, raw);
         self.push(5, tensor);
         name.to_owned()
     }

@@ -66,6 +66,9 @@ fn encode(about: &About, architecture: &Architecture, weights: &Weights) -> Resu
         x = graph.node("Mul", &[&x, &scale], "scaled", &[]);
         x = graph.node("Add", &[&x, &offset], "rescaled", &[]);
     }
+    if about.test_time_flip {
+        x = with_mirror_images(&mut graph, &x);
+    }
     x = graph.node("Transpose", &[&x], "nchw", &[("perm", Attribute::Ints(&[0, 3, 1, 2]))]);
     let six = [graph.floats("relu6/min", &[], &[0.0]), graph.floats("relu6/max", &[], &[6.0])];
     let mut base = Convolutions { graph: &mut graph, weights, six };
@@ -77,7 +80,14 @@ fn encode(about: &About, architecture: &Architecture, weights: &Weights) -> Resu
     let (kernel, bias) = (weights.get("dense/kernel")?, weights.get("dense/bias")?);
     let kernel = graph.floats("dense/kernel", &kernel.shape, &kernel.data);
     let bias = graph.floats("dense/bias", &bias.shape, &bias.data);
-    let logits = graph.node("Gemm", &[&x, &kernel, &bias], "logits", &[]);
+    let gemm = if about.test_time_flip { "logits_of_both" } else { "logits" };
+    let mut logits = graph.node("Gemm", &[&x, &kernel, &bias], gemm, &[]);
+    if about.test_time_flip {
+        let shape = graph.integers("pairs/shape", &[2, -1, about.units as i64]);
+        let pairs = graph.node("Reshape", &[&logits, &shape], "pairs", &[]);
+        let mean = [("axes", Attribute::Ints(&[0])), ("keepdims", Attribute::Int(0))];
+        logits = graph.node("ReduceMean", &[&pairs], "logits", &mean);
+    }
     if about.units == 1 {
         let second = graph.node("Sigmoid", &[&logits], "second", &[]);
         let one = graph.floats("one", &[], &[1.0]);
@@ -96,6 +106,17 @@ fn encode(about: &About, architecture: &Architecture, weights: &Weights) -> Resu
         ("written_by", about.written_by.clone()),
     ];
     Ok(graph.into_model("mobilenet_v2_classifier", OPSET, &properties))
+}
+
+/// Appends the batch's mirror images to it.
+fn with_mirror_images(graph: &mut Graph, images: &str) -> String {
+    const WIDTH: i64 = 2;
+    let starts = graph.integers("mirror/starts", &[-1]);
+    let ends = graph.integers("mirror/ends", &[i64::MIN]);
+    let axes = graph.integers("mirror/axes", &[WIDTH]);
+    let steps = graph.integers("mirror/steps", &[-1]);
+    let mirrored = graph.node("Slice", &[images, &starts, &ends, &axes, &steps], "mirrored", &[]);
+    graph.node("Concat", &[images, &mirrored], "both", &[("axis", Attribute::Int(0))])
 }
 
 /// Adds the base's units to a graph.
