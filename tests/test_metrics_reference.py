@@ -59,6 +59,9 @@ class Reference(unittest.TestCase):
     def test_areas(self):
         self.compare("auc", lambda c: {**c, "auc": made.metrics.auc(c["x"], c["y"])})
 
+    def test_class_weights(self):
+        self.compare("class_weights", lambda c: made.class_weights(c["labels"], c["classes"]))
+
     def test_principal_components(self):
         self.compare("pca", lambda c: made.pca(np.array(c["x"]), c["components"]))
         self.compare(

@@ -2,8 +2,8 @@
 
 pub use crate::assets::{cats_and_dogs, get_file, mobilenet_v2_weights, CatsAndDogs};
 pub use crate::augment::{
-    RandomBrightness, RandomContrast, RandomFlip, RandomResizedCrop, RandomRotation, RandomTranslation,
-    RandomZoom, Sequential,
+    MixUp, RandomBrightness, RandomContrast, RandomFlip, RandomResizedCrop, RandomRotation,
+    RandomTranslation, RandomZoom, Sequential,
 };
 pub use crate::data::{
     image_dataset_from_directory, own_photographs, BadImages, Batch, Dataset, ImageDatasetOptions,
@@ -15,13 +15,14 @@ pub use crate::metrics::{
     Pca, RocCurve,
 };
 pub use crate::model::{thousands, Dense, Dropout, GlobalAveragePooling2D, MobileNetV2, Model, Summary};
-pub use crate::optim::{Adam, RMSprop};
+pub use crate::optim::{Adam, CosineDecay, LayerRates, OneCycle, RMSprop, Schedule};
 pub use crate::plot::{
     augmentation_grid, image_grid, learning_curves, prediction_grid, Figure, LearningCurves,
 };
 pub use crate::preprocess::{mobilenet_v2, Rescaling};
 pub use crate::train::{
-    Checkpoints, Evaluation, FitOptions, GradCam, History, Loss, PooledFeatures, Predictions, TopLosses,
+    Checkpoints, ClassWeights, Evaluation, FitOptions, GradCam, History, Loss, PooledFeatures, Predictions,
+    TopLosses,
 };
 pub use crate::{seed, Device, Error, Precision, Result, SPLIT_SEED};
 pub use ndarray::{Array2, Array3, Array4};

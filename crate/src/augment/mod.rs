@@ -7,6 +7,7 @@
 mod brightness;
 mod contrast;
 mod flip;
+pub(crate) mod mixup;
 mod resized_crop;
 mod rotation;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod zoom;
 pub use brightness::RandomBrightness;
 pub use contrast::RandomContrast;
 pub use flip::{FlipMode, RandomFlip};
+pub use mixup::{MixUp, Mixed};
 pub use resized_crop::RandomResizedCrop;
 pub use rotation::RandomRotation;
 pub use translation::RandomTranslation;

@@ -2,6 +2,7 @@
 //!
 //! Training and prediction are methods of this type, but stand in [`crate::train`].
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::chain::Chain;
@@ -40,6 +41,26 @@ impl Compiled {
     /// The optimizer's settings.
     pub fn config(&self) -> OptimizerConfig {
         on_device!(&self.optimizer => optimizer, optimizer.config())
+    }
+
+    /// The learning rate of the next step.
+    pub fn learning_rate(&self) -> f64 {
+        on_device!(&self.optimizer => optimizer, optimizer.learning_rate())
+    }
+
+    /// See [`KerasOptimizer::set_learning_rate`].
+    pub fn set_learning_rate(&mut self, rate: f64) {
+        on_device!(&mut self.optimizer => optimizer, optimizer.set_learning_rate(rate));
+    }
+
+    /// See [`KerasOptimizer::set_factors`].
+    pub fn set_factors(&mut self, factors: HashMap<String, f64>) {
+        on_device!(&mut self.optimizer => optimizer, optimizer.set_factors(factors));
+    }
+
+    /// See [`KerasOptimizer::reset_rates`].
+    pub fn reset_rates(&mut self) {
+        on_device!(&mut self.optimizer => optimizer, optimizer.reset_rates());
     }
 
     /// Steps taken.

@@ -25,6 +25,9 @@ pub struct History {
     pub val_loss: Vec<f64>,
     /// Accuracy on the validation set after the epoch; empty without one.
     pub val_accuracy: Vec<f64>,
+    /// Learning rate in the last step of each epoch: of the head, where layers have rates of their own.
+    #[serde(default)]
+    pub learning_rate: Vec<f64>,
     /// Seconds that each epoch took, validation included.
     pub seconds: Vec<f64>,
     /// Number of epochs before the phase that was appended last; `None` while there is one phase.
@@ -47,6 +50,7 @@ impl History {
         self.accuracy.extend(&later.accuracy);
         self.val_loss.extend(&later.val_loss);
         self.val_accuracy.extend(&later.val_accuracy);
+        self.learning_rate.extend(&later.learning_rate);
         self.seconds.extend(&later.seconds);
     }
 

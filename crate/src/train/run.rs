@@ -48,13 +48,14 @@ impl RunState {
     }
 
     /// Notes that the epoch under way is done: its number is pushed, and the next one begins.
-    pub fn end_epoch(&mut self, validation: Option<(f64, f64)>, seconds: f64) {
+    pub fn end_epoch(&mut self, validation: Option<(f64, f64)>, learning_rate: f64, seconds: f64) {
         let running = std::mem::take(&mut self.running);
         let n = running.images.max(1) as f64;
         let history = &mut self.history;
         history.epoch.push(self.epoch);
         history.loss.push(running.loss / n);
         history.accuracy.push(running.correct as f64 / n);
+        history.learning_rate.push(learning_rate);
         history.seconds.push(seconds);
         let (mut metric, mut value) = ("accuracy", running.correct as f64 / n);
         if let Some((loss, accuracy)) = validation {
@@ -78,7 +79,12 @@ impl RunState {
         };
         let lengths = [&history.loss, &history.accuracy, &history.seconds].map(Vec::len);
         let validated = [history.val_loss.len(), history.val_accuracy.len()];
-        if lengths != [done; 3] || (validated != [0; 2] && validated != [done; 2]) {
+        // Those of before there was the column have none.
+        let rates = history.learning_rate.len();
+        if lengths != [done; 3]
+            || (rates != 0 && rates != done)
+            || (validated != [0; 2] && validated != [done; 2])
+        {
             return Err("the columns of its history differ in length".into());
         }
         if history.epoch.iter().enumerate().any(|(i, &epoch)| epoch != initial_epoch + i) {

@@ -17,6 +17,7 @@ import numpy as np
 import sklearn
 from sklearn import metrics
 from sklearn.decomposition import PCA
+from sklearn.utils.class_weight import compute_class_weight
 
 random = np.random.default_rng(20)
 
@@ -162,6 +163,23 @@ def formula(n, d):
 FORMULA_SHAPES = [(300, 160), (120, 400), (250, 250)]
 
 
+def class_weights(labels, classes):
+    """A class without images is none that scikit-learn knows of; it gets 1."""
+    present = np.unique(labels)
+    weights = np.ones(classes)
+    weights[present] = compute_class_weight("balanced", classes=present, y=labels)
+    return {"labels": labels, "classes": classes, "weights": weights}
+
+
+def all_class_weights():
+    random = np.random.default_rng(21)
+    yield class_weights([0], 1)
+    yield class_weights([0, 1, 1, 1], 2)
+    for _ in range(20):
+        classes = int(random.integers(2, 9))
+        yield class_weights(random.choice(classes, int(random.integers(1, 60))).tolist(), classes)
+
+
 def reference():
     return {
         "made_with": f"scikit-learn {sklearn.__version__}, numpy {np.__version__}",
@@ -170,6 +188,7 @@ def reference():
         "auc": list(aucs()),
         "pca": list(pcas()),
         "pca_formula": [pca(formula(n, d), 3, keep_input=False) for n, d in FORMULA_SHAPES],
+        "class_weights": list(all_class_weights()),
     }
 
 

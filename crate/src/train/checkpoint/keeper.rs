@@ -29,9 +29,10 @@ impl Keeper {
         validation: Option<&Dataset>,
         initial_epoch: usize,
         views: Option<usize>,
+        more: &[(&'static str, String)],
     ) -> Result<Self> {
         options.check()?;
-        let identity = Identity::of(model, train, validation, initial_epoch, views)?;
+        let identity = Identity::of(model, train, validation, initial_epoch, views, more)?;
         let mut options = options.clone();
         if options.each_run {
             options.folder = options.folder.join(identity.short());
@@ -85,7 +86,13 @@ impl Keeper {
         restore(model, &checkpoint)?;
         // The start of the run is the one that it had, also where this one is allowed another.
         self.identity = checkpoint.about.identity;
-        Ok(Some(checkpoint.about.state))
+        let mut state = checkpoint.about.state;
+        // Written before histories had rates, when each was the compiled one.
+        if let Some(compiled) = &model.compiled {
+            let rate = f64::from(compiled.config().learning_rate());
+            state.history.learning_rate.resize(state.history.epochs(), rate);
+        }
+        Ok(Some(state))
     }
 
     fn check_identity(&self, about: &About) -> Result<()> {
