@@ -150,7 +150,11 @@ mod tests {
         let mut x = [3.0];
         let end = minimize(&mut x, 100, 1e-9, |x, g| {
             g[0] = 1.0 - 1.0 / x[0];
-            if x[0] <= 0.0 { f64::NAN } else { x[0] - x[0].ln() }
+            if x[0] <= 0.0 {
+                f64::NAN
+            } else {
+                x[0] - x[0].ln()
+            }
         });
         assert!(end.converged && (x[0] - 1.0).abs() < 1e-8, "{x:?} {end:?}");
     }

@@ -58,7 +58,7 @@ impl Default for FeatureCache {
 }
 
 impl FeatureCache {
-    fn limit_bytes(&self) -> usize {
+    pub fn limit_bytes(&self) -> usize {
         self.limit_bytes.load(Relaxed)
     }
 }

@@ -40,6 +40,16 @@ impl Model {
     /// Where the model is not compiled, an option makes no sense, the data set does not fit or cannot be read,
     /// the loss or a weight is no longer finite, or checkpoints cannot be written or are of another run.
     pub fn fit(&mut self, dataset: &Dataset, options: FitOptions) -> Result<History> {
+        self.fit_on(dataset, options, None)
+    }
+
+    /// [`fit`](Self::fit), on `views` of the images if there are some.
+    pub(super) fn fit_on(
+        &mut self,
+        dataset: &Dataset,
+        options: FitOptions,
+        views: Option<Views>,
+    ) -> Result<History> {
         let loss = self.loss()?;
         self.check_dataset(dataset)?;
         if options.initial_epoch >= options.epochs {
@@ -52,7 +62,7 @@ impl Model {
         loss.check_labels(self.units(), dataset.labels())?;
         self.take_class_names(dataset);
         let recipe = Recipe::new(&options, self, dataset)?;
-        let history = self.fit_by(&recipe, dataset, &options);
+        let history = self.fit_by(&recipe, dataset, &options, views);
         // Schedules are over, and what comes next has the compiled rate again.
         if let Some(compiled) = &mut self.compiled {
             compiled.reset_rates();
@@ -60,17 +70,26 @@ impl Model {
         history
     }
 
-    fn fit_by(&mut self, recipe: &Recipe, dataset: &Dataset, options: &FitOptions) -> Result<History> {
+    fn fit_by(
+        &mut self,
+        recipe: &Recipe,
+        dataset: &Dataset,
+        options: &FitOptions,
+        views: Option<Views>,
+    ) -> Result<History> {
         let mut state = RunState::new(options.initial_epoch);
         let validation = options.validation.as_ref();
-        let mut views = match options.views {
-            Some(count) => Some(Views::new(count, self.frozen_part().1, dataset)?),
-            None => None,
+        let mut views = match (views, options.views) {
+            (None, Some(count)) => Some(Views::new(count, self.frozen_part().1, dataset)?),
+            (views, _) => views,
         };
         let mut keeper = match &options.checkpoints {
             Some(c) => {
-                let (first, facts) = (options.initial_epoch, recipe.facts());
-                Some(Keeper::open(c, self, dataset, validation, first, options.views, facts)?)
+                let (first, mut facts) = (options.initial_epoch, recipe.facts().to_vec());
+                if views.as_ref().is_some_and(Views::are_both_sides) {
+                    facts.push(("sides", "an image and its mirror image in turn".into()));
+                }
+                Some(Keeper::open(c, self, dataset, validation, first, options.views, &facts)?)
             }
             None => None,
         };
@@ -188,10 +207,10 @@ impl Model {
     ) -> Result<()> {
         let (epoch, first) = (state.epoch as u64, state.running.batches);
         let view = views.of(state.epoch);
-        if views.is_complete(view) {
+        if views.are_complete(state.epoch) {
             let (order, size) = (dataset.order(epoch), dataset.batch_size().max(1));
             for (number, indices) in order.chunks(size).enumerate().skip(first) {
-                let (indices, outputs) = views.outputs(view, indices);
+                let (indices, outputs) = views.outputs(state.epoch, indices);
                 let labels: Vec<u32> = indices.iter().map(|&i| dataset.labels()[i]).collect();
                 self.step(recipe, Input::Frozen(&outputs), &labels, &indices, number, state)?;
                 after_step(self, state)?;
