@@ -40,6 +40,8 @@ fn main() -> Result<()> {
             images = mobilenet_v2::preprocess_input(images);
         }
         train(&mut model, &images, units)?;
+        // Both kinds of head, with and without.
+        model.set_test_time_flip(number < 2);
         if units == 3 {
             model.set_class_names(&["Äpfel", "pears, ripe", "\"plums\""])?;
         }

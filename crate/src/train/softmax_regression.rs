@@ -166,3 +166,60 @@ impl Work {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn numbers(value: &Value) -> Vec<f64> {
+        match value {
+            Value::Array(all) => all.iter().flat_map(numbers).collect(),
+            other => vec![other.as_f64().unwrap()],
+        }
+    }
+
+    fn single(values: &[f64]) -> Vec<f32> {
+        values.iter().map(|&v| v as f32).collect()
+    }
+
+    #[test]
+    fn the_layers_are_scikit_learns() {
+        let file: Value = serde_json::from_str(include_str!("../../tests/metrics/reference.json")).unwrap();
+        let cases = file["logistic_regression"].as_array().unwrap();
+        assert!(cases.len() > 20);
+        for (number, case) in cases.iter().enumerate() {
+            let classes = case["classes"].as_u64().unwrap() as usize;
+            let labels: Vec<u32> = numbers(&case["labels"]).iter().map(|&l| l as u32).collect();
+            let weights = (!case["weights"].is_null()).then(|| numbers(&case["weights"]));
+            let problem = Problem {
+                features: &single(&numbers(&case["x"])),
+                labels: &labels,
+                units: if classes == 2 { 1 } else { classes },
+                class_weights: weights.as_deref(),
+                l2: case["l2"].as_f64().unwrap(),
+            };
+            let found = problem.solve().unwrap();
+            assert!(found.minimum.converged, "case {number}: {:?}", found.minimum);
+            for (ours, theirs) in [(&found.kernel, &case["kernel"]), (&found.bias, &case["bias"])] {
+                let theirs = numbers(theirs);
+                assert_eq!(ours.len(), theirs.len());
+                for (a, b) in ours.iter().zip(theirs) {
+                    assert!((f64::from(*a) - b).abs() < 2e-3 * b.abs().max(1.0), "case {number}: {a} {b}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_solved_is_refused() {
+        let problem =
+            |features, labels, units| Problem { features, labels, units, class_weights: None, l2: 0.1 };
+        assert!(problem(&[], &[], 1).solve().is_err());
+        assert!(problem(&[1.0, 2.0, 3.0], &[0, 1], 1).solve().is_err());
+        assert!(problem(&[1.0, 2.0], &[0, 2], 1).solve().unwrap_err().to_string().contains("below 2"));
+        assert!(problem(&[1.0, f32::NAN], &[0, 1], 1).solve().unwrap_err().to_string().contains("finite"));
+        let none = Problem { class_weights: Some(&[0.0, 0.0]), ..problem(&[1.0, 2.0], &[0, 1], 1) };
+        assert!(none.solve().is_err());
+    }
+}
