@@ -1,5 +1,6 @@
-//! Training and prediction: `fit`, `evaluate`, `predict`, the history of a run, and its checkpoints.
+//! Training and prediction: `fit`, `evaluate`, `predict`, the history of a run, its callbacks and checkpoints.
 
+pub mod callbacks;
 pub mod checkpoint;
 mod class_weights;
 mod evaluate;
@@ -20,6 +21,7 @@ mod targets;
 mod top_losses;
 mod views;
 
+pub use callbacks::{CSVLogger, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, TensorBoard};
 pub use checkpoint::Checkpoints;
 pub use class_weights::ClassWeights;
 pub use evaluate::Evaluation;

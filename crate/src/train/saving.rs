@@ -3,9 +3,10 @@
 
 use std::path::Path;
 
+use crate::model::variable::Variables;
 use crate::model::Model;
 use crate::ops::backend::Backend;
-use crate::weights::{load, write_safetensors, Weights};
+use crate::weights::{load, write_safetensors, Tensor, Weights};
 use crate::{Error, Result};
 use dfdx::prelude::Cpu;
 
@@ -44,6 +45,31 @@ impl Model {
         };
         self.check_weights(&weights).map_err(in_file)?;
         self.set_weights(&weights)
+    }
+
+    /// The values of the variables that train now.
+    pub(crate) fn weights_that_train(&self) -> Weights {
+        let base = &self.net.base.base;
+        let variables = base.variables().iter().zip(base.trains()).filter(|(_, on)| *on).map(|(v, _)| v);
+        let mut weights = Weights::new();
+        for v in variables.chain([&self.net.kernel, &self.net.bias]) {
+            // A variable's shape and length agree by construction.
+            if let Ok(t) = Tensor::new(v.shape.clone(), crate::ops::view::slice(&v.tensor).to_vec()) {
+                weights.insert(v.name.clone(), t);
+            }
+        }
+        weights
+    }
+
+    /// Gives the variables that train, and are named, their values; frozen ones stay, and what was computed
+    /// with them.
+    pub(crate) fn set_some_weights(&mut self, weights: &Weights) -> Result<()> {
+        for variable in self.net.trainable_variables_mut() {
+            if weights.contains(&variable.name) {
+                Cpu::write(&mut variable.tensor, &weights.get(&variable.name)?.data)?;
+            }
+        }
+        Ok(())
     }
 
     /// Refuses weights that lack a variable of this model, or have one of another shape. Others may be
