@@ -6,8 +6,10 @@ pub use crate::augment::{
     RandomTranslation, RandomZoom, Sequential,
 };
 pub use crate::data::{
-    image_dataset_from_directory, BadImages, Batch, Dataset, ImageDatasetOptions, OnBadImage,
+    image_dataset_from_directory, own_photographs, BadImages, Batch, Dataset, ImageDatasetOptions,
+    OnBadImage, OwnPhotographs,
 };
+pub use crate::deploy::Prediction;
 pub use crate::metrics::{
     classification_report, confusion_matrix, roc_auc_score, roc_curve, ClassificationReport, ConfusionMatrix,
     Pca, RocCurve,

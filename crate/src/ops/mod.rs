@@ -21,6 +21,8 @@ pub mod conv;
 pub mod conv3x3;
 pub mod conv_bn;
 mod cpu;
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) mod cuda;
 pub mod depthwise;
 pub mod frozen;
 pub mod head;

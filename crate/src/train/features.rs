@@ -7,18 +7,19 @@
 use std::collections::hash_map::DefaultHasher;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use dfdx::prelude::Cpu;
-
-use super::pipeline;
+use super::{pipeline, step};
 use crate::data::Dataset;
-use crate::model::{matrix_to_array, Model};
-use crate::ops::backend::Matrix;
-use crate::ops::head;
+use crate::model::on_device::on_device;
+use crate::model::Model;
+use crate::ops::backend::Backend;
 use crate::{Error, Result};
 
-/// What is done with logits (or outputs of the frozen part), labels and indices of each batch.
+/// What is done with logits (or outputs of the frozen part), labels and indices of each batch. With mirror
+/// images there are twice as many outputs as labels: first those of the images, then those of their mirror
+/// images.
 pub(crate) type Visit<'a> = dyn FnMut(&[f32], &[u32], &[usize]) -> Result<()> + 'a;
 
 /// More than this is computed anew each time instead of kept.
@@ -36,13 +37,39 @@ pub(crate) struct Features {
 }
 
 /// Features by data set; see the module.
-#[derive(Debug, Default)]
-pub(crate) struct FeatureCache(Mutex<HashMap<Key, Arc<Features>>>);
+#[derive(Debug)]
+pub(crate) struct FeatureCache {
+    kept: Mutex<HashMap<Key, Arc<Features>>>,
+    /// What one data set's may take.
+    limit_bytes: AtomicUsize,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     data: u64,
     version: u64,
+    mirrored: bool,
+}
+
+impl Default for FeatureCache {
+    fn default() -> Self {
+        FeatureCache { kept: Mutex::default(), limit_bytes: AtomicUsize::new(LIMIT_BYTES) }
+    }
+}
+
+impl FeatureCache {
+    fn limit_bytes(&self) -> usize {
+        self.limit_bytes.load(Relaxed)
+    }
+}
+
+/// Each image of a batch with left and right exchanged; rows of `w` pixels of `c` numbers.
+fn mirror(images: &[f32], w: usize, c: usize) -> Vec<f32> {
+    let mut out = Vec::with_capacity(images.len());
+    for row in images.chunks_exact(w * c) {
+        row.chunks_exact(c).rev().for_each(|pixel| out.extend_from_slice(pixel));
+    }
+    out
 }
 
 fn fingerprint(dataset: &Dataset) -> u64 {
@@ -57,54 +84,76 @@ fn fingerprint(dataset: &Dataset) -> u64 {
 impl Model {
     /// How far the frozen part reaches (in units), and how many numbers it gives for one image.
     pub(crate) fn frozen_part(&self) -> (usize, usize) {
-        let base = &self.net.base.base;
+        let base = &self.net.base;
         let to = base.first_trainable_unit();
         let (h, w, c) = base.output_of(to);
-        (to, if to == base.architecture.units.len() { c } else { h * w * c })
+        (to, if to == base.architecture().units.len() { c } else { h * w * c })
     }
 
     /// The logits of a batch of outputs of the frozen part, without a tape: `n · units` numbers.
     pub(crate) fn logits(&self, features: &[f32], n: usize) -> Result<Vec<f32>> {
-        let pooled = self.pooled(features, n)?;
-        let logits = head::dense(pooled, &self.net.kernel.tensor, &self.net.bias.tensor, false)?;
-        Ok(matrix_to_array(&logits)?.into_raw_vec_and_offset().0)
+        on_device!(&self.net.base.base => base, &self.net.head => head; step::logits(base, head, features, n))
     }
 
     /// What the dense layer gets of a batch of outputs of the frozen part, without a tape.
-    pub(crate) fn pooled(&self, features: &[f32], n: usize) -> Result<Matrix<Cpu>> {
-        let base = &self.net.base.base;
-        let (to, _) = self.frozen_part();
-        if to == base.architecture.units.len() {
-            base.features_from(features, n)
-        } else {
-            head::global_average_pooling(base.forward(base.activations_from(features, n, to)?, to)?)
-        }
+    pub(crate) fn pooled(&self, features: &[f32], n: usize) -> Result<Vec<f32>> {
+        on_device!(&self.net.base.base => base, Backend::read(&step::pooled(base, features, n)?))
     }
 
     /// Outputs of the frozen part for preprocessed images.
     pub(crate) fn frozen_outputs(&self, images: &[f32], n: usize) -> Result<Vec<f32>> {
-        let base = &self.net.base.base;
+        let base = &self.net.base;
         let (to, per_image) = self.frozen_part();
         let mut y = vec![0.0; n * per_image];
-        base.frozen_forward(images, n, to, to == base.architecture.units.len(), &mut y)?;
+        base.frozen_forward(images, n, to, to == base.architecture().units.len(), &mut y)?;
         Ok(y)
     }
 
     /// Calls `visit` with logits, labels and indices of each batch of `dataset`, in the order of epoch
     /// 0, without augmentation.
     pub(crate) fn each_batch(&self, dataset: &Dataset, visit: &mut Visit<'_>) -> Result<()> {
-        self.each_frozen_batch(dataset, &mut |features, labels, indices| {
-            visit(&self.logits(features, labels.len())?, labels, indices)
+        self.each_frozen_batch(dataset, self.test_time_flip, &mut |features, labels, indices| {
+            visit(&self.logits_of_images(features, labels.len())?, labels, indices)
         })
     }
 
+    /// The logits of `n` images from [`outputs`](Self::outputs) of theirs: with test-time flips the mean of
+    /// those of an image and its mirror image.
+    pub(crate) fn logits_of_images(&self, outputs: &[f32], n: usize) -> Result<Vec<f32>> {
+        if !self.test_time_flip {
+            return self.logits(outputs, n);
+        }
+        let mut logits = self.logits(outputs, 2 * n)?;
+        let mirrored = logits.split_off(n * self.units());
+        logits.iter_mut().zip(mirrored).for_each(|(a, b)| *a = 0.5 * (*a + b));
+        Ok(logits)
+    }
+
+    /// Outputs of the frozen part for preprocessed images, and behind them, if asked for, those of their
+    /// mirror images.
+    pub(crate) fn outputs(&self, images: &[f32], n: usize, mirrored: bool) -> Result<Vec<f32>> {
+        let mut outputs = self.frozen_outputs(images, n)?;
+        if mirrored {
+            let (_, w, c) = self.net.base.input_shape();
+            outputs.extend(self.frozen_outputs(&mirror(images, w, c), n)?);
+        }
+        Ok(outputs)
+    }
+
     /// [`each_batch`](Self::each_batch) with the outputs of the frozen part in place of logits.
-    pub(crate) fn each_frozen_batch(&self, dataset: &Dataset, visit: &mut Visit<'_>) -> Result<()> {
+    /// `mirrored` asks for those of the images' mirror images, too.
+    pub(crate) fn each_frozen_batch(
+        &self,
+        dataset: &Dataset,
+        mirrored: bool,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
         self.check_dataset(dataset)?;
         let (_, per_image) = self.frozen_part();
-        let key = Key { data: fingerprint(dataset), version: self.net.base.base.version() };
+        let per_image = per_image * if mirrored { 2 } else { 1 };
+        let key = Key { data: fingerprint(dataset), version: self.net.base.version(), mirrored };
         let cached = {
-            let mut cache = self.features.0.lock().unwrap_or_else(|e| e.into_inner());
+            let mut cache = self.features.kept.lock().unwrap_or_else(|e| e.into_inner());
             cache.retain(|k, _| k.version == key.version);
             cache.get(&key).cloned()
         };
@@ -118,7 +167,7 @@ impl Model {
             return Ok(());
         }
 
-        let keep = dataset.len() * per_image * 4 <= LIMIT_BYTES;
+        let keep = dataset.len() * per_image * 4 <= self.features.limit_bytes();
         let mut kept = Features::default();
         if keep {
             kept.values.reserve_exact(dataset.len() * per_image);
@@ -127,7 +176,7 @@ impl Model {
             let batch = batch?;
             let n = batch.len();
             let images = batch.images.as_slice().ok_or_else(not_contiguous)?;
-            let features = self.frozen_outputs(images, n)?;
+            let features = self.outputs(images, n, mirrored)?;
             let labels: Vec<u32> = batch.labels.to_vec();
             visit(&features, &labels, &batch.indices)?;
             if keep {
@@ -138,10 +187,28 @@ impl Model {
             }
         }
         if keep {
-            let mut cache = self.features.0.lock().unwrap_or_else(|e| e.into_inner());
+            let mut cache = self.features.kept.lock().unwrap_or_else(|e| e.into_inner());
             cache.insert(key, Arc::new(kept));
         }
         Ok(())
+    }
+
+    /// How many bytes the outputs of the frozen layers for one data set may take that are kept between
+    /// epochs; at first 1 GiB. What needs more is computed anew each time: the results are the same, bit for bit.
+    pub fn set_feature_cache_limit(&mut self, bytes: usize) {
+        self.features.limit_bytes.store(bytes, Relaxed);
+    }
+
+    /// Whether predictions are averaged over each image and its mirror image: the logits' mean, in `predict`,
+    /// `evaluate` and the validation of `fit`. It takes twice the time, and mends a few errors where left and
+    /// right do not matter.
+    pub fn set_test_time_flip(&mut self, yes: bool) {
+        self.test_time_flip = yes;
+    }
+
+    /// Whether predictions are averaged over each image and its mirror image.
+    pub fn test_time_flip(&self) -> bool {
+        self.test_time_flip
     }
 
     /// Refuses a data set of another image size than the model's.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dfdx::prelude::{AsArray, Backward, Cpu, Gradients, OwnedTape, Trace};
 use ndarray::Array4;
 
 use super::callbacks::Progress;
@@ -15,45 +14,21 @@ use super::pipeline;
 use super::recipe::Recipe;
 use super::report;
 use super::run::{RunState, Running};
+use super::step::{self, Batch, Input};
 use super::targets::Targets;
 use super::views::{OneView, Views};
 use crate::data::Dataset;
-use crate::model::variable::Variables;
+use crate::model::network::{Network, Parts};
+use crate::model::on_device::on_device;
 use crate::model::{not_compiled, Model};
-use crate::ops::backend::{device_error, Matrix};
-use crate::ops::{head, view};
 use crate::progress::say;
 use crate::weights::Weights;
 use crate::{threads, Error, Result};
 
-/// What a step starts from.
-#[derive(Clone, Copy)]
-enum Input<'a> {
-    /// Augmented, preprocessed images.
-    Images(&'a [f32]),
-    /// What the frozen part made of them.
-    Frozen(&'a [f32]),
-}
-
-impl<'a> Input<'a> {
-    fn values(self) -> &'a [f32] {
-        let (Input::Images(values) | Input::Frozen(values)) = self;
-        values
-    }
-
-    fn with(self, values: &[f32]) -> Input<'_> {
-        match self {
-            Input::Images(_) => Input::Images(values),
-            Input::Frozen(_) => Input::Frozen(values),
-        }
-    }
-}
-
-/// What one forward and backward pass gives.
+/// What a step tells of its batch.
 struct Step {
     loss: f64,
     logits: Vec<f32>,
-    gradients: Gradients<f32, Cpu>,
 }
 
 impl Model {
@@ -76,11 +51,12 @@ impl Model {
             )));
         }
         loss.check_labels(self.units(), dataset.labels())?;
+        self.take_class_names(dataset);
         let recipe = Recipe::new(&options, self, dataset)?;
         let history = self.fit_by(&recipe, dataset, &options);
         // Schedules are over, and what comes next has the compiled rate again.
         if let Some(compiled) = &mut self.compiled {
-            compiled.optimizer.reset_rates();
+            compiled.reset_rates();
         }
         history
     }
@@ -119,7 +95,7 @@ impl Model {
             say(format!("Epoch {}: the training was stopped by a callback.", epoch + 1));
         }
         if let Some(epoch) = state.history.restored_epoch {
-            self.set_some_weights(&state.kept)?;
+            self.net.set_what_trains(&state.kept)?;
             say(format!("The weights are those of epoch {}.", epoch + 1));
         }
         callbacks.train_end(&self.progress(options, &state))?;
@@ -183,7 +159,7 @@ impl Model {
         state.end_epoch(validation, rate, seconds);
         let (keep, stop) = options.callbacks.epoch_end(&self.progress(options, state))?;
         if keep {
-            (state.kept, state.history.restored_epoch) = (self.weights_that_train(), Some(epoch));
+            (state.kept, state.history.restored_epoch) = (self.net.weights_that_train()?, Some(epoch));
         }
         if stop {
             state.history.stopped_epoch = Some(epoch);
@@ -210,17 +186,12 @@ impl Model {
     /// Refuses to go on with weights or moments that are NaN or infinite. A step can make them so although
     /// its own loss was finite.
     fn check_finite(&self, epoch: usize, steps: usize) -> Result<()> {
-        let head = [&self.net.kernel, &self.net.bias];
-        for variable in self.net.base.base.variables().iter().chain(head) {
-            if let Some(value) = view::slice(&variable.tensor).iter().find(|v| !v.is_finite()) {
-                return Err(self.diverged(
-                    &format!("A value of {} became {value}", variable.name),
-                    epoch,
-                    steps,
-                ));
+        for (name, tensor) in &self.net.weights()? {
+            if let Some(value) = tensor.data.iter().find(|v| !v.is_finite()) {
+                return Err(self.diverged(&format!("A value of {name} became {value}"), epoch, steps));
             }
         }
-        if self.compiled.as_ref().is_some_and(|compiled| !compiled.optimizer.is_finite()) {
+        if !self.compiled.as_ref().map_or(Ok(true), |compiled| compiled.is_finite())? {
             return Err(self.diverged("A moment of the optimizer became NaN or infinite", epoch, steps));
         }
         Ok(())
@@ -228,7 +199,7 @@ impl Model {
 
     /// The error for a training that has left the finite numbers by step `steps` (counted from 1).
     fn diverged(&self, what: &str, epoch: usize, steps: usize) -> Error {
-        let rate = self.compiled.as_ref().map_or(f32::NAN, |c| c.optimizer.learning_rate() as f32);
+        let rate = self.compiled.as_ref().map_or(f32::NAN, |c| c.learning_rate() as f32);
         Error::Training(format!(
             "{what} by epoch {}, step {steps}, with learning rate {rate}. Compile with a smaller learning rate, and \
              look at the images of that epoch.",
@@ -289,8 +260,8 @@ impl Model {
             return Ok(());
         }
         let (loss, units, epoch) = (self.loss()?, self.units(), state.epoch);
-        let optimizer = &mut self.compiled.as_mut().ok_or_else(not_compiled)?.optimizer;
-        optimizer.set_learning_rate(recipe.learning_rate(epoch, number));
+        let compiled = self.compiled.as_mut().ok_or_else(not_compiled)?;
+        compiled.set_learning_rate(recipe.learning_rate(epoch, number));
         let place = (epoch, number);
         let (values, targets) = recipe.mixed(input.values(), labels, indices, place, (loss, units));
         let input = input.with(&values);
@@ -318,37 +289,40 @@ impl Model {
         epoch: u64,
         number: usize,
     ) -> Result<Step> {
-        let mut step = self.differentiate(input, targets, indices, epoch)?;
+        let batch = self.batch(input, targets, indices, epoch)?;
+        let loss = self.loss()?;
         let compiled = self.compiled.as_mut().ok_or_else(not_compiled)?;
-        if !step.loss.is_finite() {
-            return Err(Error::Training(format!(
-                "The loss became {} in epoch {}, step {}, with learning rate {}. The weights are as they \
-                 were before that step; compile with a smaller learning rate, and look at the images of that batch.",
-                step.loss,
-                epoch + 1,
-                number + 1,
-                compiled.optimizer.learning_rate() as f32
-            )));
-        }
-        compiled.optimizer.apply(&mut self.net, &mut step.gradients)?;
-        Ok(step)
+        let rate = compiled.learning_rate() as f32;
+        let Network { base, head } = &mut self.net;
+        on_device!(&mut base.base => base, head => head, &mut compiled.optimizer => optimizer; {
+            let mut step = step::differentiate(base, head, batch, loss)?;
+            if !step.loss.is_finite() {
+                return Err(Error::Training(format!(
+                    "The loss became {} in epoch {}, step {}, with learning rate {rate}. The weights are as they \
+                     were before that step; compile with a smaller learning rate, and look at the images of that \
+                     batch.",
+                    step.loss,
+                    epoch + 1,
+                    number + 1
+                )));
+            }
+            optimizer.apply(&mut Parts { base, head }, &mut step.gradients)?;
+            Ok(Step { loss: step.loss, logits: step.logits })
+        })
     }
 
-    /// Loss, logits and gradients of a batch, in training mode.
-    fn differentiate(
+    /// A batch in training mode.
+    fn batch<'a>(
         &self,
-        input: Input<'_>,
-        targets: &Targets,
+        input: Input<'a>,
+        targets: &'a Targets,
         indices: &[usize],
         epoch: u64,
-    ) -> Result<Step> {
-        let (kind, units) = (self.loss()?, self.units());
-        let logits = self.traced_logits(input, targets.len(), indices, epoch)?;
-        let values = view::slice(&logits).to_vec();
-        let loss = kind.traced(logits, targets, units, &self.net.base.base.device)?;
-        let value = f64::from(loss.array());
-        let gradients = loss.try_backward().map_err(device_error)?;
-        Ok(Step { loss: value, logits: values, gradients })
+    ) -> Result<Batch<'a>> {
+        let features = self.net.base.output_shape().2;
+        let dropout =
+            (self.dropout.rate > 0.0).then(|| self.dropout.factors(self.seed, epoch, indices, features));
+        Ok(Batch { input, targets, dropout })
     }
 
     /// One step of gradient descent on one batch, as Keras' method of this name: images `(n, h, w, 3)`
@@ -359,7 +333,7 @@ impl Model {
     /// Where the model is not compiled, images or labels do not fit, or the loss is not finite.
     pub fn train_on_batch(&mut self, images: &Array4<f32>, labels: &[u32]) -> Result<f64> {
         let pixels = self.preprocessed(images, labels)?;
-        let step = self.compiled.as_ref().ok_or_else(not_compiled)?.optimizer.step();
+        let step = self.compiled.as_ref().ok_or_else(not_compiled)?.step();
         let (targets, indices) = (self.targets(labels)?, (0..labels.len()).collect::<Vec<usize>>());
         Ok(threads::pool()
             .install(|| self.descend(Input::Images(&pixels), &targets, &indices, step, 0))?
@@ -375,15 +349,11 @@ impl Model {
         let pixels = self.preprocessed(images, labels)?;
         let (targets, indices) = (self.targets(labels)?, (0..labels.len()).collect::<Vec<usize>>());
         let rate = std::mem::replace(&mut self.dropout.rate, 0.0);
-        let step = self.differentiate(Input::Images(&pixels), &targets, &indices, 0);
+        let batch = self.batch(Input::Images(&pixels), &targets, &indices, 0);
         self.dropout.rate = rate;
-        let gradients = step?.gradients;
-        let mut out = Weights::new();
-        for v in self.net.trainable_variables_mut() {
-            let values = gradients.get(&v.tensor).as_vec();
-            out.insert(v.name.clone(), crate::weights::Tensor::new(v.shape.clone(), values)?);
-        }
-        Ok(out)
+        let (batch, loss) = (batch?, self.loss()?);
+        let Network { base, head } = &mut self.net;
+        on_device!(&mut base.base => base, head => head; step::named_gradients(base, head, batch, loss))
     }
 
     /// What labels alone ask for.
@@ -409,36 +379,5 @@ impl Model {
             rescaling.apply_slice(&mut pixels);
         }
         Ok(pixels)
-    }
-
-    /// Logits `(n, units)` with a tape that reaches down to the first layer that trains.
-    fn traced_logits(
-        &self,
-        input: Input<'_>,
-        n: usize,
-        indices: &[usize],
-        epoch: u64,
-    ) -> Result<Matrix<Cpu, OwnedTape<f32, Cpu>>> {
-        let base = &self.net.base.base;
-        let to = base.first_trainable_unit();
-        let all_frozen = to == base.architecture.units.len();
-        let mut features = if all_frozen {
-            let features = match input {
-                Input::Images(images) => base.frozen_features(images, n)?,
-                Input::Frozen(values) => base.features_from(values, n)?,
-            };
-            features.leaky_traced()
-        } else {
-            let x = match input {
-                Input::Images(images) => base.frozen_activations(images, n, to)?,
-                Input::Frozen(values) => base.activations_from(values, n, to)?,
-            };
-            head::global_average_pooling(base.forward(x.leaky_traced(), to)?)?
-        };
-        if self.dropout.rate > 0.0 {
-            let c = base.output_of(base.architecture.units.len()).2;
-            features = head::scale(features, self.dropout.factors(self.seed, epoch, indices, c))?;
-        }
-        head::dense(features, &self.net.kernel.tensor, &self.net.bias.tensor, !all_frozen)
     }
 }

@@ -17,7 +17,9 @@ mod recipe;
 pub mod report;
 pub(crate) mod run;
 mod saving;
-mod targets;
+mod softmax_regression;
+mod step;
+pub(crate) mod targets;
 mod top_losses;
 mod views;
 

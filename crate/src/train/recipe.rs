@@ -34,8 +34,8 @@ impl Recipe {
     /// Checks the options, and sets the optimizer's factors.
     pub fn new(options: &FitOptions, model: &mut Model, dataset: &Dataset) -> Result<Self> {
         let classes = model.loss()?.classes(model.units());
-        let (units, seed) = (model.net.base.base.first_trainable_unit(), model.seed);
-        let optimizer = &mut model.compiled.as_mut().ok_or_else(not_compiled)?.optimizer;
+        let (units, seed) = (model.net.base.first_trainable_unit(), model.seed);
+        let compiled = model.compiled.as_mut().ok_or_else(not_compiled)?;
         let (batches, epochs) = (dataset.cardinality() as u64, options.epochs - options.initial_epoch);
         let mut facts = Vec::new();
         options.schedule.check()?;
@@ -78,17 +78,17 @@ impl Recipe {
             Some(rates) => {
                 rates.check()?;
                 facts.push(("rates of layers", format!("{rates:?}")));
-                rates.factors(&model.net.base.base.architecture, units)
+                rates.factors(model.net.base.architecture(), units)
             }
         };
         facts.extend(options.callbacks.facts());
-        optimizer.set_factors(factors);
+        compiled.set_factors(factors);
         Ok(Recipe {
             schedule: options.schedule,
             initial_epoch: options.initial_epoch,
             batches,
             epochs: epochs as u64,
-            rate: f64::from(optimizer.config().learning_rate()),
+            rate: f64::from(compiled.config().learning_rate()),
             targets: TargetRules { smoothing, class_weights },
             mixup,
             facts,

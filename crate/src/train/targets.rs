@@ -6,7 +6,7 @@ use crate::augment::mixup::Mix;
 
 /// What each image of a batch is to become.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Targets {
+pub struct Targets {
     /// A probability for each output: for one output that of the second class, otherwise of each class.
     pub values: Vec<f32>,
     /// What each image's loss is multiplied by; `None` where all count 1.

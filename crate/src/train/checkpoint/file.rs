@@ -15,20 +15,17 @@ use std::io::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::identity::Identity;
 use crate::assets::files;
 use crate::train::run::RunState;
-use crate::weights::{self, LoadOptions, Weights};
+use crate::weights::{self, Weights};
 use crate::{Error, Result};
 
 /// Of the layout described above.
 const FORMAT: u32 = 1;
 /// The largest checkpoint that is read: a model has 9 MB, its moments at most 18 more, kept weights 9.
 const MAX_BYTES: u64 = 256 << 20;
-/// In place of the digest while it is computed.
-const NO_DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 const MOMENTS: &str = "optimizer/";
 const KEPT: &str = "kept/";
 
@@ -57,22 +54,23 @@ pub(crate) struct About {
 }
 
 impl About {
-    pub fn new(identity: Identity, initial_epoch: usize, optimizer_step: u64, state: RunState) -> Self {
+    pub fn new(
+        identity: Identity,
+        initial_epoch: usize,
+        optimizer_step: u64,
+        state: RunState,
+        instructions: String,
+    ) -> Self {
         About {
             format: FORMAT,
             written_by: concat!("transfer ", env!("CARGO_PKG_VERSION")).to_owned(),
-            instructions: instructions(),
+            instructions,
             identity,
             initial_epoch,
             optimizer_step,
             state,
         }
     }
-}
-
-/// The instructions that kernels use here; other ones round differently.
-pub(super) fn instructions() -> String {
-    crate::ops::simd::isa().map_or("unknown", |isa| isa.name()).to_owned()
 }
 
 impl Checkpoint {
@@ -97,15 +95,8 @@ impl Checkpoint {
             tensors.insert(format!("{KEPT}{name}"), tensor.clone());
         }
         let about = serde_json::to_string(&self.about).map_err(|e| e.to_string())?;
-        let metadata: BTreeMap<String, String> =
-            [("checkpoint".to_owned(), about), ("sha256".to_owned(), NO_DIGEST.to_owned())].into();
-        let mut header = weights::header(&tensors, &metadata)?;
-        let mut hash = Hashing(Sha256::new());
-        let hashed = hash.write_all(&header).and_then(|()| weights::write_values(&tensors, &mut hash));
-        hashed.map_err(|e| e.to_string())?;
-        let place = find(&header, NO_DIGEST.as_bytes()).ok_or("it has no place for its digest")?;
-        header[place..place + NO_DIGEST.len()].copy_from_slice(hex(hash.0).as_bytes());
-        Ok((header, tensors))
+        let metadata: BTreeMap<String, String> = [("checkpoint".to_owned(), about)].into();
+        Ok((weights::sealed_header(&tensors, metadata)?, tensors))
     }
 
     /// Reads and verifies it.
@@ -116,27 +107,13 @@ impl Checkpoint {
     }
 
     /// Takes a file's bytes apart; fuzzing goes on where the digest is wrong (`verify: false`).
-    pub fn parse(mut bytes: Vec<u8>, verify: bool) -> Result<Self, String> {
-        let (tensors, metadata) = weights::parse(&bytes, LoadOptions::default())?;
-        let text = |key: &str| metadata.get(key).ok_or_else(|| format!("its metadata has no `{key}`"));
-        let (stated, about) = (text("sha256")?, text("checkpoint")?);
-        if verify {
-            let header = weights::header_of(&bytes)?;
-            let place =
-                find(&bytes[header.clone()], stated.as_bytes()).filter(|_| stated.len() == NO_DIGEST.len());
-            let place = header.start + place.ok_or("its digest is malformed")?;
-            bytes[place..place + NO_DIGEST.len()].copy_from_slice(NO_DIGEST.as_bytes());
-            let found = hex(Sha256::new_with_prefix(&bytes));
-            if found != *stated {
-                return Err(format!("it is damaged: its SHA-256 is {found}, where it states {stated}"));
-            }
-        }
-        drop(bytes);
-        let version: Version = serde_json::from_str(about).map_err(|e| format!("its metadata: {e}"))?;
+    pub fn parse(bytes: Vec<u8>, verify: bool) -> Result<Self, String> {
+        let (tensors, about) = weights::parse_sealed(bytes, "checkpoint", verify)?;
+        let version: Version = serde_json::from_str(&about).map_err(|e| format!("its metadata: {e}"))?;
         if version.format != FORMAT {
             return Err(format!("it has format {}, where this version reads {FORMAT}", version.format));
         }
-        let mut about: About = serde_json::from_str(about).map_err(|e| format!("its metadata: {e}"))?;
+        let mut about: About = serde_json::from_str(&about).map_err(|e| format!("its metadata: {e}"))?;
         about.state.check(about.initial_epoch)?;
         let (mut weights, mut moments) = (Weights::new(), Weights::new());
         for (name, tensor) in tensors {
@@ -161,33 +138,10 @@ struct Version {
     format: u32,
 }
 
-struct Hashing(Sha256);
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-pub(super) fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// Where `part` starts last in `whole`. In a header the digest comes behind the JSON, and that could
-/// hold the same digits only if somebody meant it to.
-fn find(whole: &[u8], part: &[u8]) -> Option<usize> {
-    whole.windows(part.len().max(1)).rposition(|window| window == part)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weights::Tensor;
+    use crate::weights::{LoadOptions, Tensor};
 
     fn sample() -> Checkpoint {
         let tensors = |names: &[&str]| {
@@ -203,7 +157,7 @@ mod tests {
         (state.running.batches, state.running.steps, state.steps) = (5, 4, u64::MAX);
         state.history.restored_epoch = Some(3);
         state.kept = tensors(&["dense/kernel"]);
-        let about = About::new(Identity::default(), 3, 12, state);
+        let about = About::new(Identity::default(), 3, 12, state, "portable".into());
         let moments = tensors(&["m/dense/kernel", "v/dense/kernel"]);
         Checkpoint { about, weights: tensors(&["Conv1/kernel", "dense/kernel"]), moments }
     }

@@ -8,11 +8,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::file::hex;
 use crate::data::Dataset;
 use crate::model::{not_compiled, Model};
 use crate::threads::pool;
-use crate::weights::Weights;
+use crate::weights::{hex, Weights};
 use crate::Result;
 
 /// Names and values, such as `learning` and `Adam { learning_rate: 0.0001, … }`.
@@ -34,7 +33,7 @@ impl Identity {
     ) -> Result<Self> {
         let compiled = model.compiled.as_ref().ok_or_else(not_compiled)?;
         let base = &model.net.base;
-        let trainable: Vec<usize> = (0..base.len()).filter(|&layer| base.base.trainable()[layer]).collect();
+        let trainable: Vec<usize> = (0..base.len()).filter(|&layer| base.trainable_layers()[layer]).collect();
         let chain = (&model.augmentation, model.rescaling, base.input_shape(), model.dropout, model.units());
         let facts = [
             ("training data", data(train)),
@@ -44,10 +43,10 @@ impl Identity {
             ("augmented views of an image", views.map_or("new ones".to_owned(), |k| k.to_string())),
             ("seed of the model", model.seed.to_string()),
             ("layers of the base that train", ranges(&trainable)),
-            ("optimizer", format!("{:?}", compiled.optimizer.config())),
+            ("optimizer", format!("{:?}", compiled.config())),
             ("loss", format!("{:?}", compiled.loss)),
             ("initial_epoch", initial_epoch.to_string()),
-            (START, start(&model.weights(), compiled.optimizer.step(), &compiled.optimizer.moments()?)),
+            (START, start(&model.net.weights()?, compiled.step(), &compiled.moments()?)),
         ];
         let facts = facts.into_iter().chain(more.iter().cloned());
         Ok(Identity(facts.map(|(name, fact)| (name.to_owned(), fact)).collect()))

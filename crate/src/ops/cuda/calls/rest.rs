@@ -1,0 +1,162 @@
+//! Launches of what works number by number: activations, pooling, sums, optimizers, images.
+
+use super::{int, ints, width, Arg, Call};
+use crate::ops::backend::UpdateRule;
+use crate::ops::Activation;
+use crate::preprocess::Rescaling;
+use crate::{Error, Result};
+
+/// In place `y = act(y + bias + residual)`: what follows a product that is a pointwise convolution.
+/// `y` and `residual` `(rows, c)`, `bias (c)`.
+pub(crate) fn bias_epilogue<P>(
+    y: P,
+    bias: P,
+    residual: Option<P>,
+    act: Activation,
+    rows: usize,
+    c: usize,
+) -> Result<Call<P>> {
+    let mut args = vec![
+        Arg::Pointer(y),
+        Arg::Pointer(bias),
+        Arg::optional(residual),
+        Arg::Int(i32::from(act == Activation::Relu6)),
+    ];
+    args.extend(ints(&[rows, c])?);
+    Call::over("bias_epilogue", rows * (c / width(c)), args)
+}
+
+/// In place `dy = dy where 0 < y < 6, else 0`; with a `bias (c)` it is `y + bias` that must lie there.
+/// `y` and `dy` are `(rows, c)`.
+pub(crate) fn relu6_backward<P>(y: P, bias: Option<P>, dy: P, rows: usize, c: usize) -> Result<Call<P>> {
+    let mut args = vec![Arg::Pointer(y), Arg::optional(bias), Arg::Pointer(dy)];
+    args.extend(ints(&[rows, c])?);
+    Call::over("relu6_backward", rows * (c / width(c)), args)
+}
+
+fn flat<P>(kernel: &'static str, pointers: impl IntoIterator<Item = P>, len: usize) -> Result<Call<P>> {
+    let mut args: Vec<_> = pointers.into_iter().map(Arg::Pointer).collect();
+    args.push(Arg::Int(int(len)?));
+    Call::over(kernel, len / width(len), args)
+}
+
+/// `y = a + b`.
+pub(crate) fn add<P>(a: P, b: P, y: P, len: usize) -> Result<Call<P>> {
+    flat("add", [a, b, y], len)
+}
+
+/// `sum += x`.
+pub(crate) fn add_into<P>(x: P, sum: P, len: usize) -> Result<Call<P>> {
+    flat("add_into", [x, sum], len)
+}
+
+/// `y += factor · x`.
+pub(crate) fn axpy<P>(factor: f32, x: P, y: P, len: usize) -> Result<Call<P>> {
+    let mut call = flat("axpy", [x, y], len)?;
+    call.args.insert(0, Arg::Float(factor));
+    Ok(call)
+}
+
+/// `y = x ⊙ scale`: dropout.
+pub(crate) fn multiply<P>(x: P, scale: P, y: P, len: usize) -> Result<Call<P>> {
+    flat("multiply", [x, scale, y], len)
+}
+
+/// `dx += dy ⊙ scale`: dropout's gradient.
+pub(crate) fn multiply_add<P>(dy: P, scale: P, dx: P, len: usize) -> Result<Call<P>> {
+    flat("multiply_add", [dy, scale, dx], len)
+}
+
+/// `y (n, c)` is the mean over the pixels of `x (n, pixels, c)`.
+pub(crate) fn pool_forward<P>(x: P, y: P, n: usize, pixels: usize, c: usize) -> Result<Call<P>> {
+    let mut args = vec![Arg::Pointer(x), Arg::Pointer(y)];
+    args.extend(ints(&[n, pixels, c])?);
+    Call::over("pool_forward", n * (c / width(c)), args)
+}
+
+/// `dx (n, pixels, c) += dy (n, c) / pixels`.
+pub(crate) fn pool_backward<P>(dy: P, dx: P, n: usize, pixels: usize, c: usize) -> Result<Call<P>> {
+    let mut args = vec![Arg::Pointer(dy), Arg::Pointer(dx)];
+    args.extend(ints(&[n, pixels, c])?);
+    Call::over("pool_backward", n * pixels * (c / width(c)), args)
+}
+
+/// One optimizer step on `len` weights `w` with gradient `g`; Adam needs `m`.
+///
+/// # Errors
+/// Where Adam has no `m`, or there are too many weights.
+pub(crate) fn update<P>(rule: UpdateRule, w: P, g: P, m: Option<P>, v: P, len: usize) -> Result<Call<P>> {
+    let (mut call, constants) = match (rule, m) {
+        (UpdateRule::Adam { rate, beta_1, beta_2, epsilon }, Some(m)) => {
+            (flat("adam", [w, g, m, v], len)?, vec![rate, beta_1, beta_2, epsilon])
+        }
+        (UpdateRule::Adam { .. }, None) => {
+            return Err(Error::Invalid("Adam needs a first moment; none was given.".into()));
+        }
+        (UpdateRule::RmsProp { rate, rho, epsilon }, _) => {
+            (flat("rmsprop", [w, g, v], len)?, vec![rate, rho, epsilon])
+        }
+    };
+    call.args.extend(constants.into_iter().map(Arg::Float));
+    Ok(call)
+}
+
+/// What an image's numbers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pixels {
+    /// Bytes, 0 to 255.
+    U8,
+    /// 16 bits, in steps of 1/256 of a grey level: what the cache of images holds.
+    U16,
+    /// Floats.
+    F32,
+}
+
+/// `y = x·scale + offset`, to floats; `x` is in grey levels, whatever its form.
+pub(crate) fn rescale<P>(x: P, pixels: Pixels, r: Rescaling, y: P, len: usize) -> Result<Call<P>> {
+    let kernel = match pixels {
+        Pixels::U8 => "rescale_u8",
+        Pixels::U16 => "rescale_u16",
+        Pixels::F32 => "rescale_f32",
+    };
+    let args = vec![
+        Arg::Pointer(x),
+        Arg::Float(r.scale),
+        Arg::Float(r.offset),
+        Arg::Pointer(y),
+        Arg::Int(int(len)?),
+    ];
+    Call::over(kernel, len, args)
+}
+
+/// Numbers that say where the pixels of one image come from, [`augment`]'s `places`.
+pub(crate) const PLACE: usize = 8;
+
+/// Flips, turns and rescales: `y[i] = turn(flip(x[i]))·scale + offset` for the images `(n, h, w, c)`.
+///
+/// `places (n, 8)` holds for each image `a, b, c, d, e, f` of
+/// `x_in = a·x + b·y + c, y_in = d·x + e·y + f` (`1, 0, 0, 0, 1, 0` moves nothing), and whether it is
+/// flipped horizontally and vertically before (1 or 0). The bits are those of the processor's.
+pub(crate) fn augment<P>(
+    x: P,
+    pixels: Pixels,
+    places: P,
+    r: Rescaling,
+    y: P,
+    (n, h, w, c): (usize, usize, usize, usize),
+) -> Result<Call<P>> {
+    let kernel = match pixels {
+        Pixels::U8 => "augment_u8",
+        Pixels::U16 => "augment_u16",
+        Pixels::F32 => "augment_f32",
+    };
+    let mut args = vec![
+        Arg::Pointer(x),
+        Arg::Pointer(places),
+        Arg::Float(r.scale),
+        Arg::Float(r.offset),
+        Arg::Pointer(y),
+    ];
+    args.extend(ints(&[n, h, w, c])?);
+    Call::over(kernel, n * h * w, args)
+}
