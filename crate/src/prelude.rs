@@ -21,8 +21,8 @@ pub use crate::plot::{
 };
 pub use crate::preprocess::{mobilenet_v2, Rescaling};
 pub use crate::train::{
-    Checkpoints, ClassWeights, Evaluation, FineTuneOptions, FitOptions, GradCam, History, Loss,
-    PooledFeatures, Predictions, TopLosses,
+    CSVLogger, Checkpoints, ClassWeights, EarlyStopping, Evaluation, FineTuneOptions, FitOptions, GradCam,
+    History, Loss, ModelCheckpoint, PooledFeatures, Predictions, ReduceLROnPlateau, TensorBoard, TopLosses,
 };
 pub use crate::{seed, Device, Error, Precision, Result, SPLIT_SEED};
 pub use ndarray::{Array2, Array3, Array4};

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use ndarray::Array4;
 
+use super::callbacks::Progress;
 use super::checkpoint::Keeper;
 use super::features::not_contiguous;
 use super::history::History;
@@ -97,7 +98,9 @@ impl Model {
             let resumed = keeper.resume(self, options.epochs, dataset.cardinality())?;
             state = resumed.unwrap_or(state);
         }
-        while state.epoch < options.epochs {
+        let callbacks = &options.callbacks;
+        callbacks.train_begin(&self.progress(options, &state))?;
+        while state.epoch < options.epochs && state.history.stopped_epoch.is_none() {
             self.epoch(recipe, dataset, options, &mut state, &mut keeper, views.as_mut()).map_err(
                 |e| match (e, &keeper) {
                     (Error::Training(what), Some(keeper)) => {
@@ -107,8 +110,27 @@ impl Model {
                 },
             )?;
         }
+        if let Some(epoch) = state.history.stopped_epoch {
+            say(format!("Epoch {}: the training was stopped by a callback.", epoch + 1));
+        }
+        if let Some(epoch) = state.history.restored_epoch {
+            self.net.set_what_trains(&state.kept)?;
+            say(format!("The weights are those of epoch {}.", epoch + 1));
+        }
+        callbacks.train_end(&self.progress(options, &state))?;
         report::fitted(&state.history, dataset, validation);
         Ok(state.history)
+    }
+
+    fn progress<'a>(&'a self, options: &FitOptions, state: &'a RunState) -> Progress<'a> {
+        Progress {
+            model: self,
+            history: &state.history,
+            initial_epoch: options.initial_epoch,
+            epochs: options.epochs,
+            validated: options.validation.is_some(),
+            schedule: options.schedule,
+        }
     }
 
     /// One epoch, or what is left of it, and its checkpoints.
@@ -122,6 +144,7 @@ impl Model {
         views: Option<&mut Views>,
     ) -> Result<()> {
         let (start, before) = (Instant::now(), state.running.seconds);
+        let recipe = &recipe.of_epoch(&options.callbacks, &state.history);
         let mut after_step = |model: &Model, state: &mut RunState| {
             let Some(keeper) = keeper.as_mut().filter(|k| k.is_due(state.steps)) else { return Ok(()) };
             state.running.seconds = before + start.elapsed().as_secs_f64();
@@ -153,6 +176,13 @@ impl Model {
         let seconds = before + start.elapsed().as_secs_f64();
         let rate = recipe.learning_rate(epoch, state.running.batches.saturating_sub(1));
         state.end_epoch(validation, rate, seconds);
+        let (keep, stop) = options.callbacks.epoch_end(&self.progress(options, state))?;
+        if keep {
+            (state.kept, state.history.restored_epoch) = (self.net.weights_that_train()?, Some(epoch));
+        }
+        if stop {
+            state.history.stopped_epoch = Some(epoch);
+        }
         if let Some(keeper) = keeper {
             keeper.save(self, state)?;
         }

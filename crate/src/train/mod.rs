@@ -1,5 +1,6 @@
-//! Training and prediction: `fit`, `evaluate`, `predict`, the history of a run, and its checkpoints.
+//! Training and prediction: `fit`, `evaluate`, `predict`, the history of a run, its callbacks and checkpoints.
 
+pub mod callbacks;
 pub mod checkpoint;
 mod class_weights;
 mod evaluate;
@@ -23,6 +24,7 @@ pub(crate) mod targets;
 mod top_losses;
 mod views;
 
+pub use callbacks::{CSVLogger, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, TensorBoard};
 pub use checkpoint::Checkpoints;
 pub use class_weights::ClassWeights;
 pub use evaluate::Evaluation;

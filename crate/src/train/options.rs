@@ -1,5 +1,6 @@
 //! What `fit` is asked for.
 
+use super::callbacks::{Callback, Callbacks};
 use super::checkpoint::Checkpoints;
 use super::class_weights::ClassWeights;
 use crate::data::Dataset;
@@ -29,6 +30,7 @@ pub struct FitOptions {
     pub(super) label_smoothing: f32,
     pub(super) class_weights: Option<ClassWeights>,
     pub(super) mixup: Option<f64>,
+    pub(super) callbacks: Callbacks,
 }
 
 impl FitOptions {
@@ -46,6 +48,7 @@ impl FitOptions {
             label_smoothing: 0.0,
             class_weights: None,
             mixup: None,
+            callbacks: Callbacks::default(),
         }
     }
 
@@ -116,6 +119,13 @@ impl FitOptions {
     /// ```
     pub fn class_weights(mut self, weights: ClassWeights) -> Self {
         self.class_weights = Some(weights);
+        self
+    }
+
+    /// Adds a [callback](super::callbacks): `EarlyStopping`, `ModelCheckpoint`, `ReduceLROnPlateau`, `CSVLogger`,
+    /// `TensorBoard`, or one of your own.
+    pub fn callback(mut self, callback: impl Callback + 'static) -> Self {
+        self.callbacks.add(callback);
         self
     }
 

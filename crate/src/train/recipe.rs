@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use super::callbacks::Callbacks;
+use super::history::History;
 use super::options::FitOptions;
 use super::targets::{TargetRules, Targets};
 use crate::augment::mixup::{mixed, MixUp};
@@ -20,8 +22,9 @@ pub(crate) struct Recipe {
     /// Batches of an epoch.
     batches: u64,
     epochs: u64,
-    /// The rate that the model was compiled with.
-    compiled: f64,
+    /// What a schedule's factors are on: the rate that the model was compiled with, unless a callback has
+    /// lowered it.
+    rate: f64,
     targets: TargetRules,
     mixup: Option<MixUp>,
     facts: Vec<(&'static str, String)>,
@@ -78,17 +81,23 @@ impl Recipe {
                 rates.factors(model.net.base.architecture(), units)
             }
         };
+        facts.extend(options.callbacks.facts());
         compiled.set_factors(factors);
         Ok(Recipe {
             schedule: options.schedule,
             initial_epoch: options.initial_epoch,
             batches,
             epochs: epochs as u64,
-            compiled: f64::from(compiled.config().learning_rate()),
+            rate: f64::from(compiled.config().learning_rate()),
             targets: TargetRules { smoothing, class_weights },
             mixup,
             facts,
         })
+    }
+
+    /// That of the coming epoch, whose learning rate callbacks may have lowered.
+    pub fn of_epoch(&self, callbacks: &Callbacks, history: &History) -> Recipe {
+        Recipe { rate: callbacks.learning_rate(self.rate, history), ..self.clone() }
     }
 
     /// What of it makes a run another run; empty for an ordinary one.
@@ -100,7 +109,7 @@ impl Recipe {
     pub fn learning_rate(&self, epoch: usize, number: usize) -> f64 {
         // By batches and not by steps taken, which are fewer where a file cannot be read.
         let before = epoch.saturating_sub(self.initial_epoch) as u64 * self.batches;
-        self.compiled * self.schedule.factor(before + number as u64, self.epochs * self.batches)
+        self.rate * self.schedule.factor(before + number as u64, self.epochs * self.batches)
     }
 
     /// The images and targets of a batch.

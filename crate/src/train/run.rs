@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::history::History;
+use crate::weights::Weights;
 
 /// Sums over an epoch that is under way.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,10 @@ pub(crate) struct RunState {
     /// The epochs that are done.
     pub history: History,
     pub best: Option<Best>,
+    /// What trains, as it was after the epoch that the history calls restored; empty where it names none.
+    /// Checkpoints keep it as tensors.
+    #[serde(skip)]
+    pub kept: Weights,
 }
 
 impl RunState {
@@ -89,6 +94,11 @@ impl RunState {
         }
         if history.epoch.iter().enumerate().any(|(i, &epoch)| epoch != initial_epoch + i) {
             return Err("the epochs of its history do not follow each other".into());
+        }
+        let last = history.epoch.last();
+        let of_history = |epoch: Option<usize>| epoch.is_none_or(|e| history.epoch.contains(&e));
+        if history.stopped_epoch.is_some_and(|e| last != Some(&e)) || !of_history(history.restored_epoch) {
+            return Err("it was stopped, or goes back, at an epoch that it has not".into());
         }
         let finite = running.loss.is_finite() && running.seconds.is_finite();
         if !finite || running.correct > running.images || running.steps > running.batches {

@@ -5,6 +5,7 @@
 //!           sha256       of the whole file, taken with zeros in place of this
 //! tensors   Conv1/kernel, …, dense/bias      all variables of the model
 //!           optimizer/m/…, optimizer/v/…     moments of those that have trained
+//!           kept/…                           what trains, after the epoch to go back to in the end
 //! ```
 //! So any safetensors reader sees the model, [`weights::load`](crate::weights::load) among them. The
 //! digest finds each damaged bit; a file without its own is no checkpoint.
@@ -23,9 +24,10 @@ use crate::{Error, Result};
 
 /// Of the layout described above.
 const FORMAT: u32 = 1;
-/// The largest checkpoint that is read: a model has 9 MB, its moments at most 18 more.
+/// The largest checkpoint that is read: a model has 9 MB, its moments at most 18 more, kept weights 9.
 const MAX_BYTES: u64 = 256 << 20;
 const MOMENTS: &str = "optimizer/";
+const KEPT: &str = "kept/";
 
 /// All that a run needs to go on.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,6 +91,9 @@ impl Checkpoint {
         for (name, tensor) in self.moments {
             tensors.insert(format!("{MOMENTS}{name}"), tensor);
         }
+        for (name, tensor) in &self.about.state.kept {
+            tensors.insert(format!("{KEPT}{name}"), tensor.clone());
+        }
         let about = serde_json::to_string(&self.about).map_err(|e| e.to_string())?;
         let metadata: BTreeMap<String, String> = [("checkpoint".to_owned(), about)].into();
         Ok((weights::sealed_header(&tensors, metadata)?, tensors))
@@ -108,14 +113,20 @@ impl Checkpoint {
         if version.format != FORMAT {
             return Err(format!("it has format {}, where this version reads {FORMAT}", version.format));
         }
-        let about: About = serde_json::from_str(&about).map_err(|e| format!("its metadata: {e}"))?;
+        let mut about: About = serde_json::from_str(&about).map_err(|e| format!("its metadata: {e}"))?;
         about.state.check(about.initial_epoch)?;
         let (mut weights, mut moments) = (Weights::new(), Weights::new());
         for (name, tensor) in tensors {
-            match name.strip_prefix(MOMENTS) {
-                Some(name) => moments.insert(name, tensor),
-                None => weights.insert(name, tensor),
-            };
+            if let Some(name) = name.strip_prefix(MOMENTS) {
+                moments.insert(name, tensor);
+            } else if let Some(name) = name.strip_prefix(KEPT) {
+                about.state.kept.insert(name, tensor);
+            } else {
+                weights.insert(name, tensor);
+            }
+        }
+        if about.state.kept.is_empty() == about.state.history.restored_epoch.is_some() {
+            return Err("it has no weights for the epoch to go back to, or weights without an epoch".into());
         }
         Ok(Checkpoint { about, weights, moments })
     }
@@ -144,6 +155,8 @@ mod tests {
         state.end_epoch(Some((0.1 + 0.2, 1.0 / 3.0)), 1e-3 / 7.0, 1e-310);
         state.running.loss = 123_456.789_012_345_67;
         (state.running.batches, state.running.steps, state.steps) = (5, 4, u64::MAX);
+        state.history.restored_epoch = Some(3);
+        state.kept = tensors(&["dense/kernel"]);
         let about = About::new(Identity::default(), 3, 12, state, "portable".into());
         let moments = tensors(&["m/dense/kernel", "v/dense/kernel"]);
         Checkpoint { about, weights: tensors(&["Conv1/kernel", "dense/kernel"]), moments }
@@ -195,12 +208,15 @@ mod tests {
         let mut later = sample();
         later.about.format = 2;
         assert!(Checkpoint::parse(bytes(later), true).unwrap_err().contains("format 2"));
-        let changes: [fn(&mut RunState); 5] = [
+        let changes: [fn(&mut RunState); 8] = [
             |s| s.epoch = 9,
             |s| s.history.loss.clear(),
             |s| s.history.val_loss.clear(),
             |s| s.history.epoch[0] = 4,
             |s| s.running.correct = 1,
+            |s| s.kept = Weights::new(),
+            |s| s.history.restored_epoch = Some(2),
+            |s| s.history.stopped_epoch = Some(7),
         ];
         for change in changes {
             let mut odd = sample();

@@ -76,7 +76,9 @@ impl Keeper {
                 checkpoint.about.instructions
             ));
         }
+        let stopped = state.history.stopped_epoch;
         say(match (done == epochs, mid) {
+            _ if stopped.is_some() => format!("The training was stopped after epoch {done}: {}", self.last()),
             (true, _) => format!("All {epochs} epochs are done already: {}", self.last()),
             (false, 0) => format!("Resuming after epoch {done} of {epochs}: {}", self.last()),
             (false, _) => {
@@ -140,6 +142,15 @@ impl Keeper {
 fn restore(model: &mut Model, checkpoint: &Checkpoint) -> Result<()> {
     let weights = &checkpoint.weights;
     model.check_weights(weights)?;
+    for (name, kept) in &checkpoint.about.state.kept {
+        if weights.get(name)?.shape != kept.shape {
+            return Err(Error::Weights(format!(
+                "The checkpoint expected kept/{name} to have the shape of {name}, {:?}. Received: {:?}",
+                weights.get(name)?.shape,
+                kept.shape
+            )));
+        }
+    }
     for (name, moment) in &checkpoint.moments {
         let variable = name.split_once('/').and_then(|(_, variable)| weights.get(variable).ok());
         if variable.is_none_or(|v| v.data.len() != moment.data.len()) {
