@@ -13,7 +13,7 @@ use super::summary::{Summary, SummaryRow};
 use crate::augment::Sequential;
 use crate::optim::{KerasOptimizer, OptimizerConfig};
 use crate::preprocess::Rescaling;
-use crate::train::features::FeatureCache;
+use crate::train::features::{FeatureCache, LIMIT_BYTES};
 use crate::train::loss::Loss;
 use crate::{Error, Result};
 
@@ -26,6 +26,8 @@ pub struct Model {
     pub(crate) seed: u64,
     pub(crate) compiled: Option<Compiled>,
     pub(crate) features: Arc<FeatureCache>,
+    /// The most that `features` may hold.
+    pub(crate) feature_cache_bytes: usize,
     /// Empty, or one for each label of the data set that it was fitted on.
     pub(crate) class_names: Vec<String>,
 }
@@ -73,9 +75,24 @@ impl Model {
     ) -> Result<Self> {
         let (kernel, bias) = dense.build(base.output_shape().2)?;
         let net = Network::new(base, &kernel, &bias)?;
-        let features = Default::default();
-        let class_names = Vec::new();
-        Ok(Model { augmentation, rescaling, net, dropout, seed, compiled: None, features, class_names })
+        Ok(Model {
+            augmentation,
+            rescaling,
+            net,
+            dropout,
+            seed,
+            compiled: None,
+            features: Default::default(),
+            feature_cache_bytes: LIMIT_BYTES,
+            class_names: Vec::new(),
+        })
+    }
+
+    /// How many bytes the outputs of frozen layers may take that are kept for data sets which are evaluated
+    /// again and again, as in validation; 1 GiB without a call. With 0 nothing is kept, and memory does not
+    /// grow with the number of images. Results are the same.
+    pub fn set_feature_cache_bytes(&mut self, bytes: usize) {
+        self.feature_cache_bytes = bytes;
     }
 
     /// Replaces the augmentation that images pass in training; `None` takes it away.

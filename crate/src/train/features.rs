@@ -14,13 +14,14 @@ use crate::data::Dataset;
 use crate::model::on_device::on_device;
 use crate::model::Model;
 use crate::ops::backend::Backend;
+use crate::progress::{check_stop, observe, Event};
 use crate::{Error, Result};
 
 /// What is done with logits (or outputs of the frozen part), labels and indices of each batch.
 pub(crate) type Visit<'a> = dyn FnMut(&[f32], &[u32], &[usize]) -> Result<()> + 'a;
 
 /// More than this is computed anew each time instead of kept.
-pub(super) const LIMIT_BYTES: usize = 1 << 30;
+pub(crate) const LIMIT_BYTES: usize = 1 << 30;
 
 /// Outputs of the frozen part, image after image.
 #[derive(Debug, Default)]
@@ -108,7 +109,8 @@ impl Model {
             return Ok(());
         }
 
-        let keep = dataset.len() * per_image * 4 <= LIMIT_BYTES;
+        let keep = dataset.len() * per_image * 4 <= self.feature_cache_bytes;
+        let (mut done, total) = (0, dataset.len());
         let mut kept = Features::default();
         if keep {
             kept.values.reserve_exact(dataset.len() * per_image);
@@ -120,6 +122,9 @@ impl Model {
             let features = self.frozen_outputs(images, n)?;
             let labels: Vec<u32> = batch.labels.to_vec();
             visit(&features, &labels, &batch.indices)?;
+            done += n;
+            observe(Event::Computed { done, total });
+            check_stop("The evaluation")?;
             if keep {
                 kept.values.extend_from_slice(&features);
                 kept.labels.extend_from_slice(&labels);
