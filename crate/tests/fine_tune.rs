@@ -127,7 +127,7 @@ fn the_same_seed_gives_the_same_bits_and_memory_does_not_matter_to_the_head() {
     let data = photographs(dir.path(), &[9, 7]);
     let run = |epochs: usize, limit: usize| {
         let mut model = model(1);
-        model.set_feature_cache_limit(limit);
+        model.set_feature_cache_bytes(limit);
         let history = model.fine_tune(&data, FineTuneOptions::epochs(epochs)).unwrap();
         (history.loss, bits(&model, &data))
     };

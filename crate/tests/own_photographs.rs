@@ -74,7 +74,10 @@ fn folders_called_train_validation_and_test_are_taken_as_they_are() {
     assert_eq!(mine.train.class_counts(), [6, 5]);
     assert_eq!(mine.validation.class_counts(), [0, 3], "a class may have no validation");
     assert_eq!(mine.test.as_ref().unwrap().class_counts(), [2, 1]);
-    assert!(mine.to_string().contains("3 to test with, of 2 classes, with val as it is"), "{mine}");
+    assert!(mine.to_string().contains("3 to test with, of 2 classes, validated with"), "{mine}");
+    let other =
+        transfer::data::own_photographs_with_validation(dir.path(), dir.path().join("test"), options());
+    assert_eq!(other.unwrap().validation.class_counts(), [2, 1], "a folder that is named comes first");
     pictures(&dir.path().join("val/c"), 1);
     let text = own_photographs(dir.path(), options()).unwrap_err().to_string();
     assert!(text.contains("a, b") && text.contains("Received: c"), "{text}");

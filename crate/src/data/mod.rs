@@ -55,7 +55,9 @@ pub use batches::Batches;
 pub use dataset::{image_dataset_from_directory, Dataset, AUTOTUNE};
 pub use decode::{MAX_DECODED_BYTES, MAX_FILE_BYTES, MAX_RATIO, MAX_SIDE};
 pub use options::{ImageDatasetOptions, OnBadImage, Subset};
-pub use own_photographs::{own_photographs, photographs_of_classes, OwnPhotographs, VALIDATION_PART};
+pub use own_photographs::{
+    own_photographs, own_photographs_with_validation, photographs_of_classes, OwnPhotographs, VALIDATION_PART,
+};
 pub use resize::resize;
 #[cfg(test)]
 pub(crate) use stored::store as store_image;

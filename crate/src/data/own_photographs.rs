@@ -59,7 +59,22 @@ pub struct OwnPhotographs {
 /// # Ok::<(), transfer::Error>(())
 /// ```
 pub fn own_photographs(dir: impl AsRef<Path>, options: ImageDatasetOptions) -> Result<OwnPhotographs> {
-    let dir = dir.as_ref();
+    open(dir.as_ref(), None, options)
+}
+
+/// [`own_photographs`] with validation images from another folder: nothing of `dir` is set aside.
+///
+/// # Errors
+/// As [`own_photographs`].
+pub fn own_photographs_with_validation(
+    dir: impl AsRef<Path>,
+    validation_dir: impl AsRef<Path>,
+    options: ImageDatasetOptions,
+) -> Result<OwnPhotographs> {
+    open(dir.as_ref(), Some(validation_dir.as_ref()), options)
+}
+
+fn open(dir: &Path, validation_dir: Option<&Path>, options: ImageDatasetOptions) -> Result<OwnPhotographs> {
     let part = options.validation_split.unwrap_or(VALIDATION_PART);
     let options = ImageDatasetOptions { validation_split: None, subset: None, ..options };
     if !(part > 0.0 && part < 1.0) {
@@ -71,8 +86,8 @@ pub fn own_photographs(dir: impl AsRef<Path>, options: ImageDatasetOptions) -> R
     let all = classes_of(&folder, options.clone())?;
     let names = all.class_names().to_vec();
     let held_out = |folder: PathBuf| photographs_of_classes(folder, &names, options.clone());
-    let (train, validation, how) = match validation {
-        Some(folder) => (all, held_out(folder.clone())?, format!("with {} as it is", name_of(&folder))),
+    let (train, validation, how) = match validation_dir.map(Path::to_owned).or(validation) {
+        Some(folder) => (all, held_out(folder.clone())?, format!("validated with {}", folder.display())),
         None => {
             let (train, validation) = all.stratified_split(part, SPLIT_SEED)?;
             (train, validation, format!("{:.0} % of each class set aside", 100.0 * part))
@@ -126,10 +141,6 @@ pub fn photographs_of_classes(
         dir,
         ImageDatasetOptions { class_names: Some(class_names.to_vec()), ..options },
     )
-}
-
-fn name_of(folder: &Path) -> String {
-    folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 impl fmt::Display for OwnPhotographs {

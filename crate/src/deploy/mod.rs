@@ -15,5 +15,6 @@ mod onnx;
 mod prediction;
 mod saved;
 
-use about::About;
+pub(crate) use about::About;
 pub use prediction::Prediction;
+pub(crate) use saved::parse as parse_model;

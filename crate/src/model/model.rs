@@ -14,7 +14,7 @@ use super::summary::{Summary, SummaryRow};
 use crate::augment::Sequential;
 use crate::optim::{KerasOptimizer, OptimizerConfig};
 use crate::preprocess::Rescaling;
-use crate::train::features::FeatureCache;
+use crate::train::features::{FeatureCache, LIMIT_BYTES};
 use crate::train::loss::Loss;
 use crate::{Error, Result};
 
@@ -27,6 +27,8 @@ pub struct Model {
     pub(crate) seed: u64,
     pub(crate) compiled: Option<Compiled>,
     pub(crate) features: Arc<FeatureCache>,
+    /// The most that `features` may hold.
+    pub(crate) feature_cache_bytes: usize,
     /// Empty, or one for each label of the data set that it was fitted on.
     pub(crate) class_names: Vec<String>,
     pub(crate) test_time_flip: bool,
@@ -95,7 +97,6 @@ impl Model {
     ) -> Result<Self> {
         let (kernel, bias) = dense.build(base.output_shape().2)?;
         let net = Network::new(base, &kernel, &bias)?;
-        let features = Default::default();
         Ok(Model {
             augmentation,
             rescaling,
@@ -103,10 +104,18 @@ impl Model {
             dropout,
             seed,
             compiled: None,
-            features,
+            features: Default::default(),
+            feature_cache_bytes: LIMIT_BYTES,
             class_names: Vec::new(),
             test_time_flip: false,
         })
+    }
+
+    /// How many bytes the outputs of frozen layers may take that are kept for data sets which are evaluated
+    /// again and again, as in validation; 1 GiB without a call. With 0 nothing is kept, and memory does not
+    /// grow with the number of images. Results are the same.
+    pub fn set_feature_cache_bytes(&mut self, bytes: usize) {
+        self.feature_cache_bytes = bytes;
     }
 
     /// Replaces the augmentation that images pass in training; `None` takes it away.

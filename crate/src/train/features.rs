@@ -7,7 +7,6 @@
 use std::collections::hash_map::DefaultHasher;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use super::{pipeline, step};
@@ -15,6 +14,7 @@ use crate::data::Dataset;
 use crate::model::on_device::on_device;
 use crate::model::Model;
 use crate::ops::backend::Backend;
+use crate::progress::{check_stop, observe, Event};
 use crate::{Error, Result};
 
 /// What is done with logits (or outputs of the frozen part), labels and indices of each batch. With mirror
@@ -23,7 +23,7 @@ use crate::{Error, Result};
 pub(crate) type Visit<'a> = dyn FnMut(&[f32], &[u32], &[usize]) -> Result<()> + 'a;
 
 /// More than this is computed anew each time instead of kept.
-pub(super) const LIMIT_BYTES: usize = 1 << 30;
+pub(crate) const LIMIT_BYTES: usize = 1 << 30;
 
 /// Outputs of the frozen part, image after image.
 #[derive(Debug, Default)]
@@ -37,30 +37,14 @@ pub(crate) struct Features {
 }
 
 /// Features by data set; see the module.
-#[derive(Debug)]
-pub(crate) struct FeatureCache {
-    kept: Mutex<HashMap<Key, Arc<Features>>>,
-    /// What one data set's may take.
-    limit_bytes: AtomicUsize,
-}
+#[derive(Debug, Default)]
+pub(crate) struct FeatureCache(Mutex<HashMap<Key, Arc<Features>>>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     data: u64,
     version: u64,
     mirrored: bool,
-}
-
-impl Default for FeatureCache {
-    fn default() -> Self {
-        FeatureCache { kept: Mutex::default(), limit_bytes: AtomicUsize::new(LIMIT_BYTES) }
-    }
-}
-
-impl FeatureCache {
-    pub fn limit_bytes(&self) -> usize {
-        self.limit_bytes.load(Relaxed)
-    }
 }
 
 /// Each image of a batch with left and right exchanged; rows of `w` pixels of `c` numbers.
@@ -153,7 +137,7 @@ impl Model {
         let per_image = per_image * if mirrored { 2 } else { 1 };
         let key = Key { data: fingerprint(dataset), version: self.net.base.version(), mirrored };
         let cached = {
-            let mut cache = self.features.kept.lock().unwrap_or_else(|e| e.into_inner());
+            let mut cache = self.features.0.lock().unwrap_or_else(|e| e.into_inner());
             cache.retain(|k, _| k.version == key.version);
             cache.get(&key).cloned()
         };
@@ -167,7 +151,8 @@ impl Model {
             return Ok(());
         }
 
-        let keep = dataset.len() * per_image * 4 <= self.features.limit_bytes();
+        let keep = dataset.len() * per_image * 4 <= self.feature_cache_bytes;
+        let (mut done, total) = (0, dataset.len());
         let mut kept = Features::default();
         if keep {
             kept.values.reserve_exact(dataset.len() * per_image);
@@ -179,6 +164,9 @@ impl Model {
             let features = self.outputs(images, n, mirrored)?;
             let labels: Vec<u32> = batch.labels.to_vec();
             visit(&features, &labels, &batch.indices)?;
+            done += n;
+            observe(Event::Computed { done, total });
+            check_stop("The evaluation")?;
             if keep {
                 kept.values.extend_from_slice(&features);
                 kept.labels.extend_from_slice(&labels);
@@ -187,16 +175,10 @@ impl Model {
             }
         }
         if keep {
-            let mut cache = self.features.kept.lock().unwrap_or_else(|e| e.into_inner());
+            let mut cache = self.features.0.lock().unwrap_or_else(|e| e.into_inner());
             cache.insert(key, Arc::new(kept));
         }
         Ok(())
-    }
-
-    /// How many bytes the outputs of the frozen layers for one data set may take that are kept between
-    /// epochs; at first 1 GiB. What needs more is computed anew each time: the results are the same, bit for bit.
-    pub fn set_feature_cache_limit(&mut self, bytes: usize) {
-        self.features.limit_bytes.store(bytes, Relaxed);
     }
 
     /// Whether predictions are averaged over each image and its mirror image: the logits' mean, in `predict`,

@@ -288,7 +288,7 @@ impl Model {
         let keeps = options.fine_tunes()
             && mirrored
             && options.augmentation.is_none()
-            && n * per_image * 4 <= self.features.limit_bytes();
+            && n * per_image * 4 <= self.feature_cache_bytes;
         let mut views = if keeps { Some(Views::of_both_sides(self.seed, per_image, dataset)?) } else { None };
         for batch in seen.batches_with(0, Arc::new(pipeline::inference(self)))? {
             let batch = batch?;

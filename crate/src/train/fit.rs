@@ -21,9 +21,23 @@ use crate::data::Dataset;
 use crate::model::network::{Network, Parts};
 use crate::model::on_device::on_device;
 use crate::model::{not_compiled, Model};
-use crate::progress::say;
+use crate::progress::{observe, say, stop_requested};
 use crate::weights::Weights;
 use crate::{threads, Error, Result};
+
+/// The error of a training that somebody asked to end.
+fn interrupted(keeper: &Option<Keeper>) -> Error {
+    Error::Interrupted(match keeper {
+        Some(keeper) => format!(
+            "The training was interrupted. The same call goes on from the checkpoint {}.",
+            keeper.last()
+        ),
+        None => {
+            "The training was interrupted. It had no folder for checkpoints, so it starts over next time."
+                .to_owned()
+        }
+    })
+}
 
 /// What a step tells of its batch.
 struct Step {
@@ -146,10 +160,17 @@ impl Model {
         let (start, before) = (Instant::now(), state.running.seconds);
         let recipe = &recipe.of_epoch(&options.callbacks, &state.history);
         let mut after_step = |model: &Model, state: &mut RunState| {
-            let Some(keeper) = keeper.as_mut().filter(|k| k.is_due(state.steps)) else { return Ok(()) };
-            state.running.seconds = before + start.elapsed().as_secs_f64();
-            model.check_finite(state.epoch, state.running.steps)?;
-            keeper.save(model, state)
+            observe(state.event(options.epochs, dataset.cardinality()));
+            let stop = stop_requested();
+            if let Some(keeper) = keeper.as_mut().filter(|k| stop || k.is_due(state.steps)) {
+                state.running.seconds = before + start.elapsed().as_secs_f64();
+                model.check_finite(state.epoch, state.running.steps)?;
+                keeper.save(model, state)?;
+            }
+            match stop {
+                true => Err(interrupted(keeper)),
+                false => Ok(()),
+            }
         };
         match views {
             None => {
@@ -167,7 +188,16 @@ impl Model {
         let (epoch, steps) = (state.epoch, state.running.steps);
         self.check_finite(epoch, steps)?;
         let validation = match &options.validation {
-            Some(validation) => Some(self.measure(validation).map(|v| (v.loss, v.accuracy))?),
+            Some(validation) => match self.measure(validation) {
+                Err(Error::Interrupted(_)) => {
+                    state.running.seconds = trained;
+                    if let Some(keeper) = keeper.as_mut() {
+                        keeper.save(self, state)?;
+                    }
+                    return Err(interrupted(keeper));
+                }
+                measured => measured.map(|v| Some((v.loss, v.accuracy)))?,
+            },
             None => None,
         };
         if let Some((loss, _)) = validation.filter(|(loss, _)| !loss.is_finite()) {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::history::History;
+use crate::progress::Event;
 use crate::weights::Weights;
 
 /// Sums over an epoch that is under way.
@@ -50,6 +51,14 @@ pub(crate) struct RunState {
 impl RunState {
     pub fn new(initial_epoch: usize) -> Self {
         RunState { epoch: initial_epoch, ..Self::default() }
+    }
+
+    /// Where the epoch under way stands, for whoever watches.
+    pub fn event(&self, epochs: usize, steps: usize) -> Event {
+        let Running { loss, correct, images, batches, .. } = self.running;
+        let n = images.max(1) as f64;
+        let (loss, accuracy) = (loss / n, correct as f64 / n);
+        Event::Step { epoch: self.epoch, epochs, step: batches, steps, loss, accuracy }
     }
 
     /// Notes that the epoch under way is done: its number is pushed, and the next one begins.
