@@ -7,6 +7,8 @@
 mod brightness;
 mod contrast;
 mod flip;
+#[cfg(any(test, feature = "cuda"))]
+mod placing;
 mod resized_crop;
 mod rotation;
 #[cfg(test)]
@@ -18,6 +20,8 @@ mod zoom;
 pub use brightness::RandomBrightness;
 pub use contrast::RandomContrast;
 pub use flip::{FlipMode, RandomFlip};
+#[cfg(feature = "cuda")]
+pub(crate) use placing::Placing;
 pub use resized_crop::RandomResizedCrop;
 pub use rotation::RandomRotation;
 pub use translation::RandomTranslation;
