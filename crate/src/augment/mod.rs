@@ -7,6 +7,8 @@
 mod brightness;
 mod contrast;
 mod flip;
+#[cfg(any(test, feature = "cuda"))]
+mod placed;
 mod resized_crop;
 mod rotation;
 #[cfg(test)]
