@@ -1,13 +1,16 @@
-//! Where the model computes.
+//! Where the model computes: on the CPU, or on an NVIDIA card where there is one.
 
 use std::fmt;
 
 use dfdx::prelude::{Cache, Cpu};
 
 use crate::ops::simd::isa;
-use crate::{threads, Result};
+use crate::{threads, Error, Result};
 
-/// What models live on. Today that is the CPU; a card chosen at run time would change no signature.
+/// What models live on.
+///
+/// A card needs this crate's feature `cuda`. `TRANSFER_DEVICE` set to `cpu` or `cuda` chooses for
+/// [`auto`](Device::auto); with `cuda` it is an error if there is no card that can be used.
 ///
 /// ```
 /// let device = transfer::Device::auto()?;
@@ -16,31 +19,143 @@ use crate::{threads, Result};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Device {
-    cpu: Cpu,
+    place: Place,
+    /// Why the card is not used, where one was looked for.
+    no_card: Option<String>,
 }
 
+/// A device, to match on.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    Cpu(Cpu),
+    #[cfg(feature = "cuda")]
+    Cuda(&'static crate::ops::cuda::Card),
+}
+
+/// The variable that chooses.
+const VARIABLE: &str = "TRANSFER_DEVICE";
+
 impl Device {
-    /// The fastest device of this machine.
+    /// The fastest device of this machine: the first card, where this crate has its feature `cuda` and there
+    /// is a card that can be used, else the CPU. Looking for one never panics; why it was not used is in
+    /// [`no_card`](Self::no_card).
+    ///
+    /// # Errors
+    /// Where `TRANSFER_DEVICE` asks for a card that can't be used, or is neither `cpu` nor `cuda`; where
+    /// `TRANSFER_ISA` asks for instructions that the processor lacks.
+    pub fn auto() -> Result<Self> {
+        let asked = std::env::var(VARIABLE).unwrap_or_default();
+        match asked.trim().to_ascii_lowercase().as_str() {
+            "" | "auto" => match Self::card() {
+                Ok(device) => Ok(device),
+                Err(why) => {
+                    let no_card = cfg!(feature = "cuda").then(|| why.to_string());
+                    Ok(Device { no_card, ..Self::cpu()? })
+                }
+            },
+            "cpu" => Self::cpu(),
+            "cuda" => Self::cuda(),
+            _ => Err(Error::Invalid(format!(
+                "{VARIABLE} expected `cpu`, `cuda` or `auto`. Received: {asked:?}"
+            ))),
+        }
+    }
+
+    /// The CPU.
     ///
     /// # Errors
     /// Where `TRANSFER_ISA` asks for instructions that the processor lacks.
-    pub fn auto() -> Result<Self> {
+    pub fn cpu() -> Result<Self> {
         isa()?;
         let cpu = Cpu::default();
         // dfdx then reuses the memory of its tensors from step to step.
         cpu.enable_cache();
-        Ok(Device { cpu })
+        Ok(Device { place: Place::Cpu(cpu), no_card: None })
     }
 
-    pub(crate) fn cpu(&self) -> Cpu {
-        self.cpu.clone()
+    /// The first NVIDIA card (of those that `CUDA_VISIBLE_DEVICES` shows).
+    ///
+    /// # Errors
+    /// [`Error::Device`] where this crate was built without its feature `cuda`, there is no card or driver,
+    /// the card is older than compute capability 8.0, or it could not be set up.
+    pub fn cuda() -> Result<Self> {
+        Self::card().map_err(|why| {
+            Error::Device(format!("{why} To compute on the CPU, set {VARIABLE}=cpu or leave it out."))
+        })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn card() -> Result<Self> {
+        Ok(Device { place: Place::Cuda(crate::ops::cuda::Card::get()?), no_card: None })
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn card() -> Result<Self> {
+        Err(Error::Device(
+            "A card expected the crate `transfer` with its feature `cuda`. Received: one without. In a notebook \
+             the first cell asks for it: `:dep transfer = { path = \"../crate\", features = [\"cuda\"] }` \
+             (`cargo xtask notebook --cuda` opens a copy that does)."
+                .into(),
+        ))
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.place.clone()
+    }
+
+    /// Whether it is a card.
+    pub fn is_cuda(&self) -> bool {
+        !matches!(self.place, Place::Cpu(_))
+    }
+
+    /// Why [`auto`](Self::auto) did not choose a card, where the crate has its feature `cuda`.
+    pub fn no_card(&self) -> Option<&str> {
+        self.no_card.as_deref()
+    }
+
+    /// What the last bits of results depend on.
+    pub(crate) fn instructions(&self) -> String {
+        match &self.place {
+            Place::Cpu(_) => isa().map_or("unknown", |isa| isa.name()).to_owned(),
+            #[cfg(feature = "cuda")]
+            Place::Cuda(card) => format!("cuda {}", card.name()),
+        }
     }
 }
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let n = threads::pool().current_num_threads();
-        let isa = isa().map_or("unknown instructions", |i| i.name());
-        write!(f, "the CPU with {n} thread{}, {isa} kernels", if n == 1 { "" } else { "s" })
+        match &self.place {
+            Place::Cpu(_) => {
+                let n = threads::pool().current_num_threads();
+                let isa = isa().map_or("unknown instructions", |i| i.name());
+                write!(f, "the CPU with {n} thread{}, {isa} kernels", if n == 1 { "" } else { "s" })?;
+                match &self.no_card {
+                    Some(why) => write!(f, " (no card: {why})"),
+                    None => Ok(()),
+                }
+            }
+            #[cfg(feature = "cuda")]
+            Place::Cuda(card) => write!(f, "the card {card}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_says_that_it_is_the_cpu() {
+        let device = Device::cpu().unwrap();
+        assert!(!device.is_cuda() && device.no_card().is_none());
+        assert!(device.to_string().starts_with("the CPU with "), "{device}");
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn asking_for_a_card_without_the_feature_says_how_to_get_it() {
+        let error = Device::cuda().unwrap_err().to_string();
+        assert!(error.contains("features = [\"cuda\"]") && error.contains("TRANSFER_DEVICE=cpu"), "{error}");
     }
 }

@@ -4,6 +4,7 @@
 //! nothing that the notebook needs to run: with the kernel installed by hand, plain Jupyter does.
 
 mod bench;
+mod cuda;
 mod faults;
 mod fuzz;
 mod kernel;
@@ -28,6 +29,7 @@ cargo xtask <command>
   notebook -- ARGS     the same, with ARGS for JupyterLab, as in `-- --no-browser --port 8889`
   notebook --execute   run it headless instead; the executed notebook, an HTML page and the
                        figures of the run go to target/notebooks/
+  notebook --cuda      open a copy of it that computes on an NVIDIA card (with `-- ARGS` or --execute as above)
   notebook --save      run it and write the committed form back to notebooks/transfer.ipynb
   test                 set up what is missing, then every check and test, and every notebook headless
   faults [WORD …]      kill, fill the disk, lie over the network, and see what is survived: a table, also in
@@ -49,6 +51,9 @@ fn main() -> ExitCode {
         ["notebook"] => notebook::open(&[]),
         ["notebook", "--", rest @ ..] => notebook::open(rest),
         ["notebook", "--execute"] => notebook::execute(),
+        ["notebook", "--cuda"] => notebook::open_cuda(&[]),
+        ["notebook", "--cuda", "--", rest @ ..] => notebook::open_cuda(rest),
+        ["notebook", "--cuda", "--execute"] | ["notebook", "--execute", "--cuda"] => notebook::execute_cuda(),
         ["notebook", "--save"] => notebook::save(),
         ["test"] => test::all(),
         ["faults", rest @ ..] => faults::faults(rest),

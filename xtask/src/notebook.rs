@@ -1,13 +1,14 @@
 //! `cargo xtask notebook`: everything from a fresh clone to a running notebook.
 
 use std::fs::{File, TryLockError};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
 use crate::process::{become_program, command, processes_in, run};
 use crate::project::Project;
 use crate::step::{duration, is_done, note_done, step};
-use crate::{kernel, python, toolchain, Result};
+use crate::{cuda, kernel, python, toolchain, Result};
 
 /// What the kernel runs after loading the crate, so that nothing is left to download later.
 /// Each of the two says in its own words what it found where.
@@ -23,6 +24,45 @@ pub fn open(arguments: &[&str]) -> Result<()> {
     println!("==> JupyterLab; Ctrl-C twice ends it");
     let mut lab = command(project.venv_program("jupyter"));
     become_program(lab.arg("lab").arg(project.notebook()).args(arguments), "JupyterLab")
+}
+
+/// [`open`] for a copy of the notebook that computes on a card.
+pub fn open_cuda(arguments: &[&str]) -> Result<()> {
+    let project = Project::find()?;
+    let (toolkit, notebook) = set_up_cuda(&project)?;
+    println!("==> JupyterLab with {}; Ctrl-C twice ends it", notebook.display());
+    let mut lab = command(project.venv_program("jupyter"));
+    toolkit.add_to(&mut lab);
+    become_program(lab.arg("lab").arg(notebook).args(arguments), "JupyterLab")
+}
+
+/// [`execute`] for a copy of the notebook that computes on a card; its results go beside the copy.
+pub fn execute_cuda() -> Result<()> {
+    let project = Project::find()?;
+    let (toolkit, notebook) = set_up_cuda(&project)?;
+    let _turn = take_turn(&project)?;
+    println!("==> {}, headless", notebook.display());
+    let mut runner = runner(&project);
+    toolkit.add_to(&mut runner);
+    runner.arg("execute").arg(&notebook).arg("--out").arg(notebook.with_file_name("results"));
+    run(&mut runner, &format!("running {}", notebook.display()))
+}
+
+/// What a card's notebook needs: the card is looked for first, since nothing else is worth a wait without it.
+fn set_up_cuda(project: &Project) -> Result<(cuda::Toolkit, PathBuf)> {
+    let toolkit = cuda::check()?;
+    let rustc = toolchain::check()?;
+    toolchain::add_sources(project, &rustc)?;
+    python::set_up(project)?;
+    kernel::set_up(project)?;
+    // The kernel resolves dependencies on its own; this gives it the versions that we test.
+    let build = project.root.join("target").join("evcxr-cuda");
+    std::fs::create_dir_all(&build)
+        .and_then(|()| std::fs::copy(project.root.join("Cargo.lock"), build.join("Cargo.lock")))
+        .map_err(|e| format!("cannot copy Cargo.lock into {}: {e}", build.display()))?;
+    let notebook = cuda::copy_notebook(project)?;
+    println!("==> set-up is complete; the notebook's first cell compiles the crate (some minutes, once)");
+    Ok((toolkit, notebook))
 }
 
 /// Sets up what is missing and runs the notebook headless.

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use dfdx::prelude::{Cpu, HasShape, Tape, ZerosTensor};
+use dfdx::prelude::{Cpu, Shape, Tape, Tensor, ZerosTensor};
 
 use super::architecture::{Architecture, ConvBnNames, Unit, UnitKind};
 use super::variable::Variable;
@@ -186,13 +186,18 @@ impl<D: Backend> Base<D> {
     ///
     /// # Errors
     /// Where `x` does not fit unit `from`, or the device fails.
-    pub fn forward<T: Tape<f32, D>>(
+    pub fn forward<T: Tape<f32, D>>(&self, x: Activations<D, T>, from: usize) -> Result<Activations<D, T>> {
+        self.forward_units(x, from..self.architecture.units.len())
+    }
+
+    /// [`forward`](Self::forward) of some units, one after the other.
+    pub(crate) fn forward_units<T: Tape<f32, D>>(
         &self,
         mut x: Activations<D, T>,
-        from: usize,
+        units: std::ops::Range<usize>,
     ) -> Result<Activations<D, T>> {
         let first_trainable = self.first_trainable_unit();
-        for (i, unit) in self.architecture.units.iter().enumerate().skip(from) {
+        for (i, unit) in self.architecture.units.iter().enumerate().take(units.end).skip(units.start) {
             let input_gradient = first_trainable < i;
             let scratch = self.scratch[i].clone();
             x = match &unit.kind {
@@ -220,6 +225,42 @@ impl<D: Backend> Base<D> {
             0 => self.architecture.layers[0].output,
             _ => self.architecture.units[to - 1].output(),
         }
+    }
+}
+
+impl<D: Backend> Base<D> {
+    /// A tensor with the pooled features `(n, c)` of all units, from values computed before, ready to be
+    /// traced.
+    ///
+    /// # Errors
+    /// Where the lengths do not fit or memory is short.
+    pub fn features_from(&self, values: &[f32], n: usize) -> Result<Matrix<D>> {
+        D::tensor(&self.device, (n, self.output_of(self.architecture.units.len()).2), values)
+    }
+
+    /// A tensor with the outputs of units `0..to`, from values computed before, ready to be traced.
+    ///
+    /// # Errors
+    /// Where the lengths do not fit or memory is short.
+    pub fn activations_from(&self, values: &[f32], n: usize, to: usize) -> Result<Activations<D>> {
+        let (h, w, c) = self.output_of(to);
+        D::tensor(&self.device, (n, h, w, c), values)
+    }
+
+    /// As [`features_from`](Self::features_from), computed from images in [-1, 1].
+    ///
+    /// # Errors
+    /// Where the lengths do not fit or memory is short.
+    pub fn frozen_features(&self, images: &[f32], n: usize) -> Result<Matrix<D>> {
+        D::frozen_features(self, images, n)
+    }
+
+    /// As [`activations_from`](Self::activations_from), computed from images in [-1, 1].
+    ///
+    /// # Errors
+    /// Where the lengths do not fit or memory is short.
+    pub fn frozen_activations(&self, images: &[f32], n: usize, to: usize) -> Result<Activations<D>> {
+        D::frozen_activations(self, images, n, to)
     }
 }
 
@@ -307,70 +348,32 @@ impl Base<Cpu> {
         self.plan(to, pool)?.run(images, n, y)
     }
 
-    /// A tensor with the pooled features `(n, c)` of all units, ready to be traced.
-    ///
-    /// # Errors
-    /// Where the lengths do not fit or memory is short.
-    pub fn frozen_features(&self, images: &[f32], n: usize) -> Result<Matrix<Cpu>> {
-        let to = self.architecture.units.len();
-        self.features(n, |y| self.frozen_forward(images, n, to, true, y))
-    }
-
-    /// A tensor with the outputs of units `0..to`, ready to be traced.
-    ///
-    /// # Errors
-    /// Where the lengths do not fit or memory is short.
-    pub fn frozen_activations(&self, images: &[f32], n: usize, to: usize) -> Result<Activations<Cpu>> {
-        self.activations(n, to, |y| self.frozen_forward(images, n, to, false, y))
-    }
-
-    /// As [`frozen_features`](Self::frozen_features), from values computed before.
-    ///
-    /// # Errors
-    /// Where the lengths do not fit or memory is short.
-    pub fn features_from(&self, values: &[f32], n: usize) -> Result<Matrix<Cpu>> {
-        self.features(n, |y| copy(values, y))
-    }
-
-    /// As [`frozen_activations`](Self::frozen_activations), from values computed before.
-    ///
-    /// # Errors
-    /// Where the lengths do not fit or memory is short.
-    pub fn activations_from(&self, values: &[f32], n: usize, to: usize) -> Result<Activations<Cpu>> {
-        self.activations(n, to, |y| copy(values, y))
-    }
-
-    fn features(&self, n: usize, fill: impl FnOnce(&mut [f32]) -> Result<()>) -> Result<Matrix<Cpu>> {
-        let c = self.output_of(self.architecture.units.len()).2;
-        let mut x = self.device.try_zeros_like(&(n, c)).map_err(device_error)?;
+    fn filled<S: Shape>(
+        &self,
+        shape: S,
+        fill: impl FnOnce(&mut [f32]) -> Result<()>,
+    ) -> Result<Tensor<S, f32, Cpu>> {
+        let mut x = self.device.try_zeros_like(&shape).map_err(device_error)?;
         fill(crate::ops::view::slice_mut(&mut x))?;
         Ok(x)
     }
 
-    fn activations(
+    /// See [`Backend::frozen_features`].
+    pub(crate) fn frozen_features_on_cpu(&self, images: &[f32], n: usize) -> Result<Matrix<Cpu>> {
+        let to = self.architecture.units.len();
+        self.filled((n, self.output_of(to).2), |y| self.frozen_forward(images, n, to, true, y))
+    }
+
+    /// See [`Backend::frozen_activations`].
+    pub(crate) fn frozen_activations_on_cpu(
         &self,
+        images: &[f32],
         n: usize,
         to: usize,
-        fill: impl FnOnce(&mut [f32]) -> Result<()>,
     ) -> Result<Activations<Cpu>> {
         let (h, w, c) = self.output_of(to);
-        let mut x = self.device.try_zeros_like(&(n, h, w, c)).map_err(device_error)?;
-        fill(crate::ops::view::slice_mut(&mut x))?;
-        debug_assert_eq!(x.shape().0, n);
-        Ok(x)
+        self.filled((n, h, w, c), |y| self.frozen_forward(images, n, to, false, y))
     }
-}
-
-fn copy(values: &[f32], y: &mut [f32]) -> Result<()> {
-    if values.len() != y.len() {
-        return Err(Error::Shape(format!(
-            "Outputs of the frozen part expected {} numbers. Received: {}",
-            y.len(),
-            values.len()
-        )));
-    }
-    y.copy_from_slice(values);
-    Ok(())
 }
 
 /// Kernel, γ, β, mean and variance of convolution `i` of `unit`.

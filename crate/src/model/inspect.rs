@@ -3,14 +3,14 @@
 //! Training and prediction never compute most of them (BatchNormalization, ReLU6 and padding live
 //! inside other ops), so this is a slow lane of its own, from one layer to the next.
 
-use dfdx::prelude::Cpu;
 use ndarray::Array4;
 
 use super::architecture::UnitKind;
 use super::base::Base;
 use super::mobilenet_v2::{LayerRef, MobileNetV2};
-use crate::ops::conv_bn::{cpu::fold, Folded};
-use crate::ops::view::slice;
+use super::on_device::on_device;
+use crate::ops::backend::Backend;
+use crate::ops::conv_bn::{fold_on_host, Folded};
 use crate::ops::{conv3x3_first, depthwise, pointwise, Activation, DepthwiseShape, PackedWeights};
 use crate::{Error, Result};
 
@@ -40,12 +40,13 @@ impl MobileNetV2 {
         }
         let mut x: Vec<f32> = images.iter().copied().collect();
         let mut dims = dims;
-        let units = &self.base.architecture.units;
+        let units = &self.architecture().units;
         for (u, unit) in units.iter().enumerate() {
             if at == 0 {
                 break;
             }
-            (x, dims) = self.base.unit_output(u, x, dims, at.min(unit.layers.end - 1))?;
+            (x, dims) =
+                on_device!(&self.base => base, base.unit_output(u, x, dims, at.min(unit.layers.end - 1)))?;
             if unit.layers.contains(&at) {
                 break;
             }
@@ -54,7 +55,7 @@ impl MobileNetV2 {
     }
 }
 
-impl Base<Cpu> {
+impl<D: Backend> Base<D> {
     /// The output of layer `last` of unit `u`, of which `x` is the input.
     fn unit_output(&self, u: usize, x: Vec<f32>, dims: Dims, last: usize) -> Result<(Vec<f32>, Dims)> {
         let unit = &self.architecture.units[u];
@@ -94,13 +95,11 @@ impl Base<Cpu> {
         let unit = &self.architecture.units[u];
         let is_depthwise = unit.convs.len() > 1 && i == unit.convs.len() - 2;
         let conv = self.conv_bn(u, i);
-        let mut f = Folded::default();
-        match stage {
-            Stage::Convolution => {
-                f.w = slice(&conv.kernel).to_vec();
-                f.b = vec![0.0; slice(&conv.gamma).len()];
-            }
-            _ => fold(&conv, &mut f),
+        let kernel = D::read(&conv.kernel)?;
+        let channels = D::read(&conv.gamma)?.len();
+        let mut f = Folded { w: kernel, b: vec![0.0; channels] };
+        if !matches!(stage, Stage::Convolution) {
+            f = fold_on_host(&conv)?;
         }
         let act = match stage {
             Stage::Activation => Activation::Relu6,

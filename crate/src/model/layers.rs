@@ -5,7 +5,7 @@ use ndarray::{Array2, Array4};
 
 use super::variable::Variable;
 use crate::ops::backend::{device_error, Backend, Matrix};
-use crate::ops::{head, view};
+use crate::ops::head;
 use crate::random::Rng;
 use crate::{Error, Result};
 
@@ -131,7 +131,7 @@ impl Dense {
     }
 
     /// Makes the weights, unless they are there already, for inputs of `features` numbers.
-    pub(crate) fn build(&mut self, dev: &Cpu, features: usize) -> Result<(Variable<Cpu>, Variable<Cpu>)> {
+    pub(crate) fn build(&mut self, features: usize) -> Result<(Variable<Cpu>, Variable<Cpu>)> {
         if self.units == 0 || features == 0 {
             return Err(Error::Invalid(format!(
                 "A dense layer expected at least one input and one unit. Received: {features} inputs, {} units",
@@ -147,8 +147,9 @@ impl Dense {
             }
             return Ok((kernel.clone(), bias.clone()));
         }
-        let mut kernel = Variable::zeros(dev, "dense/kernel".into(), &[features, self.units])?;
-        let bias = Variable::zeros(dev, "dense/bias".into(), &[self.units])?;
+        let dev = Cpu::default();
+        let mut kernel = Variable::zeros(&dev, "dense/kernel".into(), &[features, self.units])?;
+        let bias = Variable::zeros(&dev, "dense/bias".into(), &[self.units])?;
         let limit = match self.initializer {
             Initializer::GlorotUniform => (6.0 / (features + self.units) as f32).sqrt(),
             Initializer::Zeros => 0.0,
@@ -166,16 +167,16 @@ impl Dense {
     /// Where the layer was built for another number of features.
     pub fn call(&mut self, x: &Array2<f32>) -> Result<Array2<f32>> {
         let dev = Cpu::default();
-        let (kernel, bias) = self.build(&dev, x.ncols())?;
+        let (kernel, bias) = self.build(x.ncols())?;
         let values: Vec<f32> = x.iter().copied().collect();
         let x = dev.try_tensor_from_vec(values, x.dim()).map_err(device_error)?;
         matrix_to_array(&head::dense(x, &kernel.tensor, &bias.tensor, false)?)
     }
 }
 
-pub(crate) fn matrix_to_array(t: &Matrix<Cpu>) -> Result<Array2<f32>> {
+fn matrix_to_array(t: &Matrix<Cpu>) -> Result<Array2<f32>> {
     use dfdx::prelude::HasShape;
-    let values = view::slice(t).to_vec();
+    let values = Cpu::read(t)?;
     Array2::from_shape_vec(*t.shape(), values).map_err(|e| Error::Shape(e.to_string()))
 }
 
@@ -209,7 +210,7 @@ mod tests {
         let x = Array2::from_shape_vec((1, 3), vec![1.0, -2.0, 0.5]).unwrap();
         let y = dense.call(&x).unwrap();
         let (kernel, _) = dense.weights.clone().unwrap();
-        let k = view::slice(&kernel.tensor);
+        let k = Cpu::read(&kernel.tensor).unwrap();
         for j in 0..2 {
             let expected: f32 = (0..3).map(|i| x[[0, i]] * k[i * 2 + j]).sum();
             assert!((y[[0, j]] - expected).abs() < 1e-6);

@@ -8,11 +8,14 @@
 //! # Ok::<(), transfer::Error>(())
 //! ```
 
-use dfdx::prelude::Cpu;
 use ndarray::Array4;
 
+use super::architecture::Architecture;
 use super::base::Base;
+use super::on_device::{on_device, Any, Bases};
 use super::summary::{Summary, SummaryRow};
+use crate::device::Place;
+use crate::ops::backend::Backend;
 use crate::ops::Bf16Unit;
 use crate::weights::Weights;
 use crate::{Device, Error, Precision, Result};
@@ -65,7 +68,8 @@ impl From<String> for LayerRef {
 ///
 /// BatchNormalization always runs in inference mode, with the moving statistics of the weights.
 pub struct MobileNetV2 {
-    pub(crate) base: Base<Cpu>,
+    pub(crate) base: Any<Bases>,
+    device: Device,
 }
 
 impl MobileNetV2 {
@@ -75,13 +79,28 @@ impl MobileNetV2 {
     /// # Errors
     /// Where the shape is unusable or the weights are not MobileNetV2's.
     pub fn new(input_shape: (usize, usize, usize), weights: &Weights) -> Result<Self> {
+        Self::on(&Device::auto()?, input_shape, weights)
+    }
+
+    /// As [`new`](Self::new), on a device of your choice; what is built on this base computes there, too.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), or where the device has too little memory.
+    pub fn on(device: &Device, input_shape: (usize, usize, usize), weights: &Weights) -> Result<Self> {
         let (h, w, c) = input_shape;
         if c != 3 {
             return Err(Error::Invalid(format!(
                 "MobileNetV2 expected input_shape (height, width, 3), such as (160, 160, 3). Received: {input_shape:?}"
             )));
         }
-        Ok(MobileNetV2 { base: Base::new(Device::auto()?.cpu(), (h, w), weights)? })
+        let base = match device.place() {
+            Place::Cpu(cpu) => Any::Cpu(Base::new(cpu, (h, w), weights)?),
+            #[cfg(feature = "cuda")]
+            Place::Cuda(card) => {
+                Any::Cuda(crate::ops::cuda::OnCard(Base::new(card.cuda(), (h, w), weights)?))
+            }
+        };
+        Ok(MobileNetV2 { base, device: device.clone() })
     }
 
     /// With the ImageNet weights, searched and if need be downloaded by
@@ -94,9 +113,60 @@ impl MobileNetV2 {
         Self::new(input_shape, &crate::weights::load(&file.path)?)
     }
 
+    /// The device that it computes on.
+    pub fn device(&self) -> Device {
+        self.device.clone()
+    }
+
+    /// The layers, which are the same on any device.
+    pub(crate) fn architecture(&self) -> &Architecture {
+        on_device!(&self.base => base, &base.architecture)
+    }
+
+    /// Keras' `trainable` of each layer.
+    pub(crate) fn trainable_layers(&self) -> &[bool] {
+        on_device!(&self.base => base, base.trainable())
+    }
+
+    /// See [`Base::version`].
+    pub(crate) fn version(&self) -> u64 {
+        on_device!(&self.base => base, base.version())
+    }
+
+    /// See [`Base::first_trainable_unit`].
+    pub(crate) fn first_trainable_unit(&self) -> usize {
+        on_device!(&self.base => base, base.first_trainable_unit())
+    }
+
+    /// See [`Base::output_of`].
+    pub(crate) fn output_of(&self, to: usize) -> (usize, usize, usize) {
+        on_device!(&self.base => base, base.output_of(to))
+    }
+
+    /// See [`Base::set_variable`].
+    pub(crate) fn set_variable(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        on_device!(&mut self.base => base, base.set_variable(name, values))
+    }
+
+    /// See [`Base::frozen_forward`].
+    pub(crate) fn frozen_forward(
+        &self,
+        images: &[f32],
+        n: usize,
+        to: usize,
+        pool: bool,
+        y: &mut [f32],
+    ) -> Result<()> {
+        on_device!(&self.base => base, Backend::frozen_forward(base, images, n, to, pool, y))
+    }
+
+    fn set_layers_trainable(&mut self, range: std::ops::Range<usize>, trainable: bool) {
+        on_device!(&mut self.base => base, base.set_trainable(range, trainable));
+    }
+
     /// Number of layers: 154.
     pub fn len(&self) -> usize {
-        self.base.architecture.layers.len()
+        self.architecture().layers.len()
     }
 
     /// Never: there are always layers.
@@ -106,17 +176,17 @@ impl MobileNetV2 {
 
     /// Height, width and channels of the images.
     pub fn input_shape(&self) -> (usize, usize, usize) {
-        self.base.architecture.layers[0].output
+        self.architecture().layers[0].output
     }
 
     /// Height, width and channels of the features.
     pub fn output_shape(&self) -> (usize, usize, usize) {
-        self.base.output_of(self.base.architecture.units.len())
+        self.output_of(self.architecture().units.len())
     }
 
     /// Names of the layers, in order.
     pub fn layer_names(&self) -> Vec<String> {
-        self.base.architecture.layers.iter().map(|l| l.name.clone()).collect()
+        self.architecture().layers.iter().map(|l| l.name.clone()).collect()
     }
 
     /// Number of a layer.
@@ -134,7 +204,7 @@ impl MobileNetV2 {
                     n - 1
                 )))
             }
-            LayerRef::Name(name) => self.base.architecture.layer_index(&name).ok_or_else(|| {
+            LayerRef::Name(name) => self.architecture().layer_index(&name).ok_or_else(|| {
                 Error::Invalid(format!(
                     "MobileNetV2 expected the name of one of its {n} layers, such as block_11_expand_relu \
                      (layer_names() lists them). Received: {name}"
@@ -145,7 +215,7 @@ impl MobileNetV2 {
 
     /// Keras' `base_model.trainable = …`: all layers at once.
     pub fn set_trainable(&mut self, trainable: bool) {
-        self.base.set_trainable(0..self.len(), trainable);
+        self.set_layers_trainable(0..self.len(), trainable);
     }
 
     /// Freezes all layers before `layer` and lets that one and all above train.
@@ -154,8 +224,8 @@ impl MobileNetV2 {
     /// Where there is no such layer; nothing is changed then.
     pub fn fine_tune_at(&mut self, layer: impl Into<LayerRef>) -> Result<()> {
         let at = self.layer_index(layer)?;
-        self.base.set_trainable(0..at, false);
-        self.base.set_trainable(at..self.len(), true);
+        self.set_layers_trainable(0..at, false);
+        self.set_layers_trainable(at..self.len(), true);
         Ok(())
     }
 
@@ -165,32 +235,43 @@ impl MobileNetV2 {
     /// Where there is no such layer.
     pub fn set_layer_trainable(&mut self, layer: impl Into<LayerRef>, trainable: bool) -> Result<()> {
         let at = self.layer_index(layer)?;
-        self.base.set_trainable(at..at + 1, trainable);
+        self.set_layers_trainable(at..at + 1, trainable);
         Ok(())
     }
 
     /// The precision of the frozen layers.
     pub fn precision(&self) -> Precision {
-        self.base.precision()
+        on_device!(&self.base => base, base.precision())
     }
 
     /// Chooses the precision in which frozen layers compute. Layers that train stay in f32, and so do
     /// all of a network of which a part that is asked for trains.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the processor cannot compute in that precision; nothing is changed
-    /// then.
+    /// [`Error::Invalid`] where the processor cannot compute in that precision, or the base is on a card
+    /// and the precision is not f32; nothing is changed then.
     pub fn set_precision(&mut self, precision: Precision) -> Result<()> {
-        if precision == Precision::Bf16 {
-            Bf16Unit::best()?;
+        match &mut self.base {
+            Any::Cpu(base) => {
+                if precision == Precision::Bf16 {
+                    Bf16Unit::best()?;
+                }
+                base.set_precision(precision);
+                Ok(())
+            }
+            #[cfg(feature = "cuda")]
+            Any::Cuda(_) if precision == Precision::F32 => Ok(()),
+            #[cfg(feature = "cuda")]
+            Any::Cuda(_) => Err(Error::Invalid(format!(
+                "A base on a card computes in f32. Received: {}, which only the CPU has (TRANSFER_DEVICE=cpu).",
+                precision.name()
+            ))),
         }
-        self.base.set_precision(precision);
-        Ok(())
     }
 
     /// Number of variables that train now.
     pub fn trainable_variables(&self) -> usize {
-        self.base.trains().iter().filter(|&&t| t).count()
+        on_device!(&self.base => base, base.trains()).iter().filter(|&&t| t).count()
     }
 
     /// Features of a batch of preprocessed images: `(n, h, w, 3)` in [-1, 1] to `(n, h/32, w/32, 1280)`.
@@ -208,16 +289,16 @@ impl MobileNetV2 {
         let (oh, ow, oc) = self.output_shape();
         let mut y = Array4::zeros((n, oh, ow, oc));
         let images = images.as_standard_layout();
-        let units = self.base.architecture.units.len();
+        let units = self.architecture().units.len();
         if let (Some(x), Some(y)) = (images.as_slice(), y.as_slice_mut()) {
-            self.base.frozen_forward(x, n, units, false, y)?;
+            self.frozen_forward(x, n, units, false, y)?;
         }
         Ok(y)
     }
 
     /// All layers with their output shapes and parameters, as Keras' `summary()`.
     pub fn summary(&self) -> Summary {
-        let layers = self.base.architecture.layers.iter().zip(self.base.trainable());
+        let layers = self.architecture().layers.iter().zip(self.trainable_layers());
         let rows = layers.map(|(l, &on)| SummaryRow {
             name: l.name.clone(),
             class: l.class.to_owned(),

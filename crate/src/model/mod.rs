@@ -10,6 +10,8 @@ mod layers;
 mod mobilenet_v2;
 #[allow(clippy::module_inception)]
 mod model;
+pub(crate) mod network;
+pub(crate) mod on_device;
 mod summary;
 pub mod variable;
 
@@ -19,7 +21,6 @@ mod gradient_tests;
 pub(crate) use gradient_tests::random_weights;
 
 pub use chain::{Chain, Layer};
-pub(crate) use layers::matrix_to_array;
 pub use layers::{Dense, Dropout, GlobalAveragePooling2D, Initializer};
 pub use mobilenet_v2::{LayerRef, MobileNetV2};
 pub(crate) use model::not_compiled;

@@ -4,13 +4,12 @@
 
 use std::sync::Arc;
 
-use dfdx::prelude::Cpu;
-
 use super::chain::Chain;
 use super::layers::{Dense, Dropout};
 use super::mobilenet_v2::{keras_name, MobileNetV2};
+use super::network::Network;
+use super::on_device::{on_device, Any, Optimizers};
 use super::summary::{Summary, SummaryRow};
-use super::variable::{Variable, Variables};
 use crate::augment::Sequential;
 use crate::optim::{KerasOptimizer, OptimizerConfig};
 use crate::preprocess::Rescaling;
@@ -29,25 +28,31 @@ pub struct Model {
     pub(crate) features: Arc<FeatureCache>,
 }
 
-/// What an optimizer changes: the base and the head's two variables.
-pub(crate) struct Network {
-    pub base: MobileNetV2,
-    pub kernel: Variable<Cpu>,
-    pub bias: Variable<Cpu>,
-}
-
-impl Variables<Cpu> for Network {
-    fn trainable_variables_mut(&mut self) -> Vec<&mut Variable<Cpu>> {
-        let mut all = self.base.base.trainable_variables_mut();
-        all.push(&mut self.kernel);
-        all.push(&mut self.bias);
-        all
-    }
-}
-
 pub(crate) struct Compiled {
-    pub optimizer: KerasOptimizer<Cpu>,
+    pub optimizer: Any<Optimizers>,
     pub loss: Loss,
+}
+
+impl Compiled {
+    /// The optimizer's settings.
+    pub fn config(&self) -> OptimizerConfig {
+        on_device!(&self.optimizer => optimizer, optimizer.config())
+    }
+
+    /// Steps taken.
+    pub fn step(&self) -> u64 {
+        on_device!(&self.optimizer => optimizer, optimizer.step())
+    }
+
+    /// See [`KerasOptimizer::moments`].
+    pub fn moments(&self) -> Result<crate::weights::Weights> {
+        on_device!(&self.optimizer => optimizer, optimizer.moments())
+    }
+
+    /// Whether no moment is NaN or infinite.
+    pub fn is_finite(&self) -> Result<bool> {
+        on_device!(&self.optimizer => optimizer, optimizer.is_finite())
+    }
 }
 
 impl Model {
@@ -64,8 +69,8 @@ impl Model {
         mut dense: Dense,
         seed: u64,
     ) -> Result<Self> {
-        let (kernel, bias) = dense.build(&base.base.device, base.output_shape().2)?;
-        let net = Network { base, kernel, bias };
+        let (kernel, bias) = dense.build(base.output_shape().2)?;
+        let net = Network::new(base, &kernel, &bias)?;
         let features = Default::default();
         Ok(Model { augmentation, rescaling, net, dropout, seed, compiled: None, features })
     }
@@ -77,7 +82,13 @@ impl Model {
     /// Where the loss does not fit the number of outputs, or a setting is out of range.
     pub fn compile(&mut self, optimizer: impl Into<OptimizerConfig>, loss: Loss) -> Result<()> {
         loss.check(self.units())?;
-        self.compiled = Some(Compiled { optimizer: KerasOptimizer::new(optimizer.into())?, loss });
+        let config = optimizer.into();
+        let optimizer = match &self.net.base.base {
+            Any::Cpu(_) => Any::Cpu(KerasOptimizer::new(config)?),
+            #[cfg(feature = "cuda")]
+            Any::Cuda(_) => Any::Cuda(crate::ops::cuda::OnCard(KerasOptimizer::new(config)?)),
+        };
+        self.compiled = Some(Compiled { optimizer, loss });
         Ok(())
     }
 
@@ -87,7 +98,7 @@ impl Model {
 
     /// Number of outputs.
     pub fn units(&self) -> usize {
-        self.net.bias.len()
+        self.net.units()
     }
 
     /// The base, to read.
@@ -105,19 +116,10 @@ impl Model {
         self.net.base.trainable_variables() + 2
     }
 
-    /// All variables by name, with their shapes and values, in the order of the layers.
+    /// All variables by name, with their shapes and values, in the order of the layers. Empty where they
+    /// are on a card that has failed, of which [`save_weights`](Self::save_weights) would tell.
     pub fn weights(&self) -> crate::weights::Weights {
-        let mut weights = crate::weights::Weights::new();
-        let head = [&self.net.kernel, &self.net.bias];
-        for v in self.net.base.base.variables().iter().chain(head) {
-            // A variable's shape and length agree by construction.
-            if let Ok(t) =
-                crate::weights::Tensor::new(v.shape.clone(), crate::ops::view::slice(&v.tensor).to_vec())
-            {
-                weights.insert(v.name.clone(), t);
-            }
-        }
-        weights
+        self.net.weights().unwrap_or_default()
     }
 
     /// The layers of the chain with their shapes and parameters, as Keras' `summary()`.
@@ -144,7 +146,7 @@ impl Model {
         if self.dropout.rate > 0.0 {
             row("dropout", "Dropout", format!("(None, {features})"), 0, 0);
         }
-        let head = self.net.kernel.len() + self.net.bias.len();
+        let head = (features + 1) * self.units();
         row("dense", "Dense", format!("(None, {})", self.units()), head, head);
         Summary { name: "model".to_owned(), rows, trainable_variables: self.trainable_variables() }
     }

@@ -3,11 +3,13 @@
 //! Everything above `ops/` is generic over [`Backend`]; everything that differs between devices is
 //! an implementation of it.
 
-use dfdx::prelude::{Cpu, Device, Gradients, Tensor};
+use dfdx::prelude::{Cpu, Device, Gradients, OwnedTape, Shape, Tensor};
 
 use super::conv_bn::ConvBn;
 use super::inverted_residual::BlockParams;
 use crate::model::architecture::BlockShape;
+use crate::model::base::Base;
+use crate::train::Loss;
 use crate::Result;
 
 /// A flat tensor: how every variable is kept, whatever its Keras shape.
@@ -142,6 +144,55 @@ pub trait Backend: Device<f32> {
 
     /// Writes host values into a tensor of the same length.
     fn write(t: &mut Flat<Self>, values: &[f32]) -> Result<()>;
+
+    /// The numbers of a contiguous tensor, in host memory.
+    fn read<S: Shape, T: std::fmt::Debug>(t: &Tensor<S, f32, Self, T>) -> Result<Vec<f32>>;
+
+    /// A tensor of host values.
+    ///
+    /// # Errors
+    /// Where there are not as many as the shape asks for, or memory is short.
+    fn tensor<S: Shape>(device: &Self, shape: S, values: &[f32]) -> Result<Tensor<S, f32, Self>>;
+
+    /// The loss of a batch and, with the tape of `logits` `(n, units)` run backwards, the gradients.
+    fn differentiate(
+        loss: Loss,
+        logits: Matrix<Self, OwnedTape<f32, Self>>,
+        labels: &[u32],
+        units: usize,
+    ) -> Result<Differentiated<Self>>;
+
+    /// Units `0..to` of a network without a tape: `n` images in [-1, 1] to `y`, each channel's mean where
+    /// `pool`.
+    fn frozen_forward(
+        base: &Base<Self>,
+        images: &[f32],
+        n: usize,
+        to: usize,
+        pool: bool,
+        y: &mut [f32],
+    ) -> Result<()>;
+
+    /// As [`frozen_forward`](Self::frozen_forward), to a tensor, without pooling.
+    fn frozen_activations(
+        base: &Base<Self>,
+        images: &[f32],
+        n: usize,
+        to: usize,
+    ) -> Result<Activations<Self>>;
+
+    /// As [`frozen_forward`](Self::frozen_forward) of all units with pooling, to a tensor.
+    fn frozen_features(base: &Base<Self>, images: &[f32], n: usize) -> Result<Matrix<Self>>;
+}
+
+/// What one forward and backward pass gives.
+pub struct Differentiated<D: Backend> {
+    /// The mean loss of the batch.
+    pub loss: f64,
+    /// The logits, `n · units` numbers.
+    pub logits: Vec<f32>,
+    /// The gradients of everything that trains.
+    pub gradients: Gradients<f32, D>,
 }
 
 /// dfdx's error, in this crate's words.
@@ -149,6 +200,11 @@ pub(crate) fn device_error(e: impl std::fmt::Display) -> crate::Error {
     crate::Error::Device(format!(
         "The device could not compute or allocate ({e}). Smaller batches need less memory."
     ))
+}
+
+/// The error for host values that do not fill a tensor.
+pub(crate) fn wrong_length(expected: usize, received: usize) -> crate::Error {
+    crate::Error::Shape(format!("A tensor of {expected} elements received {received} values."))
 }
 
 // The CPU's implementation is one file with one short function a method; the kernels are elsewhere.

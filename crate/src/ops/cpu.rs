@@ -1,9 +1,11 @@
 //! The CPU's [`Backend`]: each method calls kernels on slices.
 
-use dfdx::prelude::{Cpu, Gradients, HasShape, ZerosTensor};
+use dfdx::prelude::{AsArray, Backward, Cpu, Gradients, HasShape, OwnedTape, Shape, Tensor, ZerosTensor};
 use dfdx::tensor::CpuError;
 
-use super::backend::{device_error, Activations, Backend, Flat, Matrix, UpdateRule};
+use super::backend::{
+    device_error, wrong_length, Activations, Backend, Differentiated, Flat, Matrix, UpdateRule,
+};
 use super::buffer::Buffer;
 use super::conv3x3::{conv3x3_first, conv3x3_first_backward_weights};
 use super::conv_bn::{cpu as conv_bn, ConvBn, Folded};
@@ -13,7 +15,9 @@ use super::pooling;
 use super::view::{slice, slice_mut};
 use super::{relu6_backward, Activation};
 use crate::model::architecture::BlockShape;
+use crate::model::base::Base;
 use crate::optim::update::update;
+use crate::train::Loss;
 use crate::{Error, Result};
 
 impl Backend for Cpu {
@@ -204,12 +208,56 @@ impl Backend for Cpu {
     fn write(t: &mut Flat<Cpu>, values: &[f32]) -> Result<()> {
         let len = t.shape().0;
         if len != values.len() {
-            return Err(Error::Shape(format!(
-                "A variable of {len} elements received {} values.",
-                values.len()
-            )));
+            return Err(wrong_length(len, values.len()));
         }
         slice_mut(t).copy_from_slice(values);
         Ok(())
+    }
+
+    fn read<S: Shape, T: std::fmt::Debug>(t: &Tensor<S, f32, Cpu, T>) -> Result<Vec<f32>> {
+        Ok(slice(t).to_vec())
+    }
+
+    fn tensor<S: Shape>(device: &Cpu, shape: S, values: &[f32]) -> Result<Tensor<S, f32, Cpu>> {
+        let mut t = device.try_zeros_like(&shape).map_err(device_error)?;
+        let to = slice_mut(&mut t);
+        if to.len() != values.len() {
+            return Err(wrong_length(to.len(), values.len()));
+        }
+        to.copy_from_slice(values);
+        Ok(t)
+    }
+
+    fn differentiate(
+        loss: Loss,
+        logits: Matrix<Cpu, OwnedTape<f32, Cpu>>,
+        labels: &[u32],
+        units: usize,
+    ) -> Result<Differentiated<Cpu>> {
+        let values = slice(&logits).to_vec();
+        let device = logits.device().clone();
+        let loss = loss.traced(logits, labels, units, &device)?;
+        let value = f64::from(loss.array());
+        let gradients = loss.try_backward().map_err(device_error)?;
+        Ok(Differentiated { loss: value, logits: values, gradients })
+    }
+
+    fn frozen_forward(
+        base: &Base<Cpu>,
+        images: &[f32],
+        n: usize,
+        to: usize,
+        pool: bool,
+        y: &mut [f32],
+    ) -> Result<()> {
+        base.frozen_forward(images, n, to, pool, y)
+    }
+
+    fn frozen_activations(base: &Base<Cpu>, images: &[f32], n: usize, to: usize) -> Result<Activations<Cpu>> {
+        base.frozen_activations_on_cpu(images, n, to)
+    }
+
+    fn frozen_features(base: &Base<Cpu>, images: &[f32], n: usize) -> Result<Matrix<Cpu>> {
+        base.frozen_features_on_cpu(images, n)
     }
 }

@@ -162,8 +162,8 @@ impl<D: Backend> KerasOptimizer<D> {
         for (name, slots) in &self.slots {
             for (kind, values) in [("m", slots.m.as_ref()), ("v", Some(&slots.v))] {
                 if let Some(values) = values {
-                    moments
-                        .insert(format!("{kind}/{name}"), Tensor::new([values.shape().0], values.as_vec())?);
+                    let tensor = Tensor::new([values.shape().0], D::read(values)?)?;
+                    moments.insert(format!("{kind}/{name}"), tensor);
                 }
             }
         }
@@ -171,9 +171,13 @@ impl<D: Backend> KerasOptimizer<D> {
     }
 
     /// Whether no moment is NaN or infinite.
-    pub(crate) fn is_finite(&self) -> bool {
-        let moments = self.slots.values().flat_map(|slots| slots.m.iter().chain([&slots.v]));
-        moments.into_iter().all(|moment| moment.as_vec().iter().all(|v| v.is_finite()))
+    pub(crate) fn is_finite(&self) -> Result<bool> {
+        for moment in self.slots.values().flat_map(|slots| slots.m.iter().chain([&slots.v])) {
+            if D::read(moment)?.iter().any(|v| !v.is_finite()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Goes on after `step` steps with these moments; whether they fit the model's variables is the

@@ -9,13 +9,11 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex};
 
-use dfdx::prelude::Cpu;
-
-use super::pipeline;
+use super::{pipeline, step};
 use crate::data::Dataset;
-use crate::model::{matrix_to_array, Model};
-use crate::ops::backend::Matrix;
-use crate::ops::head;
+use crate::model::on_device::on_device;
+use crate::model::Model;
+use crate::ops::backend::Backend;
 use crate::{Error, Result};
 
 /// What is done with logits (or outputs of the frozen part), labels and indices of each batch.
@@ -57,36 +55,28 @@ fn fingerprint(dataset: &Dataset) -> u64 {
 impl Model {
     /// How far the frozen part reaches (in units), and how many numbers it gives for one image.
     pub(crate) fn frozen_part(&self) -> (usize, usize) {
-        let base = &self.net.base.base;
+        let base = &self.net.base;
         let to = base.first_trainable_unit();
         let (h, w, c) = base.output_of(to);
-        (to, if to == base.architecture.units.len() { c } else { h * w * c })
+        (to, if to == base.architecture().units.len() { c } else { h * w * c })
     }
 
     /// The logits of a batch of outputs of the frozen part, without a tape: `n · units` numbers.
     pub(crate) fn logits(&self, features: &[f32], n: usize) -> Result<Vec<f32>> {
-        let pooled = self.pooled(features, n)?;
-        let logits = head::dense(pooled, &self.net.kernel.tensor, &self.net.bias.tensor, false)?;
-        Ok(matrix_to_array(&logits)?.into_raw_vec_and_offset().0)
+        on_device!(&self.net.base.base => base, &self.net.head => head; step::logits(base, head, features, n))
     }
 
     /// What the dense layer gets of a batch of outputs of the frozen part, without a tape.
-    pub(crate) fn pooled(&self, features: &[f32], n: usize) -> Result<Matrix<Cpu>> {
-        let base = &self.net.base.base;
-        let (to, _) = self.frozen_part();
-        if to == base.architecture.units.len() {
-            base.features_from(features, n)
-        } else {
-            head::global_average_pooling(base.forward(base.activations_from(features, n, to)?, to)?)
-        }
+    pub(crate) fn pooled(&self, features: &[f32], n: usize) -> Result<Vec<f32>> {
+        on_device!(&self.net.base.base => base, Backend::read(&step::pooled(base, features, n)?))
     }
 
     /// Outputs of the frozen part for preprocessed images.
     pub(crate) fn frozen_outputs(&self, images: &[f32], n: usize) -> Result<Vec<f32>> {
-        let base = &self.net.base.base;
+        let base = &self.net.base;
         let (to, per_image) = self.frozen_part();
         let mut y = vec![0.0; n * per_image];
-        base.frozen_forward(images, n, to, to == base.architecture.units.len(), &mut y)?;
+        base.frozen_forward(images, n, to, to == base.architecture().units.len(), &mut y)?;
         Ok(y)
     }
 
@@ -102,7 +92,7 @@ impl Model {
     pub(crate) fn each_frozen_batch(&self, dataset: &Dataset, visit: &mut Visit<'_>) -> Result<()> {
         self.check_dataset(dataset)?;
         let (_, per_image) = self.frozen_part();
-        let key = Key { data: fingerprint(dataset), version: self.net.base.base.version() };
+        let key = Key { data: fingerprint(dataset), version: self.net.base.version() };
         let cached = {
             let mut cache = self.features.0.lock().unwrap_or_else(|e| e.into_inner());
             cache.retain(|k, _| k.version == key.version);

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dfdx::prelude::{AsArray, Backward, Cpu, Gradients, OwnedTape, Trace};
 use ndarray::Array4;
 
 use super::checkpoint::{Checkpoints, Keeper};
@@ -12,12 +11,12 @@ use super::history::History;
 use super::pipeline;
 use super::report;
 use super::run::{RunState, Running};
+use super::step::{self, Batch, Input};
 use super::views::{OneView, Views};
 use crate::data::Dataset;
-use crate::model::variable::Variables;
+use crate::model::network::{Network, Parts};
+use crate::model::on_device::on_device;
 use crate::model::{not_compiled, Model};
-use crate::ops::backend::{device_error, Matrix};
-use crate::ops::{head, view};
 use crate::progress::say;
 use crate::weights::Weights;
 use crate::{threads, Error, Result};
@@ -80,20 +79,10 @@ impl FitOptions {
     }
 }
 
-/// What a step starts from.
-#[derive(Clone, Copy)]
-enum Input<'a> {
-    /// Augmented, preprocessed images.
-    Images(&'a [f32]),
-    /// What the frozen part made of them.
-    Frozen(&'a [f32]),
-}
-
-/// What one forward and backward pass gives.
+/// What a step tells of its batch.
 struct Step {
     loss: f64,
     logits: Vec<f32>,
-    gradients: Gradients<f32, Cpu>,
 }
 
 impl Model {
@@ -208,17 +197,12 @@ impl Model {
     /// Refuses to go on with weights or moments that are NaN or infinite. A step can make them so although
     /// its own loss was finite.
     fn check_finite(&self, epoch: usize, steps: usize) -> Result<()> {
-        let head = [&self.net.kernel, &self.net.bias];
-        for variable in self.net.base.base.variables().iter().chain(head) {
-            if let Some(value) = view::slice(&variable.tensor).iter().find(|v| !v.is_finite()) {
-                return Err(self.diverged(
-                    &format!("A value of {} became {value}", variable.name),
-                    epoch,
-                    steps,
-                ));
+        for (name, tensor) in &self.net.weights()? {
+            if let Some(value) = tensor.data.iter().find(|v| !v.is_finite()) {
+                return Err(self.diverged(&format!("A value of {name} became {value}"), epoch, steps));
             }
         }
-        if self.compiled.as_ref().is_some_and(|compiled| !compiled.optimizer.is_finite()) {
+        if !self.compiled.as_ref().map_or(Ok(true), |compiled| compiled.is_finite())? {
             return Err(self.diverged("A moment of the optimizer became NaN or infinite", epoch, steps));
         }
         Ok(())
@@ -226,7 +210,7 @@ impl Model {
 
     /// The error for a training that has left the finite numbers by step `steps` (counted from 1).
     fn diverged(&self, what: &str, epoch: usize, steps: usize) -> Error {
-        let rate = self.compiled.as_ref().map_or(f32::NAN, |c| c.optimizer.config().learning_rate());
+        let rate = self.compiled.as_ref().map_or(f32::NAN, |c| c.config().learning_rate());
         Error::Training(format!(
             "{what} by epoch {}, step {steps}, with learning rate {rate}. Compile with a smaller learning rate, and \
              look at the images of that epoch.",
@@ -307,32 +291,41 @@ impl Model {
         epoch: u64,
         number: usize,
     ) -> Result<Step> {
-        let mut step = self.differentiate(input, labels, indices, epoch)?;
+        let batch = self.batch(input, labels, indices, epoch)?;
+        let loss = self.loss()?;
         let compiled = self.compiled.as_mut().ok_or_else(not_compiled)?;
-        if !step.loss.is_finite() {
-            return Err(Error::Training(format!(
-                "The loss became {} in epoch {}, step {}, with learning rate {}. The weights are as they \
-                 were before that step; compile with a smaller learning rate, and look at the images of that batch.",
-                step.loss,
-                epoch + 1,
-                number + 1,
-                compiled.optimizer.config().learning_rate()
-            )));
-        }
-        compiled.optimizer.apply(&mut self.net, &mut step.gradients)?;
-        Ok(step)
+        let rate = compiled.config().learning_rate();
+        let Network { base, head } = &mut self.net;
+        on_device!(&mut base.base => base, head => head, &mut compiled.optimizer => optimizer; {
+            let mut step = step::differentiate(base, head, batch, loss)?;
+            if !step.loss.is_finite() {
+                return Err(Error::Training(format!(
+                    "The loss became {} in epoch {}, step {}, with learning rate {rate}. The weights are as they \
+                     were before that step; compile with a smaller learning rate, and look at the images of that \
+                     batch.",
+                    step.loss,
+                    epoch + 1,
+                    number + 1
+                )));
+            }
+            optimizer.apply(&mut Parts { base, head }, &mut step.gradients)?;
+            Ok(Step { loss: step.loss, logits: step.logits })
+        })
     }
 
-    /// Loss, logits and gradients of a batch, in training mode.
-    fn differentiate(&self, input: Input<'_>, labels: &[u32], indices: &[usize], epoch: u64) -> Result<Step> {
-        let (kind, units) = (self.loss()?, self.units());
-        kind.check_labels(units, labels)?;
-        let logits = self.traced_logits(input, labels.len(), indices, epoch)?;
-        let values = view::slice(&logits).to_vec();
-        let loss = kind.traced(logits, labels, units, &self.net.base.base.device)?;
-        let value = f64::from(loss.array());
-        let gradients = loss.try_backward().map_err(device_error)?;
-        Ok(Step { loss: value, logits: values, gradients })
+    /// A batch in training mode.
+    fn batch<'a>(
+        &self,
+        input: Input<'a>,
+        labels: &'a [u32],
+        indices: &[usize],
+        epoch: u64,
+    ) -> Result<Batch<'a>> {
+        self.loss()?.check_labels(self.units(), labels)?;
+        let features = self.net.base.output_shape().2;
+        let dropout =
+            (self.dropout.rate > 0.0).then(|| self.dropout.factors(self.seed, epoch, indices, features));
+        Ok(Batch { input, labels, dropout })
     }
 
     /// One step of gradient descent on one batch, as Keras' method of this name: images `(n, h, w, 3)`
@@ -343,7 +336,7 @@ impl Model {
     /// Where the model is not compiled, images or labels do not fit, or the loss is not finite.
     pub fn train_on_batch(&mut self, images: &Array4<f32>, labels: &[u32]) -> Result<f64> {
         let pixels = self.preprocessed(images, labels)?;
-        let step = self.compiled.as_ref().ok_or_else(not_compiled)?.optimizer.step();
+        let step = self.compiled.as_ref().ok_or_else(not_compiled)?.step();
         let indices: Vec<usize> = (0..labels.len()).collect();
         Ok(threads::pool().install(|| self.descend(Input::Images(&pixels), labels, &indices, step, 0))?.loss)
     }
@@ -357,15 +350,11 @@ impl Model {
         let pixels = self.preprocessed(images, labels)?;
         let indices: Vec<usize> = (0..labels.len()).collect();
         let rate = std::mem::replace(&mut self.dropout.rate, 0.0);
-        let step = self.differentiate(Input::Images(&pixels), labels, &indices, 0);
+        let batch = self.batch(Input::Images(&pixels), labels, &indices, 0);
         self.dropout.rate = rate;
-        let gradients = step?.gradients;
-        let mut out = Weights::new();
-        for v in self.net.trainable_variables_mut() {
-            let values = gradients.get(&v.tensor).as_vec();
-            out.insert(v.name.clone(), crate::weights::Tensor::new(v.shape.clone(), values)?);
-        }
-        Ok(out)
+        let (batch, loss) = (batch?, self.loss()?);
+        let Network { base, head } = &mut self.net;
+        on_device!(&mut base.base => base, head => head; step::named_gradients(base, head, batch, loss))
     }
 
     /// The pixels of a batch as the base takes them.
@@ -384,36 +373,5 @@ impl Model {
             rescaling.apply_slice(&mut pixels);
         }
         Ok(pixels)
-    }
-
-    /// Logits `(n, units)` with a tape that reaches down to the first layer that trains.
-    fn traced_logits(
-        &self,
-        input: Input<'_>,
-        n: usize,
-        indices: &[usize],
-        epoch: u64,
-    ) -> Result<Matrix<Cpu, OwnedTape<f32, Cpu>>> {
-        let base = &self.net.base.base;
-        let to = base.first_trainable_unit();
-        let all_frozen = to == base.architecture.units.len();
-        let mut features = if all_frozen {
-            let features = match input {
-                Input::Images(images) => base.frozen_features(images, n)?,
-                Input::Frozen(values) => base.features_from(values, n)?,
-            };
-            features.leaky_traced()
-        } else {
-            let x = match input {
-                Input::Images(images) => base.frozen_activations(images, n, to)?,
-                Input::Frozen(values) => base.activations_from(values, n, to)?,
-            };
-            head::global_average_pooling(base.forward(x.leaky_traced(), to)?)?
-        };
-        if self.dropout.rate > 0.0 {
-            let c = base.output_of(base.architecture.units.len()).2;
-            features = head::scale(features, self.dropout.factors(self.seed, epoch, indices, c))?;
-        }
-        head::dense(features, &self.net.kernel.tensor, &self.net.bias.tensor, !all_frozen)
     }
 }

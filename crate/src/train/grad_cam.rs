@@ -16,7 +16,6 @@
 use ndarray::{s, Array2, Array3, Array4, Axis};
 
 use crate::model::Model;
-use crate::ops::view;
 use crate::plot::{grad_cam_figure, Figure};
 use crate::{Error, Result};
 
@@ -93,7 +92,7 @@ impl Model {
         let activations = self.net.base.call(&scaled)?;
         let (n, h, w, channels) = activations.dim();
         let units = self.units();
-        let kernel = view::slice(&self.net.kernel.tensor);
+        let (kernel, _) = self.net.head_values()?;
         let mut cells = Array3::zeros((n, h, w));
         for (i, &class) in classes.iter().enumerate() {
             // One output is the logit of class 1; that of class 0 is its negative.
@@ -159,7 +158,7 @@ fn enlarged(maps: &Array3<f32>, (height, width): (usize, usize)) -> Array3<f32> 
 mod tests {
     use super::*;
     use crate::model::{Dense, GlobalAveragePooling2D, MobileNetV2};
-    use crate::ops::head;
+    use crate::ops::{head, view};
     use crate::preprocess::Rescaling;
     use crate::random::Rng;
     use dfdx::prelude::{Cpu, TensorFromVec};
@@ -186,9 +185,13 @@ mod tests {
     /// The logits that the model's own pooling and dense layer make of activations.
     fn logits(model: &Model, activations: &Array4<f32>) -> Vec<f64> {
         let values = activations.iter().copied().collect();
-        let x = Cpu::default().try_tensor_from_vec(values, activations.dim()).unwrap();
+        let cpu = Cpu::default();
+        let x = cpu.try_tensor_from_vec(values, activations.dim()).unwrap();
         let pooled = head::global_average_pooling(x).unwrap();
-        let y = head::dense(pooled, &model.net.kernel.tensor, &model.net.bias.tensor, false).unwrap();
+        let (kernel, bias) = model.net.head_values().unwrap();
+        let kernel = cpu.tensor_from_vec(kernel.clone(), (kernel.len(),));
+        let bias = cpu.tensor_from_vec(bias.clone(), (bias.len(),));
+        let y = head::dense(pooled, &kernel, &bias, false).unwrap();
         view::slice(&y).iter().map(|&v| f64::from(v)).collect()
     }
 
@@ -230,7 +233,7 @@ mod tests {
     fn the_cells_and_the_bias_add_up_to_the_logit() {
         let (model, images) = (model(3), images(2));
         let logits = model.predict_on_batch(&images).unwrap().logits;
-        let bias = view::slice(&model.net.bias.tensor);
+        let (_, bias) = model.net.head_values().unwrap();
         for class in 0..3 {
             let maps = model.grad_cams_of(&images, &[class; 2]).unwrap();
             for i in 0..2 {

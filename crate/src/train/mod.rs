@@ -13,6 +13,7 @@ mod predict;
 pub mod report;
 pub(crate) mod run;
 mod saving;
+mod step;
 mod top_losses;
 mod views;
 

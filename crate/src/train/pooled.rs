@@ -5,7 +5,6 @@ use ndarray::Array2;
 use crate::data::Dataset;
 use crate::metrics::Pca;
 use crate::model::Model;
-use crate::ops::view;
 use crate::plot::{feature_map, FeatureMap, Figure};
 use crate::{Error, Result};
 
@@ -32,7 +31,7 @@ impl Model {
     pub fn pooled_features(&self, dataset: &Dataset) -> Result<PooledFeatures> {
         let (mut values, mut labels, mut indices) = (Vec::new(), Vec::new(), Vec::new());
         self.each_frozen_batch(dataset, &mut |frozen, of, at| {
-            values.extend_from_slice(view::slice(&self.pooled(frozen, of.len())?));
+            values.extend_from_slice(&self.pooled(frozen, of.len())?);
             labels.extend_from_slice(of);
             indices.extend_from_slice(at);
             Ok(())

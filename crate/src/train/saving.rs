@@ -4,10 +4,8 @@
 use std::path::Path;
 
 use crate::model::Model;
-use crate::ops::backend::Backend;
 use crate::weights::{load, write_safetensors, Weights};
 use crate::{Error, Result};
-use dfdx::prelude::Cpu;
 
 impl Model {
     /// Writes all variables, the base's and the head's, to a safetensors file, whole or not at all.
@@ -26,7 +24,7 @@ impl Model {
         let about =
             [("format", "transfer weights"), ("written_by", concat!("transfer ", env!("CARGO_PKG_VERSION")))];
         let about = about.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        write_safetensors(path, &self.weights(), &about)
+        write_safetensors(path, &self.net.weights()?, &about)
     }
 
     /// Reads what [`save_weights`](Self::save_weights) wrote, or the weights of a checkpoint. Which layers
@@ -49,13 +47,12 @@ impl Model {
     /// Refuses weights that lack a variable of this model, or have one of another shape. Others may be
     /// there.
     pub(crate) fn check_weights(&self, weights: &Weights) -> Result<()> {
-        let base = self.net.base.base.variables().iter();
-        for variable in base.chain([&self.net.kernel, &self.net.bias]) {
-            let found = weights.get(&variable.name)?;
-            if found.shape != variable.shape {
+        for (name, shape) in self.net.names_and_shapes() {
+            let found = weights.get(&name)?;
+            if found.shape != shape {
                 return Err(Error::Weights(format!(
-                    "`{}` expected shape {:?}. Received: {:?}. Is this file of another model?",
-                    variable.name, variable.shape, found.shape
+                    "`{name}` expected shape {shape:?}. Received: {:?}. Is this file of another model?",
+                    found.shape
                 )));
             }
         }
@@ -65,14 +62,13 @@ impl Model {
     /// Gives every variable its values.
     pub(crate) fn set_weights(&mut self, weights: &Weights) -> Result<()> {
         self.check_weights(weights)?;
-        let base = &mut self.net.base.base;
-        let names: Vec<String> = base.variables().iter().map(|v| v.name.clone()).collect();
-        for name in names {
-            base.set_variable(&name, &weights.get(&name)?.data)?;
+        let mut names = self.net.names_and_shapes();
+        // The last two are the head's.
+        names.truncate(names.len().saturating_sub(2));
+        for (name, _) in &names {
+            self.net.base.set_variable(name, &weights.get(name)?.data)?;
         }
-        for variable in [&mut self.net.kernel, &mut self.net.bias] {
-            Cpu::write(&mut variable.tensor, &weights.get(&variable.name)?.data)?;
-        }
-        Ok(())
+        let (kernel, bias) = (weights.get("dense/kernel")?, weights.get("dense/bias")?);
+        self.net.set_head(&kernel.data, &bias.data)
     }
 }

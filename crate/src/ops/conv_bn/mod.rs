@@ -26,6 +26,7 @@ use crate::ops::backend::{Backend, Flat};
 use crate::ops::check_len;
 use crate::ops::simd::{active, dispatch, Kernel, Simd};
 use crate::ops::workspace::{parallel, part, threads, Shared};
+use crate::Result;
 
 /// Which variables of a convolution and its BatchNormalization train.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -101,6 +102,16 @@ pub(crate) fn fold(v: Slices<'_>, out: &mut Folded) {
         to.iter_mut().zip(row).zip(&out.b).for_each(|((to, w), s)| *to = w * s);
     }
     out.b.iter_mut().zip(v.beta).zip(v.mean).for_each(|((b, beta), mean)| *b = beta - *b * mean);
+}
+
+/// Folds a convolution on any device, in host memory.
+pub(crate) fn fold_on_host<D: Backend>(conv: &ConvBn<D>) -> Result<Folded> {
+    let (kernel, gamma, beta) = (D::read(&conv.kernel)?, D::read(&conv.gamma)?, D::read(&conv.beta)?);
+    let (mean, variance) = (D::read(&conv.mean)?, D::read(&conv.variance)?);
+    let mut out = Folded::default();
+    let v = Slices { kernel: &kernel, gamma: &gamma, beta: &beta, mean: &mean, variance: &variance };
+    fold(v, &mut out);
+    Ok(out)
 }
 
 /// Columns of [`unfold_gradients`], some of `(·, channels)` matrices and of vectors that have

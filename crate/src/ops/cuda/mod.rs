@@ -1,10 +1,59 @@
 //! The ops on an NVIDIA card.
 //!
 //! `kernels/` is the device code, `calls/` says how each kernel is launched; both are tested without a
-//! card, by `host/`, which compiles the same sources for the processor and emulates the launches.
+//! card, by `host/`, which compiles the same sources for the processor and emulates the launches. The rest
+//! needs a card to run and this crate's feature `cuda` to be compiled: `card.rs` finds the card and compiles the
+//! kernels, `backend.rs` is the [`Backend`](crate::ops::backend::Backend), `product.rs` the matrix products,
+//! `address.rs` how a dfdx tensor is found on the card.
+//!
+//! Everything runs on dfdx's stream in the order in which it is started, sums are formed in a fixed order and
+//! without atomics, so two runs on one card agree bit for bit.
 
 pub(crate) mod calls;
 pub(crate) mod source;
 
+#[cfg(feature = "cuda")]
+mod address;
+#[cfg(feature = "cuda")]
+mod backend;
+#[cfg(feature = "cuda")]
+mod block;
+#[cfg(feature = "cuda")]
+mod card;
+#[cfg(feature = "cuda")]
+mod copy;
+#[cfg(feature = "cuda")]
+mod folded;
+#[cfg(feature = "cuda")]
+mod product;
+
+#[cfg(feature = "cuda")]
+pub(crate) use address::address;
+#[cfg(feature = "cuda")]
+pub(crate) use card::Card;
+
 #[cfg(test)]
 mod host;
+
+/// Something on the card that any thread may use.
+#[cfg(feature = "cuda")]
+pub(crate) struct OnCard<T>(pub T);
+
+// SAFETY: it holds tensors and handles of dfdx's. All that keeps these in one thread is the handle of a
+// stream, which the driver lets every thread use; dfdx, cudarc and this crate make the card's context
+// current in the thread before each call.
+#[cfg(feature = "cuda")]
+unsafe impl<T> Send for OnCard<T> {}
+// SAFETY: as above; what changes behind a shared reference is behind locks, in dfdx (its cache) as here.
+#[cfg(feature = "cuda")]
+unsafe impl<T> Sync for OnCard<T> {}
+
+/// The address of a tensor's gradient, which is made of zeros if there is none yet. It stays where it is as
+/// long as `grads` has it.
+#[cfg(feature = "cuda")]
+fn gradient<S: dfdx::prelude::Shape>(
+    grads: &mut dfdx::prelude::Gradients<f32, dfdx::prelude::Cuda>,
+    t: &dfdx::prelude::Tensor<S, f32, dfdx::prelude::Cuda>,
+) -> std::result::Result<u64, dfdx::prelude::CudaError> {
+    Ok(*cudarc::driver::DevicePtr::device_ptr(grads.get_or_alloc_mut(t)?))
+}

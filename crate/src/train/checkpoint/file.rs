@@ -55,22 +55,23 @@ pub(crate) struct About {
 }
 
 impl About {
-    pub fn new(identity: Identity, initial_epoch: usize, optimizer_step: u64, state: RunState) -> Self {
+    pub fn new(
+        identity: Identity,
+        initial_epoch: usize,
+        optimizer_step: u64,
+        state: RunState,
+        instructions: String,
+    ) -> Self {
         About {
             format: FORMAT,
             written_by: concat!("transfer ", env!("CARGO_PKG_VERSION")).to_owned(),
-            instructions: instructions(),
+            instructions,
             identity,
             initial_epoch,
             optimizer_step,
             state,
         }
     }
-}
-
-/// The instructions that kernels use here; other ones round differently.
-pub(super) fn instructions() -> String {
-    crate::ops::simd::isa().map_or("unknown", |isa| isa.name()).to_owned()
 }
 
 impl Checkpoint {
@@ -190,7 +191,7 @@ mod tests {
         state.end_epoch(Some((0.1 + 0.2, 1.0 / 3.0)), 1e-310);
         state.running.loss = 123_456.789_012_345_67;
         (state.running.batches, state.running.steps, state.steps) = (5, 4, u64::MAX);
-        let about = About::new(Identity::default(), 3, 12, state);
+        let about = About::new(Identity::default(), 3, 12, state, "portable".into());
         let moments = tensors(&["m/dense/kernel", "v/dense/kernel"]);
         Checkpoint { about, weights: tensors(&["Conv1/kernel", "dense/kernel"]), moments }
     }

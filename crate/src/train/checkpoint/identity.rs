@@ -33,7 +33,7 @@ impl Identity {
     ) -> Result<Self> {
         let compiled = model.compiled.as_ref().ok_or_else(not_compiled)?;
         let base = &model.net.base;
-        let trainable: Vec<usize> = (0..base.len()).filter(|&layer| base.base.trainable()[layer]).collect();
+        let trainable: Vec<usize> = (0..base.len()).filter(|&layer| base.trainable_layers()[layer]).collect();
         let chain = (&model.augmentation, model.rescaling, base.input_shape(), model.dropout, model.units());
         let facts = [
             ("training data", data(train)),
@@ -43,10 +43,10 @@ impl Identity {
             ("augmented views of an image", views.map_or("new ones".to_owned(), |k| k.to_string())),
             ("seed of the model", model.seed.to_string()),
             ("layers of the base that train", ranges(&trainable)),
-            ("optimizer", format!("{:?}", compiled.optimizer.config())),
+            ("optimizer", format!("{:?}", compiled.config())),
             ("loss", format!("{:?}", compiled.loss)),
             ("initial_epoch", initial_epoch.to_string()),
-            (START, start(&model.weights(), compiled.optimizer.step(), &compiled.optimizer.moments()?)),
+            (START, start(&model.net.weights()?, compiled.step(), &compiled.moments()?)),
         ];
         Ok(Identity(facts.into_iter().map(|(name, fact)| (name.to_owned(), fact)).collect()))
     }

@@ -1,11 +1,12 @@
 //! Between the training loop and the folder: when a checkpoint is due, what goes into it, and how a model
 //! becomes what it was.
 
-use super::file::{instructions, About};
+use super::file::About;
 use super::folder::{forget_old_runs, Folder};
 use super::identity::Identity;
 use super::{Checkpoint, Checkpoints};
 use crate::data::Dataset;
+use crate::model::on_device::on_device;
 use crate::model::{not_compiled, Model};
 use crate::progress::say;
 use crate::train::run::RunState;
@@ -67,11 +68,11 @@ impl Keeper {
                 self.options.folder.display()
             )));
         }
-        if checkpoint.about.instructions != instructions() {
+        let instructions = model.net.base.device().instructions();
+        if checkpoint.about.instructions != instructions {
             say(format!(
-                "The checkpoint was computed with {} kernels; going on with {} ones, whose last bits differ.",
-                checkpoint.about.instructions,
-                instructions()
+                "The checkpoint was computed with {} kernels; going on with {instructions} ones, whose last bits differ.",
+                checkpoint.about.instructions
             ));
         }
         say(match (done == epochs, mid) {
@@ -110,9 +111,15 @@ impl Keeper {
 
     /// Writes a checkpoint.
     pub fn save(&mut self, model: &Model, state: &RunState) -> Result<()> {
-        let optimizer = &model.compiled.as_ref().ok_or_else(not_compiled)?.optimizer;
-        let about = About::new(self.identity.clone(), self.initial_epoch, optimizer.step(), state.clone());
-        let checkpoint = Checkpoint { about, weights: model.weights(), moments: optimizer.moments()? };
+        let compiled = model.compiled.as_ref().ok_or_else(not_compiled)?;
+        let about = About::new(
+            self.identity.clone(),
+            self.initial_epoch,
+            compiled.step(),
+            state.clone(),
+            model.net.base.device().instructions(),
+        );
+        let checkpoint = Checkpoint { about, weights: model.net.weights()?, moments: compiled.moments()? };
         self.folder.save(state.steps, checkpoint)
     }
 
@@ -136,8 +143,9 @@ fn restore(model: &mut Model, checkpoint: &Checkpoint) -> Result<()> {
             )));
         }
     }
-    let device = model.net.base.base.device.clone();
     let compiled = model.compiled.as_mut().ok_or_else(not_compiled)?;
-    compiled.optimizer.restore(&device, checkpoint.about.optimizer_step, &checkpoint.moments)?;
+    let (step, moments) = (checkpoint.about.optimizer_step, &checkpoint.moments);
+    on_device!(&model.net.base.base => base, &mut compiled.optimizer => optimizer;
+        optimizer.restore(&base.device, step, moments)?);
     model.set_weights(weights)
 }

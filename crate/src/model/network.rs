@@ -1,0 +1,113 @@
+//! What an optimizer changes: the base and the head's two variables, on one device.
+
+use dfdx::prelude::Cpu;
+
+use super::base::Base;
+use super::mobilenet_v2::MobileNetV2;
+use super::on_device::{on_device, Any, Heads};
+use super::variable::{Variable, Variables};
+use crate::ops::backend::Backend;
+#[cfg(feature = "cuda")]
+use crate::ops::cuda::OnCard;
+use crate::weights::{Tensor, Weights};
+use crate::Result;
+
+/// Base and head of a model.
+pub(crate) struct Network {
+    pub base: MobileNetV2,
+    pub head: Any<Heads>,
+}
+
+/// The dense layer's variables on device `D`.
+pub(crate) struct Head<D: Backend> {
+    pub kernel: Variable<D>,
+    pub bias: Variable<D>,
+}
+
+/// Base and head on device `D`, to change.
+pub(crate) struct Parts<'a, D: Backend> {
+    pub base: &'a mut Base<D>,
+    pub head: &'a mut Head<D>,
+}
+
+impl<D: Backend> Variables<D> for Parts<'_, D> {
+    fn trainable_variables_mut(&mut self) -> Vec<&mut Variable<D>> {
+        let mut all = self.base.trainable_variables_mut();
+        all.push(&mut self.head.kernel);
+        all.push(&mut self.head.bias);
+        all
+    }
+}
+
+impl<D: Backend> Head<D> {
+    /// Variables of its own with these values.
+    fn new(device: &D, kernel: &Variable<Cpu>, bias: &Variable<Cpu>) -> Result<Self> {
+        let copy = |from: &Variable<Cpu>| {
+            let mut to = Variable::zeros(device, from.name.clone(), &from.shape)?;
+            D::write(&mut to.tensor, &Cpu::read(&from.tensor)?)?;
+            Ok(to)
+        };
+        Ok(Head { kernel: copy(kernel)?, bias: copy(bias)? })
+    }
+}
+
+/// Name and Keras shape of a variable.
+pub(crate) type NameAndShape = (String, Vec<usize>);
+
+impl Network {
+    /// The base with a head of these variables, which are copied to the base's device.
+    pub fn new(base: MobileNetV2, kernel: &Variable<Cpu>, bias: &Variable<Cpu>) -> Result<Self> {
+        let head = match &base.base {
+            Any::Cpu(base) => Any::Cpu(Head::new(&base.device, kernel, bias)?),
+            #[cfg(feature = "cuda")]
+            Any::Cuda(base) => Any::Cuda(OnCard(Head::new(&base.0.device, kernel, bias)?)),
+        };
+        Ok(Network { base, head })
+    }
+
+    /// Number of outputs.
+    pub fn units(&self) -> usize {
+        on_device!(&self.head => head, head.bias.len())
+    }
+
+    /// Names and shapes of all variables, in the order of the layers.
+    pub fn names_and_shapes(&self) -> Vec<NameAndShape> {
+        let of = |name: &String, shape: &Vec<usize>| (name.clone(), shape.clone());
+        let mut all: Vec<_> = on_device!(&self.base.base => base,
+            base.variables().iter().map(|v| of(&v.name, &v.shape)).collect());
+        on_device!(&self.head => head, all.extend([&head.kernel, &head.bias].map(|v| of(&v.name, &v.shape))));
+        all
+    }
+
+    /// The dense layer's kernel and bias, in host memory.
+    pub fn head_values(&self) -> Result<(Vec<f32>, Vec<f32>)> {
+        on_device!(&self.head => head, read(head))
+    }
+
+    /// All variables, in host memory.
+    pub fn weights(&self) -> Result<Weights> {
+        on_device!(&self.base.base => base, &self.head => head; all_of(base, head))
+    }
+
+    /// Gives the dense layer's variables these values.
+    pub fn set_head(&mut self, kernel: &[f32], bias: &[f32]) -> Result<()> {
+        on_device!(&mut self.head => head, write(head, kernel, bias))
+    }
+}
+
+fn read<D: Backend>(head: &Head<D>) -> Result<(Vec<f32>, Vec<f32>)> {
+    Ok((D::read(&head.kernel.tensor)?, D::read(&head.bias.tensor)?))
+}
+
+fn write<D: Backend>(head: &mut Head<D>, kernel: &[f32], bias: &[f32]) -> Result<()> {
+    D::write(&mut head.kernel.tensor, kernel)?;
+    D::write(&mut head.bias.tensor, bias)
+}
+
+fn all_of<D: Backend>(base: &Base<D>, head: &Head<D>) -> Result<Weights> {
+    let mut weights = Weights::new();
+    for v in base.variables().iter().chain([&head.kernel, &head.bias]) {
+        weights.insert(v.name.clone(), Tensor::new(v.shape.clone(), D::read(&v.tensor)?)?);
+    }
+    Ok(weights)
+}

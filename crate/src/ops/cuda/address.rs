@@ -1,0 +1,146 @@
+//! Where on the card a dfdx tensor lies.
+//!
+//! dfdx 0.13 tells it to nobody, except in the `Debug` text of a tensor, which begins
+//! `Tensor { id: …, data: CachableCudaSlice { data: CudaSlice { cu_device_ptr: 139…, len: 6, …`. It is read
+//! from there. So this module belongs to the version that `Cargo.toml` pins, and before anything else
+//! is computed on a card, [`check`] copies known numbers to and from an address that was found this way. If the
+//! text should ever be another one, the result is an error, and no memory was touched.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use cudarc::driver::{result, sys, CudaDevice};
+use dfdx::prelude::{Cuda, HasShape, Shape, Tensor, TensorFromVec};
+
+use super::card::driver_error;
+use crate::{Error, Result};
+
+/// The address of a tensor's first number. Its numbers lie there in row-major order, since no tensor of this
+/// crate is broadcast or permuted.
+///
+/// # Errors
+/// Where the tensor's text is not what it is in dfdx 0.13.0, or its memory has another length than its shape.
+pub(crate) fn address<S: Shape, T: std::fmt::Debug>(t: &Tensor<S, f32, Cuda, T>) -> Result<u64> {
+    let mut start = Start::default();
+    // It stops by an error as soon as it has read enough: the rest is long.
+    let _ = write!(start, "{t:?}");
+    let len = t.shape().num_elements();
+    match start.found() {
+        Some((address, found)) if found == len && (address != 0 || len == 0) => Ok(address),
+        Some((_, found)) => Err(Error::Device(format!(
+            "A tensor of {:?} on the card expected {len} numbers of memory. Received: {found}.",
+            t.shape()
+        ))),
+        None => Err(Error::Device(format!(
+            "The address of a tensor on the card could not be found: dfdx 0.13.0 was expected. Received a tensor \
+             whose text begins {:?}.",
+            start.0
+        ))),
+    }
+}
+
+/// The start of a text, up to where the address and the length are.
+#[derive(Default)]
+struct Start(String);
+
+/// More than enough for what stands before the address.
+const LONGEST: usize = 512;
+
+impl Start {
+    /// Address and length, once both are there with what ends them.
+    fn found(&self) -> Option<(u64, usize)> {
+        let (_, rest) = self.0.split_once("data: CachableCudaSlice { data: CudaSlice { cu_device_ptr: ")?;
+        let (address, rest) = rest.split_once(", len: ")?;
+        let (len, _) = rest.split_once(", ")?;
+        Some((address.parse().ok()?, len.parse().ok()?))
+    }
+}
+
+impl Write for Start {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let room = LONGEST.saturating_sub(self.0.len());
+        let end = (0..=room.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+        self.0.push_str(&text[..end]);
+        match self.found().is_some() || self.0.len() >= LONGEST {
+            true => Err(std::fmt::Error),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Copies known numbers both ways between the host and a tensor's address.
+///
+/// # Errors
+/// Where the address is none, or is not that of the tensor's numbers.
+pub(super) fn check(cuda: &Cuda, device: &Arc<CudaDevice>) -> Result<()> {
+    let (ours, theirs) = ([1.5f32, -2.0, 3.25, 0.0, 7.0, -0.5], [0.25f32, 8.0, -1.0, 6.5, 2.0, 5.0]);
+    let t = cuda
+        .try_tensor_from_vec(ours.to_vec(), (2usize, 3usize))
+        .map_err(crate::ops::backend::device_error)?;
+    let at = address(&t)?;
+    device.bind_to_thread().map_err(|e| driver_error("be used in this thread", e))?;
+    let mut kind: u32 = 0;
+    let which = sys::CUpointer_attribute_enum::CU_POINTER_ATTRIBUTE_MEMORY_TYPE;
+    // SAFETY: the driver looks the address up in its own tables and writes one number.
+    let known = unsafe { sys::cuPointerGetAttribute((&raw mut kind).cast(), which, at) }.result();
+    let wrong = |what: &str| {
+        Error::Device(format!(
+            "The address of a tensor on the card could not be found: {what}. This crate expected dfdx 0.13.0 with \
+             cudarc 0.9.15."
+        ))
+    };
+    if known.is_err() || kind != sys::CUmemorytype_enum::CU_MEMORYTYPE_DEVICE as u32 {
+        return Err(wrong("what was read is no address on a card"));
+    }
+    let mut read = [0.0f32; 6];
+    // SAFETY: the driver has just said that the address is on a card, and refuses to copy from where it has
+    // no such memory.
+    unsafe { result::memcpy_dtoh_sync(&mut read, at) }.map_err(|e| driver_error("copy from a tensor", e))?;
+    if read != ours {
+        return Err(wrong(&format!("{ours:?} were expected there, and {read:?} found")));
+    }
+    // SAFETY: the tensor's own numbers were there.
+    unsafe { result::memcpy_htod_sync(at, &theirs) }.map_err(|e| driver_error("copy to a tensor", e))?;
+    let mut back = [0.0f32; 6];
+    t.copy_into(&mut back);
+    match back == theirs {
+        true => Ok(()),
+        false => Err(wrong(&format!("{theirs:?} were written there, and the tensor holds {back:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Start {
+        let mut start = Start::default();
+        let _ = write!(start, "{text}");
+        start
+    }
+
+    #[test]
+    fn address_and_length_are_read_from_the_text_of_a_tensor_and_no_more_than_that() {
+        let text = "Tensor { id: UniqueId(7), data: CachableCudaSlice { data: CudaSlice { cu_device_ptr: \
+                    139901, len: 6, device: CudaDevice { cu_device: 0";
+        assert_eq!(read(text).found(), Some((139901, 6)));
+        let mut start = Start::default();
+        let pieces = [&text[..40], &text[40..100], &text[100..], "and so on"];
+        let stopped = pieces.iter().position(|piece| start.write_str(piece).is_err());
+        assert_eq!((stopped, start.found()), (Some(2), Some((139901, 6))));
+    }
+
+    #[test]
+    fn another_text_gives_no_address() {
+        for text in [
+            "",
+            "Tensor { id: UniqueId(7), storage: 139901, len: 6, ",
+            "data: CachableCudaSlice { data: CudaSlice { cu_device_ptr: 0x7f, len: 6, ",
+            "data: CachableCudaSlice { data: CudaSlice { cu_device_ptr: 139901, len: 6",
+            "data: CachableCudaSlice { data: CudaSlice { cu_device_ptr: -1, len: 6, ",
+        ] {
+            assert_eq!(read(text).found(), None, "{text}");
+        }
+        assert_eq!(read(&"ä".repeat(1000)).0.len(), LONGEST);
+    }
+}

@@ -1,0 +1,343 @@
+//! The card's [`Backend`]: each method finds its tensors' addresses and starts kernels.
+
+use dfdx::prelude::{
+    AsArray, Backward, Cpu, Cuda, CudaError, Gradients, HasShape, OwnedTape, PutTape, Rank0, Shape,
+    SplitTape, Tape, Tensor, Trace, ZerosTensor,
+};
+
+use super::block::{self, BlockSaved, UnitScratch};
+use super::folded::{add_gradients, add_pointwise_gradients, sum_columns, Folded};
+use super::{address, calls, copy, gradient, product, Card};
+use crate::model::architecture::BlockShape;
+use crate::model::base::Base;
+use crate::ops::backend::{
+    device_error, wrong_length, Activations, Backend, Differentiated, Flat, Matrix, UpdateRule,
+};
+use crate::ops::conv_bn::ConvBn;
+use crate::ops::head::global_average_pooling;
+use crate::ops::inverted_residual::BlockParams;
+use crate::ops::Activation;
+use crate::train::Loss;
+use crate::{Error, Result};
+
+/// The card for a method on the tape, where errors are dfdx's.
+fn card() -> Result<&'static Card, CudaError> {
+    // Whoever has a tensor on the card has had the card.
+    Card::get().map_err(|_| CudaError::Cpu(dfdx::tensor::CpuError::WrongNumElements))
+}
+
+impl Backend for Cuda {
+    type BlockSaved = BlockSaved;
+    type UnitScratch = UnitScratch;
+
+    fn block_forward(
+        x: &Activations<Cuda>,
+        shape: &BlockShape,
+        params: &BlockParams<Cuda>,
+        keep: bool,
+    ) -> Result<(Activations<Cuda>, Option<BlockSaved>)> {
+        block::forward(Card::get()?, x, shape, params, keep)
+    }
+
+    fn block_backward(
+        shape: &BlockShape,
+        params: &BlockParams<Cuda>,
+        saved: BlockSaved,
+        x: &Activations<Cuda>,
+        y: &Activations<Cuda>,
+        grads: &mut Gradients<f32, Cuda>,
+    ) -> Result<(), CudaError> {
+        block::backward(card()?, shape, params, saved, x, y, grads)
+    }
+
+    fn first_forward(x: &Activations<Cuda>, conv: &ConvBn<Cuda>) -> Result<Activations<Cuda>> {
+        let (n, h, w, c) = *x.shape();
+        let co = conv.gamma.shape().0;
+        if c != 3 {
+            return Err(Error::Shape(format!(
+                "The first convolution expected images of shape (n, h, w, 3). Received: ({n}, {h}, {w}, {c})"
+            )));
+        }
+        let card = Card::get()?;
+        let y = x.device().try_zeros_like(&(n, h.div_ceil(2), w.div_ceil(2), co)).map_err(device_error)?;
+        let mut folded = Folded::default();
+        let at = folded.of(card, conv)?;
+        let (x, to, act) = (address(x)?, address(&y)?, Activation::Relu6);
+        // SAFETY: the tensors have these shapes, and the kernel is (3, 3, 3, co) by `Base::new`.
+        unsafe { card.launch(calls::first_forward(x, at.w, at.b, act, to, (n, h, w), co)?) }?;
+        Ok(y)
+    }
+
+    fn first_backward(
+        x: &Activations<Cuda>,
+        y: &Activations<Cuda>,
+        conv: &ConvBn<Cuda>,
+        grads: &mut Gradients<f32, Cuda>,
+    ) -> Result<(), CudaError> {
+        let card = card()?;
+        let ((n, h, w, _), (_, oh, ow, co)) = (*x.shape(), *y.shape());
+        let dy = gradient(grads, y)?;
+        let run = || {
+            let partition = calls::first_partition((n, h, w), co);
+            let (partials, taps) = (card.memory(partition.len())?, card.memory(28 * co)?);
+            let (from, to) = (partials.address(), taps.address());
+            // SAFETY: the tensors have these shapes, a gradient that of its tensor, and the rest is as long as
+            // the calls' functions say.
+            unsafe {
+                card.launch(calls::relu6_backward(address(y)?, None, dy, n * oh * ow, co)?)?;
+                card.launch(calls::first_backward_weights(address(x)?, dy, from, (n, h, w), co)?)?;
+                card.launch(calls::sum_partials(from, partition, 0..28 * co, false, to)?)?;
+            }
+            Ok(taps)
+        };
+        let taps = run().map_err(|e| card.failed(e))?;
+        let bias = taps.address() + 4 * 27 * co as u64;
+        // SAFETY: 27 taps and a bias for each channel, as the kernel has.
+        unsafe { add_gradients(card, conv, taps.address(), bias, grads) }
+    }
+
+    fn last_forward(
+        x: &Activations<Cuda>,
+        conv: &ConvBn<Cuda>,
+        scratch: &mut UnitScratch,
+    ) -> Result<Activations<Cuda>> {
+        let (n, h, w, ci) = *x.shape();
+        let (rows, co) = (n * h * w, conv.gamma.shape().0);
+        if conv.kernel.shape().0 != ci * co {
+            return Err(Error::Shape(format!(
+                "The last convolution expected activations of shape (n, h, w, {}). Received: ({n}, {h}, {w}, {ci})",
+                conv.kernel.shape().0 / co.max(1)
+            )));
+        }
+        let card = Card::get()?;
+        let y = x.device().try_zeros_like(&(n, h, w, co)).map_err(device_error)?;
+        let at = scratch.project.of(card, conv)?;
+        let (x, to) = (address(x)?, address(&y)?);
+        // SAFETY: tensors and kernel have these sizes.
+        unsafe {
+            product::forward(card, x, at.w, to, (rows, ci, co))?;
+            card.launch(calls::bias_epilogue(to, at.b, None, Activation::Relu6, rows, co)?)?;
+        }
+        Ok(y)
+    }
+
+    fn last_backward(
+        x: &Activations<Cuda>,
+        y: &Activations<Cuda>,
+        conv: &ConvBn<Cuda>,
+        input_gradient: bool,
+        scratch: &mut UnitScratch,
+        grads: &mut Gradients<f32, Cuda>,
+    ) -> Result<(), CudaError> {
+        let card = card()?;
+        let (n, h, w, ci) = *x.shape();
+        let (rows, co) = (n * h * w, y.shape().3);
+        let dy = gradient(grads, y)?;
+        let failed = |e| card.failed(e);
+        let (x_at, y_at) = (address(x).map_err(failed)?, address(y).map_err(failed)?);
+        // SAFETY: tensors have these shapes, gradients those of their tensors.
+        unsafe {
+            let call = calls::relu6_backward(y_at, None, dy, rows, co);
+            call.and_then(|call| card.launch(call)).map_err(failed)?;
+            add_pointwise_gradients(card, conv, x_at, dy, (rows, ci, co), grads)?;
+            if input_gradient {
+                let dx = gradient(grads, x)?;
+                let at = scratch.project.of(card, conv).map_err(failed)?;
+                product::backward_input(card, dy, at.w, dx, (rows, ci, co), true).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn pool_forward(x: &Activations<Cuda>) -> Result<Matrix<Cuda>> {
+        let (n, h, w, c) = *x.shape();
+        let y = x.device().try_zeros_like(&(n, c)).map_err(device_error)?;
+        // SAFETY: the tensors have these shapes.
+        unsafe { Card::get()?.launch(calls::pool_forward(address(x)?, address(&y)?, n, h * w, c)?) }?;
+        Ok(y)
+    }
+
+    fn pool_backward(
+        x: &Activations<Cuda>,
+        y: &Matrix<Cuda>,
+        grads: &mut Gradients<f32, Cuda>,
+    ) -> Result<(), CudaError> {
+        let card = card()?;
+        let (n, h, w, c) = *x.shape();
+        let (dy, dx) = (gradient(grads, y)?, gradient(grads, x)?);
+        let call = calls::pool_backward(dy, dx, n, h * w, c);
+        // SAFETY: gradients have the shapes of their tensors.
+        call.and_then(|call| unsafe { card.launch(call) }).map_err(|e| card.failed(e))
+    }
+
+    fn scale_forward(x: &Matrix<Cuda>, scale: &[f32]) -> Result<Matrix<Cuda>> {
+        let card = Card::get()?;
+        let (y, factors) = (
+            x.device().try_zeros_like(x.shape()).map_err(device_error)?,
+            Self::tensor(x.device(), *x.shape(), scale)?,
+        );
+        let len = scale.len();
+        // SAFETY: three tensors of one shape.
+        unsafe { card.launch(calls::multiply(address(x)?, address(&factors)?, address(&y)?, len)?) }?;
+        Ok(y)
+    }
+
+    fn scale_backward(
+        x: &Matrix<Cuda>,
+        y: &Matrix<Cuda>,
+        scale: &[f32],
+        grads: &mut Gradients<f32, Cuda>,
+    ) -> Result<(), CudaError> {
+        let card = card()?;
+        let (dy, dx) = (gradient(grads, y)?, gradient(grads, x)?);
+        let run = || {
+            let factors = Self::tensor(x.device(), *x.shape(), scale)?;
+            // SAFETY: gradients have the shapes of their tensors, which are one.
+            unsafe { card.launch(calls::multiply_add(dy, address(&factors)?, dx, scale.len())?) }
+        };
+        run().map_err(|e| card.failed(e))
+    }
+
+    fn dense_forward(x: &Matrix<Cuda>, kernel: &Flat<Cuda>, bias: &Flat<Cuda>) -> Result<Matrix<Cuda>> {
+        let card = Card::get()?;
+        let ((n, c), units) = (*x.shape(), bias.shape().0);
+        let y = x.device().try_zeros_like(&(n, units)).map_err(device_error)?;
+        let to = address(&y)?;
+        // SAFETY: the tensors have these shapes; `head::dense` has compared the kernel's.
+        unsafe {
+            product::forward(card, address(x)?, address(kernel)?, to, (n, c, units))?;
+            card.launch(calls::bias_epilogue(to, address(bias)?, None, Activation::Linear, n, units)?)?;
+        }
+        Ok(y)
+    }
+
+    fn dense_backward(
+        x: &Matrix<Cuda>,
+        kernel: &Flat<Cuda>,
+        bias: &Flat<Cuda>,
+        y: &Matrix<Cuda>,
+        input_gradient: bool,
+        grads: &mut Gradients<f32, Cuda>,
+    ) -> Result<(), CudaError> {
+        let card = card()?;
+        let sizes @ (n, c, units) = (x.shape().0, x.shape().1, bias.shape().0);
+        let dy = gradient(grads, y)?;
+        let (d_kernel, d_bias) = (gradient(grads, kernel)?, gradient(grads, bias)?);
+        let dx = match input_gradient {
+            true => Some(gradient(grads, x)?),
+            false => None,
+        };
+        let run = || {
+            let dw = card.memory(c * units)?;
+            // SAFETY: as in `dense_forward`; gradients have the shapes of their tensors.
+            unsafe {
+                product::backward_weights(card, address(x)?, dy, dw.address(), sizes)?;
+                card.launch(calls::add_into(dw.address(), d_kernel, c * units)?)?;
+                sum_columns(card, dy, n, units, d_bias, true)?;
+                if let Some(dx) = dx {
+                    product::backward_input(card, dy, address(kernel)?, dx, sizes, true)?;
+                }
+            }
+            Ok(())
+        };
+        run().map_err(|e| card.failed(e))
+    }
+
+    fn update(
+        rule: UpdateRule,
+        variable: &mut Flat<Cuda>,
+        grads: &mut Gradients<f32, Cuda>,
+        m: Option<&mut Flat<Cuda>>,
+        v: &mut Flat<Cuda>,
+    ) -> Result<()> {
+        let len = variable.shape().0;
+        let same = |t: &Flat<Cuda>| match t.shape().0 {
+            found if found == len => address(t),
+            found => Err(wrong_length(len, found)),
+        };
+        let g = gradient(grads, &*variable).map_err(device_error)?;
+        // In place: nobody else has the storage of a variable or a moment, since `write` gives each its own and
+        // whatever a tape kept is gone after backward.
+        let (w, m, v) = (same(variable)?, m.map(|m| same(m)).transpose()?, same(v)?);
+        // SAFETY: lengths were compared, and a gradient is as long as its variable.
+        unsafe { Card::get()?.launch(calls::update(rule, w, g, m, v, len)?) }
+    }
+
+    fn write(t: &mut Flat<Cuda>, values: &[f32]) -> Result<()> {
+        // Storage of its own: a clone keeps what it has.
+        *t = Self::tensor(t.device(), *t.shape(), values)?;
+        Ok(())
+    }
+
+    fn read<S: Shape, T: std::fmt::Debug>(t: &Tensor<S, f32, Cuda, T>) -> Result<Vec<f32>> {
+        let mut values = vec![0.0; t.shape().num_elements()];
+        copy::to_host(Card::get()?, address(t)?, &mut values)?;
+        Ok(values)
+    }
+
+    fn tensor<S: Shape>(device: &Cuda, shape: S, values: &[f32]) -> Result<Tensor<S, f32, Cuda>> {
+        if shape.num_elements() != values.len() {
+            return Err(wrong_length(shape.num_elements(), values.len()));
+        }
+        let t = device.try_zeros_like(&shape).map_err(device_error)?;
+        copy::to_card(Card::get()?, values, address(&t)?)?;
+        Ok(t)
+    }
+
+    /// The loss and its gradient by the logits are computed by the CPU's own functions: they are a few numbers,
+    /// which the host wants to see in any case, and dfdx sums with atomics on a card. So the same logits have
+    /// the same loss on each device.
+    fn differentiate(
+        loss: Loss,
+        logits: Matrix<Cuda, OwnedTape<f32, Cuda>>,
+        labels: &[u32],
+        units: usize,
+    ) -> Result<Differentiated<Cuda>> {
+        let card = Card::get()?;
+        let (logits, mut tape) = logits.split_tape();
+        let values = Self::read(&logits)?;
+        let cpu = Cpu::default();
+        let on_host = Cpu::tensor(&cpu, *logits.shape(), &values)?;
+        let traced = loss.traced(on_host.leaky_trace(), labels, units, &cpu)?;
+        let value = f64::from(traced.array());
+        let d_logits = Cpu::read(&traced.try_backward().map_err(device_error)?.get(&on_host))?;
+        let seed: Tensor<Rank0, f32, Cuda> = logits.device().try_zeros_like(&()).map_err(device_error)?;
+        tape.add_backward_op(move |grads| {
+            let to = gradient(grads, &logits)?;
+            copy::to_card(card, &d_logits, to).map_err(|e| card.failed(e))
+        });
+        let gradients = seed.put_tape(tape).try_backward().map_err(|e| card.failure(e))?;
+        Ok(Differentiated { loss: value, logits: values, gradients })
+    }
+
+    fn frozen_forward(
+        base: &Base<Cuda>,
+        images: &[f32],
+        n: usize,
+        to: usize,
+        pool: bool,
+        y: &mut [f32],
+    ) -> Result<()> {
+        let x = Self::frozen_activations(base, images, n, to)?;
+        let values = if pool { Self::read(&global_average_pooling(x)?)? } else { Self::read(&x)? };
+        if values.len() != y.len() {
+            return Err(wrong_length(values.len(), y.len()));
+        }
+        y.copy_from_slice(&values);
+        Ok(())
+    }
+
+    fn frozen_activations(
+        base: &Base<Cuda>,
+        images: &[f32],
+        n: usize,
+        to: usize,
+    ) -> Result<Activations<Cuda>> {
+        base.forward_units(base.activations_from(images, n, 0)?, 0..to)
+    }
+
+    fn frozen_features(base: &Base<Cuda>, images: &[f32], n: usize) -> Result<Matrix<Cuda>> {
+        let to = base.architecture.units.len();
+        global_average_pooling(Self::frozen_activations(base, images, n, to)?)
+    }
+}

@@ -1,0 +1,174 @@
+//! The inverted residual block on the card; `inverted_residual/cpu.rs` has the same steps.
+//!
+//! The bare product of the expansion is kept, without bias and ReLU6: the kernels of the depthwise
+//! convolution apply them as they read, which saves a pass over the largest activation in each direction.
+
+use dfdx::prelude::{Cuda, CudaError, Gradients, HasShape, ZerosTensor};
+
+use super::card::Memory;
+use super::folded::{add_gradients, add_pointwise_gradients, Folded};
+use super::{address, calls, gradient, product, Card};
+use crate::model::architecture::BlockShape;
+use crate::ops::backend::{device_error, Activations};
+use crate::ops::inverted_residual::BlockParams;
+use crate::ops::{Activation, DepthwiseShape};
+use crate::{Error, Result};
+
+/// Folded convolutions, kept as long as they are right.
+#[derive(Default)]
+pub struct UnitScratch {
+    expand: Folded,
+    depthwise: Folded,
+    /// The projection, or the last convolution.
+    pub(super) project: Folded,
+}
+
+/// What backward needs of forward.
+pub struct BlockSaved {
+    /// The bare product of the expansion `(n, h, w, expanded)`; `None` where the block does not expand.
+    product: Option<Memory>,
+    /// After the depthwise convolution and ReLU6 `(n, h', w', expanded)`.
+    filtered: Memory,
+}
+
+/// Sizes of a block for `n` images.
+struct Sizes {
+    shape: DepthwiseShape,
+    rows_in: usize,
+    rows_out: usize,
+}
+
+impl Sizes {
+    fn new(n: usize, s: &BlockShape) -> Self {
+        let shape = DepthwiseShape { n, h: s.h, w: s.w, c: s.expanded, stride: s.stride };
+        Sizes { shape, rows_in: n * s.h * s.w, rows_out: n * s.out_h() * s.out_w() }
+    }
+}
+
+pub(super) fn forward(
+    card: &'static Card,
+    x: &Activations<Cuda>,
+    s: &BlockShape,
+    p: &BlockParams<Cuda>,
+    keep: bool,
+) -> Result<(Activations<Cuda>, Option<BlockSaved>)> {
+    let (n, h, w, c) = *x.shape();
+    if (h, w, c) != (s.h, s.w, s.ci) {
+        return Err(Error::Shape(format!(
+            "An inverted residual block expected activations of shape (n, {}, {}, {}). Received: ({n}, {h}, {w}, {c})",
+            s.h, s.w, s.ci
+        )));
+    }
+    let Sizes { shape, rows_in, rows_out } = Sizes::new(n, s);
+    let mut scratch = p.scratch.lock().unwrap_or_else(|e| e.into_inner());
+    let y = x.device().try_zeros_like(&(n, s.out_h(), s.out_w(), s.co)).map_err(device_error)?;
+    let (x_at, y_at) = (address(x)?, address(&y)?);
+    let filtered = card.memory(rows_out * s.expanded)?;
+    let mut expanded = None;
+    // SAFETY: tensors and memory have the sizes that are given with them, by the checks above and in
+    // `Base::new`, which refuses variables of other shapes.
+    unsafe {
+        let (mut input, mut input_bias) = (x_at, None);
+        if let Some(conv) = &p.expand {
+            let at = scratch.expand.of(card, conv)?;
+            let z = card.memory(rows_in * s.expanded)?;
+            product::forward(card, x_at, at.w, z.address(), (rows_in, s.ci, s.expanded))?;
+            (input, input_bias) = (z.address(), Some(at.b));
+            expanded = Some(z);
+        }
+        let at = scratch.depthwise.of(card, &p.depthwise)?;
+        let (act, to) = (Activation::Relu6, filtered.address());
+        card.launch(calls::depthwise_forward(input, input_bias, at.w, at.b, act, to, &shape)?)?;
+        let at = scratch.project.of(card, &p.project)?;
+        product::forward(card, filtered.address(), at.w, y_at, (rows_out, s.expanded, s.co))?;
+        let (residual, act) = (s.residual.then_some(x_at), Activation::Linear);
+        card.launch(calls::bias_epilogue(y_at, at.b, residual, act, rows_out, s.co)?)?;
+    }
+    Ok((y, keep.then_some(BlockSaved { product: expanded, filtered })))
+}
+
+pub(super) fn backward(
+    card: &'static Card,
+    s: &BlockShape,
+    p: &BlockParams<Cuda>,
+    saved: BlockSaved,
+    x: &Activations<Cuda>,
+    y: &Activations<Cuda>,
+    grads: &mut Gradients<f32, Cuda>,
+) -> Result<(), CudaError> {
+    let Sizes { shape, rows_in, rows_out } = Sizes::new(x.shape().0, s);
+    let expand_trains = p.expand.as_ref().is_some_and(|e| e.trains.any());
+    let below_depthwise = expand_trains || p.input_gradient;
+    let below_project = p.depthwise.trains.any() || below_depthwise;
+    let dy = gradient(grads, y)?;
+    let dx = match p.input_gradient {
+        true => Some(gradient(grads, x)?),
+        false => None,
+    };
+    let mut scratch = p.scratch.lock().unwrap_or_else(|e| e.into_inner());
+    let failed = |e| card.failed(e);
+    let (filtered, x) = (saved.filtered.address(), address(x).map_err(failed)?);
+    // SAFETY: as in `forward`, where the saved memory was filled for these sizes.
+    unsafe {
+        add_pointwise_gradients(card, &p.project, filtered, dy, (rows_out, s.expanded, s.co), grads)?;
+        if !below_project {
+            return Ok(());
+        }
+        let d_filtered = card.memory(rows_out * s.expanded).map_err(failed)?;
+        let d = d_filtered.address();
+        let (input, input_bias) = match (&saved.product, &p.expand) {
+            (Some(z), Some(conv)) => (z.address(), Some(scratch.expand.of(card, conv).map_err(failed)?.b)),
+            _ => (x, None),
+        };
+        let mut run = || {
+            let at = scratch.project.of(card, &p.project)?;
+            product::backward_input(card, dy, at.w, d, (rows_out, s.expanded, s.co), false)?;
+            card.launch(calls::relu6_backward(filtered, None, d, rows_out, s.expanded)?)
+        };
+        run().map_err(failed)?;
+        if p.depthwise.trains.any() {
+            let run = || {
+                let partition = calls::depthwise_partition(&shape);
+                let (partials, taps) = (card.memory(partition.len())?, card.memory(10 * s.expanded)?);
+                let (from, to) = (partials.address(), taps.address());
+                card.launch(calls::depthwise_backward_weights(input, input_bias, d, from, &shape)?)?;
+                card.launch(calls::sum_partials(from, partition, 0..10 * s.expanded, false, to)?)?;
+                Ok(taps)
+            };
+            let taps = run().map_err(failed)?;
+            let bias = taps.address() + 4 * 9 * s.expanded as u64;
+            add_gradients(card, &p.depthwise, taps.address(), bias, grads)?;
+        }
+        if !below_depthwise {
+            return Ok(());
+        }
+        let at = scratch.depthwise.of(card, &p.depthwise).map_err(failed)?;
+        let Some(conv) = &p.expand else {
+            // Without an expansion there is no ReLU6 of this block in front of the depthwise convolution: the
+            // activation below masks its own gradient.
+            let run = || {
+                let Some(dx) = dx else { return Ok(()) };
+                card.launch(calls::depthwise_backward_input(d, at.w, None, None, true, dx, &shape)?)?;
+                if s.residual {
+                    card.launch(calls::add_into(dy, dx, rows_in * s.ci)?)?;
+                }
+                Ok(())
+            };
+            return run().map_err(failed);
+        };
+        let d_input = card.memory(rows_in * s.expanded).map_err(failed)?;
+        let mut run = || {
+            let (mask, to) = (Some(input), d_input.address());
+            card.launch(calls::depthwise_backward_input(d, at.w, mask, input_bias, false, to, &shape)?)?;
+            let Some(dx) = dx else { return Ok(()) };
+            let at = scratch.expand.of(card, conv)?;
+            product::backward_input(card, to, at.w, dx, (rows_in, s.ci, s.expanded), true)?;
+            if s.residual {
+                card.launch(calls::add_into(dy, dx, rows_in * s.ci)?)?;
+            }
+            Ok(())
+        };
+        run().map_err(failed)?;
+        add_pointwise_gradients(card, conv, x, d_input.address(), (rows_in, s.ci, s.expanded), grads)
+    }
+}

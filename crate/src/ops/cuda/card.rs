@@ -1,0 +1,295 @@
+//! The card: found once in a process, with its library of products, its kernels and spare memory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{c_void, CStr, CString};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+use cudarc::cublas::CudaBlas;
+use cudarc::driver::{result, sys, CudaDevice, CudaSlice, DeviceSlice, DriverError};
+use cudarc::nvrtc::{compile_ptx_with_opts, CompileOptions};
+use dfdx::prelude::{Cache, Cuda, CudaError, Storage};
+
+use super::calls::{Arg, Call};
+use super::source::SOURCE;
+use super::{address, OnCard};
+use crate::{Error, Result};
+
+/// The oldest card that dfdx's kernels compile for.
+const OLDEST: (i32, i32) = (8, 0);
+
+/// The first card that the driver shows.
+pub(crate) struct Card {
+    cuda: OnCard<Cuda>,
+    device: Arc<CudaDevice>,
+    blas: Mutex<CudaBlas>,
+    module: Module,
+    /// Memory that is free, by its length.
+    spare: Mutex<BTreeMap<usize, Vec<CudaSlice<f32>>>>,
+    name: String,
+    capability: (i32, i32),
+    memory: usize,
+    /// Whatever went wrong on the tape, whose errors can't carry a text.
+    failed: Mutex<Option<Error>>,
+}
+
+/// The kernels; never unloaded, since a card lives as long as the process.
+struct Module {
+    module: sys::CUmodule,
+    functions: Mutex<HashMap<&'static str, Function>>,
+}
+
+#[derive(Clone, Copy)]
+struct Function(sys::CUfunction);
+
+// SAFETY: handles of the driver may be used from any thread in which the card's context is current, which
+// each use sees to.
+unsafe impl Send for Module {}
+// SAFETY: as above; what changes is behind a lock.
+unsafe impl Sync for Module {}
+// SAFETY: as above.
+unsafe impl Send for Function {}
+
+/// What the driver says, in words.
+pub(crate) fn driver_error(what: &str, e: DriverError) -> Error {
+    // A driver that cannot name an error has none to look up, either.
+    let name = e.error_name().ok().and_then(|name| name.to_str().ok()).unwrap_or("an unknown error");
+    Error::Device(format!("The card could not {what}: {name}."))
+}
+
+impl Card {
+    /// The card; the first call finds it, tests how tensors are found on it, and compiles the kernels.
+    ///
+    /// # Errors
+    /// Where there is no driver or card, or it can't be used; each call gives the same error then.
+    pub fn get() -> Result<&'static Card> {
+        static CARD: OnceLock<Result<Card, String>> = OnceLock::new();
+        CARD.get_or_init(|| Card::open().map_err(|e| e.to_string()))
+            .as_ref()
+            .map_err(|what| Error::Device(what.clone()))
+    }
+
+    fn open() -> Result<Card> {
+        let nothing = |e| driver_error("be found; is NVIDIA's driver installed (does `nvidia-smi` work)", e);
+        result::init().map_err(nothing)?;
+        if result::device::get_count().map_err(nothing)? < 1 {
+            return Err(Error::Device(
+                "The driver shows no card. Is CUDA_VISIBLE_DEVICES empty, or was the container started without \
+                 its card?"
+                    .into(),
+            ));
+        }
+        let handle = result::device::get(0).map_err(nothing)?;
+        let attribute = |which| {
+            // SAFETY: the handle is of a device that the driver has just given.
+            unsafe { result::device::get_attribute(handle, which) }.map_err(nothing)
+        };
+        use sys::CUdevice_attribute_enum as Which;
+        let capability = (
+            attribute(Which::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+            attribute(Which::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+        );
+        let name = name_of(handle).map_err(nothing)?;
+        if capability < OLDEST {
+            return Err(Error::Device(format!(
+                "The card expected compute capability {}.{} or newer. Received: {name} with {}.{}.",
+                OLDEST.0, OLDEST.1, capability.0, capability.1
+            )));
+        }
+        // SAFETY: as above.
+        let memory = unsafe { result::device::total_mem(handle) }.map_err(nothing)?;
+        let set_up = |e: CudaError| Error::Device(format!("The card {name} could not be set up: {e}."));
+        let cuda = Cuda::try_build(0, 0).map_err(set_up)?;
+        // dfdx then reuses the memory of its tensors from step to step.
+        cuda.try_enable_cache().map_err(set_up)?;
+        let storage = Storage::<f32>::try_alloc_len(&cuda, 1).map_err(set_up)?;
+        let device = storage.device();
+        address::check(&cuda, &device)?;
+        let blas = CudaBlas::new(device.clone()).map_err(|e| set_up(CudaError::Blas(e)))?;
+        Ok(Card {
+            cuda: OnCard(cuda),
+            module: Module::compile(&device)?,
+            device,
+            blas: Mutex::new(blas),
+            spare: Default::default(),
+            name,
+            capability,
+            memory,
+            failed: Default::default(),
+        })
+    }
+
+    /// Its name, as in `NVIDIA H100 80GB HBM3`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// dfdx's handle.
+    pub fn cuda(&self) -> Cuda {
+        self.cuda.0.clone()
+    }
+
+    /// cudarc's handle, its context being current in this thread from here on.
+    pub fn device(&self) -> Result<&Arc<CudaDevice>> {
+        self.device.bind_to_thread().map_err(|e| driver_error("be used in this thread", e))?;
+        Ok(&self.device)
+    }
+
+    /// cuBLAS, for one thread at a time.
+    pub fn blas(&self) -> Result<MutexGuard<'_, CudaBlas>> {
+        self.device()?;
+        Ok(self.blas.lock().unwrap_or_else(|e| e.into_inner()))
+    }
+
+    /// Puts a kernel behind what the card has to do already; one without blocks is nothing to do.
+    ///
+    /// # Safety
+    /// The addresses are of memory that is as large as the call's function says, and stays so until the
+    /// kernel has run.
+    pub unsafe fn launch(&self, call: Call<u64>) -> Result<()> {
+        if call.grid.contains(&0) {
+            return Ok(());
+        }
+        let device = self.device()?;
+        let function = self.module.function(call.kernel)?;
+        // Each argument in eight bytes, from whose start the driver reads as many as the kernel declares.
+        let mut values: Vec<[u8; 8]> = Vec::with_capacity(call.args.len());
+        for arg in &call.args {
+            let mut value = [0; 8];
+            match arg {
+                Arg::Pointer(p) => value = p.to_ne_bytes(),
+                Arg::Null => (),
+                Arg::Int(i) => value[..4].copy_from_slice(&i.to_ne_bytes()),
+                Arg::Float(f) => value[..4].copy_from_slice(&f.to_ne_bytes()),
+            }
+            values.push(value);
+        }
+        let mut pointers: Vec<*mut c_void> = values.iter_mut().map(|v| v.as_mut_ptr().cast()).collect();
+        let ([x, y, z], [bx, by, bz]) = (call.grid, call.block);
+        let (grid, block, stream) = ((x, y, z), (bx, by, bz), *device.cu_stream());
+        // SAFETY: the function is one of our module's, which is never unloaded, and gets the arguments that
+        // it declares (`calls/` is tested against the kernels); the memory is the caller's promise.
+        let launched = unsafe { result::launch_kernel(function.0, grid, block, 0, stream, &mut pointers) };
+        launched.map_err(|e| driver_error(&format!("start the kernel {}", call.kernel), e))
+    }
+
+    /// Waits until everything is done.
+    pub fn synchronize(&self) -> Result<()> {
+        self.device()?.synchronize().map_err(|e| driver_error("finish its work", e))
+    }
+
+    /// Memory of `len` floats (at least one, so that there is an address), whatever they are.
+    pub fn memory(&'static self, len: usize) -> Result<Memory> {
+        let len = len.max(1);
+        let spare = self.lock_spare().get_mut(&len).and_then(Vec::pop);
+        let slice = match spare {
+            Some(slice) => slice,
+            None => self.allocate(len)?,
+        };
+        Ok(Memory { card: self, slice: Some(slice) })
+    }
+
+    fn allocate(&self, len: usize) -> Result<CudaSlice<f32>> {
+        let device = self.device()?;
+        // SAFETY: any bits are floats, and who takes memory writes before reading.
+        let once = || unsafe { device.alloc::<f32>(len) };
+        once().or_else(|_| {
+            // What waits to be used again may be what is missing.
+            self.lock_spare().clear();
+            self.cuda.0.try_empty_cache().and_then(|()| Ok(device.synchronize()?)).map_or_else(
+                |e| Err(crate::ops::backend::device_error(e)),
+                |()| once().map_err(|e| driver_error(&format!("allocate {} bytes", 4 * len), e)),
+            )
+        })
+    }
+
+    fn lock_spare(&self) -> MutexGuard<'_, BTreeMap<usize, Vec<CudaSlice<f32>>>> {
+        self.spare.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Keeps an error's text for [`failure`](Self::failure), and gives dfdx one in its place.
+    pub fn failed(&self, e: Error) -> CudaError {
+        *self.failed.lock().unwrap_or_else(|e| e.into_inner()) = Some(e);
+        CudaError::Cpu(dfdx::tensor::CpuError::WrongNumElements)
+    }
+
+    /// What is behind an error of dfdx's.
+    pub fn failure(&self, e: CudaError) -> Error {
+        let kept = self.failed.lock().unwrap_or_else(|e| e.into_inner()).take();
+        kept.unwrap_or_else(|| crate::ops::backend::device_error(e))
+    }
+}
+
+fn name_of(device: sys::CUdevice) -> Result<String, DriverError> {
+    let mut name = [0; 256];
+    // SAFETY: the driver writes at most as many characters as it is told, the last of them a zero.
+    unsafe { sys::cuDeviceGetName(name.as_mut_ptr(), name.len() as i32 - 1, device) }.result()?;
+    // SAFETY: the last character is a zero in any case.
+    Ok(unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned())
+}
+
+impl fmt::Display for Card {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (major, minor) = self.capability;
+        write!(f, "{} (compute capability {major}.{minor}, {} GiB)", self.name, self.memory >> 30)
+    }
+}
+
+impl fmt::Debug for Card {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Module {
+    fn compile(device: &Arc<CudaDevice>) -> Result<Self> {
+        // The driver makes code for the card that is there from that for the oldest one.
+        let options =
+            CompileOptions { fmad: Some(false), arch: Some("compute_80"), ..CompileOptions::default() };
+        let failed =
+            |what: String| Error::Device(format!("The card's kernels could not be compiled: {what}."));
+        let ptx = compile_ptx_with_opts(SOURCE, options).map_err(|e| failed(e.to_string()))?;
+        let text = CString::new(ptx.to_src()).map_err(|e| failed(e.to_string()))?;
+        device.bind_to_thread().map_err(|e| driver_error("be used in this thread", e))?;
+        // SAFETY: the text ends with a zero, and the driver copies it.
+        let module = unsafe { result::module::load_data(text.as_ptr().cast()) }
+            .map_err(|e| driver_error("load its kernels (is the driver older than the toolkit)", e))?;
+        Ok(Module { module, functions: Default::default() })
+    }
+
+    fn function(&self, name: &'static str) -> Result<Function> {
+        let mut functions = self.functions.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(&function) = functions.get(name) {
+            return Ok(function);
+        }
+        let missing = |e| driver_error(&format!("find the kernel {name}"), e);
+        let text = CString::new(name).map_err(|e| Error::Device(e.to_string()))?;
+        // SAFETY: the module is never unloaded.
+        let function = Function(unsafe { result::module::get_function(self.module, text) }.map_err(missing)?);
+        functions.insert(name, function);
+        Ok(function)
+    }
+}
+
+/// Memory on the card that is handed back instead of freed, as [`crate::ops::buffer`] does on the CPU.
+///
+/// Everything runs on one stream, so who takes it next writes only after what was started before is done.
+pub(crate) struct Memory {
+    card: &'static Card,
+    slice: Option<CudaSlice<f32>>,
+}
+
+impl Memory {
+    /// Where it is.
+    pub fn address(&self) -> u64 {
+        self.slice.as_ref().map_or(0, |slice| *cudarc::driver::DevicePtr::device_ptr(slice))
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if let Some(slice) = self.slice.take() {
+            self.card.lock_spare().entry(slice.len()).or_default().push(slice);
+        }
+    }
+}

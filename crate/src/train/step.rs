@@ -1,0 +1,107 @@
+//! One step of gradient descent on any device: the generic core of [`Model::fit`](crate::model::Model::fit).
+//! What a batch is, when to step and what to say about it is `fit.rs`' matter.
+
+use dfdx::prelude::{OwnedTape, Trace};
+
+use super::loss::Loss;
+use crate::model::base::Base;
+use crate::model::network::{Head, Parts};
+use crate::model::variable::Variables;
+use crate::ops::backend::{Backend, Differentiated, Matrix};
+use crate::ops::head;
+use crate::weights::{Tensor, Weights};
+use crate::Result;
+
+/// What a step starts from.
+#[derive(Clone, Copy)]
+pub(super) enum Input<'a> {
+    /// Augmented, preprocessed images.
+    Images(&'a [f32]),
+    /// What the frozen part made of them.
+    Frozen(&'a [f32]),
+}
+
+/// A batch, ready for the device.
+pub(super) struct Batch<'a> {
+    pub input: Input<'a>,
+    pub labels: &'a [u32],
+    /// Dropout's factor for each feature of each image, where there is dropout.
+    pub dropout: Option<Vec<f32>>,
+}
+
+/// Logits `(n, units)` with a tape that reaches down to the first layer that trains.
+fn traced_logits<D: Backend>(
+    base: &Base<D>,
+    dense: &Head<D>,
+    batch: Batch<'_>,
+) -> Result<Matrix<D, OwnedTape<f32, D>>> {
+    let n = batch.labels.len();
+    let to = base.first_trainable_unit();
+    let all_frozen = to == base.architecture.units.len();
+    let mut features = if all_frozen {
+        let features = match batch.input {
+            Input::Images(images) => base.frozen_features(images, n)?,
+            Input::Frozen(values) => base.features_from(values, n)?,
+        };
+        features.leaky_traced()
+    } else {
+        let x = match batch.input {
+            Input::Images(images) => base.frozen_activations(images, n, to)?,
+            Input::Frozen(values) => base.activations_from(values, n, to)?,
+        };
+        head::global_average_pooling(base.forward(x.leaky_traced(), to)?)?
+    };
+    if let Some(factors) = batch.dropout {
+        features = head::scale(features, factors)?;
+    }
+    head::dense(features, &dense.kernel.tensor, &dense.bias.tensor, !all_frozen)
+}
+
+/// Loss, logits and gradients of a batch, in training mode.
+pub(super) fn differentiate<D: Backend>(
+    base: &Base<D>,
+    dense: &Head<D>,
+    batch: Batch<'_>,
+    loss: Loss,
+) -> Result<Differentiated<D>> {
+    let (labels, units) = (batch.labels, dense.bias.len());
+    let logits = traced_logits(base, dense, batch)?;
+    D::differentiate(loss, logits, labels, units)
+}
+
+/// The gradients of a batch by name, in host memory.
+pub(super) fn named_gradients<D: Backend>(
+    base: &mut Base<D>,
+    dense: &mut Head<D>,
+    batch: Batch<'_>,
+    loss: Loss,
+) -> Result<Weights> {
+    let step = differentiate(base, dense, batch, loss)?;
+    let mut out = Weights::new();
+    for v in (Parts { base, head: dense }).trainable_variables_mut() {
+        let values = D::read(&step.gradients.get(&v.tensor))?;
+        out.insert(v.name.clone(), Tensor::new(v.shape.clone(), values)?);
+    }
+    Ok(out)
+}
+
+/// What the dense layer gets of `n` outputs of the frozen part, without a tape.
+pub(super) fn pooled<D: Backend>(base: &Base<D>, frozen: &[f32], n: usize) -> Result<Matrix<D>> {
+    let to = base.first_trainable_unit();
+    if to == base.architecture.units.len() {
+        base.features_from(frozen, n)
+    } else {
+        head::global_average_pooling(base.forward(base.activations_from(frozen, n, to)?, to)?)
+    }
+}
+
+/// The logits of `n` outputs of the frozen part, without a tape.
+pub(super) fn logits<D: Backend>(
+    base: &Base<D>,
+    dense: &Head<D>,
+    frozen: &[f32],
+    n: usize,
+) -> Result<Vec<f32>> {
+    let x = pooled(base, frozen, n)?;
+    D::read(&head::dense(x, &dense.kernel.tensor, &dense.bias.tensor, false)?)
+}
