@@ -48,6 +48,7 @@ fn build() -> Option<PathBuf> {
     let mut digest = Sha256::new();
     digest.update(super::super::source::SOURCE);
     digest.update(include_str!("emulation.h"));
+    digest.update(include_str!("registry.h"));
     digest.update(include_str!("main.cpp"));
     digest.update(version);
     digest.update(FLAGS.join(" "));

@@ -7,15 +7,10 @@
 //      and 4 bytes: P buffer, N anything, I int, F float)
 //   R  buffer (u32)                             answers with its contents
 //   C                                           forgets all buffers
-#include "emulation.h"
-
-#include "../kernels/all.cu"
+#include "registry.h"
 
 #include <cstdint>
 #include <cstring>
-#include <map>
-#include <string>
-#include <tuple>
 
 namespace {
 
@@ -51,76 +46,6 @@ Buffer& buffer(uint32_t number) {
     return buffers[number];
 }
 
-struct Argument {
-    char kind;
-    uint32_t bits;
-};
-
-void convert(const Argument& a, int& to) {
-    if (a.kind != 'I') fail("an argument is not the int that the kernel expects");
-    std::memcpy(&to, &a.bits, sizeof(to));
-}
-
-void convert(const Argument& a, float& to) {
-    if (a.kind != 'F') fail("an argument is not the float that the kernel expects");
-    std::memcpy(&to, &a.bits, sizeof(to));
-}
-
-template <typename T>
-void convert(const Argument& a, T*& to) {
-    if (a.kind != 'P' && a.kind != 'N') fail("an argument is not the address that the kernel expects");
-    to = a.kind == 'N' ? nullptr : reinterpret_cast<T*>(buffer(a.bits).memory.get());
-}
-
-struct Kernel {
-    bool barriers;
-    std::function<std::function<void()>(const std::vector<Argument>&)> bind;
-};
-
-template <typename... A>
-Kernel kernel(bool barriers, void (*entry)(A...)) {
-    return Kernel{barriers, [entry](const std::vector<Argument>& given) -> std::function<void()> {
-                      if (given.size() != sizeof...(A)) fail("a launch with too few or too many arguments");
-                      std::tuple<A...> arguments;
-                      size_t i = 0;
-                      std::apply([&](auto&... to) { (convert(given[i++], to), ...); }, arguments);
-                      return [entry, arguments] { std::apply(entry, arguments); };
-                  }};
-}
-
-#define PLAIN(name) {#name, kernel(false, name)}
-#define WITH_BARRIERS(name) {#name, kernel(true, name)}
-
-const std::map<std::string, Kernel> kernels = {
-    PLAIN(bias_epilogue),
-    PLAIN(relu6_backward),
-    PLAIN(add),
-    PLAIN(add_into),
-    PLAIN(axpy),
-    PLAIN(multiply),
-    PLAIN(multiply_add),
-    PLAIN(fold_batch_norm),
-    WITH_BARRIERS(unfold_partials),
-    WITH_BARRIERS(unfold_finish),
-    WITH_BARRIERS(column_sums),
-    WITH_BARRIERS(sum_partials),
-    PLAIN(depthwise_forward),
-    PLAIN(depthwise_backward_input),
-    WITH_BARRIERS(depthwise_backward_weights),
-    PLAIN(first_forward),
-    WITH_BARRIERS(first_backward_weights),
-    PLAIN(pool_forward),
-    PLAIN(pool_backward),
-    PLAIN(adam),
-    PLAIN(rmsprop),
-    PLAIN(rescale_u8),
-    PLAIN(rescale_u16),
-    PLAIN(rescale_f32),
-    PLAIN(augment_u8),
-    PLAIN(augment_u16),
-    PLAIN(augment_f32),
-};
-
 Three read_three() {
     const uint32_t x = read<uint32_t>(), y = read<uint32_t>(), z = read<uint32_t>();
     return Three{x, y, z};
@@ -131,14 +56,27 @@ void launch() {
     read(name.data(), name.size());
     const Three grid = read_three(), block = read_three();
     const auto order = static_cast<emulation::Order>(read<uint32_t>());
-    std::vector<Argument> arguments(read<uint32_t>());
-    for (Argument& a : arguments) {
-        a.kind = read<char>();
-        a.bits = read<uint32_t>();
+    std::string kinds(read<uint32_t>(), ' ');
+    // Each in eight bytes, of which the kernel takes what it declares.
+    std::vector<uint64_t> values(kinds.size());
+    std::vector<void*> arguments;
+    for (size_t i = 0; i < kinds.size(); ++i) {
+        kinds[i] = read<char>();
+        const auto bits = read<uint32_t>();
+        if (kinds[i] == 'P') {
+            void* address = buffer(bits).memory.get();
+            std::memcpy(&values[i], &address, sizeof(address));
+        } else {
+            std::memcpy(&values[i], &bits, sizeof(bits));
+        }
+        if (kinds[i] == 'N') kinds[i] = 'P';
+        arguments.push_back(&values[i]);
     }
-    const auto found = kernels.find(name);
-    if (found == kernels.end()) fail(("there is no kernel " + name).c_str());
-    emulation::launch(grid, block, found->second.barriers, order, found->second.bind(arguments));
+    const auto found = emulation::kernels.find(name);
+    if (found == emulation::kernels.end()) fail(("there is no kernel " + name).c_str());
+    const emulation::Kernel& kernel = found->second;
+    if (kinds != kernel.kinds) fail((name + " takes " + kernel.kinds + " and not " + kinds).c_str());
+    emulation::launch(grid, block, kernel.barriers, order, [&] { kernel.run(arguments.data()); });
 }
 
 }  // namespace
