@@ -57,10 +57,13 @@ pub fn cuda_build() -> Result<()> {
         })
     })?;
     step("an emulated card", "seconds", || toolkit(&places))?;
-    let build = ["build", "-p", "transfer", "--features", "cuda", "--lib", "--examples"];
-    step("the crate with its feature `cuda`", "minutes the first time", || cargo(&places, &build))?;
-    let test = ["test", "-p", "transfer", "--features", "cuda", "--test", "cuda"];
-    step("what needs a card, on the emulated one", "minutes the first time", || cargo(&places, &test))
+    let crate_ = ["-p", "transfer", "--features", "cuda"];
+    step("the crate with its feature `cuda`", "minutes the first time", || {
+        cargo(&places, &[&["build"], &crate_[..], &["--lib", "--test", "cuda"]].concat())
+    })?;
+    step("what needs a card, on the emulated one", "minutes", || {
+        cargo(&places, &[&["test"], &crate_[..], &["--test", "cuda"]].concat())
+    })
 }
 
 fn packages(project: &Project) -> Result<Places> {
@@ -245,6 +248,8 @@ fn cargo(places: &Places, arguments: &[&str]) -> Result<()> {
         .map_err(|e| format!("PATH: {e}"))?;
     cargo.args(arguments).env("PATH", path).env("CARGO_TARGET_DIR", &places.build);
     cargo.env("CUDA_PATH", &places.toolkit).env("LD_LIBRARY_PATH", places.toolkit.join("lib"));
+    // It is compiled for a look, not for speed.
+    cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1").env("CARGO_PROFILE_DEV_DEBUG", "0");
     run(cargo.env("TRANSFER_DEVICE", "cuda"), &format!("`cargo {}`", arguments.join(" ")))
 }
 

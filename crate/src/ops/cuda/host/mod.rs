@@ -8,7 +8,6 @@ mod build;
 mod emulator;
 
 mod batch_norm_tests;
-mod block_tests;
 mod convolution_tests;
 mod elementwise_tests;
 mod image_tests;
