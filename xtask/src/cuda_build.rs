@@ -145,6 +145,8 @@ fn nvrtc(places: &Places, library: &str, capability: &str, source: &Path, text: 
     let mut python = command(places.venv.join("bin").join("python"));
     python.arg("xtask/src/nvrtc.py").arg(places.nvidia.join(library)).arg(source).arg(&ptx);
     python.args(["--fmad=false".to_owned(), format!("--gpu-architecture=compute_{capability}")]);
+    // It opens another library of its own folder.
+    python.envs(places.nvidia.join(library).parent().map(|folder| ("LD_LIBRARY_PATH", folder)));
     run(&mut python, &format!("compiling the kernels by NVRTC {version} for compute_{capability}"))?;
     let compiled = read(&ptx)?;
     let (names, found) = (entries(text), compiled.matches(".entry").count());

@@ -32,17 +32,15 @@ pub(super) fn program() -> Option<&'static Path> {
 
 fn build() -> Option<PathBuf> {
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
-    let version = match Command::new(&compiler).arg("--version").stderr(Stdio::null()).output() {
-        Ok(output) if output.status.success() => output.stdout,
-        _ => {
-            let text = format!(
-                "expected a C++17 compiler with sanitizers to run the card's kernels on the processor. `{compiler} \
-                 --version` does not work. Install g++ or clang, or name one in CXX"
-            );
-            assert!(std::env::var_os("TRANSFER_REQUIRE_CXX").is_none(), "{text}");
-            eprintln!("skipped: {text}");
-            return None;
-        }
+    let Some(version) = usable(&compiler) else {
+        let text = format!(
+            "expected Linux and a C++17 compiler with address and undefined-behaviour sanitizers, to run the card's \
+             kernels on the processor. `{compiler}` does not compile an empty program with them. Install g++ with \
+             libasan and libubsan, or clang, and name it in CXX"
+        );
+        assert!(std::env::var_os("TRANSFER_REQUIRE_CXX").is_none(), "{text}");
+        eprintln!("skipped: {text}");
+        return None;
     };
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ops/cuda/host/main.cpp");
     let mut digest = Sha256::new();
@@ -69,4 +67,18 @@ fn build() -> Option<PathBuf> {
     assert!(status.unwrap().success(), "{compiler} did not compile {}", source.display());
     std::fs::rename(&unfinished, &program).unwrap();
     Some(program)
+}
+
+/// The compiler's version, if it makes a program with our flags.
+fn usable(compiler: &str) -> Option<Vec<u8>> {
+    let version = Command::new(compiler).arg("--version").stderr(Stdio::null()).output().ok()?;
+    let folder = tempfile::tempdir().unwrap();
+    let (source, program) = (folder.path().join("empty.cpp"), folder.path().join("empty"));
+    std::fs::write(&source, "#include <ucontext.h>\nint main() {}\n").unwrap();
+    let mut command = Command::new(compiler);
+    command.args(FLAGS).arg("-o").arg(&program).arg(&source).stderr(Stdio::null());
+    let runs = cfg!(target_os = "linux")
+        && command.status().is_ok_and(|status| status.success())
+        && Command::new(&program).status().is_ok_and(|status| status.success());
+    runs.then_some(version.stdout)
 }
