@@ -43,6 +43,10 @@ pub fn all() -> Result<()> {
         cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])
     });
     attempt("Rust tests", &mut || cargo(&["test", "--workspace"], &[]));
+    attempt("the card's code, type-checked", &mut || {
+        cargo(&["check", "-p", "transfer", "--all-targets", "--features", "cuda,ci-check"], &[])
+    });
+    attempt("the card's code, linked", &mut link_cuda);
     for isa in lesser_instruction_sets() {
         attempt(&format!("Rust tests against Keras, {isa}"), &mut || {
             let tests = ["test", "-p", "transfer", "--test", "golden", "--test", "repeatability"];
@@ -63,6 +67,24 @@ pub fn all() -> Result<()> {
         });
     }
     report(&outcomes)
+}
+
+/// Links the test programs with the card's code as far as that goes without a toolkit: what is missing is
+/// the driver and NVIDIA's libraries, and is left unresolved. Then runs the tests of that code that need
+/// neither.
+fn link_cuda() -> Result<()> {
+    // A folder of its own, since other flags compile everything anew; unoptimised, since little of it runs.
+    let variables = [
+        ("CARGO_TARGET_DIR", "target/cuda-link"),
+        ("CARGO_PROFILE_DEV_OPT_LEVEL", "0"),
+        ("CARGO_PROFILE_DEV_DEBUG", "false"),
+        (
+            "RUSTFLAGS",
+            "-C link-arg=-Wl,--unresolved-symbols=ignore-all -C link-arg=-Wl,-z,lazy -C relro-level=off",
+        ),
+    ];
+    let tests = ["test", "-p", "transfer", "--features", "cuda,ci-check", "--lib", "--", "ops::cuda::address"];
+    cargo(&tests, &variables)
 }
 
 /// What the kernels can be told to do with less than the processor's best.

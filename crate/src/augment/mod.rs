@@ -8,7 +8,7 @@ mod brightness;
 mod contrast;
 mod flip;
 #[cfg(any(test, feature = "cuda"))]
-mod placed;
+mod placing;
 mod resized_crop;
 mod rotation;
 #[cfg(test)]
@@ -20,6 +20,8 @@ mod zoom;
 pub use brightness::RandomBrightness;
 pub use contrast::RandomContrast;
 pub use flip::{FlipMode, RandomFlip};
+#[cfg(feature = "cuda")]
+pub(crate) use placing::Placing;
 pub use resized_crop::RandomResizedCrop;
 pub use rotation::RandomRotation;
 pub use translation::RandomTranslation;

@@ -162,6 +162,17 @@ pub trait Backend: Device<f32> {
         units: usize,
     ) -> Result<Differentiated<Self>>;
 
+    /// Images that are on the card, as a batch of activations in [-1, 1].
+    ///
+    /// # Errors
+    /// On the CPU.
+    #[cfg(feature = "cuda")]
+    #[doc(hidden)]
+    #[allow(private_interfaces)]
+    fn placed(_device: &Self, _placed: &super::cuda::Placed<'_>) -> Result<Activations<Self>> {
+        Err(crate::Error::Device("The CPU was given images that are on the card.".into()))
+    }
+
     /// Units `0..to` of a network without a tape: `n` images in [-1, 1] to `y`, each channel's mean where
     /// `pool`.
     fn frozen_forward(

@@ -8,6 +8,7 @@ use ndarray::Array4;
 use super::checkpoint::{Checkpoints, Keeper};
 use super::features::not_contiguous;
 use super::history::History;
+use super::on_card;
 use super::pipeline;
 use super::report;
 use super::run::{RunState, Running};
@@ -121,15 +122,16 @@ impl Model {
             let resumed = keeper.resume(self, options.epochs, dataset.cardinality())?;
             state = resumed.unwrap_or(state);
         }
+        let mut kept = on_card::Kept::default();
         while state.epoch < options.epochs {
-            self.epoch(dataset, &options, &mut state, &mut keeper, views.as_mut()).map_err(|e| {
-                match (e, &keeper) {
+            self.epoch(dataset, &options, &mut state, &mut keeper, views.as_mut(), &mut kept).map_err(
+                |e| match (e, &keeper) {
                     (Error::Training(what), Some(keeper)) => {
                         Error::Training(format!("{what} The last good checkpoint: {}.", keeper.last()))
                     }
                     (other, _) => other,
-                }
-            })?;
+                },
+            )?;
         }
         report::fitted(&state.history, dataset, validation);
         Ok(state.history)
@@ -143,6 +145,7 @@ impl Model {
         state: &mut RunState,
         keeper: &mut Option<Keeper>,
         views: Option<&mut Views>,
+        kept: &mut on_card::Kept,
     ) -> Result<()> {
         let (start, before) = (Instant::now(), state.running.seconds);
         let mut after_step = |model: &Model, state: &mut RunState| {
@@ -152,6 +155,7 @@ impl Model {
             keeper.save(model, state)
         };
         match views {
+            None if self.epoch_on_card(dataset, kept, state, &mut after_step)? => {}
             None => {
                 let (epoch, map) = (state.epoch as u64, Arc::new(pipeline::training(self)));
                 for batch in dataset.batches_from(epoch, map, state.running.batches)? {
@@ -255,7 +259,7 @@ impl Model {
     }
 
     /// One step of gradient descent on batch `number` of the epoch.
-    fn step(
+    pub(super) fn step(
         &mut self,
         input: Input<'_>,
         labels: &[u32],

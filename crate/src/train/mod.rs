@@ -7,6 +7,7 @@ mod fit;
 mod grad_cam;
 mod history;
 pub(crate) mod loss;
+mod on_card;
 mod pipeline;
 mod pooled;
 mod predict;

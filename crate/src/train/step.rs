@@ -19,6 +19,9 @@ pub(super) enum Input<'a> {
     Images(&'a [f32]),
     /// What the frozen part made of them.
     Frozen(&'a [f32]),
+    /// Images that are on the card.
+    #[cfg(feature = "cuda")]
+    Placed(&'a crate::ops::cuda::Placed<'a>),
 }
 
 /// A batch, ready for the device.
@@ -42,12 +45,18 @@ fn traced_logits<D: Backend>(
         let features = match batch.input {
             Input::Images(images) => base.frozen_features(images, n)?,
             Input::Frozen(values) => base.features_from(values, n)?,
+            #[cfg(feature = "cuda")]
+            Input::Placed(placed) => {
+                head::global_average_pooling(base.forward(D::placed(&base.device, placed)?, 0)?)?
+            }
         };
         features.leaky_traced()
     } else {
         let x = match batch.input {
             Input::Images(images) => base.frozen_activations(images, n, to)?,
             Input::Frozen(values) => base.activations_from(values, n, to)?,
+            #[cfg(feature = "cuda")]
+            Input::Placed(placed) => base.forward_units(D::placed(&base.device, placed)?, 0..to)?,
         };
         head::global_average_pooling(base.forward(x.leaky_traced(), to)?)?
     };

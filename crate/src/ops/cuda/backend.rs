@@ -271,7 +271,8 @@ impl Backend for Cuda {
 
     fn read<S: Shape, T: std::fmt::Debug>(t: &Tensor<S, f32, Cuda, T>) -> Result<Vec<f32>> {
         let mut values = vec![0.0; t.shape().num_elements()];
-        copy::to_host(Card::get()?, address(t)?, &mut values)?;
+        // SAFETY: the tensor has as many numbers.
+        unsafe { copy::to_host(Card::get()?, address(t)?, &mut values) }?;
         Ok(values)
     }
 
@@ -280,7 +281,8 @@ impl Backend for Cuda {
             return Err(wrong_length(shape.num_elements(), values.len()));
         }
         let t = device.try_zeros_like(&shape).map_err(device_error)?;
-        copy::to_card(Card::get()?, values, address(&t)?)?;
+        // SAFETY: lengths were compared.
+        unsafe { copy::to_card(Card::get()?, values, address(&t)?) }?;
         Ok(t)
     }
 
@@ -304,10 +306,15 @@ impl Backend for Cuda {
         let seed: Tensor<Rank0, f32, Cuda> = logits.device().try_zeros_like(&()).map_err(device_error)?;
         tape.add_backward_op(move |grads| {
             let to = gradient(grads, &logits)?;
-            copy::to_card(card, &d_logits, to).map_err(|e| card.failed(e))
+            // SAFETY: a gradient is as long as its tensor, and these numbers are the CPU's for the same tensor.
+            unsafe { copy::to_card(card, &d_logits, to) }.map_err(|e| card.failed(e))
         });
         let gradients = seed.put_tape(tape).try_backward().map_err(|e| card.failure(e))?;
         Ok(Differentiated { loss: value, logits: values, gradients })
+    }
+
+    fn placed(device: &Cuda, placed: &super::Placed<'_>) -> Result<Activations<Cuda>> {
+        placed.activations(device)
     }
 
     fn frozen_forward(

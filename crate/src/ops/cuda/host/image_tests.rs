@@ -69,10 +69,11 @@ fn images_are_augmented_to_the_processors_bits() {
     let results = on_emulator(|card| {
         let run = |(augmentation, (h, w), form): (&Sequential, (usize, usize), Pixels)| {
             let x = card.bytes(&image(form, 2, N * h * w * 3).0);
-            let placed = [0, 1, 2].map(|i| augmentation.placed((h, w), key(i)).unwrap());
+            let placed = [0, 1, 2].map(|i| augmentation.placing(key(i), (h, w)).unwrap());
             let places: Vec<f32> = placed.iter().flat_map(|p| p.numbers).collect();
             let (places, y) = (card.floats(&places), card.unwritten(N * h * w * 3));
-            card.launch(augment(x, form, places, placed[0].rescaling, y, (N, h, w, 3)));
+            let r = placed[0].rescaling.unwrap_or(Rescaling::new(1.0, -0.0));
+            card.launch(augment(x, form, places, r, y, (N, h, w, 3)));
             card.read(y)
         };
         cases().map(run).collect()
