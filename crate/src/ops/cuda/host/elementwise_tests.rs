@@ -81,23 +81,21 @@ fn sums_and_products_are_number_by_number() {
         let mut results = Vec::new();
         for len in LENGTHS {
             let [a, b] = [1, 2].map(|key| card.floats(&random(key, len)));
-            let [y, product] = [card.unwritten(len), card.unwritten(len)];
-            let [into, scaled, added] = [3, 3, 3].map(|key| card.floats(&random(key, len)));
-            card.launch(add(a, b, y, len));
+            let product = card.unwritten(len);
+            let [into, added] = [3, 3].map(|key| card.floats(&random(key, len)));
             card.launch(add_into(a, into, len));
-            card.launch(axpy(0.3, a, scaled, len));
             card.launch(multiply(a, b, product, len));
             card.launch(multiply_add(a, b, added, len));
-            results.extend([y, into, scaled, product, added].map(|b| card.read(b)));
+            results.extend([into, product, added].map(|b| card.read(b)));
         }
         results
     });
     let Some(results) = results else { return };
-    for (len, results) in LENGTHS.into_iter().zip(results.chunks_exact(5)) {
+    for (len, results) in LENGTHS.into_iter().zip(results.chunks_exact(3)) {
         let [a, b, c] = [1, 2, 3].map(|key| random(key, len));
         for i in 0..len {
             let (a, b, c) = (a[i], b[i], c[i]);
-            let expected = [a + b, c + a, c + 0.3 * a, a * b, c + a * b];
+            let expected = [c + a, a * b, c + a * b];
             let got: Vec<f32> = results.iter().map(|r| r[i]).collect();
             assert_eq!(got, expected, "{len} at {i}");
         }

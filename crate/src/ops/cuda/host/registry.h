@@ -45,9 +45,7 @@ Kernel kernel(bool barriers, void (*entry)(A...)) {
 inline const std::map<std::string, Kernel> kernels = {
     PLAIN(bias_epilogue),
     PLAIN(relu6_backward),
-    PLAIN(add),
     PLAIN(add_into),
-    PLAIN(axpy),
     PLAIN(multiply),
     PLAIN(multiply_add),
     PLAIN(fold_batch_norm),
@@ -64,12 +62,7 @@ inline const std::map<std::string, Kernel> kernels = {
     PLAIN(pool_backward),
     PLAIN(adam),
     PLAIN(rmsprop),
-    PLAIN(rescale_u8),
-    PLAIN(rescale_u16),
-    PLAIN(rescale_f32),
-    PLAIN(augment_u8),
-    PLAIN(augment_u16),
-    PLAIN(augment_f32),
+    PLAIN(augment),
 };
 
 #undef PLAIN

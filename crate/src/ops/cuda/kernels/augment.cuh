@@ -1,27 +1,8 @@
-// Images on their way to the network: to floats, flipped, moved by an affine map with reflection and
-// bilinear interpolation, rescaled. Operation by operation as the processor's `augment/rotation.rs`.
+// Images as the cache keeps them, on their way to the network: to floats, flipped, moved by an affine map
+// with reflection and bilinear interpolation, rescaled. Operation by operation as the processor's `augment/rotation.rs`.
 
-SHARED_CODE float grey(unsigned char x) { return static_cast<float>(x); }
 // The cache of images counts in steps of 1/256 of a grey level.
 SHARED_CODE float grey(unsigned short x) { return static_cast<float>(x) * (1.0f / 256.0f); }
-SHARED_CODE float grey(float x) { return x; }
-
-template <typename T>
-SHARED_CODE void rescale_at(int index, const T* x, float scale, float offset, float* y, int len) {
-    if (index < len) y[index] = grey(x[index]) * scale + offset;
-}
-
-extern "C" __global__ void rescale_u8(const unsigned char* x, float scale, float offset, float* y, int len) {
-    rescale_at(THREAD_INDEX, x, scale, offset, y, len);
-}
-
-extern "C" __global__ void rescale_u16(const unsigned short* x, float scale, float offset, float* y, int len) {
-    rescale_at(THREAD_INDEX, x, scale, offset, y, len);
-}
-
-extern "C" __global__ void rescale_f32(const float* x, float scale, float offset, float* y, int len) {
-    rescale_at(THREAD_INDEX, x, scale, offset, y, len);
-}
 
 // Mirrors a coordinate into 0..len-1: the image continues as d c b a | a b c d | d c b a.
 SHARED_CODE float reflect(float at, int len) {
@@ -47,20 +28,18 @@ struct Images {
 };
 
 // A number of an image that may be flipped; 0 behind the last row and column, where the weight is 0, too.
-template <typename T>
-SHARED_CODE float pixel_at(const T* image, const Images& s, const float* place, int y, int x, int colour) {
+SHARED_CODE float pixel_at(const unsigned short* image, const Images& s, const float* place, int y, int x, int colour) {
     if (y >= s.h || x >= s.w) return 0.0f;
     const int column = place[6] != 0.0f ? s.w - 1 - x : x, row = place[7] != 0.0f ? s.h - 1 - y : y;
     return grey(image[(row * s.w + column) * s.c + colour]);
 }
 
-template <typename T>
-SHARED_CODE void augment_at(int index, const T* x, const float* places, float scale, float offset, float* y,
+SHARED_CODE void augment_at(int index, const unsigned short* x, const float* places, float scale, float offset, float* y,
                             const Images& s) {
     const int image = index / (s.h * s.w), pixel = index % (s.h * s.w);
     if (image >= s.n) return;
     const float* place = places + image * PLACE;
-    const T* from = x + image * s.h * s.w * s.c;
+    const unsigned short* from = x + image * s.h * s.w * s.c;
     const float out_x = static_cast<float>(pixel % s.w), out_y = static_cast<float>(pixel / s.w);
     const float in_x = reflect(place[0] * out_x + place[1] * out_y + place[2], s.w);
     const float in_y = reflect(place[3] * out_x + place[4] * out_y + place[5], s.h);
@@ -75,17 +54,7 @@ SHARED_CODE void augment_at(int index, const T* x, const float* places, float sc
     }
 }
 
-extern "C" __global__ void augment_u8(const unsigned char* __restrict__ x, const float* __restrict__ places,
-                                      float scale, float offset, float* __restrict__ y, int n, int h, int w, int c) {
-    augment_at(THREAD_INDEX, x, places, scale, offset, y, Images{n, h, w, c});
-}
-
-extern "C" __global__ void augment_u16(const unsigned short* __restrict__ x, const float* __restrict__ places,
-                                       float scale, float offset, float* __restrict__ y, int n, int h, int w, int c) {
-    augment_at(THREAD_INDEX, x, places, scale, offset, y, Images{n, h, w, c});
-}
-
-extern "C" __global__ void augment_f32(const float* __restrict__ x, const float* __restrict__ places, float scale,
-                                       float offset, float* __restrict__ y, int n, int h, int w, int c) {
+extern "C" __global__ void augment(const unsigned short* __restrict__ x, const float* __restrict__ places, float scale,
+                                   float offset, float* __restrict__ y, int n, int h, int w, int c) {
     augment_at(THREAD_INDEX, x, places, scale, offset, y, Images{n, h, w, c});
 }

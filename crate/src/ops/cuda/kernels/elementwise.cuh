@@ -31,31 +31,13 @@ extern "C" __global__ void relu6_backward(const float* y, const float* bias, flo
 }
 
 template <int V>
-SHARED_CODE void add_at(int index, const float* a, const float* b, float* y, int len) {
+SHARED_CODE void add_into_at(int index, const float* x, float* sum, int len) {
     const int i = index * V;
-    if (index < len / V) store<V>(y + i, plus(load<V>(a + i), load<V>(b + i)));
-}
-
-extern "C" __global__ void add(const float* a, const float* b, float* y, int len) {
-    BY_WIDTH(len, add_at, THREAD_INDEX, a, b, y, len);
+    if (index < len / V) store<V>(sum + i, plus(load<V>(sum + i), load<V>(x + i)));
 }
 
 extern "C" __global__ void add_into(const float* x, float* sum, int len) {
-    BY_WIDTH(len, add_at, THREAD_INDEX, sum, x, sum, len);
-}
-
-template <int V>
-SHARED_CODE void axpy_at(int index, float factor, const float* x, float* y, int len) {
-    if (index >= len / V) return;
-    const int i = index * V;
-    const Vector<V> from = load<V>(x + i);
-    Vector<V> to = load<V>(y + i);
-    for (int j = 0; j < V; ++j) to.at[j] += factor * from.at[j];
-    store<V>(y + i, to);
-}
-
-extern "C" __global__ void axpy(float factor, const float* x, float* y, int len) {
-    BY_WIDTH(len, axpy_at, THREAD_INDEX, factor, x, y, len);
+    BY_WIDTH(len, add_into_at, THREAD_INDEX, x, sum, len);
 }
 
 // y = x * scale, or y += x * scale.
