@@ -5,6 +5,7 @@
 
 mod bench;
 mod cuda;
+mod cuda_build;
 mod faults;
 mod fuzz;
 mod kernel;
@@ -32,6 +33,8 @@ cargo xtask <command>
   notebook --cuda      open a copy of it that computes on an NVIDIA card (with `-- ARGS` or --execute as above)
   notebook --save      run it and write the committed form back to notebooks/transfer.ipynb
   test                 set up what is missing, then every check and test, and every notebook headless
+  cuda-build           without a card: compile its kernels and the crate with its feature `cuda`, and run that
+                       on an emulated card. Needs Linux on x86-64; the toolkit is fetched into target/cuda
   faults [WORD …]      kill, fill the disk, lie over the network, and see what is survived: a table, also in
                        target/xtask/faults.json. With words, only what holds one of them in its name;
                        --quick kills less often, --readme puts the table into README.md. Some minutes;
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         ["notebook", "--cuda", "--execute"] | ["notebook", "--execute", "--cuda"] => notebook::execute_cuda(),
         ["notebook", "--save"] => notebook::save(),
         ["test"] => test::all(),
+        ["cuda-build"] => cuda_build::cuda_build(),
         ["faults", rest @ ..] => faults::faults(rest),
         ["bench", rest @ ..] => bench::bench(rest),
         ["fuzz", rest @ ..] => fuzz::fuzz(rest),

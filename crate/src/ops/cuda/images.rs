@@ -94,8 +94,8 @@ impl Placed<'_> {
                     .map_err(|e| driver_error("gather a batch", e))?;
             }
             copy::to_card(card, &numbers, places.address())?;
-            let (from, kind, size) = (gathered.address(), calls::Pixels::U16, (n, h, w, 3));
-            card.launch(calls::augment(from, kind, places.address(), rescaling, to, size)?)?;
+            let (from, size) = (gathered.address(), (n, h, w, 3));
+            card.launch(calls::augment(from, places.address(), rescaling, to, size)?)?;
         }
         Ok(y)
     }
