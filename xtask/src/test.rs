@@ -83,7 +83,8 @@ fn link_cuda() -> Result<()> {
             "-C link-arg=-Wl,--unresolved-symbols=ignore-all -C link-arg=-Wl,-z,lazy -C relro-level=off",
         ),
     ];
-    let tests = ["test", "-p", "transfer", "--features", "cuda,ci-check", "--lib", "--", "ops::cuda::address"];
+    let tests =
+        ["test", "-p", "transfer", "--features", "cuda,ci-check", "--lib", "--", "ops::cuda::address"];
     cargo(&tests, &variables)
 }
 
