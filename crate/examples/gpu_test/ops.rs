@@ -11,7 +11,6 @@ use transfer::ops::conv_bn::{ConvBn, Trains};
 use transfer::ops::head;
 use transfer::ops::inverted_residual::{inverted_residual, BlockParams};
 use transfer::random::Rng;
-use transfer::train::Loss;
 use transfer::Device;
 
 use crate::report::{relative_error, Report};
@@ -122,30 +121,21 @@ fn conv<D: Backend>(device: &D, key: u64, rows: usize, co: usize) -> Result<Conv
     })
 }
 
-/// What the gradients are of: the loss of a dense layer on the scaled means of `y`. No op but this crate's, so an
-/// emulated card will do.
-fn gradients<D: Backend>(device: &D, y: Activations<D, Taped<D>>) -> Result<Gradients<f32, D>> {
-    let (n, _, _, c) = *y.shape();
-    let features = head::scale(head::global_average_pooling(y)?, random(7, n * c))?;
-    let (kernel, bias) = (flat(device, random(8, c))?, flat(device, vec![0.1])?);
-    let logits = head::dense(features, &kernel, &bias, true)?;
-    Ok(D::differentiate(Loss::BinaryCrossentropy, logits, &labels(n), 1)?.gradients)
-}
-
-fn labels(n: usize) -> Vec<u32> {
-    (0..n as u32).map(|i| i % 2).collect()
+/// The gradients of everything, from a random one of `y`.
+fn gradients<D: Backend>(y: Activations<D, Taped<D>>) -> Result<Gradients<f32, D>> {
+    let (n, h, w, c) = *y.shape();
+    Ok(D::backward(y, &random(7, n * h * w * c))?)
 }
 
 /// `y` of `forward`, and the gradients of `x` and of the convolutions' variables.
 fn differentiate<D: Backend>(
-    device: &D,
     x: &Activations<D>,
     convs: &[&ConvBn<D>],
     forward: impl FnOnce(Activations<D, Taped<D>>) -> transfer::Result<Activations<D, Taped<D>>>,
 ) -> Result<Values> {
     let y = forward(x.leaky_trace())?;
     let mut values = vec![("y".to_owned(), D::read(&y.retaped::<NoneTape>())?)];
-    let grads = gradients(device, y)?;
+    let grads = gradients(y)?;
     values.push(("x".into(), D::read(&grads.get(x))?));
     for conv in convs {
         for (name, variable) in [("kernel", &conv.kernel), ("gamma", &conv.gamma), ("beta", &conv.beta)] {
@@ -168,7 +158,7 @@ fn block<D: Backend>(device: &D, s: &BlockShape) -> Result<Values> {
         scratch: Arc::default(),
     };
     let convs: Vec<&ConvBn<D>> = params.expand.iter().chain([&params.depthwise, &params.project]).collect();
-    differentiate(device, &x, &convs, |x| inverted_residual(x, s, &params))
+    differentiate(&x, &convs, |x| inverted_residual(x, s, &params))
 }
 
 fn first<D: Backend>(device: &D, (n, h, w, co): (usize, usize, usize, usize)) -> Result<Values> {
@@ -177,7 +167,7 @@ fn first<D: Backend>(device: &D, (n, h, w, co): (usize, usize, usize, usize)) ->
     let y = first_convolution(x.leaky_trace(), &conv)?;
     let mut values = vec![("y".to_owned(), D::read(&y.retaped::<NoneTape>())?)];
     // The image's own gradient is never computed.
-    let grads = gradients(device, y)?;
+    let grads = gradients(y)?;
     for (name, variable) in [("kernel", &conv.kernel), ("gamma", &conv.gamma), ("beta", &conv.beta)] {
         values.push((name.into(), D::read(&grads.get(variable))?));
     }
@@ -187,7 +177,7 @@ fn first<D: Backend>(device: &D, (n, h, w, co): (usize, usize, usize, usize)) ->
 fn last<D: Backend>(device: &D, (n, side, ci, co): (usize, usize, usize, usize)) -> Result<Values> {
     let x = D::tensor(device, (n, side, side, ci), &random(3, n * side * side * ci))?;
     let (conv, scratch) = (conv(device, 50, ci, co)?, Arc::default());
-    differentiate(device, &x, &[&conv], |x| last_convolution(x, &conv, true, &scratch))
+    differentiate(&x, &[&conv], |x| last_convolution(x, &conv, true, &scratch))
 }
 
 fn top<D: Backend>(device: &D, units: usize) -> Result<Values> {
@@ -198,8 +188,7 @@ fn top<D: Backend>(device: &D, units: usize) -> Result<Values> {
     let features = head::global_average_pooling(x.leaky_trace())?;
     let y = head::dense(head::scale(features, random(8, n * c))?, &kernel, &bias, true)?;
     let mut values = vec![("y".to_owned(), D::read(&y.retaped::<NoneTape>())?)];
-    let loss = Loss::for_classes(units.max(2));
-    let grads = D::differentiate(loss, y, &labels(n), units)?.gradients;
+    let grads = D::backward(y, &random(7, n * units))?;
     values.push(("x".into(), D::read(&grads.get(&x))?));
     values.push(("kernel".into(), D::read(&grads.get(&kernel))?));
     values.push(("bias".into(), D::read(&grads.get(&bias))?));
@@ -213,8 +202,8 @@ fn steps<D: Backend>(device: &D, rule: UpdateRule) -> Result<Values> {
     let (mut m, mut v) = (flat(device, vec![0.0; len])?, flat(device, vec![0.0; len])?);
     for step in 0..3 {
         let x = D::tensor(device, (n, len), &random(61 + step, n * len))?;
-        let logits = head::dense(x.leaky_trace(), &w, &bias, false)?;
-        let mut grads = D::differentiate(Loss::BinaryCrossentropy, logits, &labels(n), 1)?.gradients;
+        let y = head::dense(x.leaky_trace(), &w, &bias, false)?;
+        let mut grads = D::backward(y, &random(70 + step, n))?;
         D::update(rule, &mut w, &mut grads, Some(&mut m), &mut v)?;
     }
     Ok(vec![("y".into(), D::read(&w)?), ("m".into(), D::read(&m)?), ("v".into(), D::read(&v)?)])
