@@ -113,6 +113,15 @@ impl Device {
         self.no_card.as_deref()
     }
 
+    /// dfdx's handle of the card, for tensors and ops of your own; `None` on the CPU.
+    #[cfg(feature = "cuda")]
+    pub fn dfdx_cuda(&self) -> Option<dfdx::prelude::Cuda> {
+        match &self.place {
+            Place::Cpu(_) => None,
+            Place::Cuda(card) => Some(card.cuda()),
+        }
+    }
+
     /// What the last bits of results depend on.
     pub(crate) fn instructions(&self) -> String {
         match &self.place {

@@ -8,6 +8,8 @@ mod brightness;
 mod contrast;
 mod flip;
 pub(crate) mod mixup;
+#[cfg(any(test, feature = "cuda"))]
+mod placing;
 mod resized_crop;
 mod rotation;
 #[cfg(test)]
@@ -20,6 +22,8 @@ pub use brightness::RandomBrightness;
 pub use contrast::RandomContrast;
 pub use flip::{FlipMode, RandomFlip};
 pub use mixup::{MixUp, Mixed};
+#[cfg(feature = "cuda")]
+pub(crate) use placing::Placing;
 pub use resized_crop::RandomResizedCrop;
 pub use rotation::RandomRotation;
 pub use translation::RandomTranslation;

@@ -293,6 +293,20 @@ impl Dataset {
         Dataset { cache: true, ..self.clone() }
     }
 
+    /// All readable images as the cache has them, by their index; `None` where one is not in it.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn cached_images(&self) -> Option<Vec<(usize, super::Stored<'_>)>> {
+        let mut all = Vec::with_capacity(self.len());
+        for index in self.indices() {
+            match self.store.stored(index).filter(|_| self.cache) {
+                Some(stored) => all.push((index, stored)),
+                None if self.store.is_bad(index) => {}
+                None => return None,
+            }
+        }
+        Some(all)
+    }
+
     /// How many bytes the cache holds now.
     pub fn cache_bytes(&self) -> usize {
         self.store.cached_bytes()

@@ -117,6 +117,12 @@ impl Store {
         self.cached[index].get().map(|kept| Stored::new(kept))
     }
 
+    /// Whether its file turned out to be unreadable.
+    #[cfg(feature = "cuda")]
+    pub fn is_bad(&self, index: usize) -> bool {
+        self.bad[index].get().is_some()
+    }
+
     fn keep(&self, index: usize, image: &mut [f32]) {
         let bytes = stored_bytes(image.len());
         let limit = self.options.cache_limit_bytes;

@@ -155,6 +155,15 @@ pub trait Backend: Device<f32> {
     /// Where there are not as many as the shape asks for, or memory is short.
     fn tensor<S: Shape>(device: &Self, shape: S, values: &[f32]) -> Result<Tensor<S, f32, Self>>;
 
+    /// The gradients of all that `y` was made of, from the gradient `dy` of `y`: runs its tape backwards.
+    ///
+    /// # Errors
+    /// Where `dy` has another length, or the device fails.
+    fn backward<S: Shape>(
+        y: Tensor<S, f32, Self, OwnedTape<f32, Self>>,
+        dy: &[f32],
+    ) -> Result<Gradients<f32, Self>>;
+
     /// The loss of a batch and, with the tape of `logits` `(n, units)` run backwards, the gradients.
     fn differentiate(
         loss: Loss,
@@ -162,6 +171,17 @@ pub trait Backend: Device<f32> {
         targets: &Targets,
         units: usize,
     ) -> Result<Differentiated<Self>>;
+
+    /// Images that are on the card, as a batch of activations in [-1, 1].
+    ///
+    /// # Errors
+    /// On the CPU.
+    #[cfg(feature = "cuda")]
+    #[doc(hidden)]
+    #[allow(private_interfaces)]
+    fn placed(_device: &Self, _placed: &super::cuda::Placed<'_>) -> Result<Activations<Self>> {
+        Err(crate::Error::Device("The CPU was given images that are on the card.".into()))
+    }
 
     /// Units `0..to` of a network without a tape: `n` images in [-1, 1] to `y`, each channel's mean where
     /// `pool`.

@@ -9,6 +9,7 @@ use super::callbacks::Progress;
 use super::checkpoint::Keeper;
 use super::features::not_contiguous;
 use super::history::History;
+use super::on_card;
 use super::options::FitOptions;
 use super::pipeline;
 use super::recipe::Recipe;
@@ -112,17 +113,17 @@ impl Model {
             let resumed = keeper.resume(self, options.epochs, dataset.cardinality())?;
             state = resumed.unwrap_or(state);
         }
+        let mut kept = on_card::Kept::default();
         let callbacks = &options.callbacks;
         callbacks.train_begin(&self.progress(options, &state))?;
         while state.epoch < options.epochs && state.history.stopped_epoch.is_none() {
-            self.epoch(recipe, dataset, options, &mut state, &mut keeper, views.as_mut()).map_err(
-                |e| match (e, &keeper) {
+            self.epoch(recipe, dataset, options, &mut state, &mut keeper, views.as_mut(), &mut kept)
+                .map_err(|e| match (e, &keeper) {
                     (Error::Training(what), Some(keeper)) => {
                         Error::Training(format!("{what} The last good checkpoint: {}.", keeper.last()))
                     }
                     (other, _) => other,
-                },
-            )?;
+                })?;
         }
         if let Some(epoch) = state.history.stopped_epoch {
             say(format!("Epoch {}: the training was stopped by a callback.", epoch + 1));
@@ -156,6 +157,7 @@ impl Model {
         state: &mut RunState,
         keeper: &mut Option<Keeper>,
         views: Option<&mut Views>,
+        kept: &mut on_card::Kept,
     ) -> Result<()> {
         let (start, before) = (Instant::now(), state.running.seconds);
         let recipe = &recipe.of_epoch(&options.callbacks, &state.history);
@@ -173,6 +175,7 @@ impl Model {
             }
         };
         match views {
+            None if self.epoch_on_card(recipe, dataset, kept, state, &mut after_step)? => {}
             None => {
                 let (epoch, map) = (state.epoch as u64, Arc::new(pipeline::training(self)));
                 for batch in dataset.batches_from(epoch, map, state.running.batches)? {
@@ -295,7 +298,7 @@ impl Model {
     }
 
     /// One step of gradient descent on batch `number` of the epoch.
-    fn step(
+    pub(super) fn step(
         &mut self,
         recipe: &Recipe,
         input: Input<'_>,
@@ -312,7 +315,8 @@ impl Model {
         let compiled = self.compiled.as_mut().ok_or_else(not_compiled)?;
         compiled.set_learning_rate(recipe.learning_rate(epoch, number));
         let place = (epoch, number);
-        let (values, targets) = recipe.mixed(input.values(), labels, indices, place, (loss, units));
+        let (values, targets) =
+            recipe.mixed(input.values().unwrap_or(&[]), labels, indices, place, (loss, units));
         let input = input.with(&values);
         // In the pool, where one kernel follows the other without a thread waking up for each. Nobody
         // else can hold this model's locks meanwhile, since it is borrowed mutably.
@@ -423,7 +427,7 @@ impl Model {
                 labels.len()
             )));
         }
-        let mut pixels: Vec<f32> = images.iter().copied().collect();
+        let mut pixels = images.as_slice().map_or_else(|| images.iter().copied().collect(), <[f32]>::to_vec);
         if let Some(rescaling) = &self.rescaling {
             rescaling.apply_slice(&mut pixels);
         }

@@ -10,6 +10,7 @@ mod fit;
 mod grad_cam;
 mod history;
 pub(crate) mod loss;
+mod on_card;
 mod options;
 mod pipeline;
 mod pooled;

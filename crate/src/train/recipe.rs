@@ -112,6 +112,12 @@ impl Recipe {
         self.rate * self.schedule.factor(before + number as u64, self.epochs * self.batches)
     }
 
+    /// Whether images are mixed, which needs them in host memory.
+    #[cfg(feature = "cuda")]
+    pub fn mixes(&self) -> bool {
+        self.mixup.is_some()
+    }
+
     /// The images and targets of a batch.
     pub fn mixed<'a>(
         &self,

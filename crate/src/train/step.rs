@@ -20,19 +20,31 @@ pub(super) enum Input<'a> {
     Images(&'a [f32]),
     /// What the frozen part made of them.
     Frozen(&'a [f32]),
+    /// Images that are on the card.
+    #[cfg(feature = "cuda")]
+    Placed(&'a crate::ops::cuda::Placed<'a>),
 }
 
 impl<'a> Input<'a> {
-    pub fn values(self) -> &'a [f32] {
-        let (Input::Images(values) | Input::Frozen(values)) = self;
-        values
+    /// The numbers, where they are in host memory.
+    pub fn values(self) -> Option<&'a [f32]> {
+        match self {
+            Input::Images(values) | Input::Frozen(values) => Some(values),
+            #[cfg(feature = "cuda")]
+            Input::Placed(_) => None,
+        }
     }
 
-    /// Other numbers of the same kind.
-    pub fn with(self, values: &[f32]) -> Input<'_> {
+    /// Other numbers of the same kind; what is on the card stays.
+    pub fn with<'b>(self, values: &'b [f32]) -> Input<'b>
+    where
+        'a: 'b,
+    {
         match self {
             Input::Images(_) => Input::Images(values),
             Input::Frozen(_) => Input::Frozen(values),
+            #[cfg(feature = "cuda")]
+            placed => placed,
         }
     }
 }
@@ -58,12 +70,18 @@ fn traced_logits<D: Backend>(
         let features = match batch.input {
             Input::Images(images) => base.frozen_features(images, n)?,
             Input::Frozen(values) => base.features_from(values, n)?,
+            #[cfg(feature = "cuda")]
+            Input::Placed(placed) => {
+                head::global_average_pooling(base.forward(D::placed(&base.device, placed)?, 0)?)?
+            }
         };
         features.leaky_traced()
     } else {
         let x = match batch.input {
             Input::Images(images) => base.frozen_activations(images, n, to)?,
             Input::Frozen(values) => base.activations_from(values, n, to)?,
+            #[cfg(feature = "cuda")]
+            Input::Placed(placed) => base.forward_units(D::placed(&base.device, placed)?, 0..to)?,
         };
         head::global_average_pooling(base.forward(x.leaky_traced(), to)?)?
     };

@@ -12,6 +12,7 @@ use dfdx::prelude::{Cache, Cuda, CudaError, Storage};
 
 use super::calls::{Arg, Call};
 use super::source::SOURCE;
+use super::staging::Staging;
 use super::{address, OnCard};
 use crate::{Error, Result};
 
@@ -26,6 +27,7 @@ pub(crate) struct Card {
     module: Module,
     /// Memory that is free, by its length.
     spare: Mutex<BTreeMap<usize, Vec<CudaSlice<f32>>>>,
+    staging: Staging,
     name: String,
     capability: (i32, i32),
     memory: usize,
@@ -106,12 +108,14 @@ impl Card {
         let device = storage.device();
         address::check(&cuda, &device)?;
         let blas = CudaBlas::new(device.clone()).map_err(|e| set_up(CudaError::Blas(e)))?;
+        let staging = Staging::new().map_err(|e| driver_error("make a stream", e))?;
         Ok(Card {
             cuda: OnCard(cuda),
             module: Module::compile(&device)?,
             device,
             blas: Mutex::new(blas),
             spare: Default::default(),
+            staging,
             name,
             capability,
             memory,
@@ -139,6 +143,11 @@ impl Card {
     pub fn blas(&self) -> Result<MutexGuard<'_, CudaBlas>> {
         self.device()?;
         Ok(self.blas.lock().unwrap_or_else(|e| e.into_inner()))
+    }
+
+    /// The way of batches to the card.
+    pub fn staging(&self) -> &Staging {
+        &self.staging
     }
 
     /// Puts a kernel behind what the card has to do already; one without blocks is nothing to do.

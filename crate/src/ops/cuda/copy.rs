@@ -3,28 +3,38 @@
 use cudarc::driver::result;
 
 use super::card::driver_error;
+use super::staging::WORTH_IT;
 use super::Card;
 use crate::Result;
 
-/// Copies `values` to the card, behind what it has to do already. The driver has read `values` when this
-/// returns.
-pub(crate) fn to_card(card: &Card, values: &[f32], to: u64) -> Result<()> {
+/// Copies `values` to the card, behind what it has to do already. They have been read when this returns.
+///
+/// # Safety
+/// `to` is an address on the card of as many floats.
+pub(crate) unsafe fn to_card(card: &'static Card, values: &[f32], to: u64) -> Result<()> {
     if values.is_empty() {
         return Ok(());
     }
+    if values.len() >= WORTH_IT {
+        // SAFETY: the caller's promise.
+        return unsafe { card.staging().send(card, values, to) };
+    }
     let stream = *card.device()?.cu_stream();
-    // SAFETY: callers give an address of as many floats. The memory of a slice is pageable, so the driver
-    // stages it before it returns.
+    // SAFETY: the caller's promise. The memory of a slice is pageable, so the driver stages it before it
+    // returns.
     unsafe { result::memcpy_htod_async(to, values, stream) }.map_err(|e| driver_error("receive numbers", e))
 }
 
 /// Copies from the card, when it has done everything before.
-pub(crate) fn to_host(card: &Card, from: u64, values: &mut [f32]) -> Result<()> {
+///
+/// # Safety
+/// `from` is an address on the card of as many floats.
+pub(crate) unsafe fn to_host(card: &Card, from: u64, values: &mut [f32]) -> Result<()> {
     if values.is_empty() {
         return Ok(());
     }
     let stream = *card.device()?.cu_stream();
-    // SAFETY: callers give an address of as many floats, and it is waited for below.
+    // SAFETY: the caller's promise, and it is waited for below.
     unsafe { result::memcpy_dtoh_async(values, from, stream) }
         .map_err(|e| driver_error("send numbers", e))?;
     card.synchronize()

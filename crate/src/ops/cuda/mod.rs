@@ -25,12 +25,18 @@ mod copy;
 #[cfg(feature = "cuda")]
 mod folded;
 #[cfg(feature = "cuda")]
+mod images;
+#[cfg(feature = "cuda")]
 mod product;
+#[cfg(feature = "cuda")]
+mod staging;
 
 #[cfg(feature = "cuda")]
 pub(crate) use address::address;
 #[cfg(feature = "cuda")]
 pub(crate) use card::Card;
+#[cfg(feature = "cuda")]
+pub(crate) use images::{Images, Placed};
 
 #[cfg(test)]
 mod host;

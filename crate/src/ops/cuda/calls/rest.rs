@@ -40,21 +40,9 @@ fn flat<P>(kernel: &'static str, pointers: impl IntoIterator<Item = P>, len: usi
     Call::over(kernel, len / width(len), args)
 }
 
-/// `y = a + b`.
-pub(crate) fn add<P>(a: P, b: P, y: P, len: usize) -> Result<Call<P>> {
-    flat("add", [a, b, y], len)
-}
-
 /// `sum += x`.
 pub(crate) fn add_into<P>(x: P, sum: P, len: usize) -> Result<Call<P>> {
     flat("add_into", [x, sum], len)
-}
-
-/// `y += factor · x`.
-pub(crate) fn axpy<P>(factor: f32, x: P, y: P, len: usize) -> Result<Call<P>> {
-    let mut call = flat("axpy", [x, y], len)?;
-    call.args.insert(0, Arg::Float(factor));
-    Ok(call)
 }
 
 /// `y = x ⊙ scale`: dropout.
@@ -101,55 +89,22 @@ pub(crate) fn update<P>(rule: UpdateRule, w: P, g: P, m: Option<P>, v: P, len: u
     Ok(call)
 }
 
-/// What an image's numbers are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pixels {
-    /// Bytes, 0 to 255.
-    U8,
-    /// 16 bits, in steps of 1/256 of a grey level: what the cache of images holds.
-    U16,
-    /// Floats.
-    F32,
-}
-
-/// `y = x·scale + offset`, to floats; `x` is in grey levels, whatever its form.
-pub(crate) fn rescale<P>(x: P, pixels: Pixels, r: Rescaling, y: P, len: usize) -> Result<Call<P>> {
-    let kernel = match pixels {
-        Pixels::U8 => "rescale_u8",
-        Pixels::U16 => "rescale_u16",
-        Pixels::F32 => "rescale_f32",
-    };
-    let args = vec![
-        Arg::Pointer(x),
-        Arg::Float(r.scale),
-        Arg::Float(r.offset),
-        Arg::Pointer(y),
-        Arg::Int(int(len)?),
-    ];
-    Call::over(kernel, len, args)
-}
-
 /// Numbers that say where the pixels of one image come from, [`augment`]'s `places`.
 pub(crate) const PLACE: usize = 8;
 
-/// Flips, turns and rescales: `y[i] = turn(flip(x[i]))·scale + offset` for the images `(n, h, w, c)`.
+/// Flips, turns and rescales: `y[i] = turn(flip(x[i]))·scale + offset` for the images `(n, h, w, c)`, `x` being
+/// 16-bit numbers in steps of 1/256 of a grey level, as the cache of images holds them, and `y` floats.
 ///
 /// `places (n, 8)` holds for each image `a, b, c, d, e, f` of
 /// `x_in = a·x + b·y + c, y_in = d·x + e·y + f` (`1, 0, 0, 0, 1, 0` moves nothing), and whether it is
 /// flipped horizontally and vertically before (1 or 0). The bits are those of the processor's.
 pub(crate) fn augment<P>(
     x: P,
-    pixels: Pixels,
     places: P,
     r: Rescaling,
     y: P,
     (n, h, w, c): (usize, usize, usize, usize),
 ) -> Result<Call<P>> {
-    let kernel = match pixels {
-        Pixels::U8 => "augment_u8",
-        Pixels::U16 => "augment_u16",
-        Pixels::F32 => "augment_f32",
-    };
     let mut args = vec![
         Arg::Pointer(x),
         Arg::Pointer(places),
@@ -158,5 +113,5 @@ pub(crate) fn augment<P>(
         Arg::Pointer(y),
     ];
     args.extend(ints(&[n, h, w, c])?);
-    Call::over(kernel, n * h * w, args)
+    Call::over("augment", n * h * w, args)
 }

@@ -1,0 +1,111 @@
+//! Times itself when it is told to, so that `bench.py` can take turns with PyTorch.
+//!
+//! A line of input is `forward BATCH COUNT` or `step PHASE BATCH COUNT`; the answer is a line of JSON with the
+//! seconds of each of `COUNT` turns. A step begins with a batch in host memory and ends when its loss is
+//! known, which is before the card has changed the weights; so a turn is one step within a row of them, and
+//! the last waits for the card.
+
+use std::collections::HashMap;
+use std::io::{BufRead, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use ndarray::Array4;
+use serde_json::{json, Value};
+use transfer::prelude::*;
+use transfer::random::Rng;
+use transfer::weights::{load, Weights};
+use transfer::Device;
+
+use crate::Result;
+
+/// Answers until there is no more input.
+pub fn serve(device: &Device, folder: &Path) -> Result<()> {
+    let weights = load(folder.join("weights.safetensors"))?;
+    let mut models: HashMap<String, Model> = HashMap::new();
+    say(&json!({ "ready": true, "device": device.to_string(), "version": env!("CARGO_PKG_VERSION") }))?;
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let number = |text: &str| text.parse::<usize>();
+        let seconds = match words.as_slice() {
+            ["forward", batch, count] => forward(device, &weights, number(batch)?, number(count)?)?,
+            ["step", phase, batch, count] => {
+                let model = match models.entry((*phase).to_owned()) {
+                    std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+                    std::collections::hash_map::Entry::Vacant(entry) => {
+                        entry.insert(model(device, &weights, *phase == "2")?)
+                    }
+                };
+                steps(model, number(batch)?, number(count)?)?
+            }
+            _ => return Err(format!("`{line}` is not a request that this program answers").into()),
+        };
+        say(&json!({ "seconds": seconds }))?;
+    }
+    Ok(())
+}
+
+fn say(value: &Value) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{value}")?;
+    Ok(out.flush()?)
+}
+
+fn model(device: &Device, weights: &Weights, fine: bool) -> Result<Model> {
+    let mut base = MobileNetV2::on(device, (160, 160, 3), weights)?;
+    base.set_trainable(false);
+    if fine {
+        base.fine_tune_at(100)?;
+    }
+    let mut model = Model::chain()
+        .then(base)
+        .then(GlobalAveragePooling2D)
+        .then(Dropout::new(0.2))
+        .then(Dense::new(1).seed(1))
+        .build()?;
+    match fine {
+        true => model.compile(RMSprop::new(1e-5), Loss::BinaryCrossentropy)?,
+        false => model.compile(Adam::new(1e-4), Loss::BinaryCrossentropy)?,
+    }
+    Ok(model)
+}
+
+fn images(n: usize) -> Array4<f32> {
+    let mut rng = Rng::new(&[3]);
+    Array4::from_shape_simple_fn((n, 160, 160, 3), || 2.0 * rng.uniform() - 1.0)
+}
+
+fn steps(model: &mut Model, batch: usize, count: usize) -> Result<Vec<f64>> {
+    let (images, labels) = (images(batch), (0..batch as u32).map(|i| i % 2).collect::<Vec<_>>());
+    let mut seconds = Vec::with_capacity(count);
+    for turn in 0..count + 3 {
+        let start = Instant::now();
+        model.train_on_batch(&images, &labels)?;
+        if turn + 1 == count + 3 {
+            // Reading a weight waits until the card is done.
+            let _ = model.weights();
+        }
+        // The first few find memory and compile what is missing.
+        if turn >= 3 {
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+    }
+    Ok(seconds)
+}
+
+/// Features of a batch in host memory, which end there, too.
+fn forward(device: &Device, weights: &Weights, batch: usize, count: usize) -> Result<Vec<f64>> {
+    let mut base = MobileNetV2::on(device, (160, 160, 3), weights)?;
+    base.set_trainable(false);
+    let images = images(batch);
+    let mut seconds = Vec::with_capacity(count);
+    for turn in 0..count + 3 {
+        let start = Instant::now();
+        base.call(&images)?;
+        if turn >= 3 {
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+    }
+    Ok(seconds)
+}

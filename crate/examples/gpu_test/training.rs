@@ -1,0 +1,91 @@
+//! The tutorial's two phases on the photographs, an epoch each, twice: both must end in the same bits. Then
+//! what a user does with a model: evaluate, predict, heat maps, weights to a file and back.
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::json;
+use transfer::model::Initializer;
+use transfer::prelude::*;
+use transfer::weights::{load, Weights};
+use transfer::Device;
+
+use crate::report::Report;
+use crate::Result;
+
+/// Trains twice, compares, and uses the result.
+pub fn check(device: &Device, folder: &Path, report: &mut Report) -> Result<()> {
+    let start = Instant::now();
+    let (model, losses) = phases(device, folder)?;
+    report.remark("two epochs on the photographs, seconds", json!(start.elapsed().as_secs_f64()));
+    report.remark("loss of each phase", json!(losses));
+    report.holds("the loss falls from phase 1 to phase 2", losses[1] < losses[0] && losses[0].is_finite());
+    let (again, again_losses) = phases(device, folder)?;
+    report.holds("two runs end in the same bits", bits(&model.weights()) == bits(&again.weights()));
+    report.holds("two runs have the same losses", losses == again_losses);
+
+    let validation = set(folder, "validation")?;
+    let evaluation = model.evaluate(&validation)?;
+    report.remark("validation accuracy", json!(evaluation.accuracy));
+    report.holds("it has learned something", evaluation.accuracy > 0.6);
+    let predictions = model.predict(&validation)?;
+    let wrong = predictions.labels().iter().zip(&predictions.actual).filter(|(a, b)| a != b).count();
+    report.holds("predict and evaluate count the same errors", wrong == evaluation.errors);
+
+    let cpu = on_cpu(&model, folder)?;
+    let theirs = cpu.predict(&validation)?;
+    let off = predictions.logits.iter().zip(&theirs.logits).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
+    report.within("logits of the trained model against the CPU", f64::from(off), 1e-3);
+    let images = validation.first_batch()?.images.clone();
+    let (ours, theirs) = (model.grad_cams(&images)?, cpu.grad_cams(&images)?);
+    let off = ours.cells.iter().zip(&theirs.cells).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
+    report.within("heat maps against the CPU", f64::from(off), 1e-3);
+    Ok(())
+}
+
+fn bits(weights: &Weights) -> Vec<u32> {
+    weights.iter().flat_map(|(_, tensor)| tensor.data.iter().map(|v| v.to_bits())).collect()
+}
+
+fn set(folder: &Path, name: &str) -> Result<Dataset> {
+    let options = ImageDatasetOptions::default().image_size(160, 160).batch_size(32).seed(1);
+    Ok(image_dataset_from_directory(folder.join("photographs").join(name), options)?.cache())
+}
+
+fn model(device: &Device, folder: &Path) -> Result<Model> {
+    let mut base = MobileNetV2::on(device, (160, 160, 3), &load(folder.join("weights.safetensors"))?)?;
+    base.set_trainable(false);
+    let augmentation = Sequential::new().add(RandomFlip::horizontal()).add(RandomRotation::new(0.2)).seed(1);
+    Ok(Model::chain()
+        .then(augmentation)
+        .then(Rescaling::new(1.0 / 127.5, -1.0))
+        .then(base)
+        .then(GlobalAveragePooling2D)
+        .then(Dropout::new(0.2))
+        .then(Dense::new(1).seed(1).kernel_initializer(Initializer::GlorotUniform))
+        .seed(1)
+        .build()?)
+}
+
+/// An epoch of each phase, and the loss of each.
+fn phases(device: &Device, folder: &Path) -> Result<(Model, Vec<f64>)> {
+    let train = set(folder, "train")?;
+    let mut model = model(device, folder)?;
+    model.compile(Adam::new(1e-3), Loss::BinaryCrossentropy)?;
+    let mut losses = model.fit(&train, FitOptions::epochs(1))?.loss;
+    model.base_model_mut().fine_tune_at(100)?;
+    model.compile(RMSprop::new(1e-5), Loss::BinaryCrossentropy)?;
+    losses.extend(model.fit(&train, FitOptions::epochs(2).initial_epoch(1))?.loss);
+    Ok((model, losses))
+}
+
+/// The same model on the CPU, by way of a file.
+fn on_cpu(model: &Model, folder: &Path) -> Result<Model> {
+    let file = std::env::temp_dir().join(format!("gpu-test-{}.safetensors", std::process::id()));
+    model.save_weights(&file)?;
+    let mut cpu = self::model(&Device::cpu()?, folder)?;
+    let loaded = cpu.load_weights(&file);
+    std::fs::remove_file(&file)?;
+    loaded?;
+    Ok(cpu)
+}

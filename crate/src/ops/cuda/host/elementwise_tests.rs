@@ -1,0 +1,169 @@
+//! What works number by number, mostly to the processor's bits.
+
+use super::super::calls::*;
+use super::on_emulator;
+use crate::ops::backend::UpdateRule;
+use crate::ops::testing::random;
+use crate::ops::{pooling, relu6_backward as relu6_backward_here, Activation};
+use crate::optim::update::update as update_here;
+
+const LENGTHS: [usize; 6] = [1, 4, 7, 1280, 1283, 4096];
+
+#[test]
+fn an_epilogue_adds_bias_and_residual_and_clamps() {
+    let sizes = [(5, 8), (33, 7), (1, 1), (300, 4), (3, 320), (0, 4)];
+    let inputs = |rows, c| -> [Vec<f32>; 3] {
+        [(1, rows * c), (2, c), (3, rows * c)]
+            .map(|(key, len)| random(key, len).iter().map(|v| v * 4.0).collect())
+    };
+    let cases = [(false, Activation::Relu6), (false, Activation::Linear), (true, Activation::Linear)];
+    let results = on_emulator(|card| {
+        let mut results = Vec::new();
+        for (rows, c) in sizes {
+            for (with_residual, act) in cases {
+                let [y, bias, residual] = inputs(rows, c).map(|v| card.floats(&v));
+                card.launch(bias_epilogue(y, bias, with_residual.then_some(residual), act, rows, c));
+                results.push(card.read(y));
+            }
+        }
+        results
+    });
+    let mut results = results.into_iter().flatten();
+    for (rows, c) in sizes {
+        let [y, bias, residual] = inputs(rows, c);
+        for (with_residual, act) in cases {
+            let Some(result) = results.next() else { return };
+            for i in 0..rows * c {
+                let sum = y[i] + bias[i % c] + if with_residual { residual[i] } else { 0.0 };
+                let expected = if act == Activation::Relu6 { sum.clamp(0.0, 6.0) } else { sum };
+                assert_eq!(result[i], expected, "{rows} {c} at {i}");
+            }
+        }
+    }
+}
+
+#[test]
+fn relu6_passes_its_gradient_where_its_input_lay_strictly_between_0_and_6() {
+    let results = on_emulator(|card| {
+        let mut results = Vec::new();
+        for (rows, c) in [(50, 4), (50, 7)] {
+            // Steps of a half meet both borders exactly.
+            let y: Vec<f32> = (0..rows * c).map(|i| (i % 17) as f32 * 0.5 - 1.0).collect();
+            let bias: Vec<f32> = (0..c).map(|i| i as f32 * 0.5 - 1.0).collect();
+            let (y, bias) = (card.floats(&y), card.floats(&bias));
+            for bias in [None, Some(bias)] {
+                let dy = card.floats(&random(1, rows * c));
+                card.launch(relu6_backward(y, bias, dy, rows, c));
+                results.push(card.read(dy));
+            }
+        }
+        results
+    });
+    let mut results = results.into_iter().flatten();
+    for (rows, c) in [(50, 4), (50, 7)] {
+        for with_bias in [false, true] {
+            let Some(result) = results.next() else { return };
+            let input = |i: usize| {
+                let bias = if with_bias { (i % c) as f32 * 0.5 - 1.0 } else { 0.0 };
+                (i % 17) as f32 * 0.5 - 1.0 + bias
+            };
+            let input: Vec<f32> = (0..rows * c).map(input).collect();
+            let mut expected = random(1, rows * c);
+            relu6_backward_here(&input, &mut expected);
+            assert_eq!(result, expected);
+        }
+    }
+}
+
+#[test]
+fn sums_and_products_are_number_by_number() {
+    let results = on_emulator(|card| {
+        let mut results = Vec::new();
+        for len in LENGTHS {
+            let [a, b] = [1, 2].map(|key| card.floats(&random(key, len)));
+            let product = card.unwritten(len);
+            let [into, added] = [3, 3].map(|key| card.floats(&random(key, len)));
+            card.launch(add_into(a, into, len));
+            card.launch(multiply(a, b, product, len));
+            card.launch(multiply_add(a, b, added, len));
+            results.extend([into, product, added].map(|b| card.read(b)));
+        }
+        results
+    });
+    let Some(results) = results else { return };
+    for (len, results) in LENGTHS.into_iter().zip(results.chunks_exact(3)) {
+        let [a, b, c] = [1, 2, 3].map(|key| random(key, len));
+        for i in 0..len {
+            let (a, b, c) = (a[i], b[i], c[i]);
+            let expected = [c + a, a * b, c + a * b];
+            let got: Vec<f32> = results.iter().map(|r| r[i]).collect();
+            assert_eq!(got, expected, "{len} at {i}");
+        }
+    }
+}
+
+#[test]
+fn the_mean_over_pixels_and_its_gradient_are_the_processors() {
+    let sizes = [(3, 25, 64), (2, 4, 3), (1, 1, 4), (5, 49, 7)];
+    let results = on_emulator(|card| {
+        let mut results = Vec::new();
+        for (n, pixels, c) in sizes {
+            let x = card.floats(&random(1, n * pixels * c));
+            let (y, dy) = (card.unwritten(n * c), card.floats(&random(2, n * c)));
+            let dx = card.floats(&random(3, n * pixels * c));
+            card.launch(pool_forward(x, y, n, pixels, c));
+            card.launch(pool_backward(dy, dx, n, pixels, c));
+            results.extend([card.read(y), card.read(dx)]);
+        }
+        results
+    });
+    let Some(results) = results else { return };
+    for ((n, pixels, c), results) in sizes.into_iter().zip(results.chunks_exact(2)) {
+        let mut y = vec![0.0; n * c];
+        pooling::average(&random(1, n * pixels * c), pixels, c, &mut y);
+        let mut dx = random(3, n * pixels * c);
+        pooling::spread(&random(2, n * c), pixels, c, &mut dx);
+        assert_eq!(results, [y, dx], "{n} {pixels} {c}");
+    }
+}
+
+#[test]
+fn an_optimizers_steps_have_the_bits_of_the_processors() {
+    let rules = [
+        UpdateRule::Adam { rate: 3e-4, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 },
+        UpdateRule::RmsProp { rate: 1e-3, rho: 0.9, epsilon: 1e-7 },
+    ];
+    let results = on_emulator(|card| {
+        let mut results = Vec::new();
+        for len in LENGTHS {
+            for rule in rules {
+                let w = card.floats(&random(1, len));
+                let [m, v] = [0, 1].map(|_| card.floats(&vec![0.0; len]));
+                for step in 0..3 {
+                    let g = card.floats(&random(10 + step, len));
+                    card.launch(update(rule, w, g, Some(m), v, len));
+                }
+                results.extend([w, m, v].map(|b| card.read(b)));
+            }
+        }
+        results
+    });
+    let Some(results) = results else { return };
+    let mut results = results.chunks_exact(3);
+    for (len, rule) in LENGTHS.into_iter().flat_map(|len| rules.map(|rule| (len, rule))) {
+        let (mut w, mut m, mut v) = (random(1, len), vec![0.0; len], vec![0.0; len]);
+        for step in 0..3 {
+            update_here(rule, &mut w, &random(10 + step, len), Some(&mut m), &mut v).unwrap();
+        }
+        assert_eq!(results.next().unwrap(), [w, m, v], "{rule:?}, {len}");
+    }
+    let adam = UpdateRule::Adam { rate: 1.0, beta_1: 0.9, beta_2: 0.9, epsilon: 1e-7 };
+    assert!(update(adam, 0, 1, None, 2, 8).is_err(), "Adam without a first moment");
+}
+
+#[test]
+fn tensors_that_32_bits_cannot_count_are_refused_with_a_hint() {
+    let error = bias_epilogue(0, 1, None, Activation::Linear, 1 << 20, 1 << 12).unwrap_err().to_string();
+    assert!(error.contains("smaller") && error.contains("4294967296"), "{error}");
+    assert!(bias_epilogue(0, 1, None, Activation::Linear, 1 << 20, 1 << 10).is_ok());
+}

@@ -1,0 +1,182 @@
+//! The emulation's other end: buffers and launches, told to a program through a pipe.
+
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use super::super::calls::{Arg, Call};
+use crate::Result;
+
+/// A buffer of the emulation: what is an address on a card.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Buffer {
+    number: u32,
+    bytes: usize,
+}
+
+/// A running emulation.
+pub(super) struct Emulator {
+    child: Child,
+    to: Option<BufWriter<ChildStdin>>,
+    from: BufReader<ChildStdout>,
+    /// In which order threads and blocks take their turns.
+    order: u32,
+    buffers: u32,
+}
+
+/// Runs `work` in each order of threads and blocks, and returns what it returns, which must be the same
+/// bits each time; `None` where there is no C++ compiler.
+#[track_caller]
+pub(super) fn on_emulator(work: impl Fn(&mut Emulator) -> Vec<Vec<f32>>) -> Option<Vec<Vec<f32>>> {
+    let mut emulator = Emulator::start(Stdio::inherit())?;
+    let [first, others @ ..] = [0, 1, 2].map(|order| {
+        emulator.order = order;
+        let results = work(&mut emulator);
+        emulator.clear();
+        results
+    });
+    let bits = |results: &[Vec<f32>]| -> Vec<Vec<u32>> {
+        results.iter().map(|result| result.iter().map(|v| v.to_bits()).collect()).collect()
+    };
+    for other in others {
+        assert!(bits(&other) == bits(&first), "the result depends on the order of threads or blocks");
+    }
+    emulator.finish();
+    Some(first)
+}
+
+impl Emulator {
+    /// `complaints` is where standard error goes.
+    fn start(complaints: Stdio) -> Option<Self> {
+        let mut child = Command::new(super::build::program()?)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(complaints)
+            // It has only what it was told to have, and looking for more needs rights that a container may lack.
+            .env("ASAN_OPTIONS", "detect_leaks=0")
+            .spawn()
+            .expect("the emulation starts");
+        let to = child.stdin.take().map(BufWriter::new);
+        let from = BufReader::new(child.stdout.take().expect("a pipe was asked for"));
+        Some(Emulator { child, to, from, order: 0, buffers: 0 })
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        let sent = self.to.as_mut().map(|to| to.write_all(bytes));
+        assert!(matches!(sent, Some(Ok(()))), "the emulation has ended; what it said is above");
+    }
+
+    /// A new buffer with these bytes.
+    pub(super) fn bytes(&mut self, contents: &[u8]) -> Buffer {
+        self.send(b"A");
+        self.send(&(contents.len() as u64).to_le_bytes());
+        self.send(contents);
+        self.buffers += 1;
+        Buffer { number: self.buffers - 1, bytes: contents.len() }
+    }
+
+    /// A new buffer with these numbers.
+    pub(super) fn floats(&mut self, contents: &[f32]) -> Buffer {
+        let bytes: Vec<u8> = contents.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.bytes(&bytes)
+    }
+
+    /// A new buffer of `len` numbers that nobody has computed yet: NaN, which would be seen in a result.
+    pub(super) fn unwritten(&mut self, len: usize) -> Buffer {
+        self.floats(&vec![f32::NAN; len])
+    }
+
+    /// Launches.
+    #[track_caller]
+    pub(super) fn launch(&mut self, call: Result<Call<Buffer>>) {
+        let call = call.expect("a call that can be made");
+        if call.grid.contains(&0) {
+            return;
+        }
+        let mut message = vec![b'L'];
+        message.extend((call.kernel.len() as u32).to_le_bytes());
+        message.extend(call.kernel.as_bytes());
+        message.extend(call.grid.iter().chain(&call.block).flat_map(|side| side.to_le_bytes()));
+        message.extend(self.order.to_le_bytes());
+        message.extend((call.args.len() as u32).to_le_bytes());
+        for arg in &call.args {
+            let (kind, bits) = match *arg {
+                Arg::Pointer(buffer) => (b'P', buffer.number),
+                Arg::Null => (b'N', 0),
+                Arg::Int(value) => (b'I', value as u32),
+                Arg::Float(value) => (b'F', value.to_bits()),
+            };
+            message.push(kind);
+            message.extend(bits.to_le_bytes());
+        }
+        self.send(&message);
+    }
+
+    /// A buffer's numbers.
+    #[track_caller]
+    pub(super) fn read(&mut self, buffer: Buffer) -> Vec<f32> {
+        self.send(b"R");
+        self.send(&buffer.number.to_le_bytes());
+        let flushed = self.to.as_mut().map(|to| to.flush());
+        let mut bytes = vec![0; buffer.bytes];
+        let received = self.from.read_exact(&mut bytes);
+        assert!(
+            matches!(flushed, Some(Ok(()))) && received.is_ok(),
+            "the emulation has ended; what it said is above"
+        );
+        bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+    }
+
+    fn clear(&mut self) {
+        self.send(b"C");
+        self.buffers = 0;
+    }
+
+    /// Waits for the end; sanitizers may have something to say until then.
+    #[track_caller]
+    fn finish(mut self) {
+        drop(self.to.take());
+        let status = self.child.wait();
+        assert!(status.is_ok_and(|s| s.success()), "the emulation failed; what it said is above");
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        drop(self.to.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a launch that must be refused, and says whether it was.
+fn fails(call: Call<Buffer>, buffers: usize) -> bool {
+    let Some(mut emulator) = Emulator::start(Stdio::null()) else { return true };
+    (0..buffers).for_each(|_| _ = emulator.floats(&[0.0; 8]));
+    emulator.launch(Ok(call));
+    drop(emulator.to.take());
+    !emulator.child.wait().is_ok_and(|status| status.success())
+}
+
+#[test]
+fn the_emulation_refuses_wrong_launches_and_sees_one_number_too_many() {
+    let at = |number| Arg::Pointer(Buffer { number, bytes: 32 });
+    let call =
+        |kernel, args: &[Arg<Buffer>], grid| Call { kernel, grid, block: [256, 1, 1], args: args.to_vec() };
+    let one = [1, 1, 1];
+    assert!(
+        !fails(call("add_into", &[at(0), at(1), Arg::Int(8)], one), 2) || super::build::program().is_none()
+    );
+    for (what, call) in [
+        ("too long", call("add_into", &[at(0), at(1), Arg::Int(9)], one)),
+        ("too few arguments", call("add_into", &[at(0), Arg::Int(8)], one)),
+        ("another type", call("add_into", &[at(0), at(1), Arg::Float(8.0)], one)),
+        ("no such kernel", call("add_onto", &[at(0), at(1), Arg::Int(8)], one)),
+        ("no such buffer", call("add_into", &[at(0), at(2), Arg::Int(8)], one)),
+        (
+            "more threads than a card has",
+            Call { block: [2048, 1, 1], ..call("add_into", &[at(0), at(1), Arg::Int(8)], one) },
+        ),
+        ("null", call("add_into", &[at(0), Arg::Null, Arg::Int(8)], one)),
+    ] {
+        assert!(fails(call, 2), "{what}");
+    }
+}

@@ -1,0 +1,71 @@
+// The kernels by name, ready to be launched in the emulation with arguments as a driver gets them: an array
+// of addresses of the arguments.
+#pragma once
+
+#include "emulation.h"
+
+#include "../kernels/all.cu"
+
+#include <map>
+#include <string>
+#include <utility>
+
+namespace emulation {
+
+struct Kernel {
+    // Whether its threads meet at barriers.
+    bool barriers;
+    // What its arguments are: P an address, I an int, F a float.
+    std::string kinds;
+    std::function<void(void**)> run;
+};
+
+template <typename T>
+constexpr char kind_of() {
+    if constexpr (std::is_pointer_v<T>) return 'P';
+    if constexpr (std::is_same_v<T, int>) return 'I';
+    if constexpr (std::is_same_v<T, float>) return 'F';
+}
+
+template <typename... A, size_t... I>
+void run_with(void (*entry)(A...), void** arguments, std::index_sequence<I...>) {
+    entry(*static_cast<A*>(arguments[I])...);
+}
+
+template <typename... A>
+Kernel kernel(bool barriers, void (*entry)(A...)) {
+    return Kernel{barriers, {kind_of<A>()...}, [entry](void** arguments) {
+                      run_with(entry, arguments, std::index_sequence_for<A...>());
+                  }};
+}
+
+#define PLAIN(name) {#name, kernel(false, name)}
+#define WITH_BARRIERS(name) {#name, kernel(true, name)}
+
+inline const std::map<std::string, Kernel> kernels = {
+    PLAIN(bias_epilogue),
+    PLAIN(relu6_backward),
+    PLAIN(add_into),
+    PLAIN(multiply),
+    PLAIN(multiply_add),
+    PLAIN(fold_batch_norm),
+    WITH_BARRIERS(unfold_partials),
+    WITH_BARRIERS(unfold_finish),
+    WITH_BARRIERS(column_sums),
+    WITH_BARRIERS(sum_partials),
+    PLAIN(depthwise_forward),
+    PLAIN(depthwise_backward_input),
+    WITH_BARRIERS(depthwise_backward_weights),
+    PLAIN(first_forward),
+    WITH_BARRIERS(first_backward_weights),
+    PLAIN(pool_forward),
+    PLAIN(pool_backward),
+    PLAIN(adam),
+    PLAIN(rmsprop),
+    PLAIN(augment),
+};
+
+#undef PLAIN
+#undef WITH_BARRIERS
+
+}  // namespace emulation

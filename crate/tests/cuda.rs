@@ -1,0 +1,139 @@
+//! The whole network on a card against the CPU: features, gradients wherever training starts, two trainings.
+//!
+//! Without a card, `cargo xtask cuda-build` runs this on an emulated one. Speed is not looked at here.
+#![cfg(feature = "cuda")]
+
+use ndarray::Array4;
+use transfer::model::Initializer;
+use transfer::prelude::*;
+use transfer::random::Rng;
+use transfer::Device;
+
+#[path = "common/random_weights.rs"]
+mod random_weights;
+use random_weights::random_weights;
+
+const SIZE: usize = 64;
+
+/// The card; `None`, with the reason printed, where there is none.
+fn card() -> Option<Device> {
+    match Device::cuda() {
+        Ok(device) => Some(device),
+        Err(e) if std::env::var("TRANSFER_DEVICE").is_ok_and(|asked| asked == "cuda") => panic!("{e}"),
+        Err(e) => {
+            eprintln!("skipped: {e}");
+            None
+        }
+    }
+}
+
+fn images(n: usize, size: usize) -> Array4<f32> {
+    let mut rng = Rng::new(&[3, size as u64]);
+    Array4::from_shape_simple_fn((n, size, size, 3), || 2.0 * rng.uniform() - 1.0)
+}
+
+/// Fails unless all numbers are within `tolerance` of the expected ones, relative to the largest.
+#[track_caller]
+fn assert_close(what: &str, ours: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(ours.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(1e-6f32, |most, v| most.max(v.abs()));
+    for (i, (a, b)) in ours.iter().zip(expected).enumerate() {
+        // Also false for not-a-number.
+        let near = (a - b).abs() <= tolerance * largest;
+        assert!(near, "{what} at {i}: {a} on the card, {b} on the CPU, the largest being {largest}");
+    }
+}
+
+fn model(device: &Device, size: usize) -> Model {
+    let mut base = MobileNetV2::on(device, (size, size, 3), &random_weights()).unwrap();
+    base.set_trainable(false);
+    Model::chain()
+        .then(Sequential::new().add(RandomFlip::horizontal()).add(RandomRotation::new(0.2)).seed(6))
+        .then(Rescaling::new(1.0 / 127.5, -1.0))
+        .then(base)
+        .then(GlobalAveragePooling2D)
+        .then(Dropout::new(0.2))
+        .then(Dense::new(1).seed(7).kernel_initializer(Initializer::GlorotUniform))
+        .seed(8)
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn features_are_those_of_the_cpu_for_even_and_odd_sizes() {
+    let Some(card) = card() else { return };
+    let cpu = Device::cpu().unwrap();
+    for size in [SIZE, 96, 50, 33] {
+        let x = images(2, size);
+        let features = [&card, &cpu].map(|device| {
+            let base = MobileNetV2::on(device, (size, size, 3), &random_weights()).unwrap();
+            base.call(&x).unwrap().into_iter().collect::<Vec<f32>>()
+        });
+        assert_close(&format!("features of {size}x{size}"), &features[0], &features[1], 1e-4);
+    }
+}
+
+#[test]
+fn gradients_are_those_of_the_cpu_wherever_training_starts() {
+    let Some(card) = card() else { return };
+    let (x, labels) = (images(3, SIZE), [0, 1, 1]);
+    let mut models = [card, Device::cpu().unwrap()].map(|device| model(&device, SIZE));
+    for start in [0, 1, 9, 98, 100, 101, 134, 152] {
+        let gradients = models.each_mut().map(|model| {
+            model.base_model_mut().set_trainable(true);
+            model.base_model_mut().fine_tune_at(start).unwrap();
+            model.compile(RMSprop::new(1e-5), Loss::BinaryCrossentropy).unwrap();
+            model.gradients(&x, &labels).unwrap()
+        });
+        assert!(!gradients[1].is_empty());
+        assert_eq!(gradients[0].len(), gradients[1].len(), "from layer {start}");
+        for (name, expected) in &gradients[1] {
+            let ours = &gradients[0].get(name).unwrap().data;
+            assert_close(&format!("{name}, from layer {start}"), ours, &expected.data, 1e-3);
+        }
+    }
+}
+
+/// Trains on files in both phases: losses, and all weights' bits.
+fn train(device: &Device, folder: &std::path::Path) -> (Vec<f64>, Vec<u32>) {
+    let options = ImageDatasetOptions::default().batch_size(4).image_size(SIZE, SIZE).seed(5);
+    let data = image_dataset_from_directory(folder, options).unwrap();
+    let mut model = model(device, SIZE);
+    model.compile(Adam::new(1e-3), Loss::BinaryCrossentropy).unwrap();
+    let mut history = model.fit(&data, FitOptions::epochs(2).validation_data(&data)).unwrap();
+    model.base_model_mut().fine_tune_at(100).unwrap();
+    model.compile(RMSprop::new(1e-5), Loss::BinaryCrossentropy).unwrap();
+    let more = FitOptions::epochs(4).initial_epoch(2).validation_data(&data);
+    history.extend(&model.fit(&data, more).unwrap());
+    let losses = history.loss.iter().chain(&history.val_loss).map(|&v| f64::from(v)).collect();
+    let weights = model.weights();
+    let mut names: Vec<_> = weights.keys().collect();
+    names.sort();
+    let bits = names.iter().flat_map(|name| weights.get(*name).unwrap().data.iter().map(|v| v.to_bits()));
+    (losses, bits.collect())
+}
+
+#[test]
+fn a_training_repeats_its_bits_on_the_card_and_its_losses_are_those_of_the_cpu() {
+    let Some(card) = card() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for (class, name) in ["stripes", "rings"].into_iter().enumerate() {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        for i in 0..5u32 {
+            let picture = image::RgbImage::from_fn(70, 80, |x, y| {
+                let (x, y) = (x as f32 - 35.0, y as f32 - 40.0);
+                let phase = if class == 0 { x + 0.3 * y } else { x.hypot(y) };
+                let v = 128.0 + 80.0 * (phase * (0.4 + 0.02 * i as f32)).sin();
+                image::Rgb([0.0, 10.0, -20.0].map(|shift| (v + shift) as u8))
+            });
+            picture.save(folder.path().join(name).join(format!("{i}.png"))).unwrap();
+        }
+    }
+    let first = train(&card, folder.path());
+    assert!(train(&card, folder.path()) == first, "two trainings on one card differ");
+    let (losses, _) = train(&Device::cpu().unwrap(), folder.path());
+    assert_eq!((losses.len(), first.0.len()), (8, 8));
+    for (ours, expected) in first.0.iter().zip(&losses) {
+        assert!((ours - expected).abs() <= 1e-3 * expected.max(1.0), "{:?} for {losses:?}", first.0);
+    }
+}

@@ -1,0 +1,93 @@
+//! `cargo xtask gpu-test`: a folder that checks and times the card's code on another machine.
+//!
+//! This machine needs no card. The other one needs no Rust: it gets a prebuilt program with weights, reference
+//! values and photographs, and a script that runs them; `crate/examples/gpu_test/` is what is in it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::process::{command, run};
+use crate::project::Project;
+use crate::step::step;
+use crate::{cuda_build, Result};
+
+/// The most that the folder may hold.
+const LIMIT: u64 = 60 << 20;
+/// What is copied into it: from, and the name there.
+const FILES: [(&str, &str); 4] = [
+    ("crate/examples/gpu_test/run.sh", "run.sh"),
+    ("crate/examples/gpu_test/bench.py", "bench.py"),
+    ("bench/peers/torch_network.py", "torch_network.py"),
+    ("bench/peers/network.py", "network.py"),
+];
+
+/// Makes the folder `target/gpu-test`.
+pub fn gpu_test() -> Result<()> {
+    let project = Project::find()?;
+    let folder = PathBuf::from("target").join("gpu-test");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).map_err(|e| format!("cannot empty {}: {e}", folder.display()))?;
+    }
+    step("weights, reference values and photographs", "a minute when new", || {
+        let mut cargo = command("cargo");
+        cargo.args(["run", "--quiet", "--package", "transfer", "--example", "gpu_test", "--", "prepare"]);
+        run(cargo.arg(&folder), "preparing the folder")
+    })?;
+    copy(&cuda_build::build_example(&project, "gpu_test")?, &folder.join("gpu_test"))?;
+    for (from, name) in FILES {
+        copy(Path::new(from), &folder.join(name))?;
+    }
+    let bytes = size_of(&folder)?;
+    println!("==> {} holds {:.1} MiB", folder.display(), bytes as f64 / f64::from(1 << 20));
+    if bytes > LIMIT {
+        return Err(format!("{} was expected to hold at most {} MiB", folder.display(), LIMIT >> 20));
+    }
+    println!("    copy it to a machine with a card and run `./run.sh` there; results/ is what to bring back");
+    // Where there is a card after all, nothing need be copied.
+    match Command::new("nvidia-smi").arg("--list-gpus").output().is_ok_and(|told| told.status.success()) {
+        true => run(command("sh").arg(folder.join("run.sh")), "checking on this machine's card"),
+        false => Ok(()),
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    // Permissions are copied, too.
+    std::fs::copy(from, to)
+        .map(drop)
+        .map_err(|e| format!("cannot copy {} to {}: {e}", from.display(), to.display()))
+}
+
+/// Bytes of all files in a folder.
+fn size_of(folder: &Path) -> Result<u64> {
+    let failed = |e: std::io::Error| format!("cannot read {}: {e}", folder.display());
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let about = entry.metadata().map_err(failed)?;
+        bytes += if about.is_dir() { size_of(&entry.path())? } else { about.len() };
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_into_the_folder_is_in_the_project() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for (from, _) in FILES {
+            assert!(root.join(from).is_file(), "{from}");
+        }
+    }
+
+    #[test]
+    fn a_folders_size_counts_what_lies_deeper() {
+        let folder = std::env::temp_dir().join(format!("xtask-size-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("deep/er")).unwrap();
+        std::fs::write(folder.join("a"), [0; 10]).unwrap();
+        std::fs::write(folder.join("deep/er/b"), [0; 32]).unwrap();
+        assert_eq!(size_of(&folder), Ok(42));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
