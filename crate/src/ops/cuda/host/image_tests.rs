@@ -36,6 +36,7 @@ fn images_are_augmented_to_the_processors_bits() {
             let x = card.bytes(&image(2, N * h * w * 3).0);
             let placed = [0, 1, 2].map(|i| augmentation.placing(key(i), (h, w)).unwrap());
             let places: Vec<f32> = placed.iter().flat_map(|p| p.numbers).collect();
+            assert_eq!(places.len(), N * PLACE);
             let (places, y) = (card.floats(&places), card.unwritten(N * h * w * 3));
             let r = placed[0].rescaling.unwrap_or(Rescaling::new(1.0, -0.0));
             card.launch(augment(x, places, r, y, (N, h, w, 3)));
