@@ -1,6 +1,6 @@
 //! Everything that a notebook needs: `use transfer::prelude::*;`.
 
-pub use crate::assets::{cats_and_dogs, get_file, mobilenet_v2_weights, CatsAndDogs};
+pub use crate::assets::{cats_and_dogs, get_file, mobilenet_v2_weights, photographs_folder, CatsAndDogs};
 pub use crate::augment::{
     MixUp, RandomBrightness, RandomContrast, RandomFlip, RandomResizedCrop, RandomRotation,
     RandomTranslation, RandomZoom, Sequential,

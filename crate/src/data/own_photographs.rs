@@ -150,7 +150,7 @@ impl fmt::Display for OwnPhotographs {
         write!(
             f,
             "{}: {} photographs to train on, {} to validate with",
-            self.dir.display(),
+            self.dir.file_name().unwrap_or(self.dir.as_os_str()).to_string_lossy(),
             self.train.len(),
             self.validation.len()
         )?;

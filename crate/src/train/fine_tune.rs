@@ -20,6 +20,7 @@ use super::history::History;
 use super::loss::Loss;
 use super::options::FitOptions;
 use super::pipeline;
+use super::report;
 use super::softmax_regression::{Problem, Solution};
 use super::views::Views;
 use crate::augment::{RandomFlip, Sequential};
@@ -27,7 +28,7 @@ use crate::data::Dataset;
 use crate::model::{Dense, Dropout, GlobalAveragePooling2D, LayerRef, MobileNetV2, Model};
 use crate::optim::{Adam, LayerRates, Schedule};
 use crate::preprocess::Rescaling;
-use crate::progress::say;
+use crate::progress::{check_stop, observe, say, Event};
 use crate::{Error, Result, SPLIT_SEED};
 
 /// What the features of the training images may take in memory. Of more images the head sees a part, the same
@@ -269,6 +270,7 @@ impl Model {
             minimum.iterations,
             labels.len(),
         ));
+        report::fitted(&history, dataset, options.fit.validation.as_ref());
         Ok((history, views))
     }
 
@@ -290,6 +292,7 @@ impl Model {
             && options.augmentation.is_none()
             && n * per_image * 4 <= self.feature_cache_bytes;
         let mut views = if keeps { Some(Views::of_both_sides(self.seed, per_image, dataset)?) } else { None };
+        let (mut done, total) = (0, seen.len());
         for batch in seen.batches_with(0, Arc::new(pipeline::inference(self)))? {
             let batch = batch?;
             let images = batch.images.as_slice().ok_or_else(not_contiguous)?;
@@ -301,6 +304,9 @@ impl Model {
                 features.extend(self.pooled(outputs, batch.len())?);
                 labels.extend(&batch.labels);
             }
+            done += batch.len();
+            observe(Event::Computed { done, total });
+            check_stop("The training of the head")?;
         }
         if let Some(views) = &mut views {
             (0..2).for_each(|view| views.complete(view));
