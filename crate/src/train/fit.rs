@@ -246,7 +246,7 @@ impl Model {
     }
 
     /// One step of gradient descent on batch `number` of the epoch.
-    fn step(
+    pub(super) fn step(
         &mut self,
         recipe: &Recipe,
         input: Input<'_>,
