@@ -22,7 +22,8 @@ pub use crate::plot::{
 pub use crate::preprocess::{mobilenet_v2, Rescaling};
 pub use crate::train::{
     CSVLogger, Checkpoints, ClassWeights, EarlyStopping, Evaluation, FineTuneOptions, FitOptions, GradCam,
-    History, Loss, ModelCheckpoint, PooledFeatures, Predictions, ReduceLROnPlateau, TensorBoard, TopLosses,
+    History, Loss, LrFind, LrFindOptions, ModelCheckpoint, PooledFeatures, Predictions, ReduceLROnPlateau,
+    TensorBoard, TopLosses,
 };
 pub use crate::{seed, Device, Error, Precision, Result, SPLIT_SEED};
 pub use ndarray::{Array2, Array3, Array4};

@@ -13,6 +13,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::callbacks::Callback;
 use super::checkpoint::Checkpoints;
 use super::class_weights::ClassWeights;
 use super::features::not_contiguous;
@@ -139,6 +140,12 @@ impl FineTuneOptions {
     /// solved for anew, which gives the same one.
     pub fn checkpoint(mut self, checkpoints: impl Into<Checkpoints>) -> Self {
         self.fit = self.fit.checkpoint(checkpoints);
+        self
+    }
+
+    /// Adds a [callback](super::callbacks) for the epochs of fine-tuning.
+    pub fn callback(mut self, callback: impl Callback + 'static) -> Self {
+        self.fit = self.fit.callback(callback);
         self
     }
 

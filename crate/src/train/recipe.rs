@@ -97,7 +97,12 @@ impl Recipe {
 
     /// That of the coming epoch, whose learning rate callbacks may have lowered.
     pub fn of_epoch(&self, callbacks: &Callbacks, history: &History) -> Recipe {
-        Recipe { rate: callbacks.learning_rate(self.rate, history), ..self.clone() }
+        self.with_rate(callbacks.learning_rate(self.rate, history))
+    }
+
+    /// The same with another learning rate.
+    pub fn with_rate(&self, rate: f64) -> Recipe {
+        Recipe { rate, ..self.clone() }
     }
 
     /// What of it makes a run another run; empty for an ordinary one.

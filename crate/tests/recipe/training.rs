@@ -4,10 +4,7 @@ use std::path::Path;
 
 use transfer::prelude::*;
 
-#[path = "../../examples/resume/scenario.rs"]
-#[allow(dead_code)] // What belongs to killing and starting again.
-mod scenario;
-use scenario::{dataset, digest, fine_tune, model, pictures, STEPS};
+use crate::scenario::{dataset, digest, fine_tune, model, pictures, STEPS};
 
 /// Pictures in a folder that goes with the returned guard.
 fn data() -> (tempfile::TempDir, Dataset) {
