@@ -52,6 +52,7 @@ pub struct FineTuneOptions {
     l2: f64,
     flip: bool,
     augmentation: Option<Sequential>,
+    seed: Option<u64>,
 }
 
 impl Default for FineTuneOptions {
@@ -75,12 +76,20 @@ impl FineTuneOptions {
             l2: 0.08,
             flip: true,
             augmentation: None,
+            seed: None,
         }
     }
 
     /// Measures loss and accuracy of this data set after the head and after each epoch.
     pub fn validation_data(mut self, dataset: &Dataset) -> Self {
         self.fit = self.fit.validation_data(dataset);
+        self
+    }
+
+    /// What mirroring and dropout depend on, in place of the model's own seed. The order of the images depends
+    /// on the data set's.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
         self
     }
 
@@ -226,6 +235,7 @@ impl Model {
         loss.check_labels(self.units(), dataset.labels())?;
         self.take_class_names(dataset);
         self.test_time_flip = options.flip;
+        self.seed = options.seed.unwrap_or(self.seed);
         self.net.base.set_trainable(false);
         if options.fine_tunes() {
             self.net.base.fine_tune_at(options.fine_tune_at.clone())?;
