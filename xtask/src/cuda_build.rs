@@ -43,9 +43,6 @@ struct Places {
 pub fn cuda_build() -> Result<()> {
     let project = Project::find()?;
     let places = packages(&project)?;
-    for folder in [&places.kernels, &places.toolkit.join("bin"), &places.toolkit.join("lib")] {
-        std::fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
-    }
     let text = kernels_text()?;
     let source = places.kernels.join("kernels.cu");
     write(&source, &text)?;
@@ -66,6 +63,19 @@ pub fn cuda_build() -> Result<()> {
     })
 }
 
+/// Builds one of the crate's examples for a machine with a card of any kind that will do; gives its program.
+pub fn build_example(project: &Project, name: &str) -> Result<PathBuf> {
+    let places = packages(project)?;
+    if !places.toolkit.join("lib").join("libcuda.so").exists() {
+        step("what stands for a toolkit", "seconds", || toolkit(&places))?;
+    }
+    let what = format!("{name} with the crate's feature `cuda`, for speed");
+    step(&what, "minutes the first time", || {
+        cargo(&places, &["build", "--release", "-p", "transfer", "--features", "cuda", "--example", name])
+    })?;
+    Ok(places.build.join("release").join("examples").join(name))
+}
+
 fn packages(project: &Project) -> Result<Places> {
     let root = project.root.join("target").join("cuda");
     let venv = root.join("venv");
@@ -84,13 +94,17 @@ fn packages(project: &Project) -> Result<Places> {
     let ask = "import sysconfig; print(sysconfig.get_path('purelib'))";
     let site = output(command(&python).args(["-c", ask]))
         .ok_or_else(|| format!("{} cannot be run; remove {}", python.display(), venv.display()))?;
-    Ok(Places {
+    let places = Places {
         venv,
         nvidia: Path::new(&site).join("nvidia"),
         toolkit: root.join("toolkit"),
         kernels: root.join("kernels"),
         build: root.join("build"),
-    })
+    };
+    for folder in [&places.kernels, &places.toolkit.join("bin"), &places.toolkit.join("lib")] {
+        std::fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
+    }
+    Ok(places)
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -250,7 +264,9 @@ fn cargo(places: &Places, arguments: &[&str]) -> Result<()> {
         .map_err(|e| format!("PATH: {e}"))?;
     cargo.args(arguments).env("PATH", path).env("CARGO_TARGET_DIR", &places.build);
     cargo.env("CUDA_PATH", &places.toolkit).env("LD_LIBRARY_PATH", places.toolkit.join("lib"));
-    // It is compiled for a look, not for speed.
+    // dfdx's kernels for the oldest card that will do: the driver makes code for later ones from it.
+    cargo.env("CUDA_COMPUTE_CAP", CAPABILITIES[0]).env("CARGO_PROFILE_RELEASE_STRIP", "true");
+    // Tests are compiled for a look, not for speed.
     cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1").env("CARGO_PROFILE_DEV_DEBUG", "0");
     run(cargo.env("TRANSFER_DEVICE", "cuda"), &format!("`cargo {}`", arguments.join(" ")))
 }

@@ -33,16 +33,7 @@ pub fn gpu_test() -> Result<()> {
         cargo.args(["run", "--quiet", "--package", "transfer", "--example", "gpu_test", "--", "prepare"]);
         run(cargo.arg(&folder), "preparing the folder")
     })?;
-    let toolkit = cuda_build::set_up(&project)?;
-    step("the program for a card", "some minutes when new", || {
-        let mut cargo = command("cargo");
-        toolkit.add_to(&mut cargo);
-        cargo.args(["build", "--release", "--package", "transfer", "--features", "cuda", "--example", "gpu_test"]);
-        cargo.env("CARGO_TARGET_DIR", BUILD).env("CARGO_PROFILE_RELEASE_STRIP", "true");
-        run(&mut cargo, "building the program for a card")
-    })?;
-    let program = Path::new(BUILD).join("release/examples/gpu_test");
-    copy(&program, &folder.join("gpu_test"))?;
+    copy(&cuda_build::build_example(&project, "gpu_test")?, &folder.join("gpu_test"))?;
     for (from, name) in FILES {
         copy(Path::new(from), &folder.join(name))?;
     }
@@ -58,9 +49,6 @@ pub fn gpu_test() -> Result<()> {
         false => Ok(()),
     }
 }
-
-/// Where the program for a card is built, apart from everything else.
-const BUILD: &str = "target/cuda-build";
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
     // Permissions are copied, too.

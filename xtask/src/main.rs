@@ -8,6 +8,7 @@ mod cuda;
 mod cuda_build;
 mod faults;
 mod fuzz;
+mod gpu_test;
 mod kernel;
 mod notebook;
 mod process;
@@ -35,6 +36,8 @@ cargo xtask <command>
   test                 set up what is missing, then every check and test, and every notebook headless
   cuda-build           without a card: compile its kernels and the crate with its feature `cuda`, and run that
                        on an emulated card. Needs Linux on x86-64; the toolkit is fetched into target/cuda
+  gpu-test             make the folder target/gpu-test, whose run.sh checks the card's code on a machine with a
+                       card and times it beside PyTorch; that machine needs no Rust
   faults [WORD …]      kill, fill the disk, lie over the network, and see what is survived: a table, also in
                        target/xtask/faults.json. With words, only what holds one of them in its name;
                        --quick kills less often, --readme puts the table into README.md. Some minutes;
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         ["notebook", "--save"] => notebook::save(),
         ["test"] => test::all(),
         ["cuda-build"] => cuda_build::cuda_build(),
+        ["gpu-test"] => gpu_test::gpu_test(),
         ["faults", rest @ ..] => faults::faults(rest),
         ["bench", rest @ ..] => bench::bench(rest),
         ["fuzz", rest @ ..] => fuzz::fuzz(rest),

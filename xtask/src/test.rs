@@ -1,7 +1,7 @@
 //! `cargo xtask test`: what continuous integration runs. Every step runs, also after a failed one.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::process::{command, run};
@@ -69,22 +69,30 @@ pub fn all() -> Result<()> {
     report(&outcomes)
 }
 
-/// Links the test programs with the card's code as far as that goes without a toolkit: what is missing is
-/// the driver and NVIDIA's libraries, and is left unresolved. Then runs the tests of that code that need
-/// neither.
+/// Links the unit tests with the card's code as far as that goes without a toolkit: what is missing is the
+/// driver and NVIDIA's libraries, and is left unresolved. Then runs the tests of that code that need neither.
 fn link_cuda() -> Result<()> {
-    // A folder of its own, since other flags compile everything anew; unoptimised, since little of it runs.
-    let variables = [
-        ("CARGO_TARGET_DIR", "target/cuda-link"),
-        ("CARGO_PROFILE_DEV_OPT_LEVEL", "0"),
-        ("CARGO_PROFILE_DEV_DEBUG", "false"),
-        (
-            "RUSTFLAGS",
-            "-C link-arg=-Wl,--unresolved-symbols=ignore-all -C link-arg=-Wl,-z,lazy -C relro-level=off",
-        ),
-    ];
-    let tests = ["test", "-p", "transfer", "--features", "cuda,ci-check", "--lib", "--", "ops::cuda::address"];
-    cargo(&tests, &variables)
+    let mut cargo = command("cargo");
+    cargo.args(["rustc", "-p", "transfer", "--lib", "--profile", "test", "--features", "cuda,ci-check"]);
+    cargo.args(["--message-format", "json-render-diagnostics", "--"]);
+    // For this program alone, so that what it depends on need not be compiled anew.
+    cargo.args(["-C", "link-arg=-Wl,--unresolved-symbols=ignore-all", "-C", "link-arg=-Wl,-z,lazy"]);
+    cargo.args(["-C", "relro-level=off"]);
+    // Hardly any of it runs.
+    cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", "0");
+    let told = cargo.stderr(Stdio::inherit()).output().map_err(|e| format!("cannot start cargo: {e}"))?;
+    if !told.status.success() {
+        return Err(format!("linking the card's code failed ({}); what cargo said is above", told.status));
+    }
+    let text = String::from_utf8_lossy(&told.stdout);
+    let program = executable(&text).ok_or("cargo was expected to name the program of the unit tests")?;
+    run(command(program).arg("ops::cuda::address"), "the tests of addresses on a card")
+}
+
+/// The last program that cargo says it has made, in its lines of JSON.
+fn executable(told: &str) -> Option<&str> {
+    let (_, rest) = told.rsplit_once("\"executable\":\"")?;
+    rest.split('"').next()
 }
 
 /// What the kernels can be told to do with less than the processor's best.
@@ -159,6 +167,15 @@ fn report(outcomes: &[Outcome]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_program_is_found_in_what_cargo_tells() {
+        let told = "{\"reason\":\"compiler-artifact\",\"executable\":null,\"fresh\":true}\n\
+                    {\"reason\":\"compiler-artifact\",\"executable\":\"/a/b-1\",\"fresh\":false}\n\
+                    {\"reason\":\"build-finished\",\"success\":true}\n";
+        assert_eq!(executable(told), Some("/a/b-1"));
+        assert_eq!(executable("{\"executable\":null}"), None);
+    }
 
     #[test]
     fn one_failed_step_makes_the_whole_fail_and_is_named() {

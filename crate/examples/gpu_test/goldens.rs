@@ -80,7 +80,7 @@ fn train(
         .then(GlobalAveragePooling2D)
         .then(Dense::new(1).kernel_initializer(Initializer::Zeros))
         .build()?;
-    let mut epochs = |model: &mut Model, count: usize, name: &str| -> Result<f64> {
+    let epochs = |model: &mut Model, count: usize, name: &str| -> Result<f64> {
         let mut worst = 0.0f64;
         let reference = &golden.get(&format!("{tag}/{name}"))?.data;
         for (step, expected) in (0..count * batches.len()).zip(reference) {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dfdx::prelude::{Axes2, Axes4, Backward, Cpu, HasShape, Rank0, SumTo, Tensor, Trace};
+use dfdx::prelude::{Cpu, Gradients, HasShape, NoneTape, Trace};
 use transfer::model::architecture::{Architecture, BlockShape, UnitKind};
 use transfer::ops::backend::{Activations, Backend, Flat, UpdateRule};
 use transfer::ops::conv::{first_convolution, last_convolution};
@@ -121,19 +121,21 @@ fn conv<D: Backend>(device: &D, key: u64, rows: usize, co: usize) -> Result<Conv
     })
 }
 
-/// `y` of `forward`, and the gradients of `Σ g ⊙ y` for random `g`.
+/// The gradients of everything, from a random one of `y`.
+fn gradients<D: Backend>(y: Activations<D, Taped<D>>) -> Result<Gradients<f32, D>> {
+    let (n, h, w, c) = *y.shape();
+    Ok(D::backward_from(y, &random(7, n * h * w * c))?)
+}
+
+/// `y` of `forward`, and the gradients of `x` and of the convolutions' variables.
 fn differentiate<D: Backend>(
-    device: &D,
     x: &Activations<D>,
     convs: &[&ConvBn<D>],
     forward: impl FnOnce(Activations<D, Taped<D>>) -> transfer::Result<Activations<D, Taped<D>>>,
 ) -> Result<Values> {
     let y = forward(x.leaky_trace())?;
-    let shape = *y.shape();
-    let g = D::tensor(device, shape, &random(7, shape.0 * shape.1 * shape.2 * shape.3))?;
-    let mut values = vec![("y".to_owned(), D::read(&y.retaped::<dfdx::prelude::NoneTape>())?)];
-    let total: Tensor<Rank0, f32, D, _> = (y * g).sum::<Rank0, Axes4<0, 1, 2, 3>>();
-    let grads = total.try_backward().map_err(text)?;
+    let mut values = vec![("y".to_owned(), D::read(&y.retaped::<NoneTape>())?)];
+    let grads = gradients(y)?;
     values.push(("x".into(), D::read(&grads.get(x))?));
     for conv in convs {
         for (name, variable) in [("kernel", &conv.kernel), ("gamma", &conv.gamma), ("beta", &conv.beta)] {
@@ -144,10 +146,6 @@ fn differentiate<D: Backend>(
 }
 
 type Taped<D> = dfdx::prelude::OwnedTape<f32, D>;
-
-fn text(e: impl std::fmt::Display) -> String {
-    e.to_string()
-}
 
 fn block<D: Backend>(device: &D, s: &BlockShape) -> Result<Values> {
     let n = 3;
@@ -160,22 +158,26 @@ fn block<D: Backend>(device: &D, s: &BlockShape) -> Result<Values> {
         scratch: Arc::default(),
     };
     let convs: Vec<&ConvBn<D>> = params.expand.iter().chain([&params.depthwise, &params.project]).collect();
-    differentiate(device, &x, &convs, |x| inverted_residual(x, s, &params))
+    differentiate(&x, &convs, |x| inverted_residual(x, s, &params))
 }
 
 fn first<D: Backend>(device: &D, (n, h, w, co): (usize, usize, usize, usize)) -> Result<Values> {
     let x = D::tensor(device, (n, h, w, 3), &random(2, n * h * w * 3))?;
     let conv = conv(device, 40, 27, co)?;
-    let mut values = differentiate(device, &x, &[&conv], |x| first_convolution(x, &conv))?;
+    let y = first_convolution(x.leaky_trace(), &conv)?;
+    let mut values = vec![("y".to_owned(), D::read(&y.retaped::<NoneTape>())?)];
     // The image's own gradient is never computed.
-    values.retain(|(name, _)| name != "x");
+    let grads = gradients(y)?;
+    for (name, variable) in [("kernel", &conv.kernel), ("gamma", &conv.gamma), ("beta", &conv.beta)] {
+        values.push((name.into(), D::read(&grads.get(variable))?));
+    }
     Ok(values)
 }
 
 fn last<D: Backend>(device: &D, (n, side, ci, co): (usize, usize, usize, usize)) -> Result<Values> {
     let x = D::tensor(device, (n, side, side, ci), &random(3, n * side * side * ci))?;
     let (conv, scratch) = (conv(device, 50, ci, co)?, Arc::default());
-    differentiate(device, &x, &[&conv], |x| last_convolution(x, &conv, true, &scratch))
+    differentiate(&x, &[&conv], |x| last_convolution(x, &conv, true, &scratch))
 }
 
 fn top<D: Backend>(device: &D, units: usize) -> Result<Values> {
@@ -185,25 +187,23 @@ fn top<D: Backend>(device: &D, units: usize) -> Result<Values> {
     let bias = flat(device, random(6, units))?;
     let features = head::global_average_pooling(x.leaky_trace())?;
     let y = head::dense(head::scale(features, random(8, n * c))?, &kernel, &bias, true)?;
-    let mut values = vec![("y".to_owned(), D::read(&y.retaped::<dfdx::prelude::NoneTape>())?)];
-    let g = D::tensor(device, (n, units), &random(7, n * units))?;
-    let total: Tensor<Rank0, f32, D, _> = (y * g).sum::<Rank0, Axes2<0, 1>>();
-    let grads = total.try_backward().map_err(text)?;
+    let mut values = vec![("y".to_owned(), D::read(&y.retaped::<NoneTape>())?)];
+    let grads = D::backward_from(y, &random(7, n * units))?;
     values.push(("x".into(), D::read(&grads.get(&x))?));
     values.push(("kernel".into(), D::read(&grads.get(&kernel))?));
     values.push(("bias".into(), D::read(&grads.get(&bias))?));
     Ok(values)
 }
 
-/// Three steps of an optimizer on `Σ g ⊙ w`.
+/// Three steps of an optimizer on a dense layer's kernel.
 fn steps<D: Backend>(device: &D, rule: UpdateRule) -> Result<Values> {
-    let len = 1003;
-    let mut w = flat(device, random(60, len))?;
+    let (n, len) = (4, 1003);
+    let (mut w, bias) = (flat(device, random(60, len))?, flat(device, vec![0.1])?);
     let (mut m, mut v) = (flat(device, vec![0.0; len])?, flat(device, vec![0.0; len])?);
     for step in 0..3 {
-        let g = flat(device, random(61 + step, len))?;
-        let total = (w.leaky_trace() * g).sum::<Rank0, _>();
-        let mut grads = total.try_backward().map_err(text)?;
+        let x = D::tensor(device, (n, len), &random(61 + step, n * len))?;
+        let y = head::dense(x.leaky_trace(), &w, &bias, false)?;
+        let mut grads = D::backward_from(y, &random(70 + step, n))?;
         D::update(rule, &mut w, &mut grads, Some(&mut m), &mut v)?;
     }
     Ok(vec![("y".into(), D::read(&w)?), ("m".into(), D::read(&m)?), ("v".into(), D::read(&v)?)])

@@ -154,6 +154,15 @@ pub trait Backend: Device<f32> {
     /// Where there are not as many as the shape asks for, or memory is short.
     fn tensor<S: Shape>(device: &Self, shape: S, values: &[f32]) -> Result<Tensor<S, f32, Self>>;
 
+    /// The gradients of all that `y` was made of, from the gradient `dy` of `y`: runs its tape backwards.
+    ///
+    /// # Errors
+    /// Where `dy` has another length, or the device fails.
+    fn backward_from<S: Shape>(
+        y: Tensor<S, f32, Self, OwnedTape<f32, Self>>,
+        dy: &[f32],
+    ) -> Result<Gradients<f32, Self>>;
+
     /// The loss of a batch and, with the tape of `logits` `(n, units)` run backwards, the gradients.
     fn differentiate(
         loss: Loss,

@@ -1,6 +1,9 @@
 //! The CPU's [`Backend`]: each method calls kernels on slices.
 
-use dfdx::prelude::{AsArray, Backward, Cpu, Gradients, HasShape, OwnedTape, Shape, Tensor, ZerosTensor};
+use dfdx::prelude::{
+    AsArray, Backward, Cpu, Gradients, HasShape, OwnedTape, PutTape, Rank0, Shape, SplitTape, Tape, Tensor,
+    ZerosTensor,
+};
 use dfdx::tensor::CpuError;
 
 use super::backend::{
@@ -226,6 +229,24 @@ impl Backend for Cpu {
         }
         to.copy_from_slice(values);
         Ok(t)
+    }
+
+    fn backward_from<S: Shape>(
+        y: Tensor<S, f32, Cpu, OwnedTape<f32, Cpu>>,
+        dy: &[f32],
+    ) -> Result<Gradients<f32, Cpu>> {
+        let len = y.shape().num_elements();
+        if len != dy.len() {
+            return Err(wrong_length(len, dy.len()));
+        }
+        let (y, mut tape) = y.split_tape();
+        let seed: Tensor<Rank0, f32, Cpu> = y.device().try_zeros_like(&()).map_err(device_error)?;
+        let dy = dy.to_vec();
+        tape.add_backward_op(move |grads| {
+            grads.get_or_alloc_mut(&y)?.copy_from_slice(&dy);
+            Ok(())
+        });
+        seed.put_tape(tape).try_backward().map_err(device_error)
     }
 
     fn differentiate(

@@ -372,7 +372,7 @@ impl Model {
                 labels.len()
             )));
         }
-        let mut pixels: Vec<f32> = images.iter().copied().collect();
+        let mut pixels = images.as_slice().map_or_else(|| images.iter().copied().collect(), <[f32]>::to_vec);
         if let Some(rescaling) = &self.rescaling {
             rescaling.apply_slice(&mut pixels);
         }

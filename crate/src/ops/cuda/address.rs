@@ -34,14 +34,18 @@ pub(crate) fn address<S: Shape, T: std::fmt::Debug>(t: &Tensor<S, f32, Cuda, T>)
         None => Err(Error::Device(format!(
             "The address of a tensor on the card could not be found: dfdx 0.13.0 was expected. Received a tensor \
              whose text begins {:?}.",
-            start.0
+            start.text
         ))),
     }
 }
 
 /// The start of a text, up to where the address and the length are.
 #[derive(Default)]
-struct Start(String);
+struct Start {
+    text: String,
+    /// The name of the last field that is wanted has been seen: what ends its value is the end.
+    at_len: bool,
+}
 
 /// More than enough for what stands before the address.
 const LONGEST: usize = 512;
@@ -49,7 +53,8 @@ const LONGEST: usize = 512;
 impl Start {
     /// Address and length, once both are there with what ends them.
     fn found(&self) -> Option<(u64, usize)> {
-        let (_, rest) = self.0.split_once("data: CachableCudaSlice { data: CudaSlice { cu_device_ptr: ")?;
+        let (_, rest) =
+            self.text.split_once("data: CachableCudaSlice { data: CudaSlice { cu_device_ptr: ")?;
         let (address, rest) = rest.split_once(", len: ")?;
         let (len, _) = rest.split_once(", ")?;
         Some((address.parse().ok()?, len.parse().ok()?))
@@ -58,10 +63,12 @@ impl Start {
 
 impl Write for Start {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let room = LONGEST.saturating_sub(self.0.len());
+        let room = LONGEST.saturating_sub(self.text.len());
         let end = (0..=room.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
-        self.0.push_str(&text[..end]);
-        match self.found().is_some() || self.0.len() >= LONGEST {
+        self.text.push_str(&text[..end]);
+        let done = self.at_len && text.starts_with(',');
+        self.at_len |= text == "len";
+        match done || end < text.len() {
             true => Err(std::fmt::Error),
             false => Ok(()),
         }
@@ -124,10 +131,31 @@ mod tests {
         let text = "Tensor { id: UniqueId(7), data: CachableCudaSlice { data: CudaSlice { cu_device_ptr: \
                     139901, len: 6, device: CudaDevice { cu_device: 0";
         assert_eq!(read(text).found(), Some((139901, 6)));
+        // In pieces as a derived `Debug` writes them.
+        #[derive(Debug)]
+        #[allow(dead_code)]
+        struct CudaSlice {
+            cu_device_ptr: u64,
+            len: usize,
+            device: [u8; 100_000],
+        }
+        #[derive(Debug)]
+        #[allow(dead_code)]
+        struct CachableCudaSlice {
+            data: CudaSlice,
+        }
+        #[derive(Debug)]
+        #[allow(dead_code)]
+        struct Tensor {
+            id: usize,
+            data: Arc<CachableCudaSlice>,
+        }
+        let data = CudaSlice { cu_device_ptr: 139901, len: 6, device: [0; 100_000] };
+        let tensor = Tensor { id: 7, data: Arc::new(CachableCudaSlice { data }) };
         let mut start = Start::default();
-        let pieces = [&text[..40], &text[40..100], &text[100..], "and so on"];
-        let stopped = pieces.iter().position(|piece| start.write_str(piece).is_err());
-        assert_eq!((stopped, start.found()), (Some(2), Some((139901, 6))));
+        assert!(write!(start, "{tensor:?}").is_err(), "it did not stop");
+        assert_eq!(start.found(), Some((139901, 6)));
+        assert!(start.text.ends_with("len: 6, "), "it read on: {}", start.text);
     }
 
     #[test]
@@ -141,6 +169,6 @@ mod tests {
         ] {
             assert_eq!(read(text).found(), None, "{text}");
         }
-        assert_eq!(read(&"ä".repeat(1000)).0.len(), LONGEST);
+        assert_eq!(read(&"ä".repeat(1000)).text.len(), LONGEST);
     }
 }

@@ -1,7 +1,7 @@
 //! The card's [`Backend`]: each method finds its tensors' addresses and starts kernels.
 
 use dfdx::prelude::{
-    AsArray, Backward, Cpu, Cuda, CudaError, Gradients, HasShape, OwnedTape, PutTape, Rank0, Shape,
+    AsArray, Backward, Cpu, Cuda, CudaError, Gradients, HasShape, NoneTape, OwnedTape, PutTape, Rank0, Shape,
     SplitTape, Tape, Tensor, Trace, ZerosTensor,
 };
 
@@ -286,6 +286,25 @@ impl Backend for Cuda {
         Ok(t)
     }
 
+    fn backward_from<S: Shape>(
+        y: Tensor<S, f32, Cuda, OwnedTape<f32, Cuda>>,
+        dy: &[f32],
+    ) -> Result<Gradients<f32, Cuda>> {
+        let (card, len) = (Card::get()?, y.shape().num_elements());
+        if len != dy.len() {
+            return Err(wrong_length(len, dy.len()));
+        }
+        let (y, mut tape) = y.split_tape();
+        let seed: Tensor<Rank0, f32, Cuda> = y.device().try_zeros_like(&()).map_err(device_error)?;
+        let dy = dy.to_vec();
+        tape.add_backward_op(move |grads| {
+            let to = gradient(grads, &y)?;
+            // SAFETY: a gradient is as long as its tensor, which was compared with these numbers.
+            unsafe { copy::to_card(card, &dy, to) }.map_err(|e| card.failed(e))
+        });
+        seed.put_tape(tape).try_backward().map_err(|e| card.failure(e))
+    }
+
     /// The loss and its gradient by the logits are computed by the CPU's own functions: they are a few numbers,
     /// which the host wants to see in any case, and dfdx sums with atomics on a card. So the same logits have
     /// the same loss on each device.
@@ -295,22 +314,13 @@ impl Backend for Cuda {
         labels: &[u32],
         units: usize,
     ) -> Result<Differentiated<Cuda>> {
-        let card = Card::get()?;
-        let (logits, mut tape) = logits.split_tape();
-        let values = Self::read(&logits)?;
+        let values = Self::read(&logits.retaped::<NoneTape>())?;
         let cpu = Cpu::default();
         let on_host = Cpu::tensor(&cpu, *logits.shape(), &values)?;
         let traced = loss.traced(on_host.leaky_trace(), labels, units, &cpu)?;
         let value = f64::from(traced.array());
         let d_logits = Cpu::read(&traced.try_backward().map_err(device_error)?.get(&on_host))?;
-        let seed: Tensor<Rank0, f32, Cuda> = logits.device().try_zeros_like(&()).map_err(device_error)?;
-        tape.add_backward_op(move |grads| {
-            let to = gradient(grads, &logits)?;
-            // SAFETY: a gradient is as long as its tensor, and these numbers are the CPU's for the same tensor.
-            unsafe { copy::to_card(card, &d_logits, to) }.map_err(|e| card.failed(e))
-        });
-        let gradients = seed.put_tape(tape).try_backward().map_err(|e| card.failure(e))?;
-        Ok(Differentiated { loss: value, logits: values, gradients })
+        Ok(Differentiated { loss: value, logits: values, gradients: Self::backward_from(logits, &d_logits)? })
     }
 
     fn placed(device: &Cuda, placed: &super::Placed<'_>) -> Result<Activations<Cuda>> {

@@ -27,7 +27,7 @@ pub(crate) struct Card {
     module: Module,
     /// Memory that is free, by its length.
     spare: Mutex<BTreeMap<usize, Vec<CudaSlice<f32>>>>,
-    staging: Mutex<Staging>,
+    staging: Staging,
     name: String,
     capability: (i32, i32),
     memory: usize,
@@ -115,7 +115,7 @@ impl Card {
             device,
             blas: Mutex::new(blas),
             spare: Default::default(),
-            staging: Mutex::new(staging),
+            staging,
             name,
             capability,
             memory,
@@ -145,10 +145,9 @@ impl Card {
         Ok(self.blas.lock().unwrap_or_else(|e| e.into_inner()))
     }
 
-    /// The way of batches to the card, for one at a time.
-    pub fn staging(&self) -> Result<MutexGuard<'_, Staging>> {
-        self.device()?;
-        Ok(self.staging.lock().unwrap_or_else(|e| e.into_inner()))
+    /// The way of batches to the card.
+    pub fn staging(&self) -> &Staging {
+        &self.staging
     }
 
     /// Puts a kernel behind what the card has to do already; one without blocks is nothing to do.

@@ -15,7 +15,7 @@ use crate::preprocess::Rescaling;
 use crate::{Error, Result};
 
 /// Images of `(h, w, 3)` 16-bit numbers on the card.
-pub(crate) struct Images {
+pub struct Images {
     memory: CudaSlice<u16>,
     /// Which place an image has.
     places: HashMap<usize, usize>,
@@ -23,10 +23,10 @@ pub(crate) struct Images {
 }
 
 /// Some of them, each with what is to be done to it.
-pub(crate) struct Placed<'a> {
-    pub images: &'a Images,
-    pub indices: &'a [usize],
-    pub placings: Vec<Placing>,
+pub struct Placed<'a> {
+    pub(crate) images: &'a Images,
+    pub(crate) indices: &'a [usize],
+    pub(crate) placings: Vec<Placing>,
 }
 
 impl Images {

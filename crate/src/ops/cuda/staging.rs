@@ -7,7 +7,9 @@
 //! While the card still works on one batch, the next one travels. It lands in memory that nothing on the main
 //! stream uses; from there to its tensor it is a copy within the card.
 
+use std::collections::VecDeque;
 use std::ffi::c_void;
+use std::sync::{Mutex, MutexGuard};
 
 use cudarc::driver::result::{self, event, stream};
 use cudarc::driver::sys::{self, CUevent, CUevent_flags, CUevent_wait_flags, CUstream};
@@ -15,17 +17,24 @@ use cudarc::driver::DriverError;
 
 use super::card::{driver_error, Memory};
 use super::Card;
+use crate::threads::each;
 use crate::Result;
 
 /// Fewer numbers than this are not worth the detour.
 pub(super) const WORTH_IT: usize = 1 << 16;
 
-/// Two lanes that take turns.
-pub(super) struct Staging {
-    copies: CUstream,
-    lanes: [Lane; 2],
-    next: usize,
+/// Numbers that a thread copies at a time.
+const PART: usize = 1 << 18;
+
+/// Lanes that take turns.
+pub(crate) struct Staging {
+    copies: Copies,
+    /// Two, and more only where more threads than one send.
+    waiting: Mutex<VecDeque<Lane>>,
 }
+
+/// The stream of the copies.
+struct Copies(CUstream);
 
 /// Memory of one batch, at both ends.
 struct Lane {
@@ -38,33 +47,32 @@ struct Lane {
     taken: CUevent,
 }
 
-// SAFETY: handles of the driver and pinned memory may be used from any thread; `Staging` is behind a lock.
-unsafe impl Send for Staging {}
+// SAFETY: handles of the driver and pinned memory may be used from any thread, and a lane is one thread's at a
+// time.
+unsafe impl Send for Lane {}
+// SAFETY: as above.
+unsafe impl Send for Copies {}
+// SAFETY: the driver orders what several threads put on a stream.
+unsafe impl Sync for Copies {}
 
 impl Staging {
-    /// Lanes without memory. The card's context must be current.
+    /// Two lanes without memory. The card's context must be current.
     pub fn new() -> Result<Self, DriverError> {
-        let lane = || {
-            let flags = CUevent_flags::CU_EVENT_DISABLE_TIMING;
-            let (sent, taken) = (event::create(flags)?, event::create(flags)?);
-            Ok(Lane { pinned: std::ptr::null_mut(), room: 0, landing: None, sent, taken })
-        };
-        Ok(Staging {
-            copies: stream::create(stream::StreamKind::NonBlocking)?,
-            lanes: [lane()?, lane()?],
-            next: 0,
-        })
+        let copies = Copies(stream::create(stream::StreamKind::NonBlocking)?);
+        Ok(Staging { copies, waiting: Mutex::new([Lane::new()?, Lane::new()?].into()) })
     }
 
     /// Sends `values` to the address `to`, for whatever the main stream does next.
     ///
     /// # Safety
     /// `to` is an address on the card of as many floats.
-    pub unsafe fn send(&mut self, card: &'static Card, values: &[f32], to: u64) -> Result<()> {
+    pub unsafe fn send(&self, card: &'static Card, values: &[f32], to: u64) -> Result<()> {
         let main = *card.device()?.cu_stream();
         let failed = |e| driver_error("receive a batch", e);
-        let lane = &mut self.lanes[self.next];
-        self.next = 1 - self.next;
+        let mut lane = match self.waiting().pop_front() {
+            Some(lane) => lane,
+            None => Lane::new().map_err(failed)?,
+        };
         lane.reserve(card, values.len())?;
         let landing = lane.landing.as_ref().map_or(0, Memory::address);
         // SAFETY: the pinned memory has room for the values (`reserve`), and by the first event nothing reads it
@@ -73,19 +81,32 @@ impl Staging {
         unsafe {
             sys::cuEventSynchronize(lane.sent).result().map_err(failed)?;
             let pinned = std::slice::from_raw_parts_mut(lane.pinned, values.len());
-            pinned.copy_from_slice(values);
+            let parts = pinned.chunks_mut(PART).zip(values.chunks(PART));
+            each(parts.collect(), |(pinned, values)| pinned.copy_from_slice(values));
             let wait = CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
-            stream::wait_event(self.copies, lane.taken, wait).map_err(failed)?;
-            result::memcpy_htod_async(landing, pinned, self.copies).map_err(failed)?;
-            event::record(lane.sent, self.copies).map_err(failed)?;
+            stream::wait_event(self.copies.0, lane.taken, wait).map_err(failed)?;
+            result::memcpy_htod_async(landing, pinned, self.copies.0).map_err(failed)?;
+            event::record(lane.sent, self.copies.0).map_err(failed)?;
             stream::wait_event(main, lane.sent, wait).map_err(failed)?;
             result::memcpy_dtod_async(to, landing, size_of_val(values), main).map_err(failed)?;
-            event::record(lane.taken, main).map_err(failed)
+            event::record(lane.taken, main).map_err(failed)?;
         }
+        self.waiting().push_back(lane);
+        Ok(())
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Lane>> {
+        self.waiting.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
 impl Lane {
+    fn new() -> Result<Self, DriverError> {
+        let flags = CUevent_flags::CU_EVENT_DISABLE_TIMING;
+        let (sent, taken) = (event::create(flags)?, event::create(flags)?);
+        Ok(Lane { pinned: std::ptr::null_mut(), room: 0, landing: None, sent, taken })
+    }
+
     /// Room for `len` numbers; what was there is lost.
     fn reserve(&mut self, card: &'static Card, len: usize) -> Result<()> {
         if len <= self.room {
