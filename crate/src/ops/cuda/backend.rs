@@ -287,7 +287,7 @@ impl Backend for Cuda {
         Ok(t)
     }
 
-    fn backward<S: Shape>(
+    fn backward_from<S: Shape>(
         y: Tensor<S, f32, Cuda, OwnedTape<f32, Cuda>>,
         dy: &[f32],
     ) -> Result<Gradients<f32, Cuda>> {
@@ -321,7 +321,7 @@ impl Backend for Cuda {
         let traced = loss.traced(on_host.leaky_trace(), targets, units, &cpu)?;
         let value = f64::from(traced.array());
         let d_logits = Cpu::read(&traced.try_backward().map_err(device_error)?.get(&on_host))?;
-        Ok(Differentiated { loss: value, logits: values, gradients: Self::backward(logits, &d_logits)? })
+        Ok(Differentiated { loss: value, logits: values, gradients: Self::backward_from(logits, &d_logits)? })
     }
 
     fn placed(device: &Cuda, placed: &super::Placed<'_>) -> Result<Activations<Cuda>> {
