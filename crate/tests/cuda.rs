@@ -107,9 +107,7 @@ fn train(device: &Device, folder: &std::path::Path) -> (Vec<f64>, Vec<u32>) {
     history.extend(&model.fit(&data, more).unwrap());
     let losses = history.loss.iter().chain(&history.val_loss).map(|&v| f64::from(v)).collect();
     let weights = model.weights();
-    let mut names: Vec<_> = weights.keys().collect();
-    names.sort();
-    let bits = names.iter().flat_map(|name| weights.get(*name).unwrap().data.iter().map(|v| v.to_bits()));
+    let bits = weights.iter().flat_map(|(_, tensor)| tensor.data.iter().map(|v| v.to_bits()));
     (losses, bits.collect())
 }
 
