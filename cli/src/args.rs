@@ -71,12 +71,13 @@ pub struct Train {
     /// Where the model goes
     #[arg(short, long, default_value = "model.safetensors")]
     pub output: PathBuf,
-    /// How often all photographs are looked at while fine-tuning, after the new head has been trained
-    #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// How often all photographs are looked at while fine-tuning, after the new head has been trained; 0 trains
+    /// the head alone
+    #[arg(short, long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub epochs: u32,
     /// Height and width that photographs are resized to, in pixels: `160`, or `120x160`. More sees finer
     /// details and takes longer
-    #[arg(long, default_value = "160", value_parser = image_size)]
+    #[arg(long, default_value = "224", value_parser = image_size)]
     pub image_size: (usize, usize),
     /// Seed of everything random but the split
     #[arg(long, default_value_t = 1)]
@@ -88,6 +89,18 @@ pub struct Train {
     #[arg(long, value_name = "PART", default_value_t = transfer::data::VALIDATION_PART, value_parser = part,
           conflicts_with = "validation")]
     pub validation_split: f32,
+    /// Left and right matter, as in letters: photographs are not mirrored, neither in training nor in prediction
+    #[arg(long)]
+    pub no_flip: bool,
+    /// Let each class count alike, however many photographs it has
+    #[arg(long)]
+    pub balanced: bool,
+    /// The first layer that is fine-tuned, by name or number; lower ones (`100`) for images unlike photographs
+    #[arg(long, value_name = "LAYER")]
+    pub fine_tune_at: Option<String>,
+    /// The highest learning rate of fine-tuning
+    #[arg(long, value_name = "RATE", default_value_t = 1e-4)]
+    pub learning_rate: f32,
     /// In which precision frozen layers compute; bf16 is faster where the processor has it
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub precision: Precision,
