@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// It starts from MobileNetV2, which has seen a million photographs. A few dozen of each of your classes
 /// are enough.
 #[derive(Debug, Parser)]
-#[command(name = "transfer", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "transfer", version, after_help = EXAMPLES)]
 pub struct Program {
     /// Say nothing but results and errors
     #[arg(short, long, global = true)]
