@@ -60,6 +60,7 @@ pub enum Command {
 Examples:
   transfer train my_photos
   transfer train my_photos --epochs 20 --output birds.safetensors
+  transfer train digits --epochs 10 --fine-tune-at 100 --no-flip
   transfer train my_photos --validation other_photos --image-size 224
   transfer train 20000_photos --no-cache        memory stays below 400 MB
 
@@ -71,9 +72,17 @@ pub struct Train {
     /// Where the model goes
     #[arg(short, long, default_value = "model.safetensors")]
     pub output: PathBuf,
-    /// How often all photographs are looked at while fine-tuning, after the new head has been trained
-    #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// How often all photographs are looked at while fine-tuning, after the new head has been trained; 0 trains
+    /// the head alone. More help where photographs are many, or look like no photographs
+    #[arg(short, long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub epochs: u32,
+    /// The first layer that is fine-tuned, by name or number from 0 to 153. Lower ones help where pictures look
+    /// like no photographs, and take longer
+    #[arg(long, value_name = "LAYER", default_value = "block_14_expand")]
+    pub fine_tune_at: String,
+    /// Mirror no image: for letters, digits, left and right shoes
+    #[arg(long)]
+    pub no_flip: bool,
     /// Height and width that photographs are resized to, in pixels: `160`, or `120x160`. More sees finer
     /// details and takes longer
     #[arg(long, default_value = "160", value_parser = image_size)]
