@@ -65,9 +65,10 @@ class EventFiles(unittest.TestCase):
         multiplexer.AddRunsFromDirectory(self.board)
         multiplexer.Reload()
         source = data_provider.MultiplexerDataProvider(multiplexer, self.board)
-        listed = source.list_scalars(experiment_id="", plugin_name="scalars")
+        listed = source.list_scalars(context.RequestContext(), experiment_id="", plugin_name="scalars")
         self.assertEqual({run: set(tags) for run, tags in listed.items()}, {run: set(t) for run, t in TAGS.items()})
         read = source.read_scalars(
+            context.RequestContext(),
             experiment_id="",
             plugin_name="scalars",
             downsample=100,

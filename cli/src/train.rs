@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use transfer::data::own_photographs_with_validation;
 use transfer::prelude::*;
 
-use crate::args::Train;
-use crate::{recipe, screen, stop, Failure};
+use crate::args::{Precision as Asked, Train};
+use crate::recipe::{self, Recipe};
+use crate::{screen, stop, Failure};
 
 pub fn train(arguments: &Train) -> crate::Result<()> {
     stop::listen();
@@ -30,8 +31,24 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
     screen::note(&photographs.to_string());
     screen::note(&format!("Computing on {}.", Device::auto()?));
     let checkpoints = arguments.checkpoints.clone().unwrap_or_else(|| beside(&arguments.output));
-    let model = recipe::train(&photographs.train, &photographs.validation, arguments, &checkpoints)
-        .map_err(how_to_go_on)?;
+    let recipe = Recipe {
+        epochs: arguments.epochs as usize,
+        fine_tune_at: match arguments.fine_tune_at.parse::<usize>() {
+            Ok(number) => number.into(),
+            Err(_) => arguments.fine_tune_at.as_str().into(),
+        },
+        learning_rate: arguments.learning_rate,
+        balanced: arguments.balanced,
+        flip: !arguments.no_flip,
+        seed: arguments.seed,
+        precision: match arguments.precision {
+            Asked::F32 => Precision::F32,
+            Asked::Bf16 => Precision::Bf16,
+        },
+        cache: !arguments.no_cache,
+        checkpoints: checkpoints.clone(),
+    };
+    let model = recipe::train(&photographs.train, &photographs.validation, recipe).map_err(how_to_go_on)?;
     let measured = model.evaluate(&photographs.validation).map_err(how_to_go_on)?;
     model.save(&arguments.output)?;
     if arguments.checkpoints.is_none() {
@@ -53,7 +70,7 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
 fn how_to_go_on(error: Error) -> Failure {
     match error {
         Error::Interrupted(_) => Failure::Interrupted(format!(
-            "Interrupted. What was learned is kept; this command goes on from there:\n  {}",
+            "Interrupted. This command goes on from the last checkpoint:\n  {}",
             stop::this_command()
         )),
         other => other.into(),
