@@ -59,6 +59,17 @@ class Reference(unittest.TestCase):
     def test_areas(self):
         self.compare("auc", lambda c: {**c, "auc": made.metrics.auc(c["x"], c["y"])})
 
+    def test_class_weights(self):
+        self.compare("class_weights", lambda c: made.class_weights(c["labels"], c["classes"]))
+
+    def test_logistic_regressions(self):
+        cases = self.kept["logistic_regression"]
+        self.assertGreater(len(cases), 2)
+        for case in cases:
+            said = made.logistic_regression(case["x"], case["labels"], case["classes"], case["l2"], case["weights"])
+            # A search ends where it is near enough, which differs from one machine to the next.
+            np.testing.assert_allclose(said["scores"], case["scores"], atol=1e-4)
+
     def test_principal_components(self):
         self.compare("pca", lambda c: made.pca(np.array(c["x"]), c["components"]))
         self.compare(

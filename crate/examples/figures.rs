@@ -10,14 +10,16 @@ use std::path::PathBuf;
 
 use ndarray::{Array2, Array3, Array4};
 use transfer::augment::{
-    RandomBrightness, RandomContrast, RandomResizedCrop, RandomTranslation, RandomZoom, Sequential,
+    MixUp, RandomBrightness, RandomContrast, RandomResizedCrop, RandomTranslation, RandomZoom, Sequential,
 };
+use transfer::data::Batch;
 use transfer::metrics::{confusion_matrix, roc_curve};
 use transfer::plot::{
     augmentation_grid, feature_map, grad_cam_figure, image_grid, image_grid_with, learning_curves,
     prediction_grid, top_losses, FeatureMap, Figure, GridOptions, LearningCurves,
 };
 use transfer::random::Rng;
+use transfer::train::LrFind;
 use transfer::Result;
 
 fn main() -> Result<()> {
@@ -52,6 +54,10 @@ fn main() -> Result<()> {
         save(&format!("augmentation_{name}"), augmentation_grid(&layers.augmented(&cat, 9)?)?)?;
     }
 
+    let labels = names.iter().map(|name| u32::from(name == "dog"));
+    let mixed = MixUp::new(0.7).seed(3).apply(&Batch::new(batch.clone(), labels.collect())?, 0)?;
+    save("mixup", mixed.figure(&["cat", "dog"].map(String::from))?)?;
+
     let mut predicted = names.clone();
     predicted[4] = if names[4] == "cat" { "dog".into() } else { "cat".into() };
     predicted[20] = if names[20] == "cat" { "dog".into() } else { "cat".into() };
@@ -85,6 +91,8 @@ fn main() -> Result<()> {
     let eight = batch.slice(ndarray::s![..8, .., .., ..]).to_owned();
     save("grad_cam", grad_cam_figure(&eight, &heat, &names[..8])?)?;
 
+    save("lr_find", range_test().figure()?)?;
+
     save("feature_map", feature_map(&clusters(32, 2, &batch))?)?;
     save("feature_map_points", feature_map(&clusters(900, 12, &batch))?)
 }
@@ -95,6 +103,25 @@ fn other(kind: &str) -> &'static str {
     } else {
         "cat"
     }
+}
+
+/// What a range test might have measured: flat, falling, exploding, with the noise of single batches.
+fn range_test() -> LrFind {
+    let mut rng = Rng::new(&[9]);
+    let learning_rates: Vec<f64> = (0..88).map(|i| 1e-7 * 10f64.powf(i as f64 * 0.08)).collect();
+    let of = |rate: f64| {
+        let x = rate.log10();
+        0.74 - 0.52 / (1.0 + (-(x + 3.6) * 2.6).exp()) + (4.0 * (x + 1.1)).exp()
+    };
+    let (mut smoothed, mut mean) = (Vec::new(), of(1e-7));
+    let mut losses = Vec::new();
+    for rate in &learning_rates {
+        let noise = f64::from(rng.uniform() + rng.uniform() - 1.0);
+        losses.push(of(*rate) * (1.0 + 0.22 * noise));
+        mean += 0.25 * (of(*rate) * (1.0 + 0.02 * noise) - mean);
+        smoothed.push(mean);
+    }
+    LrFind { learning_rates, losses, smoothed, diverged: true }
 }
 
 /// Labels and what a model of so many errors might have said.

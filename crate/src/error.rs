@@ -46,6 +46,9 @@ pub enum Error {
     /// Training cannot go on, for example because the loss is not finite.
     #[error("{0}")]
     Training(String),
+    /// Somebody asked for it to end early, with [`request_stop`](crate::progress::request_stop).
+    #[error("{0}")]
+    Interrupted(String),
     /// The device (memory, driver) failed.
     #[error("{0}")]
     Device(String),

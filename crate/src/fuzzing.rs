@@ -10,12 +10,13 @@ use ndarray::Array3;
 use crate::assets::files::{beside, RemoveOnDrop};
 use crate::assets::{extract_zip, has_valid_note};
 use crate::data::{image_dataset_from_directory, load_img, ImageDatasetOptions};
+use crate::deploy::{parse_model, About};
 use crate::train::checkpoint::Checkpoint;
 use crate::weights::{decode_h5, parse, write_values, Layer, Layout, LoadOptions, Weights};
 
 /// Names of the readers, as [`run`] takes them.
-pub const TARGETS: [&str; 7] =
-    ["tf_hub_h5", "keras_h5", "safetensors", "checkpoint", "extraction", "image", "manifest"];
+pub const TARGETS: [&str; 8] =
+    ["tf_hub_h5", "keras_h5", "safetensors", "checkpoint", "model", "extraction", "image", "manifest"];
 
 /// Gives `bytes` to one reader; whether it takes them for good. Refusing is as fine as accepting.
 ///
@@ -27,6 +28,7 @@ pub fn run(target: &str, bytes: &[u8]) -> bool {
         "keras_h5" => h5(bytes, Layout::Keras),
         "safetensors" => safetensors(bytes),
         "checkpoint" => checkpoint(bytes),
+        "model" => model(bytes),
         "extraction" => extraction(bytes),
         "image" => image(bytes),
         "manifest" => manifest(bytes),
@@ -83,6 +85,20 @@ fn checkpoint(bytes: &[u8]) -> bool {
         let second = Checkpoint::parse(again, true).expect("what was written is read");
         assert!(second == first, "what is read is not what was written");
     }
+    true
+}
+
+/// Also without the digest. A model of its weights is not made: that needs a whole MobileNetV2.
+fn model(bytes: &[u8]) -> bool {
+    let verified = parse_model(bytes.to_vec(), true).is_ok();
+    let Ok((about, weights)) = parse_model(bytes.to_vec(), false) else {
+        assert!(!verified, "accepted with a digest and refused without");
+        return false;
+    };
+    assert_finite(&weights);
+    assert_eq!(about.class_names.len(), about.classes(), "not one name for each class");
+    let text = serde_json::to_string(&about).expect("what was read can be written");
+    assert!(About::parse(&text).is_ok_and(|again| again == about), "what is read is not what was written");
     true
 }
 

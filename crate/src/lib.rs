@@ -15,6 +15,7 @@
 //! | [`ops`] | convolutions and the rest as dfdx ops, with their kernels |
 //! | [`optim`] | Adam and RMSprop with Keras' semantics |
 //! | [`mod@train`] | fit, evaluate, predict, the history of a run; top losses, Grad-CAM |
+//! | [`deploy`] | save and load a whole model, predict files by name, export to ONNX |
 //! | [`weights`] | HDF5 and safetensors files |
 //! | [`metrics`] | confusion matrix, precision and recall, ROC curve, principal components |
 //! | [`plot`] | figures |
@@ -45,6 +46,7 @@
 pub mod assets;
 pub mod augment;
 pub mod data;
+pub mod deploy;
 mod device;
 pub mod error;
 #[doc(hidden)]

@@ -1,25 +1,29 @@
 //! Everything that a notebook needs: `use transfer::prelude::*;`.
 
-pub use crate::assets::{cats_and_dogs, get_file, mobilenet_v2_weights, CatsAndDogs};
+pub use crate::assets::{cats_and_dogs, get_file, mobilenet_v2_weights, photographs_folder, CatsAndDogs};
 pub use crate::augment::{
-    RandomBrightness, RandomContrast, RandomFlip, RandomResizedCrop, RandomRotation, RandomTranslation,
-    RandomZoom, Sequential,
+    MixUp, RandomBrightness, RandomContrast, RandomFlip, RandomResizedCrop, RandomRotation,
+    RandomTranslation, RandomZoom, Sequential,
 };
 pub use crate::data::{
-    image_dataset_from_directory, BadImages, Batch, Dataset, ImageDatasetOptions, OnBadImage,
+    image_dataset_from_directory, own_photographs, BadImages, Batch, Dataset, ImageDatasetOptions,
+    OnBadImage, OwnPhotographs,
 };
+pub use crate::deploy::Prediction;
 pub use crate::metrics::{
     classification_report, confusion_matrix, roc_auc_score, roc_curve, ClassificationReport, ConfusionMatrix,
     Pca, RocCurve,
 };
 pub use crate::model::{thousands, Dense, Dropout, GlobalAveragePooling2D, MobileNetV2, Model, Summary};
-pub use crate::optim::{Adam, RMSprop};
+pub use crate::optim::{Adam, CosineDecay, LayerRates, OneCycle, RMSprop, Schedule};
 pub use crate::plot::{
     augmentation_grid, image_grid, learning_curves, prediction_grid, Figure, LearningCurves,
 };
 pub use crate::preprocess::{mobilenet_v2, Rescaling};
 pub use crate::train::{
-    Checkpoints, Evaluation, FitOptions, GradCam, History, Loss, PooledFeatures, Predictions, TopLosses,
+    CSVLogger, Checkpoints, ClassWeights, EarlyStopping, Evaluation, FineTuneOptions, FitOptions, GradCam,
+    History, Loss, LrFind, LrFindOptions, ModelCheckpoint, PooledFeatures, Predictions, ReduceLROnPlateau,
+    TensorBoard, TopLosses,
 };
 pub use crate::{seed, Device, Error, Precision, Result, SPLIT_SEED};
 pub use ndarray::{Array2, Array3, Array4};

@@ -1,10 +1,15 @@
 //! The only place that the library prints from (figures, which a notebook asks for, aside).
 //!
 //! Long work reports through [`say`]; by default a line goes to standard output, where a notebook
-//! shows it as it arrives. A program that wants something else installs its own reporter.
+//! shows it as it arrives. A program that wants something else installs its own reporter. One that wants
+//! more than lines, for a progress bar, installs an observer; one that wants long work to end early says so
+//! with [`request_stop`].
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
+
+use crate::{Error, Result};
 
 type Reporter = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -28,4 +33,74 @@ pub fn say(line: impl AsRef<str>) {
 /// Sends every later line to `report` instead of standard output; `None` restores the default.
 pub fn set_reporter(report: Option<Reporter>) {
     *REPORTER.write().unwrap_or_else(|e| e.into_inner()) = report;
+}
+
+/// Where long work stands; what an observer is told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Event {
+    /// A step of training is done.
+    Step {
+        /// The epoch, from 0.
+        epoch: usize,
+        /// How many epochs there will be.
+        epochs: usize,
+        /// Batches of the epoch that are done.
+        step: usize,
+        /// Batches of an epoch.
+        steps: usize,
+        /// Mean loss over the epoch so far.
+        loss: f64,
+        /// Accuracy over the epoch so far.
+        accuracy: f64,
+    },
+    /// Images of a data set went through the model, to be evaluated or predicted.
+    Computed {
+        /// So many images are done.
+        done: usize,
+        /// Of so many.
+        total: usize,
+    },
+}
+
+type Observer = Arc<dyn Fn(Event) + Send + Sync>;
+
+static OBSERVER: RwLock<Option<Observer>> = RwLock::new(None);
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Tells `observer` of every later step of long work; `None` ends that. It is called often, from the thread
+/// that trains, and should be quick.
+pub fn set_observer(observer: Option<Observer>) {
+    *OBSERVER.write().unwrap_or_else(|e| e.into_inner()) = observer;
+}
+
+pub(crate) fn observe(event: Event) {
+    let observer = OBSERVER.read().unwrap_or_else(|e| e.into_inner()).clone();
+    if let Some(observer) = observer {
+        observer(event);
+    }
+}
+
+/// Asks all training and evaluation of this process to end after the step that is under way: with
+/// [`Error::Interrupted`], and a checkpoint if there is a folder for it. May be called from any thread. It
+/// holds until [`resume`] is called.
+pub fn request_stop() {
+    STOP.store(true, Ordering::Relaxed);
+}
+
+/// Takes [`request_stop`] back.
+pub fn resume() {
+    STOP.store(false, Ordering::Relaxed);
+}
+
+/// Whether [`request_stop`] was called.
+pub fn stop_requested() -> bool {
+    STOP.load(Ordering::Relaxed)
+}
+
+/// [`Error::Interrupted`] where somebody asked for it; `what` is the sentence's subject.
+pub(crate) fn check_stop(what: &str) -> Result<()> {
+    match stop_requested() {
+        true => Err(Error::Interrupted(format!("{what} was interrupted."))),
+        false => Ok(()),
+    }
 }

@@ -88,6 +88,7 @@ fn good(target: &str) -> Vec<&'static str> {
             "in_an_epoch.safetensors",
             "no_validation.safetensors",
         ],
+        "model" => vec!["binary.safetensors", "damaged.safetensors", "many.safetensors"],
         "extraction" => {
             vec!["comment.zip", "dense.zip", "empty.zip", "in_front.zip", "plain.zip", "stored.zip"]
         }
@@ -144,6 +145,11 @@ fn mutations_of_safetensors_files_break_no_promise() {
 #[test]
 fn mutations_of_checkpoints_break_no_promise() {
     try_mutations("checkpoint", 3000);
+}
+
+#[test]
+fn mutations_of_saved_models_break_no_promise() {
+    try_mutations("model", 3000);
 }
 
 #[test]

@@ -104,12 +104,12 @@ fn no_reader_takes_more_memory_than_the_file_is_long() {
     for (what, bytes) in lies() {
         std::fs::write(&path, &bytes).unwrap();
         within(what, bytes.len(), 0, || load(&path)).expect_err(what);
-        for target in ["tf_hub_h5", "keras_h5", "safetensors", "checkpoint"] {
+        for target in ["tf_hub_h5", "keras_h5", "safetensors", "checkpoint", "model"] {
             within(what, bytes.len(), 0, || run(target, &bytes));
         }
     }
     // Each number of each file of the corpus made huge, byte by byte.
-    for target in ["tf_hub_h5", "keras_h5", "safetensors", "checkpoint"] {
+    for target in ["tf_hub_h5", "keras_h5", "safetensors", "checkpoint", "model"] {
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus").join(target);
         for entry in corpus.read_dir().unwrap() {
             let entry = entry.unwrap();

@@ -172,6 +172,31 @@ def checkpoint_files():
     save("checkpoint", "plain_weights.safetensors", safetensors({"dense/bias": (1,)}))
 
 
+def model(names, outputs, **changes):
+    """A saved model as Model::save writes it, with next to no weights."""
+    about = {
+        "format": 1, "written_by": "transfer 0.1.0", "architecture": "MobileNetV2 1.0", "class_names": names,
+        "image_size": [160, 96], "resize": "bilinear, half-pixel centres, no antialiasing",
+        "rescaling": {"scale": 0.007843137718737125, "offset": -1.0}, "units": outputs,
+        "loss": "binary_crossentropy" if outputs == 1 else "sparse_categorical_crossentropy",
+        "trainable": [[100, 154]], "precision": "f32", "dropout": 0.20000000298023224, "seed": 1,
+    }
+    metadata = {"model": json.dumps(about | changes), "sha256": "0" * 64}
+    blank = safetensors({"dense/bias": (outputs,), "dense/kernel": (2, outputs)}, metadata)
+    return blank.replace(b"0" * 64, hashlib.sha256(blank).hexdigest().encode())
+
+
+def model_files():
+    save("model", "binary.safetensors", model(["cats", "dogs"], 1))
+    save("model", "many.safetensors", model(["a", "\u00e4", "c\n"], 3, rescaling=None, loss=None, precision="bf16"))
+    save("model", "damaged.safetensors", model(["cats", "dogs"], 1)[:-1] + b"\x01")
+    save("model", "later.safetensors", model(["cats", "dogs"], 1, format=2))
+    save("model", "huge.safetensors", model(["cats", "dogs"], 1, image_size=[1 << 60, 160]))
+    save("model", "names.safetensors", model(["cats"] * 3, 3))
+    save("model", "units.safetensors", model(["cats", "dogs"], 1, units=1 << 60))
+    save("model", "plain_weights.safetensors", safetensors({"dense/bias": (1,)}))
+
+
 def archive(*entries, kind=zipfile.ZIP_DEFLATED, mode=None):
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", kind) as out:
@@ -253,7 +278,7 @@ def manifest_files():
 
 
 if __name__ == "__main__":
-    for make in [h5_files, safetensors_files, checkpoint_files, extraction_files, image_files, manifest_files]:
+    for make in [h5_files, safetensors_files, checkpoint_files, model_files, extraction_files, image_files, manifest_files]:
         make()
     files = [path for path in CORPUS.rglob("*") if path.is_file()]
     print(f"{len(files)} files, {sum(path.stat().st_size for path in files)} bytes in {CORPUS}")

@@ -161,7 +161,7 @@ pub fn copy_notebook(project: &Project) -> Result<PathBuf> {
         std::fs::write(path, text).map_err(|e| format!("cannot write {}: {e}", path.display()))
     };
     std::fs::create_dir_all(&folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
-    let notebook = folder.join("transfer.ipynb");
+    let notebook = folder.join(project.notebook().file_name().unwrap_or_default());
     write(&notebook, with_cuda(&read(&project.notebook())?)?)?;
     let settings = read(&Path::new("notebooks").join("evcxr.toml"))?;
     write(&folder.join("evcxr.toml"), with_own_build(&settings)?)?;

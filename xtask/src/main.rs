@@ -33,6 +33,7 @@ cargo xtask <command>
                        figures of the run go to target/notebooks/
   notebook --cuda      open a copy of it that computes on an NVIDIA card (with `-- ARGS` or --execute as above)
   notebook --save      run it and write the committed form back to notebooks/transfer.ipynb
+  notebook NAME …      any of these with another notebook of notebooks/, such as your_own_photos
   test                 set up what is missing, then every check and test, and every notebook headless
   cuda-build           without a card: compile its kernels and the crate with its feature `cuda`, and run that
                        on an emulated card. Needs Linux on x86-64; the toolkit is fetched into target/cuda
@@ -50,17 +51,30 @@ cargo xtask <command>
   resume [TRIES]       kill and resume 50 small trainings; each must end where an unbroken one does
 ";
 
+/// `cargo xtask notebook [NAME] …`.
+fn on_notebook(name: Option<&str>, rest: &[&str], words: &[&str]) -> Result<()> {
+    match rest {
+        [] => notebook::open(name, &[]),
+        ["--", rest @ ..] => notebook::open(name, rest),
+        ["--execute"] => notebook::execute(name),
+        ["--cuda"] => notebook::open_cuda(name, &[]),
+        ["--cuda", "--", rest @ ..] => notebook::open_cuda(name, rest),
+        ["--cuda", "--execute"] | ["--execute", "--cuda"] => notebook::execute_cuda(name),
+        ["--save"] => notebook::save(name),
+        _ => unknown(words),
+    }
+}
+
+fn unknown(words: &[&str]) -> Result<()> {
+    Err(format!("`cargo xtask {}` is not a command.\n\n{HELP}", words.join(" ")))
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
-        ["notebook"] => notebook::open(&[]),
-        ["notebook", "--", rest @ ..] => notebook::open(rest),
-        ["notebook", "--execute"] => notebook::execute(),
-        ["notebook", "--cuda"] => notebook::open_cuda(&[]),
-        ["notebook", "--cuda", "--", rest @ ..] => notebook::open_cuda(rest),
-        ["notebook", "--cuda", "--execute"] | ["notebook", "--execute", "--cuda"] => notebook::execute_cuda(),
-        ["notebook", "--save"] => notebook::save(),
+        ["notebook", name, rest @ ..] if !name.starts_with('-') => on_notebook(Some(name), rest, &words),
+        ["notebook", rest @ ..] => on_notebook(None, rest, &words),
         ["test"] => test::all(),
         ["cuda-build"] => cuda_build::cuda_build(),
         ["gpu-test"] => gpu_test::gpu_test(),
@@ -72,7 +86,7 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(())
         }
-        other => Err(format!("`cargo xtask {}` is not a command.\n\n{HELP}", other.join(" "))),
+        _ => unknown(&words),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

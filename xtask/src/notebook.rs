@@ -18,8 +18,8 @@ const FETCH: [&str; 2] = [
 ];
 
 /// Sets up what is missing and opens JupyterLab with `arguments`.
-pub fn open(arguments: &[&str]) -> Result<()> {
-    let project = Project::find()?;
+pub fn open(name: Option<&str>, arguments: &[&str]) -> Result<()> {
+    let project = Project::find()?.with_notebook(name)?;
     set_up(&project)?;
     println!("==> JupyterLab; Ctrl-C twice ends it");
     let mut lab = command(project.venv_program("jupyter"));
@@ -27,8 +27,8 @@ pub fn open(arguments: &[&str]) -> Result<()> {
 }
 
 /// [`open`] for a copy of the notebook that computes on a card.
-pub fn open_cuda(arguments: &[&str]) -> Result<()> {
-    let project = Project::find()?;
+pub fn open_cuda(name: Option<&str>, arguments: &[&str]) -> Result<()> {
+    let project = Project::find()?.with_notebook(name)?;
     let (toolkit, notebook) = set_up_cuda(&project)?;
     println!("==> JupyterLab with {}; Ctrl-C twice ends it", notebook.display());
     let mut lab = command(project.venv_program("jupyter"));
@@ -37,8 +37,8 @@ pub fn open_cuda(arguments: &[&str]) -> Result<()> {
 }
 
 /// [`execute`] for a copy of the notebook that computes on a card; its results go beside the copy.
-pub fn execute_cuda() -> Result<()> {
-    let project = Project::find()?;
+pub fn execute_cuda(name: Option<&str>) -> Result<()> {
+    let project = Project::find()?.with_notebook(name)?;
     let (toolkit, notebook) = set_up_cuda(&project)?;
     let _turn = take_turn(&project)?;
     println!("==> {}, headless", notebook.display());
@@ -66,17 +66,17 @@ fn set_up_cuda(project: &Project) -> Result<(cuda::Toolkit, PathBuf)> {
 }
 
 /// Sets up what is missing and runs the notebook headless.
-pub fn execute() -> Result<()> {
-    let project = Project::find()?;
+pub fn execute(name: Option<&str>) -> Result<()> {
+    let project = Project::find()?.with_notebook(name)?;
     let preparation = set_up(&project)?;
     run_headless(&project, &project.notebook().to_string_lossy(), Some(preparation))
 }
 
 /// Runs the notebook headless and writes its committed form.
-pub fn save() -> Result<()> {
-    execute()?;
-    let project = Project::find()?;
-    let executed = project.results().join("transfer.ipynb");
+pub fn save(name: Option<&str>) -> Result<()> {
+    execute(name)?;
+    let project = Project::find()?.with_notebook(name)?;
+    let executed = project.results().join(project.notebook().file_name().unwrap_or_default());
     let mut runner = runner(&project);
     runner.arg("save").arg(executed).arg(project.notebook());
     run(&mut runner, "writing the committed form of the notebook")

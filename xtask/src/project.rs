@@ -8,6 +8,8 @@ use crate::Result;
 pub struct Project {
     /// The checkout itself.
     pub root: PathBuf,
+    /// File name of the notebook that a command is about.
+    notebook: String,
 }
 
 impl Project {
@@ -19,7 +21,7 @@ impl Project {
         })?;
         let root = root.to_path_buf();
         std::env::set_current_dir(&root).map_err(|e| format!("cannot enter {}: {e}", root.display()))?;
-        Ok(Project { root })
+        Ok(Project { root, notebook: "transfer.ipynb".to_owned() })
     }
 
     pub fn venv(&self) -> PathBuf {
@@ -37,8 +39,24 @@ impl Project {
         self.venv().join("share").join("jupyter")
     }
 
+    /// The same, for another of its notebooks, by name with or without folder and ending.
+    pub fn with_notebook(self, name: Option<&str>) -> Result<Project> {
+        let Some(name) = name else { return Ok(self) };
+        let stem = Path::new(name).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let project = Project { notebook: format!("{stem}.ipynb"), ..self };
+        if project.notebook().is_file() {
+            return Ok(project);
+        }
+        let entries = std::fs::read_dir("notebooks").map_err(|e| format!("cannot read notebooks/: {e}"))?;
+        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut there: Vec<String> =
+            names.filter_map(|n| n.strip_suffix(".ipynb").map(str::to_owned)).collect();
+        there.sort();
+        Err(format!("expected the name of a notebook in notebooks/: {}. Received: {name}", there.join(", ")))
+    }
+
     pub fn notebook(&self) -> PathBuf {
-        PathBuf::from("notebooks").join("transfer.ipynb")
+        PathBuf::from("notebooks").join(&self.notebook)
     }
 
     /// Where headless runs leave their results.

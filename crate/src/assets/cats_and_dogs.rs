@@ -56,6 +56,18 @@ impl std::fmt::Display for CatsAndDogs {
     }
 }
 
+/// The folder that `TRANSFER_PHOTOS` names: somebody's own photographs, in a folder for each class. Without
+/// that variable it is the one of [`cats_and_dogs`].
+///
+/// # Errors
+/// As [`cats_and_dogs`].
+pub fn photographs_folder() -> Result<PathBuf> {
+    match std::env::var_os("TRANSFER_PHOTOS").filter(|v| !v.is_empty()) {
+        Some(folder) => Ok(PathBuf::from(folder)),
+        None => Ok(cats_and_dogs()?.dir),
+    }
+}
+
 /// Finds the tutorial's data set, or fetches it into the project's `data/`.
 ///
 /// Searched in this order: the folder that `TRANSFER_DATA_DIR` names, what is in `data/` already, the

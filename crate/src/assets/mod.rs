@@ -30,7 +30,7 @@ mod stand_in;
 mod surplus;
 
 pub(crate) use cats_and_dogs::has_valid_note;
-pub use cats_and_dogs::{cats_and_dogs, CatsAndDogs, FindCatsAndDogs, Source};
+pub use cats_and_dogs::{cats_and_dogs, photographs_folder, CatsAndDogs, FindCatsAndDogs, Source};
 pub use extract::{extract_zip, MAX_BYTES, MAX_ENTRIES, MAX_RATIO};
 pub use get_file::{get_file, GetFile};
 pub use hash::{content_digest, sha256_file};

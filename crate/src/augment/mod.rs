@@ -7,6 +7,7 @@
 mod brightness;
 mod contrast;
 mod flip;
+pub(crate) mod mixup;
 #[cfg(any(test, feature = "cuda"))]
 mod placing;
 mod resized_crop;
@@ -20,6 +21,7 @@ mod zoom;
 pub use brightness::RandomBrightness;
 pub use contrast::RandomContrast;
 pub use flip::{FlipMode, RandomFlip};
+pub use mixup::{MixUp, Mixed};
 #[cfg(feature = "cuda")]
 pub(crate) use placing::Placing;
 pub use resized_crop::RandomResizedCrop;

@@ -57,7 +57,7 @@ const PREFETCH: usize = 2;
 pub fn image_dataset_from_directory(dir: impl AsRef<Path>, options: ImageDatasetOptions) -> Result<Dataset> {
     let dir = dir.as_ref();
     options.check()?;
-    let listing = list(dir, options.class_names.as_deref())?;
+    let listing = list(dir, options.class_names.as_deref(), options.missing_classes)?;
     let probes: Vec<Result<(), String>> =
         crate::threads::pool().install(|| listing.files.par_iter().map(|(path, _)| probe(path)).collect());
     let (mut files, mut skipped) = (Vec::new(), Vec::new());
@@ -231,6 +231,59 @@ impl Dataset {
     pub fn skip(&self, n: usize) -> Dataset {
         let images = n.saturating_mul(self.batch_size()).min(self.len());
         Dataset { range: self.range.start + images..self.range.end, ..self.clone() }
+    }
+
+    /// How many images of each class it has, in the order of the labels.
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.class_names().len()];
+        self.order[self.range.clone()].iter().for_each(|&i| counts[self.labels()[i] as usize] += 1);
+        counts
+    }
+
+    /// Two data sets without a common image: one to train on, and `part` of each class for validation. A
+    /// class of two images or more has at least one in each; a single image is trained on. Which image is
+    /// where depends on `seed` and the images alone. Both share their files and cache with this one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where `part` does not lie between 0 and 1; [`Error::Data`] where either would be
+    /// empty.
+    ///
+    /// ```no_run
+    /// # fn example(all: &transfer::data::Dataset) -> transfer::Result<()> {
+    /// let (train, validation) = all.stratified_split(0.2, transfer::SPLIT_SEED)?;
+    /// println!("{:?} and {:?}", train.class_counts(), validation.class_counts());
+    /// # Ok(()) }
+    /// ```
+    pub fn stratified_split(&self, part: f32, seed: u64) -> Result<(Dataset, Dataset)> {
+        if !(part > 0.0 && part < 1.0) {
+            return Err(Error::Invalid(format!(
+                "stratified_split expected a part between 0 and 1, both excluded. Received: {part}"
+            )));
+        }
+        let mut aside = vec![false; self.labels().len()];
+        let mut sorted = self.indices();
+        sorted.sort_unstable();
+        for label in 0..self.class_names().len() as u32 {
+            let mut of_class: Vec<usize> =
+                sorted.iter().copied().filter(|&i| self.labels()[i] == label).collect();
+            Rng::new(&[seed, SPLIT, u64::from(label)]).shuffle(&mut of_class);
+            let n = of_class.len();
+            let wanted = (n as f64 * f64::from(part)).round() as usize;
+            let wanted = if n < 2 { 0 } else { wanted.clamp(1, n - 1) };
+            of_class[..wanted].iter().for_each(|&i| aside[i] = true);
+        }
+        let side = |validation: bool| {
+            let order: Vec<usize> = self.indices().into_iter().filter(|&i| aside[i] == validation).collect();
+            Dataset { range: 0..order.len(), order: order.into(), ..self.clone() }
+        };
+        let (train, validation) = (side(false), side(true));
+        if train.is_empty() || validation.is_empty() {
+            return Err(Error::Data(format!(
+                "a split needs a class with two images or more. Received: {} of each class",
+                self.class_counts().iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+            )));
+        }
+        Ok((train, validation))
     }
 
     /// Keeps images in memory once they are decoded and resized. They are kept as fixed-point

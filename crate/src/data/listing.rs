@@ -17,13 +17,13 @@ pub(super) struct Listing {
     pub files: Vec<(PathBuf, u32)>,
 }
 
-/// Lists `dir`. Names that start with a dot are passed over, as in Keras; links to folders are
+/// Lists `dir`; with `missing`, a class that is wanted and has no folder has no files. Names that start with a dot are passed over, as in Keras; links to folders are
 /// followed only where they are a class folder themselves, so there are no endless loops.
-pub(super) fn list(dir: &Path, wanted: Option<&[String]>) -> Result<Listing> {
+pub(super) fn list(dir: &Path, wanted: Option<&[String]>, missing: bool) -> Result<Listing> {
     let found = class_folders(dir)?;
     let class_names = match wanted {
-        None => found,
-        Some(wanted) => choose(dir, wanted, &found)?,
+        None => found.clone(),
+        Some(wanted) => choose(dir, wanted, &found, missing)?,
     };
     if class_names.is_empty() {
         return Err(Error::Data(format!(
@@ -32,18 +32,20 @@ pub(super) fn list(dir: &Path, wanted: Option<&[String]>) -> Result<Listing> {
         )));
     }
     let mut files = Vec::new();
-    for (label, name) in class_names.iter().enumerate() {
-        let mut found = Vec::new();
-        walk(&dir.join(name), 0, &mut found)?;
+    for (label, name) in class_names.iter().enumerate().filter(|(_, name)| found.contains(name)) {
+        let mut of_class = Vec::new();
+        walk(&dir.join(name), 0, &mut of_class)?;
         // By folder, then by name, each as a plain string: the order that Keras has.
-        found.sort();
-        files
-            .extend(found.into_iter().map(|(folder, name)| (PathBuf::from(folder).join(name), label as u32)));
+        of_class.sort();
+        files.extend(
+            of_class.into_iter().map(|(folder, name)| (PathBuf::from(folder).join(name), label as u32)),
+        );
     }
     Ok(Listing { class_names, files })
 }
 
-fn class_folders(dir: &Path) -> Result<Vec<String>> {
+/// Names of the sub-folders, sorted.
+pub(super) fn class_folders(dir: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(|e| Error::io("cannot list the image folder", dir, e))? {
         let entry = entry.map_err(|e| Error::io("cannot list the image folder", dir, e))?;
@@ -65,8 +67,8 @@ fn class_folders(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn choose(dir: &Path, wanted: &[String], found: &[String]) -> Result<Vec<String>> {
-    if let Some(missing) = wanted.iter().find(|name| !found.contains(name)) {
+fn choose(dir: &Path, wanted: &[String], found: &[String], missing: bool) -> Result<Vec<String>> {
+    if let Some(missing) = wanted.iter().find(|name| !missing && !found.contains(name)) {
         return Err(Error::Data(format!(
             "class_names asks for {missing:?}, but the sub-folders of {} are {found:?}.",
             dir.display()

@@ -43,6 +43,8 @@ mod decode;
 mod jpeg;
 mod listing;
 mod options;
+mod own_folder;
+mod own_photographs;
 mod resize;
 mod store;
 mod stored;
@@ -53,6 +55,9 @@ pub use batches::Batches;
 pub use dataset::{image_dataset_from_directory, Dataset, AUTOTUNE};
 pub use decode::{MAX_DECODED_BYTES, MAX_FILE_BYTES, MAX_RATIO, MAX_SIDE};
 pub use options::{ImageDatasetOptions, OnBadImage, Subset};
+pub use own_photographs::{
+    own_photographs, own_photographs_with_validation, photographs_of_classes, OwnPhotographs, VALIDATION_PART,
+};
 pub use resize::resize;
 #[cfg(test)]
 pub(crate) use stored::store as store_image;
@@ -102,11 +107,15 @@ pub fn load_img(path: impl AsRef<Path>, target_size: (usize, usize)) -> Result<A
     let (h, w) = target_size;
     ImageDatasetOptions::default().image_size(h, w).batch_size(1).check()?;
     let mut image = Array3::zeros((h, w, 3));
-    let out = image.as_slice_mut().unwrap_or_default();
+    load_img_into(path, (h, w), image.as_slice_mut().unwrap_or_default())?;
+    Ok(image)
+}
+
+/// [`load_img`] into `out`, which has `height * width * 3` numbers.
+pub(crate) fn load_img_into(path: &Path, target_size: (usize, usize), out: &mut [f32]) -> Result<()> {
     let mut buffers = decode::Buffers::default();
     decode::decode(path, &mut buffers, |rgb| {
         resize::resize_into(rgb.pixels, (rgb.height, rgb.width), 3, out, target_size, &mut Vec::new());
     })
-    .map_err(|reason| Error::Data(format!("{} {reason}", path.display())))?;
-    Ok(image)
+    .map_err(|reason| Error::Data(format!("{} {reason}", path.display())))
 }

@@ -21,6 +21,9 @@ pub struct ImageDatasetOptions {
     /// The class folders to use, in the order of their labels; `None` takes every sub-folder,
     /// sorted by name.
     pub class_names: Option<Vec<String>>,
+    /// Whether [`class_names`](Self::class_names) may name classes that have no folder, and so no images:
+    /// for a folder to evaluate on that lacks some.
+    pub missing_classes: bool,
     /// Images in a batch; the last batch may be smaller. Smaller batches need less memory, larger
     /// ones train with less noise.
     pub batch_size: usize,
@@ -69,6 +72,7 @@ impl Default for ImageDatasetOptions {
     fn default() -> Self {
         Self {
             class_names: None,
+            missing_classes: false,
             batch_size: 32,
             image_size: (256, 256),
             shuffle: true,

@@ -2,6 +2,7 @@
 //!
 //! Training and prediction are methods of this type, but stand in [`crate::train`].
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::chain::Chain;
@@ -13,7 +14,7 @@ use super::summary::{Summary, SummaryRow};
 use crate::augment::Sequential;
 use crate::optim::{KerasOptimizer, OptimizerConfig};
 use crate::preprocess::Rescaling;
-use crate::train::features::FeatureCache;
+use crate::train::features::{FeatureCache, LIMIT_BYTES};
 use crate::train::loss::Loss;
 use crate::{Error, Result};
 
@@ -26,6 +27,11 @@ pub struct Model {
     pub(crate) seed: u64,
     pub(crate) compiled: Option<Compiled>,
     pub(crate) features: Arc<FeatureCache>,
+    /// The most that `features` may hold.
+    pub(crate) feature_cache_bytes: usize,
+    /// Empty, or one for each label of the data set that it was fitted on.
+    pub(crate) class_names: Vec<String>,
+    pub(crate) test_time_flip: bool,
 }
 
 pub(crate) struct Compiled {
@@ -37,6 +43,26 @@ impl Compiled {
     /// The optimizer's settings.
     pub fn config(&self) -> OptimizerConfig {
         on_device!(&self.optimizer => optimizer, optimizer.config())
+    }
+
+    /// The learning rate of the next step.
+    pub fn learning_rate(&self) -> f64 {
+        on_device!(&self.optimizer => optimizer, optimizer.learning_rate())
+    }
+
+    /// See [`KerasOptimizer::set_learning_rate`].
+    pub fn set_learning_rate(&mut self, rate: f64) {
+        on_device!(&mut self.optimizer => optimizer, optimizer.set_learning_rate(rate));
+    }
+
+    /// See [`KerasOptimizer::set_factors`].
+    pub fn set_factors(&mut self, factors: HashMap<String, f64>) {
+        on_device!(&mut self.optimizer => optimizer, optimizer.set_factors(factors));
+    }
+
+    /// See [`KerasOptimizer::reset_rates`].
+    pub fn reset_rates(&mut self) {
+        on_device!(&mut self.optimizer => optimizer, optimizer.reset_rates());
     }
 
     /// Steps taken.
@@ -71,8 +97,30 @@ impl Model {
     ) -> Result<Self> {
         let (kernel, bias) = dense.build(base.output_shape().2)?;
         let net = Network::new(base, &kernel, &bias)?;
-        let features = Default::default();
-        Ok(Model { augmentation, rescaling, net, dropout, seed, compiled: None, features })
+        Ok(Model {
+            augmentation,
+            rescaling,
+            net,
+            dropout,
+            seed,
+            compiled: None,
+            features: Default::default(),
+            feature_cache_bytes: LIMIT_BYTES,
+            class_names: Vec::new(),
+            test_time_flip: false,
+        })
+    }
+
+    /// How many bytes the outputs of frozen layers may take that are kept for data sets which are evaluated
+    /// again and again, as in validation; 1 GiB without a call. With 0 nothing is kept, and memory does not
+    /// grow with the number of images. Results are the same.
+    pub fn set_feature_cache_bytes(&mut self, bytes: usize) {
+        self.feature_cache_bytes = bytes;
+    }
+
+    /// Replaces the augmentation that images pass in training; `None` takes it away.
+    pub fn set_augmentation(&mut self, layers: Option<Sequential>) {
+        self.augmentation = layers;
     }
 
     /// Chooses optimizer and loss, and forgets the state of an earlier optimizer. As in Keras, call it

@@ -89,6 +89,18 @@ impl Network {
         on_device!(&self.base.base => base, &self.head => head; all_of(base, head))
     }
 
+    /// The variables that train now, in host memory.
+    pub fn weights_that_train(&mut self) -> Result<Weights> {
+        on_device!(&mut self.base.base => base, &mut self.head => head; training(Parts { base, head }))
+    }
+
+    /// Gives variables that train now, and that `weights` has, its values. Frozen ones stay, and so does what
+    /// was computed with them.
+    pub fn set_what_trains(&mut self, weights: &Weights) -> Result<()> {
+        on_device!(&mut self.base.base => base, &mut self.head => head;
+            set_training(Parts { base, head }, weights))
+    }
+
     /// Gives the dense layer's variables these values.
     pub fn set_head(&mut self, kernel: &[f32], bias: &[f32]) -> Result<()> {
         on_device!(&mut self.head => head, write(head, kernel, bias))
@@ -110,4 +122,21 @@ fn all_of<D: Backend>(base: &Base<D>, head: &Head<D>) -> Result<Weights> {
         weights.insert(v.name.clone(), Tensor::new(v.shape.clone(), D::read(&v.tensor)?)?);
     }
     Ok(weights)
+}
+
+fn training<D: Backend>(mut parts: Parts<'_, D>) -> Result<Weights> {
+    let mut weights = Weights::new();
+    for v in parts.trainable_variables_mut() {
+        weights.insert(v.name.clone(), Tensor::new(v.shape.clone(), D::read(&v.tensor)?)?);
+    }
+    Ok(weights)
+}
+
+fn set_training<D: Backend>(mut parts: Parts<'_, D>, weights: &Weights) -> Result<()> {
+    for v in parts.trainable_variables_mut() {
+        if weights.contains(&v.name) {
+            D::write(&mut v.tensor, &weights.get(&v.name)?.data)?;
+        }
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use super::conv_bn::ConvBn;
 use super::inverted_residual::BlockParams;
 use crate::model::architecture::BlockShape;
 use crate::model::base::Base;
+use crate::train::targets::Targets;
 use crate::train::Loss;
 use crate::Result;
 
@@ -167,7 +168,7 @@ pub trait Backend: Device<f32> {
     fn differentiate(
         loss: Loss,
         logits: Matrix<Self, OwnedTape<f32, Self>>,
-        labels: &[u32],
+        targets: &Targets,
         units: usize,
     ) -> Result<Differentiated<Self>>;
 

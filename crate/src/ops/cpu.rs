@@ -20,6 +20,7 @@ use super::{relu6_backward, Activation};
 use crate::model::architecture::BlockShape;
 use crate::model::base::Base;
 use crate::optim::update::update;
+use crate::train::targets::Targets;
 use crate::train::Loss;
 use crate::{Error, Result};
 
@@ -252,12 +253,12 @@ impl Backend for Cpu {
     fn differentiate(
         loss: Loss,
         logits: Matrix<Cpu, OwnedTape<f32, Cpu>>,
-        labels: &[u32],
+        targets: &Targets,
         units: usize,
     ) -> Result<Differentiated<Cpu>> {
         let values = slice(&logits).to_vec();
         let device = logits.device().clone();
-        let loss = loss.traced(logits, labels, units, &device)?;
+        let loss = loss.traced(logits, targets, units, &device)?;
         let value = f64::from(loss.array());
         let gradients = loss.try_backward().map_err(device_error)?;
         Ok(Differentiated { loss: value, logits: values, gradients })

@@ -15,9 +15,15 @@
 //! assert_eq!(optimizer.learning_rate(), 1e-4);
 //! ```
 
+mod layer_rates;
+pub(crate) mod lbfgs;
+mod schedule;
 pub(crate) mod update;
 
-use std::collections::BTreeMap;
+pub use layer_rates::LayerRates;
+pub use schedule::{CosineDecay, OneCycle, Schedule};
+
+use std::collections::{BTreeMap, HashMap};
 
 use dfdx::optim::{Optimizer, OptimizerUpdateError};
 use dfdx::prelude::{Gradients, HasShape};
@@ -133,6 +139,10 @@ pub struct KerasOptimizer<D: Backend> {
     config: OptimizerConfig,
     step: u64,
     slots: BTreeMap<String, Slots<D>>,
+    /// Of the next step.
+    rate: f64,
+    /// Factors on it for variables that have another than 1.
+    factors: HashMap<String, f64>,
 }
 
 impl<D: Backend> KerasOptimizer<D> {
@@ -142,7 +152,23 @@ impl<D: Backend> KerasOptimizer<D> {
     /// Where a setting is out of range.
     pub fn new(config: OptimizerConfig) -> Result<Self> {
         config.check()?;
-        Ok(KerasOptimizer { config, step: 0, slots: BTreeMap::new() })
+        let rate = f64::from(config.learning_rate());
+        Ok(KerasOptimizer { config, step: 0, slots: BTreeMap::new(), rate, factors: HashMap::new() })
+    }
+
+    /// The learning rate of the next step: that of its settings, unless a schedule has changed it.
+    pub fn learning_rate(&self) -> f64 {
+        self.rate
+    }
+
+    /// Sets the learning rate of the next steps.
+    pub(crate) fn set_learning_rate(&mut self, rate: f64) {
+        self.rate = rate;
+    }
+
+    /// Sets the factors on the learning rate by the names of variables; 1 where there is none.
+    pub(crate) fn set_factors(&mut self, factors: HashMap<String, f64>) {
+        self.factors = factors;
     }
 
     /// Its settings.
@@ -199,22 +225,27 @@ impl<D: Backend> KerasOptimizer<D> {
         Ok(())
     }
 
-    /// The rule of step `t` (from 1).
-    fn rule(&self, t: u64) -> UpdateRule {
+    /// Back to the learning rate of the settings, for all variables.
+    pub(crate) fn reset_rates(&mut self) {
+        (self.rate, self.factors) = (f64::from(self.config.learning_rate()), HashMap::new());
+    }
+
+    /// The rule of step `t` (from 1) with a learning rate.
+    fn rule(&self, t: u64, rate: f64) -> UpdateRule {
         match self.config {
             OptimizerConfig::Adam(a) => {
                 let t = t as f64;
                 let correction =
                     (1.0 - f64::from(a.beta_2).powf(t)).sqrt() / (1.0 - f64::from(a.beta_1).powf(t));
                 UpdateRule::Adam {
-                    rate: (f64::from(a.learning_rate) * correction) as f32,
+                    rate: (rate * correction) as f32,
                     beta_1: a.beta_1,
                     beta_2: a.beta_2,
                     epsilon: a.epsilon,
                 }
             }
             OptimizerConfig::RMSprop(r) => {
-                UpdateRule::RmsProp { rate: r.learning_rate, rho: r.rho, epsilon: r.epsilon }
+                UpdateRule::RmsProp { rate: rate as f32, rho: r.rho, epsilon: r.epsilon }
             }
         }
     }
@@ -226,7 +257,6 @@ impl<D: Backend> KerasOptimizer<D> {
     /// Where the device fails.
     pub fn apply<M: Variables<D>>(&mut self, model: &mut M, grads: &mut Gradients<f32, D>) -> Result<()> {
         self.step += 1;
-        let rule = self.rule(self.step);
         let with_m = matches!(self.config, OptimizerConfig::Adam(_));
         for variable in model.trainable_variables_mut() {
             if !self.slots.contains_key(&variable.name) {
@@ -237,6 +267,8 @@ impl<D: Backend> KerasOptimizer<D> {
                 let slots = Slots { m: if with_m { Some(zeros()?) } else { None }, v: zeros()? };
                 self.slots.insert(variable.name.clone(), slots);
             }
+            let factor = self.factors.get(&variable.name).copied().unwrap_or(1.0);
+            let rule = self.rule(self.step, self.rate * factor);
             if let Some(slots) = self.slots.get_mut(&variable.name) {
                 D::update(rule, &mut variable.tensor, grads, slots.m.as_mut(), &mut slots.v)?;
             }
@@ -316,6 +348,25 @@ mod tests {
                 w[i] -= 0.01 * g / (v[i] + 1e-7).sqrt();
                 assert!((w[i] - f64::from(ours[t * 2 + i])).abs() < 1e-5);
             }
+        }
+    }
+
+    #[test]
+    fn a_variable_with_a_factor_learns_as_with_that_part_of_the_rate() {
+        for config in [OptimizerConfig::from(Adam::new(0.1)), RMSprop::new(0.1).into()] {
+            let after = |rate: f64, factor: f64| {
+                let mut model = One(Variable::zeros(&Cpu::default(), "w".into(), &[2]).unwrap());
+                Cpu::write(&mut model.0.tensor, &[1.0, -2.0]).unwrap();
+                let mut optimizer = KerasOptimizer::new(config).unwrap();
+                optimizer.set_learning_rate(rate);
+                optimizer.set_factors([("w".to_owned(), factor)].into());
+                let grads = model.0.tensor.leaky_trace().square().sum::<Rank0, _>().backward();
+                Optimizer::update(&mut optimizer, &mut model, &grads).unwrap();
+                model.0.tensor.as_vec()
+            };
+            assert_eq!(after(0.1, 0.25), after(0.025, 1.0));
+            assert_eq!(after(0.1, 0.0), [1.0, -2.0]);
+            assert_ne!(after(0.1, 0.25), after(0.1, 1.0));
         }
     }
 

@@ -5,79 +5,39 @@ use std::time::Instant;
 
 use ndarray::Array4;
 
-use super::checkpoint::{Checkpoints, Keeper};
+use super::callbacks::Progress;
+use super::checkpoint::Keeper;
 use super::features::not_contiguous;
 use super::history::History;
 use super::on_card;
+use super::options::FitOptions;
 use super::pipeline;
+use super::recipe::Recipe;
 use super::report;
 use super::run::{RunState, Running};
 use super::step::{self, Batch, Input};
+use super::targets::Targets;
 use super::views::{OneView, Views};
 use crate::data::Dataset;
 use crate::model::network::{Network, Parts};
 use crate::model::on_device::on_device;
 use crate::model::{not_compiled, Model};
-use crate::progress::say;
+use crate::progress::{observe, say, stop_requested};
 use crate::weights::Weights;
 use crate::{threads, Error, Result};
 
-/// How long and with what to train.
-///
-/// ```no_run
-/// # fn example(model: &mut transfer::model::Model, train: &transfer::data::Dataset,
-/// #            validation: &transfer::data::Dataset) -> transfer::Result<()> {
-/// use transfer::train::FitOptions;
-/// let history = model.fit(train, FitOptions::epochs(10).validation_data(validation))?;
-/// let more = FitOptions::epochs(20).initial_epoch(history.epochs()).validation_data(validation);
-/// let history_fine = model.fit(train, more)?;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Clone)]
-pub struct FitOptions {
-    epochs: usize,
-    initial_epoch: usize,
-    validation: Option<Dataset>,
-    checkpoints: Option<Checkpoints>,
-    views: Option<usize>,
-}
-
-impl FitOptions {
-    /// Train until this many epochs are done, those before [`initial_epoch`](Self::initial_epoch)
-    /// included.
-    pub fn epochs(epochs: usize) -> Self {
-        FitOptions { epochs, initial_epoch: 0, validation: None, checkpoints: None, views: None }
-    }
-
-    /// Number of the first epoch; that of an earlier `fit`'s last plus one, to go on from there.
-    pub fn initial_epoch(mut self, epoch: usize) -> Self {
-        self.initial_epoch = epoch;
-        self
-    }
-
-    /// Measures loss and accuracy of this data set after each epoch.
-    pub fn validation_data(mut self, dataset: &Dataset) -> Self {
-        self.validation = Some(dataset.clone());
-        self
-    }
-
-    /// Keeps [`Checkpoints`] (or just names their folder), and goes on from the newest that is there: after
-    /// an interruption the same call ends where an unbroken one would have, bit for bit.
-    pub fn checkpoint(mut self, checkpoints: impl Into<Checkpoints>) -> Self {
-        self.checkpoints = Some(checkpoints.into());
-        self
-    }
-
-    /// Trades fresh augmentation for speed: each image has `k` augmented views, which take turns from epoch
-    /// to epoch, and what the frozen layers make of a view is computed once. From epoch `k` on a phase in
-    /// which the base is frozen takes seconds. Fewer views than epochs let the head see each of them
-    /// several times, so it over-fits sooner. Takes 5 KB an image and view where all of the base is
-    /// frozen, 38 KB with `fine_tune_at(100)`, at most 1 GiB in all.
-    pub fn cache_augmented_views(mut self, k: usize) -> Self {
-        self.views = Some(k);
-        self
-    }
+/// The error of a training that somebody asked to end.
+fn interrupted(keeper: &Option<Keeper>) -> Error {
+    Error::Interrupted(match keeper {
+        Some(keeper) => format!(
+            "The training was interrupted. The same call goes on from the checkpoint {}.",
+            keeper.last()
+        ),
+        None => {
+            "The training was interrupted. It had no folder for checkpoints, so it starts over next time."
+                .to_owned()
+        }
+    })
 }
 
 /// What a step tells of its batch.
@@ -93,9 +53,19 @@ impl Model {
     /// training was interrupted and resumed.
     ///
     /// # Errors
-    /// Where the model is not compiled, the data set does not fit or cannot be read, the loss or a weight
-    /// is no longer finite, or checkpoints cannot be written or are of another run.
+    /// Where the model is not compiled, an option makes no sense, the data set does not fit or cannot be read,
+    /// the loss or a weight is no longer finite, or checkpoints cannot be written or are of another run.
     pub fn fit(&mut self, dataset: &Dataset, options: FitOptions) -> Result<History> {
+        self.fit_on(dataset, options, None)
+    }
+
+    /// [`fit`](Self::fit), on `views` of the images if there are some.
+    pub(super) fn fit_on(
+        &mut self,
+        dataset: &Dataset,
+        options: FitOptions,
+        views: Option<Views>,
+    ) -> Result<History> {
         let loss = self.loss()?;
         self.check_dataset(dataset)?;
         if options.initial_epoch >= options.epochs {
@@ -106,15 +76,36 @@ impl Model {
             )));
         }
         loss.check_labels(self.units(), dataset.labels())?;
+        self.take_class_names(dataset);
+        let recipe = Recipe::new(&options, self, dataset)?;
+        let history = self.fit_by(&recipe, dataset, &options, views);
+        // Schedules are over, and what comes next has the compiled rate again.
+        if let Some(compiled) = &mut self.compiled {
+            compiled.reset_rates();
+        }
+        history
+    }
+
+    fn fit_by(
+        &mut self,
+        recipe: &Recipe,
+        dataset: &Dataset,
+        options: &FitOptions,
+        views: Option<Views>,
+    ) -> Result<History> {
         let mut state = RunState::new(options.initial_epoch);
         let validation = options.validation.as_ref();
-        let mut views = match options.views {
-            Some(count) => Some(Views::new(count, self.frozen_part().1, dataset)?),
-            None => None,
+        let mut views = match (views, options.views) {
+            (None, Some(count)) => Some(Views::new(count, self.frozen_part().1, dataset)?),
+            (views, _) => views,
         };
         let mut keeper = match &options.checkpoints {
             Some(c) => {
-                Some(Keeper::open(c, self, dataset, validation, options.initial_epoch, options.views)?)
+                let (first, mut facts) = (options.initial_epoch, recipe.facts().to_vec());
+                if views.as_ref().is_some_and(Views::are_both_sides) {
+                    facts.push(("sides", "an image and its mirror image in turn".into()));
+                }
+                Some(Keeper::open(c, self, dataset, validation, first, options.views, &facts)?)
             }
             None => None,
         };
@@ -123,62 +114,107 @@ impl Model {
             state = resumed.unwrap_or(state);
         }
         let mut kept = on_card::Kept::default();
-        while state.epoch < options.epochs {
-            self.epoch(dataset, &options, &mut state, &mut keeper, views.as_mut(), &mut kept).map_err(
-                |e| match (e, &keeper) {
+        let callbacks = &options.callbacks;
+        callbacks.train_begin(&self.progress(options, &state))?;
+        while state.epoch < options.epochs && state.history.stopped_epoch.is_none() {
+            self.epoch(recipe, dataset, options, &mut state, &mut keeper, (views.as_mut(), &mut kept))
+                .map_err(|e| match (e, &keeper) {
                     (Error::Training(what), Some(keeper)) => {
                         Error::Training(format!("{what} The last good checkpoint: {}.", keeper.last()))
                     }
                     (other, _) => other,
-                },
-            )?;
+                })?;
         }
+        if let Some(epoch) = state.history.stopped_epoch {
+            say(format!("Epoch {}: the training was stopped by a callback.", epoch + 1));
+        }
+        if let Some(epoch) = state.history.restored_epoch {
+            self.net.set_what_trains(&state.kept)?;
+            say(format!("The weights are those of epoch {}.", epoch + 1));
+        }
+        callbacks.train_end(&self.progress(options, &state))?;
         report::fitted(&state.history, dataset, validation);
         Ok(state.history)
+    }
+
+    fn progress<'a>(&'a self, options: &FitOptions, state: &'a RunState) -> Progress<'a> {
+        Progress {
+            model: self,
+            history: &state.history,
+            initial_epoch: options.initial_epoch,
+            epochs: options.epochs,
+            validated: options.validation.is_some(),
+            schedule: options.schedule,
+        }
     }
 
     /// One epoch, or what is left of it, and its checkpoints.
     fn epoch(
         &mut self,
+        recipe: &Recipe,
         dataset: &Dataset,
         options: &FitOptions,
         state: &mut RunState,
         keeper: &mut Option<Keeper>,
-        views: Option<&mut Views>,
-        kept: &mut on_card::Kept,
+        (views, kept): (Option<&mut Views>, &mut on_card::Kept),
     ) -> Result<()> {
         let (start, before) = (Instant::now(), state.running.seconds);
+        let recipe = &recipe.of_epoch(&options.callbacks, &state.history);
         let mut after_step = |model: &Model, state: &mut RunState| {
-            let Some(keeper) = keeper.as_mut().filter(|k| k.is_due(state.steps)) else { return Ok(()) };
-            state.running.seconds = before + start.elapsed().as_secs_f64();
-            model.check_finite(state.epoch, state.running.steps)?;
-            keeper.save(model, state)
+            observe(state.event(options.epochs, dataset.cardinality()));
+            let stop = stop_requested();
+            if let Some(keeper) = keeper.as_mut().filter(|k| stop || k.is_due(state.steps)) {
+                state.running.seconds = before + start.elapsed().as_secs_f64();
+                model.check_finite(state.epoch, state.running.steps)?;
+                keeper.save(model, state)?;
+            }
+            match stop {
+                true => Err(interrupted(keeper)),
+                false => Ok(()),
+            }
         };
         match views {
-            None if self.epoch_on_card(dataset, kept, state, &mut after_step)? => {}
+            None if self.epoch_on_card(recipe, dataset, kept, state, &mut after_step)? => {}
             None => {
                 let (epoch, map) = (state.epoch as u64, Arc::new(pipeline::training(self)));
                 for batch in dataset.batches_from(epoch, map, state.running.batches)? {
                     let batch = batch?;
                     let images = Input::Images(batch.images.as_slice().ok_or_else(not_contiguous)?);
-                    self.step(images, &batch.labels.to_vec(), &batch.indices, batch.number, state)?;
+                    self.step(recipe, images, &batch.labels.to_vec(), &batch.indices, batch.number, state)?;
                     after_step(self, state)?;
                 }
             }
-            Some(views) => self.epoch_of_views(dataset, views, state, &mut after_step)?,
+            Some(views) => self.epoch_of_views(recipe, dataset, views, state, &mut after_step)?,
         }
         let trained = before + start.elapsed().as_secs_f64();
         let (epoch, steps) = (state.epoch, state.running.steps);
         self.check_finite(epoch, steps)?;
         let validation = match &options.validation {
-            Some(validation) => Some(self.measure(validation).map(|v| (v.loss, v.accuracy))?),
+            Some(validation) => match self.measure(validation) {
+                Err(Error::Interrupted(_)) => {
+                    state.running.seconds = trained;
+                    if let Some(keeper) = keeper.as_mut() {
+                        keeper.save(self, state)?;
+                    }
+                    return Err(interrupted(keeper));
+                }
+                measured => measured.map(|v| Some((v.loss, v.accuracy)))?,
+            },
             None => None,
         };
         if let Some((loss, _)) = validation.filter(|(loss, _)| !loss.is_finite()) {
             return Err(self.diverged(&format!("The validation loss became {loss}"), epoch, steps));
         }
         let seconds = before + start.elapsed().as_secs_f64();
-        state.end_epoch(validation, seconds);
+        let rate = recipe.learning_rate(epoch, state.running.batches.saturating_sub(1));
+        state.end_epoch(validation, rate, seconds);
+        let (keep, stop) = options.callbacks.epoch_end(&self.progress(options, state))?;
+        if keep {
+            (state.kept, state.history.restored_epoch) = (self.net.weights_that_train()?, Some(epoch));
+        }
+        if stop {
+            state.history.stopped_epoch = Some(epoch);
+        }
         if let Some(keeper) = keeper {
             keeper.save(self, state)?;
         }
@@ -214,7 +250,7 @@ impl Model {
 
     /// The error for a training that has left the finite numbers by step `steps` (counted from 1).
     fn diverged(&self, what: &str, epoch: usize, steps: usize) -> Error {
-        let rate = self.compiled.as_ref().map_or(f32::NAN, |c| c.config().learning_rate());
+        let rate = self.compiled.as_ref().map_or(f32::NAN, |c| c.learning_rate() as f32);
         Error::Training(format!(
             "{what} by epoch {}, step {steps}, with learning rate {rate}. Compile with a smaller learning rate, and \
              look at the images of that epoch.",
@@ -225,6 +261,7 @@ impl Model {
     /// An epoch on views of the images that may have been computed before.
     fn epoch_of_views(
         &mut self,
+        recipe: &Recipe,
         dataset: &Dataset,
         views: &mut Views,
         state: &mut RunState,
@@ -232,12 +269,12 @@ impl Model {
     ) -> Result<()> {
         let (epoch, first) = (state.epoch as u64, state.running.batches);
         let view = views.of(state.epoch);
-        if views.is_complete(view) {
+        if views.are_complete(state.epoch) {
             let (order, size) = (dataset.order(epoch), dataset.batch_size().max(1));
             for (number, indices) in order.chunks(size).enumerate().skip(first) {
-                let (indices, outputs) = views.outputs(view, indices);
+                let (indices, outputs) = views.outputs(state.epoch, indices);
                 let labels: Vec<u32> = indices.iter().map(|&i| dataset.labels()[i]).collect();
-                self.step(Input::Frozen(&outputs), &labels, &indices, number, state)?;
+                self.step(recipe, Input::Frozen(&outputs), &labels, &indices, number, state)?;
                 after_step(self, state)?;
             }
             return Ok(());
@@ -248,7 +285,8 @@ impl Model {
             let images = batch.images.as_slice().ok_or_else(not_contiguous)?;
             let outputs = self.frozen_outputs(images, batch.len())?;
             views.keep(view, &batch.indices, &outputs);
-            self.step(Input::Frozen(&outputs), &batch.labels.to_vec(), &batch.indices, batch.number, state)?;
+            let (outputs, labels) = (Input::Frozen(&outputs), batch.labels.to_vec());
+            self.step(recipe, outputs, &labels, &batch.indices, batch.number, state)?;
             after_step(self, state)?;
         }
         // A run that was resumed within this epoch has only seen the rest of it.
@@ -261,6 +299,7 @@ impl Model {
     /// One step of gradient descent on batch `number` of the epoch.
     pub(super) fn step(
         &mut self,
+        recipe: &Recipe,
         input: Input<'_>,
         labels: &[u32],
         indices: &[usize],
@@ -271,11 +310,18 @@ impl Model {
         if n == 0 {
             return Ok(());
         }
+        let (loss, units, epoch) = (self.loss()?, self.units(), state.epoch);
+        let compiled = self.compiled.as_mut().ok_or_else(not_compiled)?;
+        compiled.set_learning_rate(recipe.learning_rate(epoch, number));
+        let place = (epoch, number);
+        let (values, targets) =
+            recipe.mixed(input.values().unwrap_or(&[]), labels, indices, place, (loss, units));
+        let input = input.with(&values);
         // In the pool, where one kernel follows the other without a thread waking up for each. Nobody
         // else can hold this model's locks meanwhile, since it is borrowed mutably.
-        let (done, epoch) = (state.running.steps, state.epoch as u64);
-        let step = threads::pool().install(|| self.descend(input, labels, indices, epoch, done))?;
-        let correct = self.loss()?.correct(&step.logits, labels, self.units());
+        let (done, epoch) = (state.running.steps, epoch as u64);
+        let step = threads::pool().install(|| self.descend(input, &targets, indices, epoch, done))?;
+        let correct = loss.correct(&step.logits, &targets.labels, units);
         let Running { loss, correct: all_correct, images, steps, batches, .. } = &mut state.running;
         *loss += step.loss * n as f64;
         *all_correct += correct;
@@ -290,15 +336,15 @@ impl Model {
     fn descend(
         &mut self,
         input: Input<'_>,
-        labels: &[u32],
+        targets: &Targets,
         indices: &[usize],
         epoch: u64,
         number: usize,
     ) -> Result<Step> {
-        let batch = self.batch(input, labels, indices, epoch)?;
+        let batch = self.batch(input, targets, indices, epoch)?;
         let loss = self.loss()?;
         let compiled = self.compiled.as_mut().ok_or_else(not_compiled)?;
-        let rate = compiled.config().learning_rate();
+        let rate = compiled.learning_rate() as f32;
         let Network { base, head } = &mut self.net;
         on_device!(&mut base.base => base, head => head, &mut compiled.optimizer => optimizer; {
             let mut step = step::differentiate(base, head, batch, loss)?;
@@ -321,15 +367,14 @@ impl Model {
     fn batch<'a>(
         &self,
         input: Input<'a>,
-        labels: &'a [u32],
+        targets: &'a Targets,
         indices: &[usize],
         epoch: u64,
     ) -> Result<Batch<'a>> {
-        self.loss()?.check_labels(self.units(), labels)?;
         let features = self.net.base.output_shape().2;
         let dropout =
             (self.dropout.rate > 0.0).then(|| self.dropout.factors(self.seed, epoch, indices, features));
-        Ok(Batch { input, labels, dropout })
+        Ok(Batch { input, targets, dropout })
     }
 
     /// One step of gradient descent on one batch, as Keras' method of this name: images `(n, h, w, 3)`
@@ -341,8 +386,10 @@ impl Model {
     pub fn train_on_batch(&mut self, images: &Array4<f32>, labels: &[u32]) -> Result<f64> {
         let pixels = self.preprocessed(images, labels)?;
         let step = self.compiled.as_ref().ok_or_else(not_compiled)?.step();
-        let indices: Vec<usize> = (0..labels.len()).collect();
-        Ok(threads::pool().install(|| self.descend(Input::Images(&pixels), labels, &indices, step, 0))?.loss)
+        let (targets, indices) = (self.targets(labels)?, (0..labels.len()).collect::<Vec<usize>>());
+        Ok(threads::pool()
+            .install(|| self.descend(Input::Images(&pixels), &targets, &indices, step, 0))?
+            .loss)
     }
 
     /// The gradient of the loss of one batch by each variable that trains, by name; changes nothing.
@@ -352,13 +399,20 @@ impl Model {
     /// As [`train_on_batch`](Self::train_on_batch).
     pub fn gradients(&mut self, images: &Array4<f32>, labels: &[u32]) -> Result<Weights> {
         let pixels = self.preprocessed(images, labels)?;
-        let indices: Vec<usize> = (0..labels.len()).collect();
+        let (targets, indices) = (self.targets(labels)?, (0..labels.len()).collect::<Vec<usize>>());
         let rate = std::mem::replace(&mut self.dropout.rate, 0.0);
-        let batch = self.batch(Input::Images(&pixels), labels, &indices, 0);
+        let batch = self.batch(Input::Images(&pixels), &targets, &indices, 0);
         self.dropout.rate = rate;
         let (batch, loss) = (batch?, self.loss()?);
         let Network { base, head } = &mut self.net;
         on_device!(&mut base.base => base, head => head; step::named_gradients(base, head, batch, loss))
+    }
+
+    /// What labels alone ask for.
+    fn targets(&self, labels: &[u32]) -> Result<Targets> {
+        let (loss, units) = (self.loss()?, self.units());
+        loss.check_labels(units, labels)?;
+        Ok(Targets::of_labels(labels, loss, units))
     }
 
     /// The pixels of a batch as the base takes them.

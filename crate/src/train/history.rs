@@ -25,8 +25,18 @@ pub struct History {
     pub val_loss: Vec<f64>,
     /// Accuracy on the validation set after the epoch; empty without one.
     pub val_accuracy: Vec<f64>,
+    /// Learning rate in the last step of each epoch: of the head, where layers have rates of their own.
+    #[serde(default)]
+    pub learning_rate: Vec<f64>,
     /// Seconds that each epoch took, validation included.
     pub seconds: Vec<f64>,
+    /// The epoch that a callback such as `EarlyStopping` made the last one of its phase, by its number from 0;
+    /// `None` where the phase ended as it was asked to.
+    #[serde(default)]
+    pub stopped_epoch: Option<usize>,
+    /// The epoch whose weights the model got at the end of its phase, where a callback chose one.
+    #[serde(default)]
+    pub restored_epoch: Option<usize>,
     /// Number of epochs before the phase that was appended last; `None` while there is one phase.
     pub fine_tune_start: Option<usize>,
 }
@@ -47,7 +57,11 @@ impl History {
         self.accuracy.extend(&later.accuracy);
         self.val_loss.extend(&later.val_loss);
         self.val_accuracy.extend(&later.val_accuracy);
+        self.learning_rate.extend(&later.learning_rate);
         self.seconds.extend(&later.seconds);
+        if later.epochs() > 0 {
+            (self.stopped_epoch, self.restored_epoch) = (later.stopped_epoch, later.restored_epoch);
+        }
     }
 
     /// The curves for [`learning_curves`](crate::plot::learning_curves), with the line where a second

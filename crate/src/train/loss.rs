@@ -1,8 +1,9 @@
 //! The losses, computed from logits: on the tape by dfdx, and on the host for evaluation.
 
 use dfdx::losses::{binary_cross_entropy_with_logits_loss, cross_entropy_with_logits_loss};
-use dfdx::prelude::{OwnedTape, Rank0, Tensor};
+use dfdx::prelude::{MeanTo, OwnedTape, Rank0, Tensor, TryMul};
 
+use super::targets::Targets;
 use crate::ops::backend::{device_error, Backend, Matrix};
 use crate::{Error, Result};
 
@@ -67,26 +68,35 @@ impl Loss {
         }
     }
 
-    /// The mean loss of a batch, on the tape. `logits` is `(n, units)`.
+    /// The mean loss of a batch, on the tape. `logits` is `(n, units)`. Weights multiply the losses, and the
+    /// mean divides by the number of images all the same, as Keras' does.
     pub(crate) fn traced<D: Backend>(
         self,
         logits: Matrix<D, OwnedTape<f32, D>>,
-        labels: &[u32],
+        targets: &Targets,
         units: usize,
         device: &D,
     ) -> Result<Tensor<Rank0, f32, D, OwnedTape<f32, D>>> {
-        let n = labels.len();
-        match self {
-            Loss::BinaryCrossentropy => {
-                let targets: Vec<f32> = labels.iter().map(|&l| l as f32).collect();
-                let targets = device.try_tensor_from_vec(targets, (n, 1)).map_err(device_error)?;
-                Ok(binary_cross_entropy_with_logits_loss(logits, targets))
+        let n = targets.len();
+        let tensor = |values: Vec<f32>| device.try_tensor_from_vec(values, (n, units)).map_err(device_error);
+        let values = targets.values.clone();
+        match (self, &targets.weights) {
+            (Loss::BinaryCrossentropy, None) => {
+                Ok(binary_cross_entropy_with_logits_loss(logits, tensor(values)?))
             }
-            Loss::SparseCategoricalCrossentropy => {
-                let mut one_hot = vec![0.0; n * units];
-                labels.iter().enumerate().for_each(|(i, &l)| one_hot[i * units + l as usize] = 1.0);
-                let one_hot = device.try_tensor_from_vec(one_hot, (n, units)).map_err(device_error)?;
-                Ok(cross_entropy_with_logits_loss(logits, one_hot))
+            (Loss::BinaryCrossentropy, Some(weights)) => {
+                let losses = logits.try_bce_with_logits(tensor(values)?).map_err(device_error)?;
+                let weighted = losses.try_mul(tensor(weights.clone())?).map_err(device_error)?;
+                weighted.try_mean().map_err(device_error)
+            }
+            (Loss::SparseCategoricalCrossentropy, weights) => {
+                let mut values = values;
+                if let Some(weights) = weights {
+                    for (row, weight) in values.chunks_exact_mut(units).zip(weights) {
+                        row.iter_mut().for_each(|value| *value *= weight);
+                    }
+                }
+                Ok(cross_entropy_with_logits_loss(logits, tensor(values)?))
             }
         }
     }
@@ -134,7 +144,10 @@ impl Loss {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::augment::mixup::Mix;
+    use crate::train::targets::TargetRules;
     use dfdx::prelude::*;
+    use serde_json::Value;
 
     #[test]
     fn the_loss_on_the_tape_is_the_mean_of_the_loss_on_the_host() {
@@ -146,9 +159,45 @@ mod tests {
         for (loss, units, logits, labels) in cases {
             let n = labels.len();
             let t = dev.tensor_from_vec(logits.clone(), (n, units)).leaky_traced();
-            let traced = loss.traced(t, &labels, units, &dev).unwrap().array();
+            let targets = Targets::of_labels(&labels, loss, units);
+            let traced = loss.traced(t, &targets, units, &dev).unwrap().array();
             let host = loss.sum(&logits, &labels, units) / n as f64;
             assert!((f64::from(traced) - host).abs() < 1e-5 * host.max(1.0), "{loss:?} {traced} {host}");
+        }
+    }
+
+    #[test]
+    fn smoothed_weighted_and_mixed_losses_and_their_gradients_are_keras() {
+        let file: Value = serde_json::from_str(include_str!("../../tests/recipe/reference.json")).unwrap();
+        let cases = file["losses"].as_array().unwrap();
+        assert!(cases.len() > 20);
+        let numbers = |value: &Value| -> Vec<f32> {
+            value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect()
+        };
+        let dev = Cpu::default();
+        for (number, case) in cases.iter().enumerate() {
+            let units = case["units"].as_u64().unwrap() as usize;
+            let loss =
+                if units == 1 { Loss::BinaryCrossentropy } else { Loss::SparseCategoricalCrossentropy };
+            let labels: Vec<u32> = numbers(&case["labels"]).into_iter().map(|l| l as u32).collect();
+            let class_weights = case["weights"].is_array().then(|| numbers(&case["weights"]));
+            let rules = TargetRules { smoothing: case["smoothing"].as_f64().unwrap() as f32, class_weights };
+            let mix: Option<Vec<Mix>> = case["mix"].as_array().map(|mix| {
+                let pairs = mix.iter().map(numbers);
+                pairs.map(|pair| Mix { partner: pair[0] as usize, part: pair[1] }).collect()
+            });
+            let targets = rules.targets(&labels, mix.as_deref(), loss, units);
+            let logits = dev.tensor_from_vec(numbers(&case["logits"]), (labels.len(), units));
+            let traced = loss.traced(logits.leaky_trace(), &targets, units, &dev).unwrap();
+            let (value, gradient) = (traced.array(), traced.backward().get(&logits).as_vec());
+            let expected = case["loss"].as_f64().unwrap() as f32;
+            assert!(
+                (value - expected).abs() <= 2e-6 * expected.max(1.0),
+                "case {number}: {value}, {expected}"
+            );
+            for (ours, theirs) in gradient.iter().zip(numbers(&case["gradient"])) {
+                assert!((ours - theirs).abs() <= 2e-6, "case {number}: {ours}, {theirs}");
+            }
         }
     }
 

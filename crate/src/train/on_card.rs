@@ -4,6 +4,7 @@
 //! The first epoch decodes the images, on the processor. From the second on they are all in the data set's cache,
 //! if it has one and they fit it, and then they are copied to the card once.
 
+use super::recipe::Recipe;
 use super::run::RunState;
 use crate::data::Dataset;
 use crate::model::Model;
@@ -27,6 +28,7 @@ impl Model {
     /// Whether the epoch could be done on a card: without the feature there is none.
     pub(super) fn epoch_on_card(
         &mut self,
+        _: &Recipe,
         _: &Dataset,
         _: &mut Kept,
         _: &mut RunState,
@@ -51,6 +53,7 @@ mod card {
         /// can't be.
         pub(in super::super) fn epoch_on_card(
             &mut self,
+            recipe: &Recipe,
             dataset: &Dataset,
             kept: &mut Kept,
             state: &mut RunState,
@@ -59,7 +62,10 @@ mod card {
             let (epoch, size) = (state.epoch as u64, dataset.image_size());
             let layers = pipeline::training(self);
             let key = |index: usize| ImageKey { epoch, index: index as u64 };
-            if matches!(self.net.base.base, Any::Cpu(_)) || layers.placing(key(0), size).is_none() {
+            if recipe.mixes()
+                || matches!(self.net.base.base, Any::Cpu(_))
+                || layers.placing(key(0), size).is_none()
+            {
                 return Ok(false);
             }
             if kept.images.is_none() && !kept.refused {
@@ -70,7 +76,7 @@ mod card {
             let Some(images) = &kept.images else { return Ok(false) };
             let (order, first) = (dataset.order(epoch), state.running.batches);
             for (number, indices) in order.chunks(dataset.batch_size().max(1)).enumerate().skip(first) {
-                self.step_on_card(dataset, images, &layers, (number, indices), state)?;
+                self.step_on_card(recipe, dataset, (images, &layers), (number, indices), state)?;
                 after_step(self, state)?;
             }
             Ok(true)
@@ -78,9 +84,9 @@ mod card {
 
         fn step_on_card(
             &mut self,
+            recipe: &Recipe,
             dataset: &Dataset,
-            images: &Images,
-            layers: &Sequential,
+            (images, layers): (&Images, &Sequential),
             (number, indices): (usize, &[usize]),
             state: &mut RunState,
         ) -> Result<()> {
@@ -91,7 +97,7 @@ mod card {
             let key = |index: usize| ImageKey { epoch, index: index as u64 };
             let placings = indices.iter().filter_map(|&i| layers.placing(key(i), size)).collect();
             let placed = Placed { images, indices: &indices, placings };
-            self.step(Input::Placed(&placed), &labels, &indices, number, state)
+            self.step(recipe, Input::Placed(&placed), &labels, &indices, number, state)
         }
     }
 }

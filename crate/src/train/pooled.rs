@@ -30,7 +30,7 @@ impl Model {
     /// Where the data set does not fit the model or cannot be read.
     pub fn pooled_features(&self, dataset: &Dataset) -> Result<PooledFeatures> {
         let (mut values, mut labels, mut indices) = (Vec::new(), Vec::new(), Vec::new());
-        self.each_frozen_batch(dataset, &mut |frozen, of, at| {
+        self.each_frozen_batch(dataset, false, &mut |frozen, of, at| {
             values.extend_from_slice(&self.pooled(frozen, of.len())?);
             labels.extend_from_slice(of);
             indices.extend_from_slice(at);

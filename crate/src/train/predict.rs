@@ -101,7 +101,7 @@ impl Model {
         if let Some(rescaling) = &self.rescaling {
             rescaling.apply_slice(pixels);
         }
-        let logits = self.logits(&self.frozen_outputs(pixels, n)?, n)?;
+        let logits = self.logits_of_images(&self.outputs(pixels, n, self.test_time_flip)?, n)?;
         self.predictions(logits, (0..n).collect(), Vec::new())
     }
 

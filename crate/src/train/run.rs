@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::history::History;
+use crate::progress::Event;
+use crate::weights::Weights;
 
 /// Sums over an epoch that is under way.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -40,6 +42,10 @@ pub(crate) struct RunState {
     /// The epochs that are done.
     pub history: History,
     pub best: Option<Best>,
+    /// What trains, as it was after the epoch that the history calls restored; empty where it names none.
+    /// Checkpoints keep it as tensors.
+    #[serde(skip)]
+    pub kept: Weights,
 }
 
 impl RunState {
@@ -47,14 +53,23 @@ impl RunState {
         RunState { epoch: initial_epoch, ..Self::default() }
     }
 
+    /// Where the epoch under way stands, for whoever watches.
+    pub fn event(&self, epochs: usize, steps: usize) -> Event {
+        let Running { loss, correct, images, batches, .. } = self.running;
+        let n = images.max(1) as f64;
+        let (loss, accuracy) = (loss / n, correct as f64 / n);
+        Event::Step { epoch: self.epoch, epochs, step: batches, steps, loss, accuracy }
+    }
+
     /// Notes that the epoch under way is done: its number is pushed, and the next one begins.
-    pub fn end_epoch(&mut self, validation: Option<(f64, f64)>, seconds: f64) {
+    pub fn end_epoch(&mut self, validation: Option<(f64, f64)>, learning_rate: f64, seconds: f64) {
         let running = std::mem::take(&mut self.running);
         let n = running.images.max(1) as f64;
         let history = &mut self.history;
         history.epoch.push(self.epoch);
         history.loss.push(running.loss / n);
         history.accuracy.push(running.correct as f64 / n);
+        history.learning_rate.push(learning_rate);
         history.seconds.push(seconds);
         let (mut metric, mut value) = ("accuracy", running.correct as f64 / n);
         if let Some((loss, accuracy)) = validation {
@@ -78,11 +93,21 @@ impl RunState {
         };
         let lengths = [&history.loss, &history.accuracy, &history.seconds].map(Vec::len);
         let validated = [history.val_loss.len(), history.val_accuracy.len()];
-        if lengths != [done; 3] || (validated != [0; 2] && validated != [done; 2]) {
+        // Those of before there was the column have none.
+        let rates = history.learning_rate.len();
+        if lengths != [done; 3]
+            || (rates != 0 && rates != done)
+            || (validated != [0; 2] && validated != [done; 2])
+        {
             return Err("the columns of its history differ in length".into());
         }
         if history.epoch.iter().enumerate().any(|(i, &epoch)| epoch != initial_epoch + i) {
             return Err("the epochs of its history do not follow each other".into());
+        }
+        let last = history.epoch.last();
+        let of_history = |epoch: Option<usize>| epoch.is_none_or(|e| history.epoch.contains(&e));
+        if history.stopped_epoch.is_some_and(|e| last != Some(&e)) || !of_history(history.restored_epoch) {
+            return Err("it was stopped, or goes back, at an epoch that it has not".into());
         }
         let finite = running.loss.is_finite() && running.seconds.is_finite();
         if !finite || running.correct > running.images || running.steps > running.batches {

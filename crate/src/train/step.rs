@@ -4,6 +4,7 @@
 use dfdx::prelude::{OwnedTape, Trace};
 
 use super::loss::Loss;
+use super::targets::Targets;
 use crate::model::base::Base;
 use crate::model::network::{Head, Parts};
 use crate::model::variable::Variables;
@@ -24,10 +25,34 @@ pub(super) enum Input<'a> {
     Placed(&'a crate::ops::cuda::Placed<'a>),
 }
 
+impl<'a> Input<'a> {
+    /// The numbers, where they are in host memory.
+    pub fn values(self) -> Option<&'a [f32]> {
+        match self {
+            Input::Images(values) | Input::Frozen(values) => Some(values),
+            #[cfg(feature = "cuda")]
+            Input::Placed(_) => None,
+        }
+    }
+
+    /// Other numbers of the same kind; what is on the card stays.
+    pub fn with<'b>(self, values: &'b [f32]) -> Input<'b>
+    where
+        'a: 'b,
+    {
+        match self {
+            Input::Images(_) => Input::Images(values),
+            Input::Frozen(_) => Input::Frozen(values),
+            #[cfg(feature = "cuda")]
+            placed => placed,
+        }
+    }
+}
+
 /// A batch, ready for the device.
 pub(super) struct Batch<'a> {
     pub input: Input<'a>,
-    pub labels: &'a [u32],
+    pub targets: &'a Targets,
     /// Dropout's factor for each feature of each image, where there is dropout.
     pub dropout: Option<Vec<f32>>,
 }
@@ -38,7 +63,7 @@ fn traced_logits<D: Backend>(
     dense: &Head<D>,
     batch: Batch<'_>,
 ) -> Result<Matrix<D, OwnedTape<f32, D>>> {
-    let n = batch.labels.len();
+    let n = batch.targets.len();
     let to = base.first_trainable_unit();
     let all_frozen = to == base.architecture.units.len();
     let mut features = if all_frozen {
@@ -73,9 +98,9 @@ pub(super) fn differentiate<D: Backend>(
     batch: Batch<'_>,
     loss: Loss,
 ) -> Result<Differentiated<D>> {
-    let (labels, units) = (batch.labels, dense.bias.len());
+    let (targets, units) = (batch.targets, dense.bias.len());
     let logits = traced_logits(base, dense, batch)?;
-    D::differentiate(loss, logits, labels, units)
+    D::differentiate(loss, logits, targets, units)
 }
 
 /// The gradients of a batch by name, in host memory.

@@ -9,7 +9,11 @@ use std::collections::HashMap;
 
 use super::features::LIMIT_BYTES;
 use crate::data::{Dataset, ImageKey, ImageMap, Stored};
+use crate::random::Rng;
 use crate::{Error, Result};
+
+/// Keys the random numbers of [`Views::of_both_sides`].
+const SIDES: u64 = 0x51DE5;
 
 /// Outputs of the frozen part for the views of a data set's images, while one `fit` lasts.
 pub(crate) struct Views {
@@ -17,6 +21,8 @@ pub(crate) struct Views {
     /// Numbers of one image.
     per_image: usize,
     kept: Vec<View>,
+    /// What it depends on which view of an image comes first; `None` where it is the same for all.
+    turns: Option<u64>,
 }
 
 #[derive(Default)]
@@ -49,12 +55,31 @@ impl Views {
                 LIMIT_BYTES >> 20
             )));
         }
-        Ok(Views { count, per_image, kept: (0..count).map(|_| View::default()).collect() })
+        Ok(Views { count, per_image, kept: (0..count).map(|_| View::default()).collect(), turns: None })
     }
 
-    /// The view that epoch `epoch` sees.
+    /// Room for two views that the caller computes, an image and its mirror image. They take turns from epoch
+    /// to epoch; by `seed` half of the images begin with the one, half with the other.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of_both_sides(seed: u64, per_image: usize, dataset: &Dataset) -> Result<Self> {
+        Ok(Views { turns: Some(seed), ..Self::new(2, per_image, dataset)? })
+    }
+
+    /// Whether an image and its mirror image are what takes turns.
+    pub fn are_both_sides(&self) -> bool {
+        self.turns.is_some()
+    }
+
+    /// The view that epoch `epoch` sees, where it is the same for all images.
     pub fn of(&self, epoch: usize) -> usize {
         epoch % self.count
+    }
+
+    fn of_image(&self, epoch: usize, index: usize) -> usize {
+        let turn = self.turns.map_or(0, |seed| Rng::new(&[seed, SIDES, index as u64]).below(self.count));
+        (epoch + turn) % self.count
     }
 
     /// Keeps the outputs of a batch of images.
@@ -69,15 +94,19 @@ impl Views {
         self.kept[view].complete = true;
     }
 
-    pub fn is_complete(&self, view: usize) -> bool {
-        self.kept[view].complete
+    /// Whether all that epoch `epoch` sees has been kept.
+    pub fn are_complete(&self, epoch: usize) -> bool {
+        match self.turns {
+            Some(_) => self.kept.iter().all(|view| view.complete),
+            None => self.kept[self.of(epoch)].complete,
+        }
     }
 
-    /// Those of `indices` that are readable images, and their outputs.
-    pub fn outputs(&self, view: usize, indices: &[usize]) -> (Vec<usize>, Vec<f32>) {
+    /// Those of `indices` that are readable images, and the outputs that epoch `epoch` sees of them.
+    pub fn outputs(&self, epoch: usize, indices: &[usize]) -> (Vec<usize>, Vec<f32>) {
         let (mut found, mut outputs) = (Vec::with_capacity(indices.len()), Vec::new());
         for index in indices {
-            if let Some(output) = self.kept[view].outputs.get(index) {
+            if let Some(output) = self.kept[self.of_image(epoch, *index)].outputs.get(index) {
                 found.push(*index);
                 outputs.extend_from_slice(output);
             }

@@ -8,15 +8,17 @@
 
 mod h5;
 mod map;
+mod sealed;
 mod table;
 mod tensors;
 
 pub(crate) use h5::{decode as decode_h5, Layout};
 pub use h5::{read_keras_h5, read_tf_hub_h5};
 pub use map::{Iter, Tensor, Weights};
+pub(crate) use sealed::{hex, parse_sealed, sealed_header, write_sealed};
 pub use table::{check_mobilenet_v2, mobilenet_v2_shapes};
 pub(crate) use table::{Layer, BATCH_NORM};
-pub(crate) use tensors::{header, header_of, parse, write_values};
+pub(crate) use tensors::{parse, write_values};
 pub use tensors::{read_safetensors, write_safetensors};
 
 use crate::{Error, Result};

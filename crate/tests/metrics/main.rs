@@ -10,6 +10,7 @@ use serde_json::Value;
 use transfer::metrics::{
     auc, classification_report, confusion_matrix, roc_auc_score, roc_curve, Average, Pca,
 };
+use transfer::train::ClassWeights;
 
 fn reference(part: &str) -> Vec<Value> {
     let file: Value = serde_json::from_str(include_str!("reference.json")).unwrap();
@@ -89,6 +90,15 @@ fn areas_under_rising_and_falling_curves_are_scikit_learns() {
     for (number, case) in reference("auc").iter().enumerate() {
         let area = auc(&numbers(&case["x"]), &numbers(&case["y"])).unwrap();
         close(&[area], &[case["auc"].as_f64().unwrap()], 1e-12, &format!("case {number}"));
+    }
+}
+
+#[test]
+fn balanced_class_weights_are_scikit_learns() {
+    for (number, case) in reference("class_weights").iter().enumerate() {
+        let classes = case["classes"].as_u64().unwrap() as usize;
+        let weights = ClassWeights::balanced().of(&labels(&case["labels"]), classes).unwrap();
+        close(&weights, &numbers(&case["weights"]), 1e-12, &format!("case {number}"));
     }
 }
 

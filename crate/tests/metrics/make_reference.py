@@ -17,6 +17,8 @@ import numpy as np
 import sklearn
 from sklearn import metrics
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils.class_weight import compute_class_weight
 
 random = np.random.default_rng(20)
 
@@ -162,6 +164,46 @@ def formula(n, d):
 FORMULA_SHAPES = [(300, 160), (120, 400), (250, 250)]
 
 
+def class_weights(labels, classes):
+    """A class without images is none that scikit-learn knows of; it gets 1."""
+    present = np.unique(labels)
+    weights = np.ones(classes)
+    weights[present] = compute_class_weight("balanced", classes=present, y=labels)
+    return {"labels": labels, "classes": classes, "weights": weights}
+
+
+def all_class_weights():
+    random = np.random.default_rng(21)
+    yield class_weights([0], 1)
+    yield class_weights([0, 1, 1, 1], 2)
+    for _ in range(20):
+        classes = int(random.integers(2, 9))
+        yield class_weights(random.choice(classes, int(random.integers(1, 60))).tolist(), classes)
+
+
+def logistic_regression(x, labels, classes, l2, weights):
+    """The penalty beside the mean loss is l2/2 |w|^2, so C, which multiplies the sum, is 1 / (l2 * sum)."""
+    x, labels = np.asarray(x), np.asarray(labels)
+    total = len(labels) if weights is None else float(np.asarray(weights)[labels].sum())
+    by_class = None if weights is None else dict(enumerate(weights))
+    model = LogisticRegression(C=1 / (l2 * total), class_weight=by_class, tol=1e-10, max_iter=100_000)
+    model.fit(x, labels)
+    case = {"x": x, "labels": labels, "classes": classes, "l2": l2, "weights": weights}
+    return {**case, "kernel": model.coef_.T, "bias": model.intercept_, "scores": model.decision_function(x)}
+
+
+def logistic_regressions():
+    random = np.random.default_rng(22)
+    for number in range(24):
+        classes, d = int(random.integers(2, 6)), int(random.integers(1, 9))
+        labels = np.concatenate([np.arange(classes), random.integers(0, classes, int(random.integers(10, 60)))])
+        centres = random.normal(0, 1.5, (classes, d))
+        x = np.round((centres[labels] + random.normal(0, 1, (len(labels), d))) * 64) / 64
+        weights = random.integers(1, 9, classes) / 4.0 if number % 2 else None
+        l2 = float(random.choice([0.02, 0.1, 0.5]))
+        yield logistic_regression(x, labels, classes, l2, None if weights is None else weights.tolist())
+
+
 def reference():
     return {
         "made_with": f"scikit-learn {sklearn.__version__}, numpy {np.__version__}",
@@ -170,6 +212,8 @@ def reference():
         "auc": list(aucs()),
         "pca": list(pcas()),
         "pca_formula": [pca(formula(n, d), 3, keep_input=False) for n, d in FORMULA_SHAPES],
+        "class_weights": list(all_class_weights()),
+        "logistic_regression": list(logistic_regressions()),
     }
 
 

@@ -17,6 +17,7 @@ use crate::ops::conv_bn::ConvBn;
 use crate::ops::head::global_average_pooling;
 use crate::ops::inverted_residual::BlockParams;
 use crate::ops::Activation;
+use crate::train::targets::Targets;
 use crate::train::Loss;
 use crate::{Error, Result};
 
@@ -311,13 +312,13 @@ impl Backend for Cuda {
     fn differentiate(
         loss: Loss,
         logits: Matrix<Cuda, OwnedTape<f32, Cuda>>,
-        labels: &[u32],
+        targets: &Targets,
         units: usize,
     ) -> Result<Differentiated<Cuda>> {
         let values = Self::read(&logits.retaped::<NoneTape>())?;
         let cpu = Cpu::default();
         let on_host = Cpu::tensor(&cpu, *logits.shape(), &values)?;
-        let traced = loss.traced(on_host.leaky_trace(), labels, units, &cpu)?;
+        let traced = loss.traced(on_host.leaky_trace(), targets, units, &cpu)?;
         let value = f64::from(traced.array());
         let d_logits = Cpu::read(&traced.try_backward().map_err(device_error)?.get(&on_host))?;
         Ok(Differentiated { loss: value, logits: values, gradients: Self::backward_from(logits, &d_logits)? })

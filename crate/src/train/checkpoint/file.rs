@@ -5,6 +5,7 @@
 //!           sha256       of the whole file, taken with zeros in place of this
 //! tensors   Conv1/kernel, …, dense/bias      all variables of the model
 //!           optimizer/m/…, optimizer/v/…     moments of those that have trained
+//!           kept/…                           what trains, after the epoch to go back to in the end
 //! ```
 //! So any safetensors reader sees the model, [`weights::load`](crate::weights::load) among them. The
 //! digest finds each damaged bit; a file without its own is no checkpoint.
@@ -14,21 +15,19 @@ use std::io::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::identity::Identity;
 use crate::assets::files;
 use crate::train::run::RunState;
-use crate::weights::{self, LoadOptions, Weights};
+use crate::weights::{self, Weights};
 use crate::{Error, Result};
 
 /// Of the layout described above.
 const FORMAT: u32 = 1;
-/// The largest checkpoint that is read: a model has 9 MB, its moments at most 18 more.
+/// The largest checkpoint that is read: a model has 9 MB, its moments at most 18 more, kept weights 9.
 const MAX_BYTES: u64 = 256 << 20;
-/// In place of the digest while it is computed.
-const NO_DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 const MOMENTS: &str = "optimizer/";
+const KEPT: &str = "kept/";
 
 /// All that a run needs to go on.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,16 +91,12 @@ impl Checkpoint {
         for (name, tensor) in self.moments {
             tensors.insert(format!("{MOMENTS}{name}"), tensor);
         }
+        for (name, tensor) in &self.about.state.kept {
+            tensors.insert(format!("{KEPT}{name}"), tensor.clone());
+        }
         let about = serde_json::to_string(&self.about).map_err(|e| e.to_string())?;
-        let metadata: BTreeMap<String, String> =
-            [("checkpoint".to_owned(), about), ("sha256".to_owned(), NO_DIGEST.to_owned())].into();
-        let mut header = weights::header(&tensors, &metadata)?;
-        let mut hash = Hashing(Sha256::new());
-        let hashed = hash.write_all(&header).and_then(|()| weights::write_values(&tensors, &mut hash));
-        hashed.map_err(|e| e.to_string())?;
-        let place = find(&header, NO_DIGEST.as_bytes()).ok_or("it has no place for its digest")?;
-        header[place..place + NO_DIGEST.len()].copy_from_slice(hex(hash.0).as_bytes());
-        Ok((header, tensors))
+        let metadata: BTreeMap<String, String> = [("checkpoint".to_owned(), about)].into();
+        Ok((weights::sealed_header(&tensors, metadata)?, tensors))
     }
 
     /// Reads and verifies it.
@@ -112,34 +107,26 @@ impl Checkpoint {
     }
 
     /// Takes a file's bytes apart; fuzzing goes on where the digest is wrong (`verify: false`).
-    pub fn parse(mut bytes: Vec<u8>, verify: bool) -> Result<Self, String> {
-        let (tensors, metadata) = weights::parse(&bytes, LoadOptions::default())?;
-        let text = |key: &str| metadata.get(key).ok_or_else(|| format!("its metadata has no `{key}`"));
-        let (stated, about) = (text("sha256")?, text("checkpoint")?);
-        if verify {
-            let header = weights::header_of(&bytes)?;
-            let place =
-                find(&bytes[header.clone()], stated.as_bytes()).filter(|_| stated.len() == NO_DIGEST.len());
-            let place = header.start + place.ok_or("its digest is malformed")?;
-            bytes[place..place + NO_DIGEST.len()].copy_from_slice(NO_DIGEST.as_bytes());
-            let found = hex(Sha256::new_with_prefix(&bytes));
-            if found != *stated {
-                return Err(format!("it is damaged: its SHA-256 is {found}, where it states {stated}"));
-            }
-        }
-        drop(bytes);
-        let version: Version = serde_json::from_str(about).map_err(|e| format!("its metadata: {e}"))?;
+    pub fn parse(bytes: Vec<u8>, verify: bool) -> Result<Self, String> {
+        let (tensors, about) = weights::parse_sealed(bytes, "checkpoint", verify)?;
+        let version: Version = serde_json::from_str(&about).map_err(|e| format!("its metadata: {e}"))?;
         if version.format != FORMAT {
             return Err(format!("it has format {}, where this version reads {FORMAT}", version.format));
         }
-        let about: About = serde_json::from_str(about).map_err(|e| format!("its metadata: {e}"))?;
+        let mut about: About = serde_json::from_str(&about).map_err(|e| format!("its metadata: {e}"))?;
         about.state.check(about.initial_epoch)?;
         let (mut weights, mut moments) = (Weights::new(), Weights::new());
         for (name, tensor) in tensors {
-            match name.strip_prefix(MOMENTS) {
-                Some(name) => moments.insert(name, tensor),
-                None => weights.insert(name, tensor),
-            };
+            if let Some(name) = name.strip_prefix(MOMENTS) {
+                moments.insert(name, tensor);
+            } else if let Some(name) = name.strip_prefix(KEPT) {
+                about.state.kept.insert(name, tensor);
+            } else {
+                weights.insert(name, tensor);
+            }
+        }
+        if about.state.kept.is_empty() == about.state.history.restored_epoch.is_some() {
+            return Err("it has no weights for the epoch to go back to, or weights without an epoch".into());
         }
         Ok(Checkpoint { about, weights, moments })
     }
@@ -151,33 +138,10 @@ struct Version {
     format: u32,
 }
 
-struct Hashing(Sha256);
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-pub(super) fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// Where `part` starts last in `whole`. In a header the digest comes behind the JSON, and that could
-/// hold the same digits only if somebody meant it to.
-fn find(whole: &[u8], part: &[u8]) -> Option<usize> {
-    whole.windows(part.len().max(1)).rposition(|window| window == part)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weights::Tensor;
+    use crate::weights::{LoadOptions, Tensor};
 
     fn sample() -> Checkpoint {
         let tensors = |names: &[&str]| {
@@ -188,9 +152,11 @@ mod tests {
         state.running.loss = 22.5;
         state.running.images = 7;
         // Numbers whose shortest decimal form is long, or whose last bit is easily lost.
-        state.end_epoch(Some((0.1 + 0.2, 1.0 / 3.0)), 1e-310);
+        state.end_epoch(Some((0.1 + 0.2, 1.0 / 3.0)), 1e-3 / 7.0, 1e-310);
         state.running.loss = 123_456.789_012_345_67;
         (state.running.batches, state.running.steps, state.steps) = (5, 4, u64::MAX);
+        state.history.restored_epoch = Some(3);
+        state.kept = tensors(&["dense/kernel"]);
         let about = About::new(Identity::default(), 3, 12, state, "portable".into());
         let moments = tensors(&["m/dense/kernel", "v/dense/kernel"]);
         Checkpoint { about, weights: tensors(&["Conv1/kernel", "dense/kernel"]), moments }
@@ -242,12 +208,15 @@ mod tests {
         let mut later = sample();
         later.about.format = 2;
         assert!(Checkpoint::parse(bytes(later), true).unwrap_err().contains("format 2"));
-        let changes: [fn(&mut RunState); 5] = [
+        let changes: [fn(&mut RunState); 8] = [
             |s| s.epoch = 9,
             |s| s.history.loss.clear(),
             |s| s.history.val_loss.clear(),
             |s| s.history.epoch[0] = 4,
             |s| s.running.correct = 1,
+            |s| s.kept = Weights::new(),
+            |s| s.history.restored_epoch = Some(2),
+            |s| s.history.stopped_epoch = Some(7),
         ];
         for change in changes {
             let mut odd = sample();

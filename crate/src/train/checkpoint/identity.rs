@@ -8,11 +8,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::file::hex;
 use crate::data::Dataset;
 use crate::model::{not_compiled, Model};
 use crate::threads::pool;
-use crate::weights::Weights;
+use crate::weights::{hex, Weights};
 use crate::Result;
 
 /// Names and values, such as `learning` and `Adam { learning_rate: 0.0001, … }`.
@@ -30,6 +29,7 @@ impl Identity {
         validation: Option<&Dataset>,
         initial_epoch: usize,
         views: Option<usize>,
+        more: &[(&'static str, String)],
     ) -> Result<Self> {
         let compiled = model.compiled.as_ref().ok_or_else(not_compiled)?;
         let base = &model.net.base;
@@ -48,7 +48,8 @@ impl Identity {
             ("initial_epoch", initial_epoch.to_string()),
             (START, start(&model.net.weights()?, compiled.step(), &compiled.moments()?)),
         ];
-        Ok(Identity(facts.into_iter().map(|(name, fact)| (name.to_owned(), fact)).collect()))
+        let facts = facts.into_iter().chain(more.iter().cloned());
+        Ok(Identity(facts.map(|(name, fact)| (name.to_owned(), fact)).collect()))
     }
 
     /// A name for the run: 16 hexadecimal digits.

@@ -29,9 +29,10 @@ impl Keeper {
         validation: Option<&Dataset>,
         initial_epoch: usize,
         views: Option<usize>,
+        more: &[(&'static str, String)],
     ) -> Result<Self> {
         options.check()?;
-        let identity = Identity::of(model, train, validation, initial_epoch, views)?;
+        let identity = Identity::of(model, train, validation, initial_epoch, views, more)?;
         let mut options = options.clone();
         if options.each_run {
             options.folder = options.folder.join(identity.short());
@@ -75,7 +76,9 @@ impl Keeper {
                 checkpoint.about.instructions
             ));
         }
+        let stopped = state.history.stopped_epoch;
         say(match (done == epochs, mid) {
+            _ if stopped.is_some() => format!("The training was stopped after epoch {done}: {}", self.last()),
             (true, _) => format!("All {epochs} epochs are done already: {}", self.last()),
             (false, 0) => format!("Resuming after epoch {done} of {epochs}: {}", self.last()),
             (false, _) => {
@@ -85,7 +88,13 @@ impl Keeper {
         restore(model, &checkpoint)?;
         // The start of the run is the one that it had, also where this one is allowed another.
         self.identity = checkpoint.about.identity;
-        Ok(Some(checkpoint.about.state))
+        let mut state = checkpoint.about.state;
+        // Written before histories had rates, when each was the compiled one.
+        if let Some(compiled) = &model.compiled {
+            let rate = f64::from(compiled.config().learning_rate());
+            state.history.learning_rate.resize(state.history.epochs(), rate);
+        }
+        Ok(Some(state))
     }
 
     fn check_identity(&self, about: &About) -> Result<()> {
@@ -133,6 +142,15 @@ impl Keeper {
 fn restore(model: &mut Model, checkpoint: &Checkpoint) -> Result<()> {
     let weights = &checkpoint.weights;
     model.check_weights(weights)?;
+    for (name, kept) in &checkpoint.about.state.kept {
+        if weights.get(name)?.shape != kept.shape {
+            return Err(Error::Weights(format!(
+                "The checkpoint expected kept/{name} to have the shape of {name}, {:?}. Received: {:?}",
+                weights.get(name)?.shape,
+                kept.shape
+            )));
+        }
+    }
     for (name, moment) in &checkpoint.moments {
         let variable = name.split_once('/').and_then(|(_, variable)| weights.get(variable).ok());
         if variable.is_none_or(|v| v.data.len() != moment.data.len()) {

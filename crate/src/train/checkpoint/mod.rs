@@ -95,6 +95,12 @@ impl Checkpoints {
         self
     }
 
+    /// Gives each run a folder of its own in the folder, as with [`named`](Self::named).
+    pub fn each_run(mut self, yes: bool) -> Self {
+        self.each_run = yes;
+        self
+    }
+
     /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder

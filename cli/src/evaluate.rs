@@ -1,0 +1,104 @@
+//! `transfer evaluate`: accuracy, a report class by class, and which class is taken for which.
+
+use std::io::Write;
+
+use serde_json::json;
+use transfer::data::photographs_of_classes;
+use transfer::metrics::{confusion_matrix, ConfusionMatrix};
+use transfer::prelude::*;
+
+use crate::args::{Evaluate, ReportFormat};
+use crate::screen;
+
+/// A matrix of more classes does not fit a screen; then the commonest mistakes are told.
+const SHOWN: usize = 20;
+
+pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
+    let mut model = Model::load(&arguments.model)?;
+    // One pass: nothing would be looked up again, and memory should not grow with the number of files.
+    model.set_feature_cache_bytes(0);
+    let (h, w, _) = model.base_model().input_shape();
+    let options = ImageDatasetOptions::default()
+        .image_size(h, w)
+        .batch_size(arguments.batch_size as usize)
+        .shuffle(false);
+    let names = model.class_names();
+    let data = photographs_of_classes(&arguments.dir, &names, options)?;
+    let predictions = model.predict(&data)?;
+    let losses = predictions.losses()?;
+    let loss = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
+    let matrix = confusion_matrix(&predictions.actual, &predictions.labels(), &names)?;
+    let report = matrix.report()?;
+    let bad = data.bad_images();
+    if !bad.is_empty() {
+        screen::note(&bad.to_string());
+    }
+    let mut out = std::io::stdout().lock();
+    match arguments.format {
+        ReportFormat::Text => {
+            writeln!(
+                out,
+                "accuracy {:.4}, loss {loss:.4}, {} of {} wrong\n",
+                matrix.accuracy(),
+                matrix.errors(),
+                matrix.total()
+            )?;
+            writeln!(out, "{report}")?;
+            match names.len() <= SHOWN {
+                true => writeln!(out, "{matrix}")?,
+                false => write!(out, "{}", mistakes(&matrix))?,
+            }
+        }
+        ReportFormat::Json => {
+            let classes: Vec<_> = report
+                .classes
+                .iter()
+                .map(|c| {
+                    json!({ "name": c.name, "precision": c.precision, "recall": c.recall,
+                            "f1_score": c.f1_score, "support": c.support })
+                })
+                .collect();
+            let rows: Vec<Vec<usize>> = matrix.counts.rows().into_iter().map(|row| row.to_vec()).collect();
+            let said = json!({
+                "accuracy": matrix.accuracy(),
+                "loss": loss,
+                "images": matrix.total(),
+                "errors": matrix.errors(),
+                "left_out": bad.len(),
+                "classes": classes,
+                "confusion_matrix": rows,
+            });
+            writeln!(out, "{said}")?;
+        }
+    }
+    Ok(())
+}
+
+/// The commonest mistakes, one a line.
+fn mistakes(matrix: &ConfusionMatrix) -> String {
+    let mut all: Vec<(usize, usize, usize)> = matrix
+        .counts
+        .indexed_iter()
+        .filter(|&((actual, predicted), &n)| actual != predicted && n > 0)
+        .map(|((actual, predicted), &n)| (n, actual, predicted))
+        .collect();
+    all.sort_by(|a, b| b.0.cmp(&a.0).then(a.cmp(b)));
+    let mut text = String::from("commonest mistakes (actual, taken for, how often):\n");
+    for (n, actual, predicted) in all.into_iter().take(SHOWN) {
+        text += &format!("  {}  {}  {n}\n", matrix.class_names[actual], matrix.class_names[predicted]);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commonest_mistakes_come_first() {
+        let names = ["a", "b", "c"].map(String::from);
+        let matrix = confusion_matrix(&[0, 0, 1, 1, 1, 2], &[1, 0, 2, 2, 1, 2], &names).unwrap();
+        let text = mistakes(&matrix);
+        assert_eq!(text.lines().skip(1).collect::<Vec<_>>(), ["  b  c  2", "  a  b  1"]);
+    }
+}

@@ -1,0 +1,71 @@
+//! `transfer predict`: files in, classes out, with the memory of a few.
+
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use transfer::model::Model;
+
+use crate::args::Predict;
+use crate::files::Files;
+use crate::formats::{plain, Writer};
+use crate::{screen, Failure};
+
+/// Files that are computed at a time.
+const AT_ONCE: usize = 32;
+
+pub fn predict(arguments: &Predict) -> crate::Result<()> {
+    let model = Model::load(&arguments.model)?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let top = arguments.top as usize;
+    let writer = Writer::new(&mut out, arguments.format, top, &model.class_names())?;
+    let mut files = Files::new(&arguments.files);
+    let (mut seen, mut failed) = (0, 0);
+    loop {
+        let mut chunk: Vec<PathBuf> = Vec::with_capacity(AT_ONCE);
+        let failed_before = failed;
+        for file in files.by_ref().take(AT_ONCE) {
+            match file {
+                Ok(path) => chunk.push(path),
+                Err(why) => {
+                    failed += 1;
+                    screen::say(&format!("error: {}", plain(&why)));
+                }
+            }
+        }
+        if chunk.is_empty() {
+            match failed == failed_before {
+                true => break,
+                false => continue,
+            }
+        }
+        let mut unreadable = Vec::new();
+        let predictions = model.try_predict_files(&chunk)?;
+        screen::beside(|| {
+            for prediction in predictions {
+                match prediction {
+                    Ok(prediction) => writer.write(&mut out, &prediction)?,
+                    Err(why) => unreadable.push(why),
+                }
+            }
+            out.flush()
+        })?;
+        failed += unreadable.len();
+        unreadable.iter().for_each(|why| screen::say(&format!("error: {}", plain(&why.to_string()))));
+        seen += chunk.len();
+        screen::count(seen as u64);
+    }
+    if seen == 0 && failed == 0 {
+        return Err(Failure::Error(
+            "there is no image in what was named; predict takes jpg, jpeg, png, bmp, gif \
+                                   and webp from folders"
+                .to_owned(),
+        ));
+    }
+    match failed {
+        0 => Ok(()),
+        n => {
+            screen::say(&format!("{n} of {} could not be used; they are named above.", seen.max(n)));
+            Err(Failure::SomeFiles)
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! `transfer export` and `transfer summary`.
+
+use std::io::Write;
+
+use transfer::model::Model;
+
+use crate::args::{Export, Summary};
+use crate::formats::plain;
+
+pub fn export(arguments: &Export) -> crate::Result<()> {
+    let model = Model::load(&arguments.model)?;
+    model.export_onnx(&arguments.output)?;
+    let bytes = std::fs::metadata(&arguments.output).map_or(0, |about| about.len());
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "wrote {} ({:.1} MB)", arguments.output.display(), bytes as f64 / 1e6)?;
+    Ok(())
+}
+
+pub fn summary(arguments: &Summary) -> crate::Result<()> {
+    let model = Model::load(&arguments.model)?;
+    let (h, w, _) = model.base_model().input_shape();
+    let names = model.class_names();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{} classes:", names.len())?;
+    for name in &names {
+        writeln!(out, "  {}", plain(name))?;
+    }
+    writeln!(out, "images: resized to {h}x{w} (height x width)")?;
+    writeln!(out, "precision of frozen layers: {}\n", model.base_model().precision().name())?;
+    writeln!(out, "{}", model.summary())?;
+    Ok(())
+}

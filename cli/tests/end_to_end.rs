@@ -1,0 +1,80 @@
+//! From a folder of pictures to predictions and an ONNX file, with nothing but the program.
+
+mod common;
+
+use common::{shape, shapes, stdout, succeed, SHAPES};
+use serde_json::Value;
+
+#[test]
+fn three_shapes_are_learned_evaluated_predicted_and_exported() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path();
+    shapes(&here.join("shapes"), 80, 0, 96);
+    shapes(&here.join("more shapes"), 20, 1000, 96);
+    std::fs::write(here.join("shapes/square/notes.txt"), "no picture").unwrap();
+    let trained = succeed(
+        here,
+        &["train", "shapes", "--epochs", "6", "--image-size", "96", "--output", "m.safetensors"],
+    );
+    let accuracy: f64 = trained
+        .split_once("validation: accuracy ")
+        .and_then(|(_, rest)| rest.split(',').next()?.parse().ok())
+        .unwrap_or_else(|| panic!("{trained}"));
+    assert!(accuracy >= 0.95, "{trained}");
+    assert!(trained.contains("of 48 wrong") && trained.contains("saved: m.safetensors"), "{trained}");
+    let mut left: Vec<_> = here.read_dir().unwrap().map(|e| e.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["m.safetensors", "more shapes", "shapes"], "nothing else is left");
+
+    let said = succeed(here, &["evaluate", "m.safetensors", "more shapes", "--format", "json"]);
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert!(said["accuracy"].as_f64().unwrap() >= 0.95, "{said}");
+    assert_eq!(said["images"], 60);
+    let matrix: u64 = (0..3)
+        .flat_map(|i| (0..3).map(move |j| (i, j)))
+        .map(|(i, j)| said["confusion_matrix"][i][j].as_u64().unwrap())
+        .sum();
+    assert_eq!(matrix, 60);
+    assert_eq!(said["classes"][2]["name"], "triangle");
+    let text = succeed(here, &["evaluate", "m.safetensors", "more shapes"]);
+    assert!(text.contains("precision") && text.contains("predicted") && text.contains("triangle"), "{text}");
+
+    // A picture that nothing was trained on; two processes say the same, to the last digit.
+    shape(2, 5000, 96).save(here.join("new.png")).unwrap();
+    let predict = ["predict", "m.safetensors", "new.png", "more shapes", "--format", "jsonl", "--top", "3"];
+    let first = succeed(here, &predict);
+    assert_eq!(first, succeed(here, &predict));
+    let lines: Vec<Value> = first.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 61);
+    let right =
+        lines.iter().filter(|line| line["file"].as_str().unwrap().contains(line["class"].as_str().unwrap()));
+    assert!(right.count() >= 57, "{first}");
+    let sum: f64 = (0..3).map(|i| lines[0]["top"][i]["probability"].as_f64().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-5, "{}", lines[0]);
+
+    // The library reads what the program wrote, in this process, and says the same.
+    let model = transfer::model::Model::load(here.join("m.safetensors")).unwrap();
+    assert_eq!(model.class_names(), SHAPES);
+    let prediction = model.predict_file(here.join("new.png")).unwrap();
+    assert_eq!(lines[0]["confidence"].as_f64().unwrap() as f32, prediction.confidence);
+
+    let exported = succeed(here, &["export", "m.safetensors", "-o", "m.onnx"]);
+    assert!(exported.starts_with("wrote m.onnx ("), "{exported}");
+    assert!(std::fs::metadata(here.join("m.onnx")).unwrap().len() > 8_000_000);
+    let summary = succeed(here, &["summary", "m.safetensors"]);
+    assert!(summary.contains("circle") && summary.contains("resized to 96x96"), "{summary}");
+    assert!(summary.contains("mobilenetv2_1.00_96"), "{summary}");
+
+    // `head` goes away early, and nobody minds.
+    let mut child = common::transfer()
+        .current_dir(here)
+        .args(["predict", "m.safetensors", "shapes", "--format", "csv"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((common::code(&output), stdout(&output)), (0, String::new()));
+    assert!(!common::stderr(&output).contains("panicked"), "{}", common::stderr(&output));
+}

@@ -1,0 +1,106 @@
+//! What the program says and how it ends where something is not as it should be.
+
+mod common;
+
+use common::{code, run, stderr, stdout, untrained_model};
+
+#[test]
+fn help_has_examples_and_wrong_usage_ends_with_2() {
+    let dir = tempfile::tempdir().unwrap();
+    let help = common::succeed(dir.path(), &["--help"]);
+    assert!(help.contains("Examples:") && help.contains("Exit codes:"), "{help}");
+    for command in ["train", "evaluate", "predict", "export", "summary"] {
+        assert!(help.contains(command), "{help}");
+        let help = common::succeed(dir.path(), &[command, "--help"]);
+        assert!(help.contains("Example") && help.contains("transfer "), "{help}");
+    }
+    for wrong in [
+        &[][..],
+        &["learn"],
+        &["train"],
+        &["predict", "model.safetensors"],
+        &["train", "x", "--image-size", "5"],
+        &["train", "x", "--epochs", "0"],
+        &["train", "x", "--validation-split", "1"],
+        &["train", "x", "--validation", "y", "--validation-split", "0.5"],
+        &["predict", "m", "f", "--format", "xml"],
+        &["predict", "m", "f", "--top", "0"],
+    ] {
+        let output = run(dir.path(), wrong);
+        assert_eq!((code(&output), stdout(&output)), (2, String::new()), "{wrong:?}");
+        assert!(!output.stderr.is_empty());
+    }
+    assert_eq!(dir.path().read_dir().unwrap().count(), 0);
+}
+
+#[test]
+fn what_cannot_be_done_is_said_and_ends_with_1() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path();
+    std::fs::write(here.join("text.safetensors"), "no model").unwrap();
+    untrained_model(&here.join("m.safetensors"));
+    std::fs::create_dir_all(here.join("photos/cats")).unwrap();
+    std::fs::create_dir_all(here.join("empty")).unwrap();
+    for (arguments, what) in [
+        (&["train", "nothing"][..], "nothing"),
+        (&["train", "photos"], "at least two class folders"),
+        (&["train", "photos", "--output", "no/such/m.safetensors"], "--output"),
+        (&["train", "photos", "--output", "empty"], "--output"),
+        (&["predict", "nothing.safetensors", "a.jpg"], "nothing.safetensors"),
+        (&["predict", "text.safetensors", "a.jpg"], "text.safetensors"),
+        (&["predict", "m.safetensors", "empty"], "no image"),
+        (&["evaluate", "m.safetensors", "photos"], "Received: cats"),
+        (&["evaluate", "m.safetensors", "nothing"], "nothing"),
+        (&["export", "m.safetensors", "-o", "empty"], "empty"),
+        (&["summary", "photos"], "photos"),
+    ] {
+        let output = run(here, arguments);
+        assert_eq!((code(&output), stdout(&output)), (1, String::new()), "{arguments:?}");
+        let text = stderr(&output);
+        assert!(text.contains("error: ") && text.contains(what) && !text.contains("panicked"), "{text}");
+    }
+}
+
+#[test]
+fn a_corrupt_file_in_the_middle_is_named_and_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path();
+    untrained_model(&here.join("m.safetensors"));
+    common::shapes(&here.join("in"), 30, 0, 40);
+    let good = std::fs::read(here.join("in/square/00015.png")).unwrap();
+    std::fs::write(here.join("in/square/00015.png"), &good[..good.len() / 2]).unwrap();
+    std::fs::write(here.join("in/square/00016.png"), "").unwrap();
+    let output = run(here, &["predict", "m.safetensors", "in", "missing.jpg", "--format", "csv"]);
+    let (lines, said) = (stdout(&output), stderr(&output));
+    assert_eq!(code(&output), 1, "{said}");
+    assert_eq!(lines.lines().count(), 1 + 88, "{lines}");
+    assert!(
+        lines.contains("00017.png") && lines.contains("triangle/00029.png"),
+        "those behind it are predicted"
+    );
+    assert!(!lines.contains("00015.png,") || !lines.contains("square/00015.png"), "{lines}");
+    for name in ["square/00015.png", "square/00016.png is empty", "missing.jpg", "3 of 91 could not be used"]
+    {
+        assert!(said.contains(name), "{said}");
+    }
+    let quiet = run(here, &["--quiet", "predict", "m.safetensors", "in/circle"]);
+    assert_eq!((code(&quiet), stderr(&quiet)), (0, String::new()));
+    assert_eq!(stdout(&quiet).lines().count(), 31);
+    let pattern =
+        common::succeed(here, &["predict", "m.safetensors", "in/*/0000[12].png", "--format", "jsonl"]);
+    assert_eq!(pattern.lines().count(), 6, "{pattern}");
+}
+
+#[test]
+fn evaluation_leaves_a_corrupt_file_out_and_counts_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path();
+    untrained_model(&here.join("m.safetensors"));
+    common::shapes(&here.join("in"), 4, 0, 40);
+    std::fs::write(here.join("in/square/00001.png"), "broken").unwrap();
+    std::fs::remove_dir_all(here.join("in/circle")).unwrap();
+    let said = common::succeed(here, &["evaluate", "m.safetensors", "in", "--format", "json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&said["images"], &said["left_out"]), (&7.into(), &1.into()), "{said}");
+    assert_eq!(said["classes"][0]["support"], 0);
+}

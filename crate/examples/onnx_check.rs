@@ -1,0 +1,80 @@
+//! Models with trained heads as ONNX files, with images and what this crate says of them, for
+//! `tests/test_onnx.py` to compare.
+//!
+//! ```text
+//! cargo run -p transfer --example onnx_check -- FOLDER
+//! ```
+
+use std::path::Path;
+
+use ndarray::Array4;
+use transfer::prelude::*;
+use transfer::random::Rng;
+use transfer::weights::{load, write_safetensors, Tensor, Weights};
+
+/// Outputs, height, width: even and odd, square and not.
+const CASES: [(usize, usize, usize); 4] = [(1, 160, 160), (3, 96, 64), (10, 75, 33), (1, 47, 130)];
+const IMAGES: usize = 5;
+
+fn main() -> Result<()> {
+    let folder = std::env::args().nth(1).ok_or_else(|| Error::Invalid("expected a folder".into()))?;
+    let folder = Path::new(&folder);
+    let weights = load(&mobilenet_v2_weights()?.path)?;
+    for (number, &(units, h, w)) in CASES.iter().enumerate() {
+        let mut base = MobileNetV2::new((h, w, 3), &weights)?;
+        base.set_trainable(false);
+        let mut chain = Model::chain();
+        // One case without preprocessing: its images are scaled already.
+        let scaled = number == 3;
+        if !scaled {
+            chain = chain.then(Rescaling::new(1.0 / 127.5, -1.0));
+        }
+        let mut model = chain
+            .then(base)
+            .then(GlobalAveragePooling2D)
+            .then(Dense::new(units).seed(number as u64))
+            .seed(1)
+            .build()?;
+        let mut images = random_images(&[number as u64], h, w);
+        if scaled {
+            images = mobilenet_v2::preprocess_input(images);
+        }
+        train(&mut model, &images, units)?;
+        // Both kinds of head, with and without.
+        model.set_test_time_flip(number < 2);
+        if units == 3 {
+            model.set_class_names(&["Äpfel", "pears, ripe", "\"plums\""])?;
+        }
+        let predictions = model.predict_on_batch(&images)?;
+        model.export_onnx(folder.join(format!("{number}.onnx")))?;
+        let mut said = Weights::new();
+        let tensor = |shape: &[usize], data: Vec<f32>| Tensor::new(shape, data);
+        said.insert("images", tensor(images.shape(), images.iter().copied().collect())?);
+        let (logits, p) = (&predictions.logits, predictions.probabilities());
+        said.insert("logits", tensor(logits.shape(), logits.iter().copied().collect())?);
+        said.insert("probabilities", tensor(p.shape(), p.iter().copied().collect())?);
+        let names = serde_json::to_string(&model.class_names()).map_err(|e| Error::Data(e.to_string()))?;
+        let about = [("class_names".to_owned(), names)].into();
+        write_safetensors(folder.join(format!("{number}.safetensors")), &said, &about)?;
+    }
+    Ok(())
+}
+
+/// Blurry noise: neighbours are alike, as in photographs, so that features are not all the same.
+fn random_images(key: &[u64], h: usize, w: usize) -> Array4<f32> {
+    let mut rng = Rng::new(key);
+    let coarse: Vec<f32> = (0..IMAGES * 8 * 8 * 3).map(|_| 200.0 * rng.uniform()).collect();
+    let at = |n: usize, y: usize, x: usize, c: usize| coarse[((n * 8 + y * 8 / h) * 8 + x * 8 / w) * 3 + c];
+    Array4::from_shape_fn((IMAGES, h, w, 3), |(n, y, x, c)| at(n, y, x, c) + 55.0 * rng.uniform())
+}
+
+fn train(model: &mut Model, images: &Array4<f32>, units: usize) -> Result<()> {
+    let classes = units.max(2);
+    let labels: Vec<u32> = (0..IMAGES).map(|i| (i % classes) as u32).collect();
+    let loss = if units == 1 { Loss::BinaryCrossentropy } else { Loss::SparseCategoricalCrossentropy };
+    model.compile(Adam::new(0.003), loss)?;
+    for _ in 0..20 {
+        model.train_on_batch(images, &labels)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! What a model says of image files: names and probabilities, file by file.
+//!
+//! Not [`Predictions`](crate::train::Predictions), which are of a data set or a batch and know no names.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ndarray::{Array4, Axis};
+use rayon::prelude::*;
+
+use crate::data::load_img_into;
+use crate::model::Model;
+use crate::{threads, Error, Result};
+
+/// Files that are decoded and computed at a time: memory does not grow with their number.
+const AT_ONCE: usize = 32;
+
+/// What a model says of one file.
+///
+/// Printed, it is the file's name, the class and how sure the model is: `cat.jpg: cats (98.7 %)`.
+#[derive(Clone, PartialEq)]
+pub struct Prediction {
+    /// The file.
+    pub path: PathBuf,
+    /// The most probable class.
+    pub class_name: String,
+    /// Its label: its position in `class_names`.
+    pub label: u32,
+    /// Its probability.
+    pub confidence: f32,
+    /// The probability of each class, in the order of the labels.
+    pub probabilities: Vec<f32>,
+    /// The names of all classes, in the order of the labels.
+    pub class_names: Arc<[String]>,
+}
+
+impl Prediction {
+    /// The `k` most probable classes with their probabilities, the most probable first; of equals the one
+    /// with the smaller label.
+    pub fn top(&self, k: usize) -> Vec<(String, f32)> {
+        let mut order: Vec<usize> = (0..self.probabilities.len()).collect();
+        order.sort_by(|&a, &b| self.probabilities[b].total_cmp(&self.probabilities[a]).then(a.cmp(&b)));
+        order.into_iter().take(k).map(|i| (self.class_names[i].clone(), self.probabilities[i])).collect()
+    }
+}
+
+impl fmt::Display for Prediction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy();
+        write!(f, "{name}: {} ({:.1} %)", self.class_name, 100.0 * self.confidence)
+    }
+}
+
+impl fmt::Debug for Prediction {
+    /// As it is printed, because that is what a notebook shows.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Model {
+    /// Predicts the class of one image file, decoded and resized as a data set does it.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the file is no readable image.
+    pub fn predict_file(&self, path: impl AsRef<Path>) -> Result<Prediction> {
+        let mut all = self.try_predict_files(&[path.as_ref()])?;
+        all.pop().unwrap_or_else(|| Err(Error::Data("no file was given".into())))
+    }
+
+    /// Predicts the class of each image file, in their order.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for the first file that is no readable image;
+    /// [`try_predict_files`](Self::try_predict_files) goes on behind it.
+    pub fn predict_files(&self, paths: &[impl AsRef<Path>]) -> Result<Vec<Prediction>> {
+        self.try_predict_files(paths)?.into_iter().collect()
+    }
+
+    /// Predicts the class of each image file, in their order; one that is no readable image has its error in
+    /// its place. What a file's prediction is does not depend on the others.
+    ///
+    /// # Errors
+    /// Where the model cannot compute; not because of a file.
+    pub fn try_predict_files(&self, paths: &[impl AsRef<Path>]) -> Result<Vec<Result<Prediction>>> {
+        let names: Arc<[String]> = self.class_names().into();
+        let paths: Vec<&Path> = paths.iter().map(AsRef::as_ref).collect();
+        let mut all = Vec::with_capacity(paths.len());
+        for paths in paths.chunks(AT_ONCE) {
+            self.predict_chunk(paths, &names, &mut all)?;
+        }
+        Ok(all)
+    }
+
+    fn predict_chunk(
+        &self,
+        paths: &[&Path],
+        names: &Arc<[String]>,
+        all: &mut Vec<Result<Prediction>>,
+    ) -> Result<()> {
+        let (h, w, c) = self.net.base.input_shape();
+        let mut pixels = vec![0.0; paths.len() * h * w * c];
+        let load = || {
+            let images = pixels.par_chunks_exact_mut(h * w * c).zip(paths).with_max_len(1);
+            images.map(|(image, path)| load_img_into(path, (h, w), image)).collect()
+        };
+        let loaded: Vec<Result<()>> = threads::pool().install(load);
+        let images = Array4::from_shape_vec((paths.len(), h, w, c), pixels)
+            .map_err(|e| Error::Shape(format!("a batch of {} images of {h}x{w}: {e}", paths.len())))?;
+        let good: Vec<usize> = (0..paths.len()).filter(|&i| loaded[i].is_ok()).collect();
+        let images = if good.len() == paths.len() { images } else { images.select(Axis(0), &good) };
+        if good.is_empty() {
+            all.extend(loaded.into_iter().filter_map(Result::err).map(Err));
+            return Ok(());
+        }
+        let predictions = self.predict_on_batch(&images)?;
+        let (labels, probabilities) = (predictions.labels(), predictions.probabilities());
+        let mut rows = labels.iter().zip(probabilities.outer_iter());
+        for (path, loaded) in paths.iter().zip(loaded) {
+            let prediction = loaded.and_then(|()| {
+                let (&label, row) =
+                    rows.next().ok_or_else(|| Error::Shape("a prediction is missing".into()))?;
+                Ok(Prediction {
+                    path: path.to_path_buf(),
+                    class_name: names[label as usize].clone(),
+                    label,
+                    confidence: row[label as usize],
+                    probabilities: row.to_vec(),
+                    class_names: names.clone(),
+                })
+            });
+            all.push(prediction);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_probable_come_first_and_of_equals_the_smaller_label() {
+        let names = ["a", "b", "c"].map(String::from);
+        let prediction = Prediction {
+            path: "folder/my cat.jpg".into(),
+            class_name: "b".into(),
+            label: 1,
+            confidence: 0.5,
+            probabilities: vec![0.25, 0.5, 0.25],
+            class_names: names.into(),
+        };
+        let top = |k| prediction.top(k).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(
+            (top(2), top(9)),
+            (vec!["b".to_owned(), "a".into()], vec!["b".into(), "a".into(), "c".into()])
+        );
+        assert_eq!(prediction.to_string(), "my cat.jpg: b (50.0 %)");
+    }
+}

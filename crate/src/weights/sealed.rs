@@ -1,0 +1,94 @@
+//! safetensors files that carry the SHA-256 of themselves, so that each damaged bit is found.
+//!
+//! The digest stands in the metadata, under `sha256`, and is that of the whole file with zeros in its place.
+//! Any safetensors reader sees an ordinary file. Checkpoints and saved models are written this way.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::tensors::{header, header_of, parse, write_values};
+use super::{LoadOptions, Weights};
+use crate::assets::files;
+use crate::{Error, Result};
+
+/// In place of the digest while it is computed.
+const NO_DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+const KEY: &str = "sha256";
+
+/// Writes a sealed file, whole or not at all.
+pub(crate) fn write_sealed(path: &Path, weights: &Weights, metadata: BTreeMap<String, String>) -> Result<()> {
+    let header = sealed_header(weights, metadata)
+        .map_err(|what| Error::Weights(format!("cannot save {}: {what}", path.display())))?;
+    files::write_whole(path, |out| {
+        out.write_all(&header)?;
+        write_values(weights, out)
+    })
+}
+
+/// The header, digest included, of a file with these tensors; their values follow it.
+pub(crate) fn sealed_header(
+    weights: &Weights,
+    mut metadata: BTreeMap<String, String>,
+) -> Result<Vec<u8>, String> {
+    metadata.insert(KEY.to_owned(), NO_DIGEST.to_owned());
+    let mut header = header(weights, &metadata)?;
+    let mut hash = Hashing(Sha256::new());
+    let hashed = hash.write_all(&header).and_then(|()| write_values(weights, &mut hash));
+    hashed.map_err(|e| e.to_string())?;
+    let place = find(&header, NO_DIGEST.as_bytes()).ok_or("it has no place for its digest")?;
+    header[place..place + NO_DIGEST.len()].copy_from_slice(hex(hash.0).as_bytes());
+    Ok(header)
+}
+
+/// Takes a sealed file apart: its tensors, and what its metadata has under `kind`. Without `verify` a wrong
+/// digest is let through, which is for fuzzing.
+pub(crate) fn parse_sealed(
+    mut bytes: Vec<u8>,
+    kind: &str,
+    verify: bool,
+) -> Result<(Weights, String), String> {
+    let (weights, mut metadata) = parse(&bytes, LoadOptions::default())?;
+    let mut text = |key: &str| {
+        metadata.remove(key).ok_or_else(|| format!("it is of another kind: its metadata has no `{key}`"))
+    };
+    let (about, stated) = (text(kind)?, text(KEY)?);
+    if verify {
+        let header = header_of(&bytes)?;
+        let place =
+            find(&bytes[header.clone()], stated.as_bytes()).filter(|_| stated.len() == NO_DIGEST.len());
+        let place = header.start + place.ok_or("its digest is malformed")?;
+        bytes[place..place + NO_DIGEST.len()].copy_from_slice(NO_DIGEST.as_bytes());
+        let found = hex(Sha256::new_with_prefix(&bytes));
+        if found != stated {
+            return Err(format!("it is damaged: its SHA-256 is {found}, where it states {stated}"));
+        }
+    }
+    Ok((weights, about))
+}
+
+struct Hashing(Sha256);
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A digest in hexadecimal digits.
+pub(crate) fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Where `part` starts last in `whole`. In a header the digest comes behind what a user may have chosen,
+/// and that could hold the same digits only if somebody meant it to.
+fn find(whole: &[u8], part: &[u8]) -> Option<usize> {
+    whole.windows(part.len().max(1)).rposition(|window| window == part)
+}

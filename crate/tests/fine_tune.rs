@@ -1,0 +1,187 @@
+//! The recipe of `fine_tune`, on small generated pictures and a network of random weights.
+
+use std::path::Path;
+
+use image::{Rgb, RgbImage};
+use ndarray::Axis;
+use transfer::prelude::*;
+use transfer::random::Rng;
+
+#[path = "common/random_weights.rs"]
+mod random_weights;
+use random_weights::random_weights;
+
+const SIZE: usize = 32;
+
+/// `counts[class]` noisy pictures of each class: stripes of another colour and direction.
+fn photographs(dir: &Path, counts: &[usize]) -> Dataset {
+    for (class, &count) in counts.iter().enumerate() {
+        let folder = dir.join(["across", "along", "both"][class]);
+        std::fs::create_dir_all(&folder).unwrap();
+        for number in 0..count {
+            let mut chance = Rng::new(&[class as u64, number as u64]);
+            let shift = chance.below(8) as u32;
+            let picture = RgbImage::from_fn(SIZE as u32, SIZE as u32, |x, y| {
+                let at = [x, y, x + y][class] + shift;
+                let noise = chance.below(60) as u8;
+                Rgb(if at / 4 % 2 == 0 { [noise, 90 + noise, 190] } else { [180 + noise, 150, 30 + noise] })
+            });
+            picture.save(folder.join(format!("{number}.png"))).unwrap();
+        }
+    }
+    let options = ImageDatasetOptions::default().image_size(SIZE, SIZE).batch_size(8).seed(1);
+    image_dataset_from_directory(dir, options).unwrap()
+}
+
+fn model(units: usize) -> Model {
+    let mut base = MobileNetV2::new((SIZE, SIZE, 3), &random_weights()).unwrap();
+    base.set_trainable(false);
+    let chain = Model::chain().then(Rescaling::new(1.0 / 127.5, -1.0)).then(base);
+    chain
+        .then(GlobalAveragePooling2D)
+        .then(Dropout::new(0.2))
+        .then(Dense::new(units))
+        .seed(4)
+        .build()
+        .unwrap()
+}
+
+fn bits(model: &Model, data: &Dataset) -> Vec<u32> {
+    model.predict(data).unwrap().logits.iter().map(|v| v.to_bits()).collect()
+}
+
+#[test]
+fn it_learns_two_or_three_classes_and_its_history_begins_with_the_head() {
+    for counts in [&[12usize, 12][..], &[10, 10, 10]] {
+        let dir = tempfile::tempdir().unwrap();
+        let data = photographs(dir.path(), counts);
+        let mut model = model(if counts.len() == 2 { 1 } else { counts.len() });
+        let options = FineTuneOptions::epochs(2).validation_data(&data);
+        let history = model.fine_tune(&data, options).unwrap();
+        assert_eq!(history.epoch, [0, 1, 2]);
+        assert_eq!(history.fine_tune_start, Some(1));
+        assert_eq!((history.val_loss.len(), history.learning_rate.len()), (3, 3));
+        assert!(history.val_accuracy[0] > 0.9, "the head alone: {:?}", history.val_accuracy);
+        assert_eq!(model.class_names(), data.class_names());
+        let after = model.evaluate(&data).unwrap();
+        assert_eq!((after.loss, after.accuracy), (history.val_loss[2], history.val_accuracy[2]));
+    }
+}
+
+#[test]
+fn without_epochs_the_base_stays_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(dir.path(), &[8, 8]);
+    let mut model = model(1);
+    let before = model.weights();
+    let history = model.fine_tune(&data, FineTuneOptions::epochs(0)).unwrap();
+    assert_eq!((history.epochs(), history.fine_tune_start), (1, None));
+    assert_eq!(model.trainable_variables(), 2);
+    for (name, tensor) in &model.weights() {
+        let same = tensor == before.get(name).unwrap();
+        assert_eq!(same, !name.starts_with("dense/"), "{name}");
+    }
+}
+
+#[test]
+fn only_what_lies_above_the_border_changes_in_fine_tuning() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(dir.path(), &[8, 8]);
+    let mut model = model(1);
+    let before = model.weights();
+    model.fine_tune(&data, FineTuneOptions::epochs(1).fine_tune_at("block_16_expand")).unwrap();
+    let changed = |name: &str| model.weights().get(name).unwrap() != before.get(name).unwrap();
+    assert!(changed("block_16_expand/kernel") && changed("Conv_1/kernel"));
+    assert!(!changed("block_15_project/kernel") && !changed("Conv1/kernel"));
+}
+
+#[test]
+fn predictions_are_those_of_the_mirror_image_unless_left_and_right_matter() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(dir.path(), &[8, 8]);
+    for flip in [true, false] {
+        let mut model = model(1);
+        model.fine_tune(&data, FineTuneOptions::epochs(1).flip(flip)).unwrap();
+        assert_eq!(model.test_time_flip(), flip);
+        let images = data.first_batch().unwrap().images.clone();
+        let mut mirrored = images.clone();
+        mirrored.invert_axis(Axis(2));
+        let (a, b) = (model.predict_on_batch(&images).unwrap(), model.predict_on_batch(&mirrored).unwrap());
+        assert_eq!(a.logits == b.logits, flip);
+        // A data set's predictions take another way, through the cache.
+        let of_data = model.predict(&data).unwrap();
+        for (row, &index) in of_data.logits.outer_iter().zip(&of_data.indices) {
+            let alone = model.predict_on_batch(&data.images(&[index]).unwrap()).unwrap();
+            assert!((row[0] - alone.logits[[0, 0]]).abs() < 1e-4 * row[0].abs().max(1.0));
+        }
+        // It is part of the saved model.
+        let path = dir.path().join("model.safetensors");
+        model.save(&path).unwrap();
+        assert_eq!(bits(&Model::load(&path).unwrap(), &data), bits(&model, &data));
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_and_memory_does_not_matter_to_the_head() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(dir.path(), &[9, 7]);
+    let run = |epochs: usize, limit: usize| {
+        let mut model = model(1);
+        model.set_feature_cache_bytes(limit);
+        let history = model.fine_tune(&data, FineTuneOptions::epochs(epochs)).unwrap();
+        (history.loss, bits(&model, &data))
+    };
+    assert_eq!(run(1, 1 << 30), run(1, 1 << 30));
+    assert_eq!(run(0, 1 << 30), run(0, 0));
+    // Without memory for what lies below, images are mirrored by chance.
+    let (losses, _) = run(2, 0);
+    assert!(losses.iter().all(|loss| loss.is_finite()) && losses.len() == 3);
+}
+
+#[test]
+fn a_finished_run_with_checkpoints_gives_its_result_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(&dir.path().join("photos"), &[8, 8]);
+    let checkpoints = dir.path().join("checkpoints");
+    let run = || {
+        let mut model = model(1);
+        let options = FineTuneOptions::epochs(2).checkpoint(checkpoints.as_path());
+        let history = model.fine_tune(&data, options).unwrap();
+        (history.loss.clone(), history.fine_tune_start, bits(&model, &data))
+    };
+    let first = run();
+    assert_eq!(run(), first);
+}
+
+#[test]
+fn balanced_weights_move_the_head_towards_the_rarer_class() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(dir.path(), &[20, 4]);
+    let mean_logit = |options: FineTuneOptions| {
+        let mut model = model(1);
+        model.fine_tune(&data, options.l2(1.0)).unwrap();
+        f64::from(model.predict(&data).unwrap().logits.mean().unwrap())
+    };
+    let plain = mean_logit(FineTuneOptions::epochs(0));
+    let balanced = mean_logit(FineTuneOptions::epochs(0).class_weights(ClassWeights::balanced()));
+    assert!(balanced > plain + 0.5, "{balanced} {plain}");
+}
+
+#[test]
+fn mistakes_are_told_before_anything_is_computed() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(dir.path(), &[4, 4, 4]);
+    let mut binary = model(1);
+    assert!(binary
+        .fine_tune(&data, FineTuneOptions::default())
+        .unwrap_err()
+        .to_string()
+        .contains("Dense::new"));
+    let mut model = model(3);
+    let wrong = |options: FineTuneOptions, model: &mut Model| {
+        model.fine_tune(&data, options).unwrap_err().to_string()
+    };
+    assert!(wrong(FineTuneOptions::epochs(0).l2(-1.0), &mut model).contains("Received: -1"));
+    assert!(wrong(FineTuneOptions::epochs(1).fine_tune_at("block_99"), &mut model).contains("block_99"));
+    assert!(wrong(FineTuneOptions::epochs(1).learning_rate(f32::NAN), &mut model).contains("NaN"));
+}

@@ -1,0 +1,148 @@
+//! Somebody's own folder as data sets: every layout, unbalanced classes, and what is wrong in words.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use image::{Rgb, RgbImage};
+use transfer::data::photographs_of_classes;
+use transfer::prelude::*;
+
+fn pictures(folder: &Path, n: usize) {
+    std::fs::create_dir_all(folder).unwrap();
+    for i in 0..n {
+        let picture = RgbImage::from_pixel(3, 2, Rgb([i as u8, 7, 9]));
+        picture.save(folder.join(format!("{i:03}.png"))).unwrap();
+    }
+}
+
+fn options() -> ImageDatasetOptions {
+    ImageDatasetOptions::default().image_size(4, 4).batch_size(4)
+}
+
+fn files(data: &Dataset) -> HashSet<std::path::PathBuf> {
+    data.indices().into_iter().map(|i| data.file_paths()[i].clone()).collect()
+}
+
+#[test]
+fn a_folder_of_classes_is_split_class_by_class_however_unbalanced_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, n) in [("many", 100), ("few", 5), ("two", 2), ("one", 1)] {
+        pictures(&dir.path().join(name), n);
+    }
+    let mine = own_photographs(dir.path(), options()).unwrap();
+    assert_eq!(mine.train.class_names(), ["few", "many", "one", "two"]);
+    assert_eq!(mine.train.class_counts(), [4, 80, 1, 1]);
+    assert_eq!(mine.validation.class_counts(), [1, 20, 0, 1]);
+    assert!(mine.test.is_none());
+    let (train, validation) = (files(&mine.train), files(&mine.validation));
+    assert!(train.is_disjoint(&validation));
+    assert_eq!(train.len() + validation.len(), 108);
+    let text = mine.to_string();
+    assert!(text.contains("86 photographs to train on, 22 to validate with, of 4 classes"), "{text}");
+    assert!(text.contains("\n  many     80 + 20"), "{text}");
+
+    // Another seed is another order, not another split.
+    let again = own_photographs(dir.path(), options().seed(9)).unwrap();
+    assert_eq!(files(&again.validation), validation);
+    assert_ne!(again.train.indices(), mine.train.indices());
+    let half = ImageDatasetOptions { validation_split: Some(0.5), ..options() };
+    assert_eq!(own_photographs(dir.path(), half).unwrap().validation.class_counts(), [3, 50, 0, 1]);
+    let (_, other) =
+        image_dataset_from_directory(dir.path(), options()).unwrap().stratified_split(0.2, 8).unwrap();
+    assert_ne!(files(&other), validation);
+
+    // All of it comes in batches, each image once an epoch.
+    let mut seen = HashSet::new();
+    for batch in mine.train.batches(1).unwrap() {
+        let batch = batch.unwrap();
+        for (&i, &label) in batch.indices.iter().zip(&batch.labels) {
+            assert!(seen.insert(i));
+            assert!(mine.train.file_paths()[i]
+                .starts_with(dir.path().join(&mine.train.class_names()[label as usize])));
+        }
+    }
+    assert_eq!(seen.len(), 86);
+}
+
+#[test]
+fn folders_called_train_validation_and_test_are_taken_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, n) in [("train/a", 6), ("train/b", 5), ("val/b", 3), ("test/a", 2), ("test/b", 1)] {
+        pictures(&dir.path().join(name), n);
+    }
+    let mine = own_photographs(dir.path(), options()).unwrap();
+    assert_eq!(mine.train.class_counts(), [6, 5]);
+    assert_eq!(mine.validation.class_counts(), [0, 3], "a class may have no validation");
+    assert_eq!(mine.test.as_ref().unwrap().class_counts(), [2, 1]);
+    assert!(mine.to_string().contains("3 to test with, of 2 classes, validated with"), "{mine}");
+    let other =
+        transfer::data::own_photographs_with_validation(dir.path(), dir.path().join("test"), options());
+    assert_eq!(other.unwrap().validation.class_counts(), [2, 1], "a folder that is named comes first");
+    pictures(&dir.path().join("val/c"), 1);
+    let text = own_photographs(dir.path(), options()).unwrap_err().to_string();
+    assert!(text.contains("a, b") && text.contains("Received: c"), "{text}");
+    std::fs::remove_dir_all(dir.path().join("val")).unwrap();
+    let mine = own_photographs(dir.path(), options()).unwrap();
+    assert_eq!((mine.train.class_counts(), mine.validation.class_counts()), (vec![5, 4], vec![1, 1]));
+}
+
+#[test]
+fn a_class_without_a_readable_image_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    pictures(&dir.path().join("cats"), 3);
+    pictures(&dir.path().join("dogs"), 0);
+    let says = |what: &str| {
+        let text = own_photographs(dir.path(), options()).unwrap_err().to_string();
+        assert!(text.contains("dogs has no readable image") && text.contains(what), "{text}");
+    };
+    says(". Put photographs into it");
+    std::fs::write(dir.path().join("dogs/broken.jpg"), "").unwrap();
+    says("broken.jpg is empty");
+    pictures(&dir.path().join("dogs/more"), 2);
+    let mine = own_photographs(dir.path(), options()).unwrap();
+    assert_eq!(mine.train.class_counts(), [2, 1], "folders below a class folder belong to the class");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(own_photographs(dir.path().join("nothing"), options()).is_err());
+    pictures(dir.path(), 2);
+    let text = own_photographs(dir.path(), options()).unwrap_err().to_string();
+    assert!(text.contains("2 images lie loose"), "{text}");
+    let text = own_photographs(dir.path().join("000.png"), options()).unwrap_err().to_string();
+    assert!(text.contains("Received a file"), "{text}");
+    pictures(&dir.path().join("cats"), 1);
+    pictures(&dir.path().join("dogs"), 1);
+    let text = own_photographs(dir.path(), options()).unwrap_err().to_string();
+    assert!(text.contains("two images or more. Received: 1, 1"), "{text}");
+    for part in [0.0, 1.0, f32::NAN, -1.0] {
+        let options = ImageDatasetOptions { validation_split: Some(part), ..options() };
+        assert!(own_photographs(dir.path(), options).unwrap_err().to_string().contains("between 0 and 1"));
+    }
+}
+
+#[test]
+fn a_thousand_classes_are_split_too() {
+    let dir = tempfile::tempdir().unwrap();
+    for i in 0..1000 {
+        pictures(&dir.path().join(format!("{i:04}")), 2);
+    }
+    let mine = own_photographs(dir.path(), options()).unwrap();
+    assert_eq!(mine.train.class_counts(), [1; 1000]);
+    assert_eq!(mine.validation.class_counts(), [1; 1000]);
+    assert!(mine.to_string().ends_with("and 980 more"));
+}
+
+#[test]
+fn a_folder_to_evaluate_on_may_lack_classes_and_has_the_models_labels() {
+    let dir = tempfile::tempdir().unwrap();
+    pictures(&dir.path().join("dogs"), 2);
+    let names = ["ants", "cats", "dogs"].map(String::from);
+    let data = photographs_of_classes(dir.path(), &names, options()).unwrap();
+    assert_eq!((data.class_counts(), data.labels()), (vec![0, 0, 2], &[2, 2][..]));
+    assert_eq!(data.class_names(), names);
+    pictures(&dir.path().join("eels"), 1);
+    let text = photographs_of_classes(dir.path(), &names, options()).unwrap_err().to_string();
+    assert!(text.contains("ants, cats, dogs") && text.contains("Received: eels"), "{text}");
+}

@@ -1,0 +1,108 @@
+//! Long work that is watched and asked to end. One test, in a program of its own, since whoever asks for it
+//! asks the whole process.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use image::{Rgb, RgbImage};
+use transfer::prelude::*;
+use transfer::progress::{request_stop, resume, set_observer, stop_requested, Event};
+use transfer::weights::Weights;
+
+#[path = "common/random_weights.rs"]
+mod random_weights;
+use random_weights::random_weights;
+
+const SIZE: usize = 32;
+const EPOCHS: usize = 2;
+
+fn pictures(dir: &Path) -> Dataset {
+    for (class, name) in ["dark", "light"].into_iter().enumerate() {
+        std::fs::create_dir_all(dir.join(name)).unwrap();
+        for i in 0..9u8 {
+            let v = 20 + 150 * class as u8 + 5 * i;
+            let picture = RgbImage::from_fn(40, 30, |x, _| Rgb([v, v + (x % 9) as u8, v / 2]));
+            picture.save(dir.join(name).join(format!("{i}.png"))).unwrap();
+        }
+    }
+    let options = ImageDatasetOptions::default().batch_size(4).image_size(SIZE, SIZE).seed(5);
+    image_dataset_from_directory(dir, options).unwrap()
+}
+
+/// Trains with checkpoints in `folder`; the weights afterwards.
+fn train(data: &Dataset, folder: &Path, start: &Weights) -> Result<(History, Weights)> {
+    let mut base = MobileNetV2::new((SIZE, SIZE, 3), start)?;
+    base.fine_tune_at(140)?;
+    let chain = Model::chain().then(Rescaling::new(1.0 / 127.5, -1.0)).then(base);
+    let mut model = chain.then(GlobalAveragePooling2D).then(Dense::new(1).seed(7)).seed(8).build()?;
+    model.compile(Adam::new(1e-3), Loss::BinaryCrossentropy)?;
+    // What is kept of an evaluation is not evaluated again, so that there would be nothing to interrupt.
+    model.set_feature_cache_bytes(0);
+    let options = FitOptions::epochs(EPOCHS).validation_data(data).checkpoint(folder);
+    let history = model.fit(data, options)?;
+    Ok((history, model.weights()))
+}
+
+#[test]
+fn a_training_that_is_asked_to_stop_keeps_a_checkpoint_wherever_it_is_and_ends_as_an_unbroken_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = pictures(&dir.path().join("pictures"));
+    let start = random_weights();
+    let events: Arc<Mutex<Vec<Event>>> = Arc::default();
+    let seen = events.clone();
+    set_observer(Some(Arc::new(move |event| seen.lock().unwrap().push(event))));
+    let (history, weights) = train(&data, &dir.path().join("unbroken"), &start).unwrap();
+    let unbroken = std::mem::take(&mut *events.lock().unwrap());
+    // Five batches are trained and five validated in each epoch.
+    assert_eq!(unbroken.len(), EPOCHS * 10, "{unbroken:?}");
+    let is_step = |event: &Event, at: usize| matches!(event, Event::Step { step, steps: 5, epochs: EPOCHS, .. } if *step == at);
+    assert!(is_step(&unbroken[0], 1) && is_step(&unbroken[4], 5), "{unbroken:?}");
+    assert_eq!(unbroken[9], Event::Computed { done: 18, total: 18 });
+    match unbroken[14] {
+        Event::Step { epoch: 1, loss, accuracy, .. } => {
+            assert_eq!(
+                (loss, accuracy),
+                (history.loss[1], history.accuracy[1]),
+                "the last step has the epoch's sums"
+            );
+        }
+        ref other => panic!("{other:?}"),
+    }
+
+    // In turns stopped after two steps more, or in the next validation.
+    let folder = dir.path().join("stopped");
+    let mut stops = [0, 0];
+    for attempt in 0.. {
+        assert!(attempt < 100, "it makes no progress");
+        resume();
+        let (in_validation, steps) = (attempt % 2 == 1, Mutex::new(0));
+        set_observer(Some(Arc::new(move |event| match event {
+            Event::Step { .. } => {
+                *steps.lock().unwrap() += 1;
+                if !in_validation && *steps.lock().unwrap() == 2 {
+                    request_stop();
+                }
+            }
+            Event::Computed { .. } if in_validation => request_stop(),
+            Event::Computed { .. } => {}
+        })));
+        match train(&data, &folder, &start) {
+            Err(Error::Interrupted(text)) => {
+                assert!(stop_requested());
+                assert!(
+                    text.contains("goes on from the checkpoint") && text.contains("checkpoint-0"),
+                    "{text}"
+                );
+                stops[attempt % 2] += 1;
+            }
+            Err(other) => panic!("{other}"),
+            Ok(_) => break,
+        }
+    }
+    assert!(stops[0] > 1 && stops[1] > 1, "{stops:?}");
+    resume();
+    set_observer(None);
+    let (again, same) = train(&data, &folder, &start).unwrap();
+    assert_eq!((&again.loss, &again.val_loss), (&history.loss, &history.val_loss));
+    assert!(same == weights, "the same bits");
+}

@@ -1,0 +1,91 @@
+"""Exported ONNX files are valid, and ONNX Runtime computes with them what this crate computes.
+
+The files, and what this crate says of random images, come from crate/examples/onnx_check.rs.
+"""
+
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+
+import numpy as np
+import onnx
+import onnxruntime
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def read_safetensors(path):
+    """Arrays by name, and the metadata."""
+    with open(path, "rb") as file:
+        content = file.read()
+    length = int.from_bytes(content[:8], "little")
+    header, data = json.loads(content[8 : 8 + length]), content[8 + length :]
+    about = header.pop("__metadata__", {})
+    arrays = {}
+    for name, tensor in header.items():
+        start, end = tensor["data_offsets"]
+        arrays[name] = np.frombuffer(data[start:end], "<f4").reshape(tensor["shape"])
+    return arrays, about
+
+
+class Onnx(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        command = ["cargo", "run", "--quiet", "-p", "transfer", "--example", "onnx_check", "--", cls.folder.name]
+        subprocess.run(command, cwd=ROOT, check=True)
+        cls.cases = sorted(name[:-5] for name in os.listdir(cls.folder.name) if name.endswith(".onnx"))
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def session(self, case):
+        quiet = onnxruntime.SessionOptions()
+        quiet.log_severity_level = 3
+        return onnxruntime.InferenceSession(self.path(f"{case}.onnx"), quiet, providers=["CPUExecutionProvider"])
+
+    def test_there_are_binary_and_multi_class_models(self):
+        sessions = [self.session(case) for case in self.cases]
+        outputs = {session.get_outputs()[0].shape[1] for session in sessions}
+        self.assertLessEqual({1, 3, 10}, outputs)
+
+    def test_the_files_are_valid_and_their_shapes_are_as_declared(self):
+        for case in self.cases:
+            model = onnx.load(self.path(f"{case}.onnx"))
+            onnx.checker.check_model(model, full_check=True)
+            self.assertGreaterEqual(model.opset_import[0].version, 13)
+            onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+
+    def test_logits_and_probabilities_agree_for_any_batch(self):
+        for case in self.cases:
+            said, _ = read_safetensors(self.path(f"{case}.safetensors"))
+            session = self.session(case)
+            for n in (1, len(said["images"])):
+                logits, probabilities = session.run(None, {"images": said["images"][:n]})
+                scale = max(1.0, float(np.abs(said["logits"]).max()))
+                self.assertLess(np.abs(logits - said["logits"][:n]).max(), 1e-4 * scale, case)
+                self.assertLess(np.abs(probabilities - said["probabilities"][:n]).max(), 1e-4, case)
+                np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
+            # The comparison could fail: images differ from each other.
+            self.assertGreater(np.abs(said["logits"][0] - said["logits"][1]).max(), 1e-2 * scale)
+
+    def test_names_and_types_are_as_documented(self):
+        for case in self.cases:
+            said, about = read_safetensors(self.path(f"{case}.safetensors"))
+            session = self.session(case)
+            (images,), outputs = session.get_inputs(), session.get_outputs()
+            self.assertEqual((images.name, images.type), ("images", "tensor(float)"))
+            self.assertEqual(images.shape, ["batch", *said["images"].shape[1:]])
+            self.assertEqual([o.name for o in outputs], ["logits", "probabilities"])
+            self.assertEqual([o.shape for o in outputs], [["batch", n] for n in (
+                said["logits"].shape[1], said["probabilities"].shape[1])])
+            properties = session.get_modelmeta().custom_metadata_map
+            self.assertEqual(json.loads(properties["class_names"]), json.loads(about["class_names"]))
+            self.assertEqual(json.loads(properties["image_size"]), list(said["images"].shape[1:3]))
+
+
+if __name__ == "__main__":
+    unittest.main()
