@@ -89,7 +89,7 @@ fn packages(project: &Project) -> Result<Places> {
     let python = venv.join("bin").join("python");
     let inputs = format!("{}\n{}\n", root.display(), PACKAGES.join("\n"));
     if !is_done(&venv.join("packages"), &inputs) {
-        step("the toolkit's packages into target/cuda/venv", "200 MB, a minute, once", || {
+        step("the toolkit's packages into target/cuda/venv", "about 230 MB, a minute, once", || {
             let make = ["-m", "venv", "--clear"];
             run(command(find_python()?).args(make).arg(&venv), "making target/cuda/venv")?;
             let mut pip = command(&python);
