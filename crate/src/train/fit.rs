@@ -117,7 +117,7 @@ impl Model {
         let callbacks = &options.callbacks;
         callbacks.train_begin(&self.progress(options, &state))?;
         while state.epoch < options.epochs && state.history.stopped_epoch.is_none() {
-            self.epoch(recipe, dataset, options, &mut state, &mut keeper, views.as_mut(), &mut kept)
+            self.epoch(recipe, dataset, options, &mut state, &mut keeper, (views.as_mut(), &mut kept))
                 .map_err(|e| match (e, &keeper) {
                     (Error::Training(what), Some(keeper)) => {
                         Error::Training(format!("{what} The last good checkpoint: {}.", keeper.last()))
@@ -156,8 +156,7 @@ impl Model {
         options: &FitOptions,
         state: &mut RunState,
         keeper: &mut Option<Keeper>,
-        views: Option<&mut Views>,
-        kept: &mut on_card::Kept,
+        (views, kept): (Option<&mut Views>, &mut on_card::Kept),
     ) -> Result<()> {
         let (start, before) = (Instant::now(), state.running.seconds);
         let recipe = &recipe.of_epoch(&options.callbacks, &state.history);
