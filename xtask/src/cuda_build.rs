@@ -56,10 +56,17 @@ pub fn cuda_build() -> Result<()> {
     step("an emulated card", "seconds", || toolkit(&places))?;
     let crate_ = ["-p", "transfer", "--features", "cuda"];
     step("the crate with its feature `cuda`", "minutes the first time", || {
-        cargo(&places, &[&["build"], &crate_[..], &["--lib", "--test", "cuda"]].concat())
+        cargo(
+            &places,
+            &[&["build"], &crate_[..], &["--lib", "--test", "cuda", "--example", "gpu_test"]].concat(),
+        )
     })?;
-    step("what needs a card, on the emulated one", "minutes", || {
+    step("the network, on the emulated card", "minutes", || {
         cargo(&places, &[&["test"], &crate_[..], &["--test", "cuda"]].concat())
+    })?;
+    step("each op, on the emulated card", "minutes", || {
+        let run = ["run", "--example", "gpu_test"];
+        cargo(&places, &[&run[..], &crate_[..], &["--", "ops", "target/cuda", "target/cuda"]].concat())
     })
 }
 
@@ -82,7 +89,7 @@ fn packages(project: &Project) -> Result<Places> {
     let python = venv.join("bin").join("python");
     let inputs = format!("{}\n{}\n", root.display(), PACKAGES.join("\n"));
     if !is_done(&venv.join("packages"), &inputs) {
-        step("the toolkit's packages into target/cuda/venv", "200 MB, a minute, once", || {
+        step("the toolkit's packages into target/cuda/venv", "about 230 MB, a minute, once", || {
             let make = ["-m", "venv", "--clear"];
             run(command(find_python()?).args(make).arg(&venv), "making target/cuda/venv")?;
             let mut pip = command(&python);

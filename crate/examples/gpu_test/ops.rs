@@ -124,7 +124,7 @@ fn conv<D: Backend>(device: &D, key: u64, rows: usize, co: usize) -> Result<Conv
 /// The gradients of everything, from a random one of `y`.
 fn gradients<D: Backend>(y: Activations<D, Taped<D>>) -> Result<Gradients<f32, D>> {
     let (n, h, w, c) = *y.shape();
-    Ok(D::backward(y, &random(7, n * h * w * c))?)
+    Ok(D::backward_from(y, &random(7, n * h * w * c))?)
 }
 
 /// `y` of `forward`, and the gradients of `x` and of the convolutions' variables.
@@ -188,7 +188,7 @@ fn top<D: Backend>(device: &D, units: usize) -> Result<Values> {
     let features = head::global_average_pooling(x.leaky_trace())?;
     let y = head::dense(head::scale(features, random(8, n * c))?, &kernel, &bias, true)?;
     let mut values = vec![("y".to_owned(), D::read(&y.retaped::<NoneTape>())?)];
-    let grads = D::backward(y, &random(7, n * units))?;
+    let grads = D::backward_from(y, &random(7, n * units))?;
     values.push(("x".into(), D::read(&grads.get(&x))?));
     values.push(("kernel".into(), D::read(&grads.get(&kernel))?));
     values.push(("bias".into(), D::read(&grads.get(&bias))?));
@@ -203,7 +203,7 @@ fn steps<D: Backend>(device: &D, rule: UpdateRule) -> Result<Values> {
     for step in 0..3 {
         let x = D::tensor(device, (n, len), &random(61 + step, n * len))?;
         let y = head::dense(x.leaky_trace(), &w, &bias, false)?;
-        let mut grads = D::backward(y, &random(70 + step, n))?;
+        let mut grads = D::backward_from(y, &random(70 + step, n))?;
         D::update(rule, &mut w, &mut grads, Some(&mut m), &mut v)?;
     }
     Ok(vec![("y".into(), D::read(&w)?), ("m".into(), D::read(&m)?), ("v".into(), D::read(&v)?)])

@@ -51,10 +51,11 @@ impl Report {
             "checks": self.checks,
         });
         std::fs::write(out.join("checks.json"), serde_json::to_string_pretty(&all)?)?;
-        match self.failed {
-            0 => Ok(println!("all {} checks passed", self.checks.len())),
-            n => Err(format!("{n} of {} checks failed", self.checks.len()).into()),
+        if self.failed > 0 {
+            return Err(format!("{} of {} checks failed", self.failed, self.checks.len()).into());
         }
+        println!("all {} checks passed", self.checks.len());
+        Ok(())
     }
 }
 

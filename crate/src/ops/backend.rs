@@ -159,7 +159,7 @@ pub trait Backend: Device<f32> {
     ///
     /// # Errors
     /// Where `dy` has another length, or the device fails.
-    fn backward<S: Shape>(
+    fn backward_from<S: Shape>(
         y: Tensor<S, f32, Self, OwnedTape<f32, Self>>,
         dy: &[f32],
     ) -> Result<Gradients<f32, Self>>;

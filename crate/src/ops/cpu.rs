@@ -232,7 +232,7 @@ impl Backend for Cpu {
         Ok(t)
     }
 
-    fn backward<S: Shape>(
+    fn backward_from<S: Shape>(
         y: Tensor<S, f32, Cpu, OwnedTape<f32, Cpu>>,
         dy: &[f32],
     ) -> Result<Gradients<f32, Cpu>> {

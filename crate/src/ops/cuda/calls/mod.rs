@@ -78,7 +78,7 @@ fn ints<P>(sides: &[usize]) -> Result<Vec<Arg<P>>> {
 
 /// Numbers that a thread handles at once, out of `len` (or `len` channels).
 fn width(len: usize) -> usize {
-    if len % 4 == 0 {
+    if len.is_multiple_of(4) {
         4
     } else {
         1
