@@ -10,6 +10,7 @@ import tempfile
 import time
 import unittest
 
+from tensorboard import context
 from tensorboard.backend.event_processing import (
     data_provider,
     event_accumulator,
@@ -65,9 +66,11 @@ class EventFiles(unittest.TestCase):
         multiplexer.AddRunsFromDirectory(self.board)
         multiplexer.Reload()
         source = data_provider.MultiplexerDataProvider(multiplexer, self.board)
-        listed = source.list_scalars(experiment_id="", plugin_name="scalars")
+        asked = context.RequestContext()
+        listed = source.list_scalars(asked, experiment_id="", plugin_name="scalars")
         self.assertEqual({run: set(tags) for run, tags in listed.items()}, {run: set(t) for run, t in TAGS.items()})
         read = source.read_scalars(
+            asked,
             experiment_id="",
             plugin_name="scalars",
             downsample=100,

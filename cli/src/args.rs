@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// It starts from MobileNetV2, which has seen a million photographs. A few dozen of each of your classes
 /// are enough.
 #[derive(Debug, Parser)]
-#[command(name = "transfer", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "transfer", version, after_help = EXAMPLES)]
 pub struct Program {
     /// Say nothing but results and errors
     #[arg(short, long, global = true)]
@@ -60,6 +60,7 @@ pub enum Command {
 Examples:
   transfer train my_photos
   transfer train my_photos --epochs 20 --output birds.safetensors
+  transfer train digits --epochs 10 --fine-tune-at 100 --no-flip
   transfer train my_photos --validation other_photos --image-size 224
   transfer train 20000_photos --no-cache        memory stays below 400 MB
 
@@ -71,12 +72,26 @@ pub struct Train {
     /// Where the model goes
     #[arg(short, long, default_value = "model.safetensors")]
     pub output: PathBuf,
-    /// How often all photographs are looked at while fine-tuning, after the new head has been trained
-    #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// How often all photographs are looked at while fine-tuning, after the new head has been trained; 0 trains
+    /// the head alone. More help where photographs are many, or look like no photographs
+    #[arg(short, long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub epochs: u32,
+    /// The first layer that is fine-tuned, by name or number from 0 to 153. Lower ones help where pictures look
+    /// like no photographs, and take longer
+    #[arg(long, value_name = "LAYER", default_value = "block_14_expand")]
+    pub fine_tune_at: String,
+    /// The highest learning rate of fine-tuning
+    #[arg(long, value_name = "RATE", default_value_t = 1e-4)]
+    pub learning_rate: f32,
+    /// Let each class count alike, however many photographs it has
+    #[arg(long)]
+    pub balanced: bool,
+    /// Mirror no image: for letters, digits, left and right shoes
+    #[arg(long)]
+    pub no_flip: bool,
     /// Height and width that photographs are resized to, in pixels: `160`, or `120x160`. More sees finer
     /// details and takes longer
-    #[arg(long, default_value = "160", value_parser = image_size)]
+    #[arg(long, default_value = "224", value_parser = image_size)]
     pub image_size: (usize, usize),
     /// Seed of everything random but the split
     #[arg(long, default_value_t = 1)]

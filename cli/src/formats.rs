@@ -14,35 +14,41 @@ pub struct Writer {
     top: usize,
     /// Of the longest name of a class, in characters.
     width: usize,
+    /// Whether the head was written.
+    begun: bool,
 }
 
 impl Writer {
-    /// Begins the output.
-    pub fn new(
-        out: &mut impl Write,
-        format: PredictFormat,
-        top: usize,
-        classes: &[String],
-    ) -> std::io::Result<Self> {
-        let top = top.min(classes.len());
+    pub fn new(format: PredictFormat, top: usize, classes: &[String]) -> Self {
         let names = classes.iter().map(|name| plain(name).chars().count());
         let width = names.max().unwrap_or(0).clamp("class".len(), 40);
-        match format {
-            PredictFormat::Table => writeln!(out, "confidence  {:<width$}  file", "class")?,
-            PredictFormat::Jsonl => {}
-            PredictFormat::Csv => {
-                write!(out, "file,class,confidence")?;
-                for rank in 2..=top {
-                    write!(out, ",class_{rank},confidence_{rank}")?;
-                }
-                writeln!(out)?;
-            }
-        }
-        Ok(Writer { format, top, width })
+        Writer { format, top: top.min(classes.len()), width, begun: false }
     }
 
-    /// One prediction, as one line.
-    pub fn write(&self, out: &mut impl Write, prediction: &Prediction) -> std::io::Result<()> {
+    /// The head, where the format has one.
+    fn begin(&self, out: &mut impl Write) -> std::io::Result<()> {
+        match self.format {
+            PredictFormat::Table => {
+                let width = self.width;
+                writeln!(out, "confidence  {:<width$}  file", "class")
+            }
+            PredictFormat::Jsonl => Ok(()),
+            PredictFormat::Csv => {
+                write!(out, "file,class,confidence")?;
+                for rank in 2..=self.top {
+                    write!(out, ",class_{rank},confidence_{rank}")?;
+                }
+                writeln!(out)
+            }
+        }
+    }
+
+    /// One prediction, as one line; the head before the first.
+    pub fn write(&mut self, out: &mut impl Write, prediction: &Prediction) -> std::io::Result<()> {
+        if !self.begun {
+            self.begin(out)?;
+            self.begun = true;
+        }
         let file = prediction.path.to_string_lossy();
         let top = prediction.top(self.top);
         match self.format {
@@ -108,7 +114,7 @@ mod tests {
             class_names: names.to_vec().into(),
         };
         let mut out = Vec::new();
-        let writer = Writer::new(&mut out, format, top, &names).unwrap();
+        let mut writer = Writer::new(format, top, &names);
         writer.write(&mut out, &prediction).unwrap();
         String::from_utf8(out).unwrap()
     }

@@ -16,8 +16,7 @@ const AT_ONCE: usize = 32;
 pub fn predict(arguments: &Predict) -> crate::Result<()> {
     let model = Model::load(&arguments.model)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let top = arguments.top as usize;
-    let writer = Writer::new(&mut out, arguments.format, top, &model.class_names())?;
+    let mut writer = Writer::new(arguments.format, arguments.top as usize, &model.class_names());
     let mut files = Files::new(&arguments.files);
     let (mut seen, mut failed) = (0, 0);
     loop {

@@ -1,56 +1,46 @@
-//! How a classifier is trained: the head first, then the upper layers with it.
+//! How a classifier is trained: [`Model::fine_tune`] with what the command line says.
 
+use std::path::PathBuf;
+
+use transfer::model::LayerRef;
 use transfer::prelude::*;
 
 /// What the recipe has to know besides the photographs.
 pub struct Recipe {
     pub epochs: usize,
+    /// The first layer that is fine-tuned.
+    pub fine_tune_at: LayerRef,
+    /// The highest one of fine-tuning.
+    pub learning_rate: f32,
+    /// Whether each class counts alike.
+    pub balanced: bool,
+    /// Whether mirror images show the same things.
+    pub flip: bool,
     pub seed: u64,
     pub precision: Precision,
     /// Whether outputs of frozen layers may be kept in memory.
     pub cache: bool,
-    /// A folder for checkpoints of all phases.
-    pub checkpoints: std::path::PathBuf,
+    /// A folder for checkpoints.
+    pub checkpoints: PathBuf,
 }
 
-/// Epochs in which only the head trains.
-const HEAD_EPOCHS: usize = 5;
-/// The first layer that is fine-tuned.
-const FINE_TUNE_AT: usize = 100;
-
 /// Trains a classifier of the classes of `train`.
-pub fn train(train: &Dataset, validation: &Dataset, recipe: &Recipe) -> Result<Model> {
-    let classes = train.class_names().len();
-    let (h, w) = train.image_size();
-    let mut base = MobileNetV2::imagenet((h, w, 3))?;
-    base.set_trainable(false);
-    base.set_precision(recipe.precision)?;
-    let augmentation = Sequential::new()
-        .add(RandomFlip::horizontal())
-        .add(RandomRotation::new(0.03))
-        .add(RandomZoom::new(0.1));
-    let mut model = Model::chain()
-        .then(augmentation.seed(recipe.seed))
-        .then(Rescaling::new(1.0 / 127.5, -1.0))
-        .then(base)
-        .then(GlobalAveragePooling2D)
-        .then(Dropout::new(0.2))
-        .then(Dense::new(if classes == 2 { 1 } else { classes }).seed(recipe.seed))
-        .seed(recipe.seed)
-        .build()?;
+pub fn train(train: &Dataset, validation: &Dataset, recipe: Recipe) -> Result<Model> {
+    let mut model = Model::imagenet(train)?;
+    model.base_model_mut().set_precision(recipe.precision)?;
     if !recipe.cache {
         model.set_feature_cache_bytes(0);
     }
-    let loss = Loss::for_classes(classes);
-    let kept = |phase: &str| Checkpoints::new(recipe.checkpoints.join(phase)).each_run(true);
-
-    model.compile(Adam::new(1e-3), loss)?;
-    let options = FitOptions::epochs(HEAD_EPOCHS).validation_data(validation);
-    model.fit(train, options.checkpoint(kept("head")))?;
-
-    model.base_model_mut().fine_tune_at(FINE_TUNE_AT)?;
-    model.compile(Adam::new(1e-4), loss)?;
-    let options = FitOptions::epochs(HEAD_EPOCHS + recipe.epochs).initial_epoch(HEAD_EPOCHS);
-    model.fit(train, options.validation_data(validation).checkpoint(kept("fine")))?;
+    let mut options = FineTuneOptions::epochs(recipe.epochs)
+        .fine_tune_at(recipe.fine_tune_at)
+        .learning_rate(recipe.learning_rate)
+        .flip(recipe.flip)
+        .seed(recipe.seed)
+        .validation_data(validation)
+        .checkpoint(Checkpoints::new(recipe.checkpoints).each_run(true));
+    if recipe.balanced {
+        options = options.class_weights(ClassWeights::balanced());
+    }
+    model.fine_tune(train, options)?;
     Ok(model)
 }

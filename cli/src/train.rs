@@ -33,6 +33,13 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
     let checkpoints = arguments.checkpoints.clone().unwrap_or_else(|| beside(&arguments.output));
     let recipe = Recipe {
         epochs: arguments.epochs as usize,
+        fine_tune_at: match arguments.fine_tune_at.parse::<usize>() {
+            Ok(number) => number.into(),
+            Err(_) => arguments.fine_tune_at.as_str().into(),
+        },
+        learning_rate: arguments.learning_rate,
+        balanced: arguments.balanced,
+        flip: !arguments.no_flip,
         seed: arguments.seed,
         precision: match arguments.precision {
             Asked::F32 => Precision::F32,
@@ -41,7 +48,7 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
         cache: !arguments.no_cache,
         checkpoints: checkpoints.clone(),
     };
-    let model = recipe::train(&photographs.train, &photographs.validation, &recipe).map_err(how_to_go_on)?;
+    let model = recipe::train(&photographs.train, &photographs.validation, recipe).map_err(how_to_go_on)?;
     let measured = model.evaluate(&photographs.validation).map_err(how_to_go_on)?;
     model.save(&arguments.output)?;
     if arguments.checkpoints.is_none() {
@@ -63,7 +70,7 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
 fn how_to_go_on(error: Error) -> Failure {
     match error {
         Error::Interrupted(_) => Failure::Interrupted(format!(
-            "Interrupted. What was learned is kept; this command goes on from there:\n  {}",
+            "Interrupted. This command goes on from the last checkpoint:\n  {}",
             stop::this_command()
         )),
         other => other.into(),

@@ -1,6 +1,6 @@
 //! Memory does not grow with the number of files: peaks of the real program on few and on many.
 //!
-//! `TRANSFER_MANY_FILES` asks for so many files instead of some hundreds; 20000 take minutes.
+//! `TRANSFER_MANY_FILES` asks for so many files instead of some; 20000 take minutes.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -54,7 +54,7 @@ fn peak(dir: &Path, arguments: &[&str]) -> (u64, i32) {
 
 #[test]
 fn predicting_evaluating_and_training_without_cache_stay_below_400_mb() {
-    let n = std::env::var("TRANSFER_MANY_FILES").ok().and_then(|n| n.parse().ok()).unwrap_or(600);
+    let n = std::env::var("TRANSFER_MANY_FILES").ok().and_then(|n| n.parse().ok()).unwrap_or(180);
     let dir = tempfile::tempdir().unwrap();
     let here = dir.path();
     photographs(&here.join("photos"), n);

@@ -20,7 +20,7 @@ fn help_has_examples_and_wrong_usage_ends_with_2() {
         &["train"],
         &["predict", "model.safetensors"],
         &["train", "x", "--image-size", "5"],
-        &["train", "x", "--epochs", "0"],
+        &["train", "x", "--epochs", "-1"],
         &["train", "x", "--validation-split", "1"],
         &["train", "x", "--validation", "y", "--validation-split", "0.5"],
         &["predict", "m", "f", "--format", "xml"],

@@ -35,21 +35,24 @@ pub fn epoch_ticks(epochs: usize) -> Vec<f64> {
 }
 
 /// The tutorial's range of accuracies: up to 1, from a little under the lowest, and after
-/// fine-tuning from 0.8, or lower where something lies lower.
+/// fine-tuning from 0.8, or lower where something lies lower. Curves that never leave the last
+/// twentieth have it to themselves.
 pub fn accuracy_range(lowest: f64, fine_tuned: bool) -> (f64, f64) {
     let under = lowest - (0.05 * (1.0 - lowest)).max(0.005);
     let low = ((under * 100.0).floor() / 100.0).max(0.0);
-    (if fine_tuned { low.min(0.8) } else { low }, 1.0)
+    (if fine_tuned && lowest < 0.95 { low.min(0.8) } else { low }, 1.0)
 }
 
-/// The tutorial's range of losses, 0 to 1, extended where something lies outside.
+/// The tutorial's range of losses, 0 to 1, extended where something lies outside, and less where all of
+/// it would lie on the axis.
 pub fn loss_range(lowest: f64, highest: f64) -> (f64, f64) {
     let round_up = |v: f64| {
         let step = step(0.0, v, 10);
         (v * 1.02 / step).ceil() * step
     };
     let low = if lowest < 0.0 { -round_up(-lowest) } else { 0.0 };
-    (low, if highest > 1.0 { round_up(highest) } else { 1.0 })
+    let whole = highest > 1.0 || (highest > 0.0 && highest < 0.15);
+    (low, if whole { round_up(highest) } else { 1.0 })
 }
 
 #[cfg(test)]
@@ -61,6 +64,7 @@ mod tests {
         assert_eq!(accuracy_range(0.93, true), (0.8, 1.0));
         assert_eq!(accuracy_range(0.7, false), (0.68, 1.0));
         assert_eq!(loss_range(0.04, 0.92), (0.0, 1.0));
+        assert_eq!(loss_range(0.0, 0.0), (0.0, 1.0));
     }
 
     #[test]
@@ -72,6 +76,13 @@ mod tests {
         assert!(low < -0.3 && high > 2.31 && high < 3.0, "{low} {high}");
         let (_, high) = loss_range(0.0, 1e12);
         assert!(high > 1e12 && high < 2e12);
+    }
+
+    #[test]
+    fn ranges_shrink_where_curves_would_lie_on_the_edge() {
+        assert_eq!(accuracy_range(0.985, true), (0.98, 1.0));
+        let (low, high) = loss_range(0.02, 0.045);
+        assert!(low == 0.0 && high > 0.045 && high < 0.06, "{high}");
     }
 
     #[test]

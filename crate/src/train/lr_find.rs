@@ -144,9 +144,12 @@ impl Model {
                     Err(Error::Training(_)) => f64::INFINITY,
                     Err(other) => return Err(other),
                 };
-                let smoothed = smoothing.next(loss);
+                // Of a trained model the first few losses are near 0 by chance, and would make any later one
+                // look like an explosion.
+                let early = i < options.steps / 10;
+                let smoothed = smoothing.next(loss, early);
                 found.diverged =
-                    !loss.is_finite() || (options.stop_when_diverging && smoothing.has_diverged());
+                    !loss.is_finite() || (options.stop_when_diverging && !early && smoothing.has_diverged());
                 if loss.is_finite() {
                     found.learning_rates.push(rate);
                     found.losses.push(loss);
@@ -172,11 +175,14 @@ struct Smoothing {
 }
 
 impl Smoothing {
-    fn next(&mut self, loss: f64) -> f64 {
+    /// The mean with this loss; `early` ones are not remembered as the least.
+    fn next(&mut self, loss: f64, early: bool) -> f64 {
         self.sum = BETA * self.sum + (1.0 - BETA) * loss;
         self.count += 1;
         self.now = self.sum / (1.0 - BETA.powi(self.count));
-        self.least = Some(self.least.map_or(self.now, |least| least.min(self.now)));
+        if !early {
+            self.least = Some(self.least.map_or(self.now, |least| least.min(self.now)));
+        }
         self.now
     }
 
@@ -297,10 +303,10 @@ mod tests {
     #[test]
     fn the_smoothed_loss_is_fastais_and_has_no_pull_towards_zero() {
         let mut smoothing = Smoothing::default();
-        assert!((smoothing.next(2.0) - 2.0).abs() < 1e-12);
-        assert!((smoothing.next(1.0) - (0.98 * 2.0 + 1.0) / 1.98).abs() < 1e-12);
+        assert!((smoothing.next(2.0, false) - 2.0).abs() < 1e-12);
+        assert!((smoothing.next(1.0, false) - (0.98 * 2.0 + 1.0) / 1.98).abs() < 1e-12);
         assert!(!smoothing.has_diverged());
-        smoothing.next(1e6);
+        smoothing.next(1e6, false);
         assert!(smoothing.has_diverged());
     }
 

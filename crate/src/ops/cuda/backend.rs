@@ -6,7 +6,7 @@ use dfdx::prelude::{
 };
 
 use super::block::{self, BlockSaved, UnitScratch};
-use super::folded::{add_gradients, add_pointwise_gradients, sum_columns, Folded};
+use super::folded::{add_gradients, add_pointwise_gradients, sum_columns, sum_taps_and_bias, Folded};
 use super::{address, calls, copy, gradient, product, Card};
 use crate::model::architecture::BlockShape;
 use crate::model::base::Base;
@@ -80,21 +80,19 @@ impl Backend for Cuda {
         let dy = gradient(grads, y)?;
         let run = || {
             let partition = calls::first_partition((n, h, w), co);
-            let (partials, taps) = (card.memory(partition.len())?, card.memory(28 * co)?);
-            let (from, to) = (partials.address(), taps.address());
+            let partials = card.memory(partition.len())?;
+            let from = partials.address();
             // SAFETY: the tensors have these shapes, a gradient that of its tensor, and the rest is as long as
             // the calls' functions say.
             unsafe {
                 card.launch(calls::relu6_backward(address(y)?, None, dy, n * oh * ow, co)?)?;
                 card.launch(calls::first_backward_weights(address(x)?, dy, from, (n, h, w), co)?)?;
-                card.launch(calls::sum_partials(from, partition, 0..28 * co, false, to)?)?;
+                sum_taps_and_bias(card, from, partition, (27 * co, co))
             }
-            Ok(taps)
         };
-        let taps = run().map_err(|e| card.failed(e))?;
-        let bias = taps.address() + 4 * 27 * co as u64;
+        let (dw, db) = run().map_err(|e| card.failed(e))?;
         // SAFETY: 27 taps and a bias for each channel, as the kernel has.
-        unsafe { add_gradients(card, conv, taps.address(), bias, grads) }
+        unsafe { add_gradients(card, conv, dw.address(), db.address(), grads) }
     }
 
     fn last_forward(

@@ -6,7 +6,7 @@
 use dfdx::prelude::{Cuda, CudaError, Gradients, HasShape, ZerosTensor};
 
 use super::card::Memory;
-use super::folded::{add_gradients, add_pointwise_gradients, Folded};
+use super::folded::{add_gradients, add_pointwise_gradients, sum_taps_and_bias, Folded};
 use super::{address, calls, gradient, product, Card};
 use crate::model::architecture::BlockShape;
 use crate::ops::backend::{device_error, Activations};
@@ -129,15 +129,13 @@ pub(super) fn backward(
         if p.depthwise.trains.any() {
             let run = || {
                 let partition = calls::depthwise_partition(&shape);
-                let (partials, taps) = (card.memory(partition.len())?, card.memory(10 * s.expanded)?);
-                let (from, to) = (partials.address(), taps.address());
+                let partials = card.memory(partition.len())?;
+                let from = partials.address();
                 card.launch(calls::depthwise_backward_weights(input, input_bias, d, from, &shape)?)?;
-                card.launch(calls::sum_partials(from, partition, 0..10 * s.expanded, false, to)?)?;
-                Ok(taps)
+                sum_taps_and_bias(card, from, partition, (9 * s.expanded, s.expanded))
             };
-            let taps = run().map_err(failed)?;
-            let bias = taps.address() + 4 * 9 * s.expanded as u64;
-            add_gradients(card, &p.depthwise, taps.address(), bias, grads)?;
+            let (dw, db) = run().map_err(failed)?;
+            add_gradients(card, &p.depthwise, dw.address(), db.address(), grads)?;
         }
         if !below_depthwise {
             return Ok(());

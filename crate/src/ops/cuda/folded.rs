@@ -129,6 +129,26 @@ pub(super) unsafe fn add_pointwise_gradients(
     unsafe { add_gradients(card, conv, dw.address(), db.address(), grads) }
 }
 
+/// The sums of partial sums of `taps` numbers of a kernel and, behind them, `c` of a bias: both in memory of their
+/// own, where kernels find them aligned.
+///
+/// # Safety
+/// `partials` are as many as `partition` says.
+pub(super) unsafe fn sum_taps_and_bias(
+    card: &'static Card,
+    partials: u64,
+    partition: calls::Partition,
+    (taps, c): (usize, usize),
+) -> Result<(Memory, Memory)> {
+    let (dw, db) = (card.memory(taps)?, card.memory(c)?);
+    // SAFETY: the caller's promise, and memory of the sizes that are asked for.
+    unsafe {
+        card.launch(calls::sum_partials(partials, partition, 0..taps, false, dw.address())?)?;
+        card.launch(calls::sum_partials(partials, partition, taps..taps + c, false, db.address())?)?;
+    }
+    Ok((dw, db))
+}
+
 /// `sums[c] = Σ x (rows, c)` over the rows, or `+=` with `accumulate`.
 ///
 /// # Safety
