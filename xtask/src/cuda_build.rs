@@ -208,6 +208,8 @@ fn toolkit(places: &Places) -> Result<()> {
     run(command("cc").args(["-fPIC", "-c", "-o"]).arg(&object).arg(&unused), "compiling stubs")?;
     let mut driver = command(std::env::var_os("CXX").unwrap_or_else(|| "c++".into()));
     driver.args(["-std=c++17", "-O3", "-ffp-contract=off", "-fPIC", "-shared", "-Wl,-soname,libcuda.so.1"]);
+    // An address that a card would refuse ends the program.
+    driver.args(["-fsanitize=alignment", "-fsanitize-undefined-trap-on-error"]);
     driver.args(["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-o"]).arg(lib.join("libcuda.so.1"));
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("fma") && is_x86_feature_detected!("avx2") {

@@ -3,7 +3,8 @@
 //! Nothing here touches a card, so the same calls run in the tests' emulation. A function of this
 //! module takes addresses of any kind `P` (a card's, or the number of a buffer) and sizes, and gives a
 //! [`Call`]. What a kernel reads or writes follows from the sizes; that the memory is that large is
-//! the caller's to see to, and so is that addresses are multiples of 16 bytes.
+//! the caller's to see to, and so is that addresses are multiples of 16 bytes (of 4, where a tensor's channels
+//! are not a multiple of 4).
 
 mod convolutions;
 mod reductions;

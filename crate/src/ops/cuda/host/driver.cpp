@@ -178,7 +178,8 @@ int cuLaunchKernel(const std::pair<const std::string, emulation::Kernel>* functi
         if (address != 0 && !is_ours(address, 4)) {
             fail((name + ": argument " + std::to_string(i) + " is no memory of the card").c_str());
         }
-        if (address % 16 != 0) fail((name + ": argument " + std::to_string(i) + " is not aligned").c_str());
+        // Whether four numbers at once are aligned is checked where they are read and written.
+        if (address % 4 != 0) fail((name + ": argument " + std::to_string(i) + " is not aligned").c_str());
     }
     emulation::launch(Three{grid_x, grid_y, grid_z}, Three{x, y, z}, kernel.barriers, emulation::Order::mixed,
                       [&kernel = kernel, arguments] { kernel.run(arguments); });
