@@ -30,7 +30,7 @@ fn photographs(dir: &Path, n: usize) {
             }
         }
     }
-    std::fs::write(dir.join("square/00004x.jpg"), &[0xFF, 0xD8, 0xFF]).unwrap();
+    std::fs::write(dir.join("square/00004x.jpg"), [0xFF, 0xD8, 0xFF]).unwrap();
 }
 
 /// Runs the program to its end: its peak of resident memory in bytes, and its exit code.

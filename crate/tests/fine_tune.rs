@@ -24,7 +24,11 @@ fn photographs(dir: &Path, counts: &[usize]) -> Dataset {
             let picture = RgbImage::from_fn(SIZE as u32, SIZE as u32, |x, y| {
                 let at = [x, y, x + y][class] + shift;
                 let noise = chance.below(60) as u8;
-                Rgb(if at / 4 % 2 == 0 { [noise, 90 + noise, 190] } else { [180 + noise, 150, 30 + noise] })
+                Rgb(if (at / 4).is_multiple_of(2) {
+                    [noise, 90 + noise, 190]
+                } else {
+                    [180 + noise, 150, 30 + noise]
+                })
             });
             picture.save(folder.join(format!("{number}.png"))).unwrap();
         }

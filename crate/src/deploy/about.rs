@@ -254,7 +254,8 @@ mod tests {
 
     #[test]
     fn what_no_model_can_be_is_refused_with_what_was_expected() {
-        let changes: [(&str, fn(&mut About)); 11] = [
+        type Change = (&'static str, fn(&mut About));
+        let changes: [Change; 11] = [
             ("format 7", |a| a.format = 7),
             ("architecture", |a| a.architecture = "ResNet".into()),
             ("resized", |a| a.resize = "nearest".into()),

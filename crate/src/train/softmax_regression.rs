@@ -48,7 +48,7 @@ impl Problem<'_> {
     /// Where there are no images, lengths contradict each other, or a feature is not finite.
     pub fn solve(&self) -> Result<Solution> {
         let (n, units) = (self.labels.len(), self.units);
-        if n == 0 || units == 0 || self.features.len() % n != 0 || self.features.is_empty() {
+        if n == 0 || units == 0 || !self.features.len().is_multiple_of(n) || self.features.is_empty() {
             return Err(Error::Shape(format!(
                 "A regression expected features (n, c) for n labels, and at least 1 output. Received: {} numbers, \
                  {n} labels, {units} outputs",

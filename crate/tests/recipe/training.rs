@@ -87,11 +87,8 @@ fn a_layer_rate_near_nothing_leaves_the_base_as_it_was_and_trains_the_head() {
     let before = model.weights();
     model.fit(&data, FitOptions::epochs(1).layer_rates(LayerRates::decay(1e-30))).unwrap();
     let after = model.weights();
-    let changed: Vec<&str> = before
-        .iter()
-        .filter(|(name, t)| after.get(name).unwrap() != *t)
-        .map(|(name, _)| name.as_ref())
-        .collect();
+    let changed: Vec<&str> =
+        before.iter().filter(|(name, t)| after.get(name).unwrap() != *t).map(|(name, _)| name).collect();
     assert_eq!(changed, ["dense/bias", "dense/kernel"]);
 }
 

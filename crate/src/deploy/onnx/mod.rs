@@ -218,5 +218,5 @@ impl Convolutions<'_> {
 
 /// Zeros above or left of an axis of `n`: one, but none where a stride of 2 meets an even length.
 fn before(side: usize, stride: usize, n: usize) -> i64 {
-    i64::from(side == 3 && !(stride == 2 && n % 2 == 0))
+    i64::from(side == 3 && !(stride == 2 && n.is_multiple_of(2)))
 }

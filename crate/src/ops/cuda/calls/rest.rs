@@ -90,7 +90,7 @@ pub(crate) fn update<P>(rule: UpdateRule, w: P, g: P, m: Option<P>, v: P, len: u
 }
 
 /// Numbers that say where the pixels of one image come from, [`augment`]'s `places`.
-#[cfg(feature = "cuda")]
+#[cfg(any(test, feature = "cuda"))]
 pub(crate) const PLACE: usize = 8;
 
 /// Flips, turns and rescales: `y[i] = turn(flip(x[i]))·scale + offset` for the images `(n, h, w, c)`, `x` being
