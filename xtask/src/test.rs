@@ -1,7 +1,7 @@
 //! `cargo xtask test`: what continuous integration runs. Every step runs, also after a failed one.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use crate::process::{command, run};
@@ -70,29 +70,13 @@ pub fn all() -> Result<()> {
 }
 
 /// Links the unit tests with the card's code as far as that goes without a toolkit: what is missing is the
-/// driver and NVIDIA's libraries, and is left unresolved. Then runs the tests of that code that need neither.
+/// driver and NVIDIA's libraries, and is left unresolved. The program can't start; `cuda-build` makes one that can.
 fn link_cuda() -> Result<()> {
-    let mut cargo = command("cargo");
-    cargo.args(["rustc", "-p", "transfer", "--lib", "--profile", "test", "--features", "cuda,ci-check"]);
-    cargo.args(["--message-format", "json-render-diagnostics", "--"]);
-    // For this program alone, so that what it depends on need not be compiled anew.
-    cargo.args(["-C", "link-arg=-Wl,--unresolved-symbols=ignore-all", "-C", "link-arg=-Wl,-z,lazy"]);
-    cargo.args(["-C", "relro-level=off"]);
-    // Hardly any of it runs.
-    cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", "0");
-    let told = cargo.stderr(Stdio::inherit()).output().map_err(|e| format!("cannot start cargo: {e}"))?;
-    if !told.status.success() {
-        return Err(format!("linking the card's code failed ({}); what cargo said is above", told.status));
-    }
-    let text = String::from_utf8_lossy(&told.stdout);
-    let program = executable(&text).ok_or("cargo was expected to name the program of the unit tests")?;
-    run(command(program).arg("ops::cuda::address"), "the tests of addresses on a card")
-}
-
-/// The last program that cargo says it has made, in its lines of JSON.
-fn executable(told: &str) -> Option<&str> {
-    let (_, rest) = told.rsplit_once("\"executable\":\"")?;
-    rest.split('"').next()
+    // The flags are for this program alone, so that what it depends on need not be compiled anew.
+    let unit_tests = ["rustc", "-p", "transfer", "--lib", "--profile", "test", "--features", "cuda,ci-check"];
+    let flags = ["--", "-C", "link-arg=-Wl,--unresolved-symbols=ignore-all", "-C", "link-arg=-Wl,-z,lazy"];
+    let arguments = [&unit_tests[..], &flags, &["-C", "relro-level=off"]].concat();
+    cargo(&arguments, &[("CARGO_PROFILE_DEV_OPT_LEVEL", "0")])
 }
 
 /// What the kernels can be told to do with less than the processor's best.
@@ -167,15 +151,6 @@ fn report(outcomes: &[Outcome]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_program_is_found_in_what_cargo_tells() {
-        let told = "{\"reason\":\"compiler-artifact\",\"executable\":null,\"fresh\":true}\n\
-                    {\"reason\":\"compiler-artifact\",\"executable\":\"/a/b-1\",\"fresh\":false}\n\
-                    {\"reason\":\"build-finished\",\"success\":true}\n";
-        assert_eq!(executable(told), Some("/a/b-1"));
-        assert_eq!(executable("{\"executable\":null}"), None);
-    }
 
     #[test]
     fn one_failed_step_makes_the_whole_fail_and_is_named() {

@@ -11,6 +11,7 @@
 
 pub(crate) mod calls;
 pub(crate) mod source;
+mod tensor_text;
 
 #[cfg(feature = "cuda")]
 mod address;
