@@ -87,7 +87,10 @@ fn open(dir: &Path, validation_dir: Option<&Path>, options: ImageDatasetOptions)
     let names = all.class_names().to_vec();
     let held_out = |folder: PathBuf| photographs_of_classes(folder, &names, options.clone());
     let (train, validation, how) = match validation_dir.map(Path::to_owned).or(validation) {
-        Some(folder) => (all, held_out(folder.clone())?, format!("validated with {}", folder.display())),
+        Some(folder) => {
+            let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
+            (all, held_out(folder.clone())?, format!("validated with {name}"))
+        }
         None => {
             let (train, validation) = all.stratified_split(part, SPLIT_SEED)?;
             (train, validation, format!("{:.0} % of each class set aside", 100.0 * part))
