@@ -37,7 +37,8 @@ pub(crate) struct About {
     /// differ.
     pub trainable: Vec<(usize, usize)>,
     pub precision: SavedPrecision,
-    /// Whether predictions are averaged over an image and its mirror image.
+    /// Whether predictions are averaged over an image and its mirror image; not where nothing is said of it.
+    #[serde(default)]
     pub test_time_flip: bool,
     /// Used in later training only.
     pub dropout: f64,
