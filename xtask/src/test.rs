@@ -42,7 +42,7 @@ pub fn all() -> Result<()> {
     attempt("documentation", &mut || {
         cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])
     });
-    attempt("Rust tests", &mut || cargo(&["test", "--workspace"], &[]));
+    attempt("Rust tests", &mut || cargo(&["test", "--workspace", "--no-fail-fast"], &[]));
     attempt("the card's code, type-checked", &mut || {
         cargo(&["check", "-p", "transfer", "--all-targets", "--features", "cuda,ci-check"], &[])
     });
