@@ -1,44 +1,34 @@
 //! How a classifier is trained: [`Model::fine_tune`] with what the command line says.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use transfer::model::LayerRef;
 use transfer::prelude::*;
 
-/// What the recipe has to know besides the photographs.
-pub struct Recipe {
-    pub epochs: usize,
-    /// The first layer that is fine-tuned.
-    pub fine_tune_at: LayerRef,
-    /// The highest one of fine-tuning.
-    pub learning_rate: f32,
-    /// Whether each class counts alike.
-    pub balanced: bool,
-    /// Whether mirror images show the same things.
-    pub flip: bool,
-    pub seed: u64,
-    pub precision: Precision,
-    /// Whether outputs of frozen layers may be kept in memory.
-    pub cache: bool,
-    /// A folder for checkpoints.
-    pub checkpoints: PathBuf,
-}
+use crate::args::{Precision as Asked, Train};
 
-/// Trains a classifier of the classes of `train`.
-pub fn train(train: &Dataset, validation: &Dataset, recipe: Recipe) -> Result<Model> {
+/// Trains a classifier of the classes of `train`, with checkpoints in a folder.
+pub fn train(train: &Dataset, validation: &Dataset, asked: &Train, checkpoints: &Path) -> Result<Model> {
     let mut model = Model::imagenet(train)?;
-    model.base_model_mut().set_precision(recipe.precision)?;
-    if !recipe.cache {
+    model.base_model_mut().set_precision(match asked.precision {
+        Asked::F32 => Precision::F32,
+        Asked::Bf16 => Precision::Bf16,
+    })?;
+    if asked.no_cache {
         model.set_feature_cache_bytes(0);
     }
-    let mut options = FineTuneOptions::epochs(recipe.epochs)
-        .fine_tune_at(recipe.fine_tune_at)
-        .learning_rate(recipe.learning_rate)
-        .flip(recipe.flip)
-        .seed(recipe.seed)
+    let layer: LayerRef = match asked.fine_tune_at.parse::<usize>() {
+        Ok(number) => number.into(),
+        Err(_) => asked.fine_tune_at.as_str().into(),
+    };
+    let mut options = FineTuneOptions::epochs(asked.epochs as usize)
+        .fine_tune_at(layer)
+        .learning_rate(asked.learning_rate)
+        .flip(!asked.no_flip)
+        .seed(asked.seed)
         .validation_data(validation)
-        .checkpoint(Checkpoints::new(recipe.checkpoints).each_run(true));
-    if recipe.balanced {
+        .checkpoint(Checkpoints::new(checkpoints).each_run(true));
+    if asked.balanced {
         options = options.class_weights(ClassWeights::balanced());
     }
     model.fine_tune(train, options)?;

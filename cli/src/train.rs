@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use transfer::data::own_photographs_with_validation;
 use transfer::prelude::*;
 
-use crate::args::{Precision as Asked, Train};
-use crate::recipe::{self, Recipe};
-use crate::{screen, stop, Failure};
+use crate::args::Train;
+use crate::{recipe, screen, stop, Failure};
 
 pub fn train(arguments: &Train) -> crate::Result<()> {
     stop::listen();
@@ -31,24 +30,8 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
     screen::note(&photographs.to_string());
     screen::note(&format!("Computing on {}.", Device::auto()?));
     let checkpoints = arguments.checkpoints.clone().unwrap_or_else(|| beside(&arguments.output));
-    let recipe = Recipe {
-        epochs: arguments.epochs as usize,
-        fine_tune_at: match arguments.fine_tune_at.parse::<usize>() {
-            Ok(number) => number.into(),
-            Err(_) => arguments.fine_tune_at.as_str().into(),
-        },
-        learning_rate: arguments.learning_rate,
-        balanced: arguments.balanced,
-        flip: !arguments.no_flip,
-        seed: arguments.seed,
-        precision: match arguments.precision {
-            Asked::F32 => Precision::F32,
-            Asked::Bf16 => Precision::Bf16,
-        },
-        cache: !arguments.no_cache,
-        checkpoints: checkpoints.clone(),
-    };
-    let model = recipe::train(&photographs.train, &photographs.validation, recipe).map_err(how_to_go_on)?;
+    let model = recipe::train(&photographs.train, &photographs.validation, arguments, &checkpoints)
+        .map_err(how_to_go_on)?;
     let measured = model.evaluate(&photographs.validation).map_err(how_to_go_on)?;
     model.save(&arguments.output)?;
     if arguments.checkpoints.is_none() {

@@ -80,6 +80,12 @@ impl Flip {
     }
 }
 
+/// Exchanges left and right in each of some images (h, w, c) that follow each other.
+pub(crate) fn mirror(images: &mut [f32], size: (usize, usize, usize)) {
+    // Rows are mirrored each by itself, however many images they belong to.
+    Flip { horizontal: true, vertical: false }.apply(images, size);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,7 @@ mod zoom;
 
 pub use brightness::RandomBrightness;
 pub use contrast::RandomContrast;
+pub(crate) use flip::mirror;
 pub use flip::{FlipMode, RandomFlip};
 pub use mixup::{MixUp, Mixed};
 #[cfg(feature = "cuda")]

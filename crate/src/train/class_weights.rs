@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::data::Dataset;
 use crate::{Error, Result};
 
 /// What each class's images count in training, as Keras' `class_weight`: the loss of an image is multiplied
@@ -34,6 +35,12 @@ impl ClassWeights {
     /// The weight of each class, in the order of the class names.
     pub fn by_class(weights: impl Into<Vec<f64>>) -> Self {
         ClassWeights(Kind::Given(weights.into()))
+    }
+
+    /// [`of`](Self::of) the labels of a data set's images.
+    pub(crate) fn of_dataset(&self, dataset: &Dataset, classes: usize) -> Result<Vec<f64>> {
+        let labels: Vec<u32> = dataset.indices().iter().map(|&i| dataset.labels()[i]).collect();
+        self.of(&labels, classes)
     }
 
     /// The weights for images with these labels, one for each of `classes` classes. A class without images

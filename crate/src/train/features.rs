@@ -10,6 +10,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex};
 
 use super::{pipeline, step};
+use crate::augment::mirror;
 use crate::data::Dataset;
 use crate::model::on_device::on_device;
 use crate::model::Model;
@@ -45,15 +46,6 @@ struct Key {
     data: u64,
     version: u64,
     mirrored: bool,
-}
-
-/// Each image of a batch with left and right exchanged; rows of `w` pixels of `c` numbers.
-fn mirror(images: &[f32], w: usize, c: usize) -> Vec<f32> {
-    let mut out = Vec::with_capacity(images.len());
-    for row in images.chunks_exact(w * c) {
-        row.chunks_exact(c).rev().for_each(|pixel| out.extend_from_slice(pixel));
-    }
-    out
 }
 
 fn fingerprint(dataset: &Dataset) -> u64 {
@@ -118,8 +110,9 @@ impl Model {
     pub(crate) fn outputs(&self, images: &[f32], n: usize, mirrored: bool) -> Result<Vec<f32>> {
         let mut outputs = self.frozen_outputs(images, n)?;
         if mirrored {
-            let (_, w, c) = self.net.base.input_shape();
-            outputs.extend(self.frozen_outputs(&mirror(images, w, c), n)?);
+            let mut images = images.to_vec();
+            mirror(&mut images, self.net.base.input_shape());
+            outputs.extend(self.frozen_outputs(&images, n)?);
         }
         Ok(outputs)
     }

@@ -230,8 +230,7 @@ impl Model {
     pub fn fine_tune(&mut self, dataset: &Dataset, options: FineTuneOptions) -> Result<History> {
         options.check()?;
         self.check_dataset(dataset)?;
-        let loss =
-            if self.units() == 1 { Loss::BinaryCrossentropy } else { Loss::SparseCategoricalCrossentropy };
+        let loss = Loss::for_units(self.units());
         loss.check_labels(self.units(), dataset.labels())?;
         self.take_class_names(dataset);
         self.test_time_flip = options.flip;
@@ -260,10 +259,7 @@ impl Model {
         let start = Instant::now();
         let units = self.units();
         let class_weights = match &options.fit.class_weights {
-            Some(weights) => {
-                let labels: Vec<u32> = dataset.indices().iter().map(|&i| dataset.labels()[i]).collect();
-                Some(weights.of(&labels, loss.classes(units))?)
-            }
+            Some(weights) => Some(weights.of_dataset(dataset, loss.classes(units))?),
             None => None,
         };
         let Collected { features, labels, views } = self.collect(dataset, options)?;

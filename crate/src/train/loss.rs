@@ -32,6 +32,15 @@ impl Loss {
         }
     }
 
+    /// The loss that goes with so many outputs: one for two classes, otherwise one for each class.
+    pub(crate) fn for_units(units: usize) -> Self {
+        if units == 1 {
+            Loss::BinaryCrossentropy
+        } else {
+            Loss::SparseCategoricalCrossentropy
+        }
+    }
+
     /// Refuses a number of outputs that makes no sense with this loss.
     pub(crate) fn check(self, units: usize) -> Result<()> {
         match self {
@@ -177,8 +186,7 @@ mod tests {
         let dev = Cpu::default();
         for (number, case) in cases.iter().enumerate() {
             let units = case["units"].as_u64().unwrap() as usize;
-            let loss =
-                if units == 1 { Loss::BinaryCrossentropy } else { Loss::SparseCategoricalCrossentropy };
+            let loss = Loss::for_units(units);
             let labels: Vec<u32> = numbers(&case["labels"]).into_iter().map(|l| l as u32).collect();
             let class_weights = case["weights"].is_array().then(|| numbers(&case["weights"]));
             let rules = TargetRules { smoothing: case["smoothing"].as_f64().unwrap() as f32, class_weights };

@@ -123,8 +123,7 @@ impl Model {
     fn predictions(&self, logits: Vec<f32>, indices: Vec<usize>, actual: Vec<u32>) -> Result<Predictions> {
         let loss = match &self.compiled {
             Some(c) => c.loss,
-            None if self.units() == 1 => Loss::BinaryCrossentropy,
-            None => Loss::SparseCategoricalCrossentropy,
+            None => Loss::for_units(self.units()),
         };
         let shape = (indices.len(), self.units());
         let logits = Array2::from_shape_vec(shape, logits).map_err(|e| Error::Shape(e.to_string()))?;

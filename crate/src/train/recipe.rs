@@ -54,8 +54,7 @@ impl Recipe {
         let class_weights = match &options.class_weights {
             None => None,
             Some(weights) => {
-                let labels: Vec<u32> = dataset.indices().iter().map(|&i| dataset.labels()[i]).collect();
-                let weights = weights.of(&labels, classes)?;
+                let weights = weights.of_dataset(dataset, classes)?;
                 facts.push(("class weights", format!("{weights:?}")));
                 Some(weights.iter().map(|&w| w as f32).collect())
             }

@@ -88,7 +88,7 @@ impl Problem<'_> {
 
     /// The share of each image in the loss; they sum to 1.
     fn image_weights(&self) -> Result<Vec<f32>> {
-        let classes = if self.units == 1 { 2 } else { self.units };
+        let classes = Loss::for_units(self.units).classes(self.units);
         let mut weights: Vec<f64> = Vec::with_capacity(self.labels.len());
         for &label in self.labels {
             if label as usize >= classes {
