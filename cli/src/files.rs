@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use transfer::Show;
 
 /// Ends of names of the files that are taken from folders.
 const IMAGES: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "gif", "webp"];
@@ -46,7 +47,7 @@ impl Files {
     /// What a pattern matches: a file, or a folder with all that is in it.
     fn matched(&mut self, found: glob::GlobResult) -> Option<Result<PathBuf, String>> {
         match found {
-            Err(e) => Some(Err(format!("cannot list {}: {}", e.path().display(), e.error()))),
+            Err(e) => Some(Err(format!("cannot list {}: {}", e.path().shown(), e.error()))),
             Ok(path) if path.is_dir() => {
                 self.waiting.push(path);
                 None
@@ -58,7 +59,7 @@ impl Files {
     /// Puts what is in a folder in front of what waits. Links to folders are not followed, so that there is
     /// an end.
     fn enter(&mut self, folder: &Path) -> Result<(), String> {
-        let failed = |e: std::io::Error| format!("cannot list {}: {e}", folder.display());
+        let failed = |e: std::io::Error| format!("cannot list {}: {e}", folder.shown());
         let mut entries = Vec::new();
         for entry in folder.read_dir().map_err(failed)? {
             let entry = entry.map_err(failed)?;
@@ -133,7 +134,7 @@ mod tests {
         std::fs::write(at("odd[1].jpg"), "").unwrap();
         let arguments = ["x/2.gif", "in", "x/*", "missing.jpg", "*.nothing", "odd[1].jpg", "in/d*"].map(at);
         let found: Vec<_> = Files::new(&arguments)
-            .map(|item| item.map(|path| path.strip_prefix(dir.path()).unwrap().display().to_string()))
+            .map(|item| item.map(|path| path.strip_prefix(dir.path()).unwrap().shown().to_string()))
             .collect();
         let ok = |name: &str| Ok(name.to_owned());
         assert_eq!(

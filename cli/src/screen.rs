@@ -33,6 +33,7 @@ fn bar() -> &'static ProgressBar {
 
 /// A line on standard error, above the bar. It is no reason to stop if that is closed.
 pub fn say(line: &str) {
+    let line = transfer::shown_lines(line);
     bar().suspend(|| {
         let _ = writeln!(std::io::stderr().lock(), "{line}");
     });

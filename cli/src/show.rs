@@ -1,6 +1,7 @@
 //! `transfer export` and `transfer summary`.
 
 use std::io::Write;
+use transfer::Show;
 
 use transfer::model::Model;
 
@@ -12,7 +13,7 @@ pub fn export(arguments: &Export) -> crate::Result<()> {
     model.export_onnx(&arguments.output)?;
     let bytes = std::fs::metadata(&arguments.output).map_or(0, |about| about.len());
     let mut out = std::io::stdout().lock();
-    writeln!(out, "wrote {} ({:.1} MB)", arguments.output.display(), bytes as f64 / 1e6)?;
+    writeln!(out, "wrote {} ({:.1} MB)", arguments.output.shown(), bytes as f64 / 1e6)?;
     Ok(())
 }
 

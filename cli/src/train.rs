@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use transfer::Show;
 
 use transfer::data::own_photographs_with_validation;
 use transfer::prelude::*;
@@ -45,7 +46,7 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
         let Evaluation { loss, accuracy, images, errors } = model.evaluate(test)?;
         writeln!(out, "test: accuracy {accuracy:.4}, loss {loss:.4}, {errors} of {images} wrong")?;
     }
-    writeln!(out, "saved: {}", arguments.output.display())?;
+    writeln!(out, "saved: {}", arguments.output.shown())?;
     Ok(())
 }
 
@@ -73,13 +74,13 @@ fn check_output(output: &Path) -> crate::Result<()> {
     if output.is_dir() || output.file_name().is_none() {
         return Err(Failure::Error(format!(
             "--output expected the name of a file. Received a folder: {}",
-            output.display()
+            output.shown()
         )));
     }
     if !folder.is_dir() {
         return Err(Failure::Error(format!(
             "--output expected a folder that exists. Received: {}",
-            folder.display()
+            folder.shown()
         )));
     }
     Ok(())

@@ -4,6 +4,7 @@ use std::fmt;
 
 use dfdx::prelude::{Cache, Cpu};
 
+use crate::environment;
 use crate::ops::simd::isa;
 use crate::{threads, Error, Result};
 
@@ -44,9 +45,12 @@ impl Device {
     /// Where `TRANSFER_DEVICE` asks for a card that can't be used, or is neither `cpu` nor `cuda`; where
     /// `TRANSFER_ISA` asks for instructions that the processor lacks.
     pub fn auto() -> Result<Self> {
-        let asked = std::env::var(VARIABLE).unwrap_or_default();
-        match asked.trim().to_ascii_lowercase().as_str() {
-            "" | "auto" => match Self::card() {
+        let known = |value: &str| {
+            let value = value.to_ascii_lowercase();
+            ["auto", "cpu", "cuda"].into_iter().find(|&name| name == value)
+        };
+        match environment::read(VARIABLE, "`auto`, `cpu` or `cuda`", known)?.unwrap_or("auto") {
+            "auto" => match Self::card() {
                 Ok(device) => Ok(device),
                 Err(why) => {
                     let no_card = cfg!(feature = "cuda").then(|| why.to_string());
@@ -54,10 +58,7 @@ impl Device {
                 }
             },
             "cpu" => Self::cpu(),
-            "cuda" => Self::cuda(),
-            _ => Err(Error::Invalid(format!(
-                "{VARIABLE} expected `cpu`, `cuda` or `auto`. Received: {asked:?}"
-            ))),
+            _ => Self::cuda(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! text alone is enough to go on. `Debug` prints the same text as `Display`, because that is what
 //! a notebook shows for a failed `?`.
 
+use crate::show::{shown_lines, Show};
 use std::path::{Path, PathBuf};
 
 /// What every fallible function of this crate returns.
@@ -13,7 +14,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(thiserror::Error)]
 pub enum Error {
     /// A file or folder could not be read, written, renamed, …
-    #[error("{action} {}: {source}", path.display())]
+    #[error("{action} {}: {source}", path.shown())]
     Io {
         /// What was tried, as in `cannot read`.
         action: &'static str,
@@ -23,37 +24,37 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A download failed: no network, a server error, a wrong length, …
-    #[error("{0}")]
+    #[error("{}", shown_lines(.0))]
     Download(String),
     /// A file is not the one that was expected: its hash or size differs.
-    #[error("{0}")]
+    #[error("{}", shown_lines(.0))]
     Checksum(String),
     /// An archive is damaged or holds names that must not be extracted.
-    #[error("{0}")]
+    #[error("{}", shown_lines(.0))]
     Archive(String),
     /// A data set's folder, options or images are unusable.
-    #[error("{0}")]
+    #[error("{}", shown_lines(.0))]
     Data(String),
     /// A weight file is damaged, lies about its contents, or does not fit the model.
-    #[error("{0}")]
+    #[error("{}", shown_lines(.0))]
     Weights(String),
     /// A tensor or array has the wrong shape.
-    #[error("{0}")]
+    #[error("{}", shown_lines(.0))]
     Shape(String),
     /// An argument is out of range, or calls come in the wrong order.
-    #[error("{0}")]
+    #[error("{}", shown_lines(.0))]
     Invalid(String),
     /// Training cannot go on, for example because the loss is not finite.
-    #[error("{0}")]
+    #[error("{}", shown_lines(.0))]
     Training(String),
     /// Somebody asked for it to end early, with [`request_stop`](crate::progress::request_stop).
-    #[error("{0}")]
+    #[error("{}", shown_lines(.0))]
     Interrupted(String),
     /// The device (memory, driver) failed.
-    #[error("{0}")]
+    #[error("{}", shown_lines(.0))]
     Device(String),
     /// A figure could not be drawn.
-    #[error("{0}")]
+    #[error("{}", shown_lines(.0))]
     Plot(String),
 }
 

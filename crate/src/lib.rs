@@ -48,6 +48,7 @@ pub mod augment;
 pub mod data;
 pub mod deploy;
 mod device;
+mod environment;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -61,6 +62,7 @@ pub mod prelude;
 pub mod preprocess;
 pub mod progress;
 pub mod random;
+mod show;
 pub mod threads;
 pub mod train;
 pub mod weights;
@@ -68,6 +70,7 @@ pub mod weights;
 pub use device::Device;
 pub use error::{Error, Result};
 pub use precision::Precision;
+pub use show::{shown_lines, Show, Shown};
 
 /// Seed of the split between validation and test set. Fixed, so that all runs are measured on the
 /// same photographs, whatever [`seed`] says.

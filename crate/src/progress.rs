@@ -9,15 +9,16 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 
+use crate::show::shown_lines;
 use crate::{Error, Result};
 
 type Reporter = Arc<dyn Fn(&str) + Send + Sync>;
 
 static REPORTER: RwLock<Option<Reporter>> = RwLock::new(None);
 
-/// Reports one line of progress.
+/// Reports one line of progress. Control characters other than line breaks are escaped.
 pub fn say(line: impl AsRef<str>) {
-    let line = line.as_ref();
+    let line = &*shown_lines(line.as_ref());
     let reporter = REPORTER.read().unwrap_or_else(|e| e.into_inner()).clone();
     match reporter {
         Some(report) => report(line),

@@ -7,6 +7,7 @@ use super::hash::{content_digest, outline, sha256_file};
 use super::lock::Lock;
 use super::roots::data_root;
 use super::stand_in;
+use crate::Show;
 use crate::{progress::say, Error, Result};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -62,8 +63,8 @@ impl std::fmt::Display for CatsAndDogs {
 /// # Errors
 /// As [`cats_and_dogs`].
 pub fn photographs_folder() -> Result<PathBuf> {
-    match std::env::var_os("TRANSFER_PHOTOS").filter(|v| !v.is_empty()) {
-        Some(folder) => Ok(PathBuf::from(folder)),
+    match crate::environment::path("TRANSFER_PHOTOS") {
+        Some(folder) => Ok(folder),
         None => Ok(cats_and_dogs()?.dir),
     }
 }
@@ -110,7 +111,7 @@ impl FindCatsAndDogs {
     pub fn from_env() -> Self {
         let address = "https://storage.googleapis.com/mledu-datasets/cats_and_dogs_filtered.zip";
         FindCatsAndDogs {
-            given: std::env::var_os("TRANSFER_DATA_DIR").map(PathBuf::from),
+            given: crate::environment::path("TRANSFER_DATA_DIR"),
             data_root: data_root(),
             // The archive has 68 MB.
             download: GetFile { max_bytes: 200 << 20, ..GetFile::new(address) },
@@ -179,7 +180,7 @@ impl FindCatsAndDogs {
             "TRANSFER_DATA_DIR should name a folder that holds cats_and_dogs_filtered.zip or the extracted \
              folder cats_and_dogs_filtered (train/ and validation/, each with cats/ and dogs/). Received: \
              {:?}; {received}. Correct the variable, or unset it to have the data set fetched",
-            given.display().to_string()
+            given.shown().to_string()
         )))
     }
 
@@ -204,7 +205,7 @@ impl FindCatsAndDogs {
             }
             _ => Err(Error::Checksum(format!(
                 "{} is not as it was written: files are missing or changed. Delete the folder and run again",
-                dir.display()
+                dir.shown()
             ))),
         }
     }
@@ -236,10 +237,10 @@ impl FindCatsAndDogs {
             Error::Archive(format!(
                 "{} should hold cats_and_dogs_filtered/ with train/ and validation/, each with cats/ and \
                  dogs/. Delete it and run again, or put the right archive there",
-                zip.display()
+                zip.shown()
             ))
         })?;
-        let advice = format!("It came from {}: replace that archive", zip.display());
+        let advice = format!("It came from {}: replace that archive", zip.shown());
         self.check_digest(&extracted, &advice)?;
         if tree.symlink_metadata().is_ok() {
             self.check_tree(&tree)?;
@@ -267,7 +268,7 @@ impl FindCatsAndDogs {
         if !is_tree(dir) {
             return Err(Error::Checksum(format!(
                 "{} should hold train/ and validation/, each with cats/ and dogs/. {advice}",
-                dir.display()
+                dir.shown()
             )));
         }
         let (received, files) = (content_digest(dir)?, outline(dir, ".jpg")?.0);
@@ -276,7 +277,7 @@ impl FindCatsAndDogs {
             false => Err(Error::Checksum(format!(
                 "{} does not hold the tutorial's photographs: the digest over its .jpg files should be {}. \
                  Received: {received} (over {files} files). {advice}",
-                dir.display(),
+                dir.shown(),
                 self.digest
             ))),
         }

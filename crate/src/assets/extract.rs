@@ -4,6 +4,7 @@
 //! One such entry and the whole archive is refused; nothing of it remains.
 
 use super::files::{beside, create_parent, sync_parent, sync_tree, RemoveOnDrop};
+use crate::Show;
 use crate::{Error, Result};
 use std::collections::HashSet;
 use std::fs::File;
@@ -90,7 +91,7 @@ fn open(path: &Path) -> Result<(Archive, u64)> {
 fn refuse(path: &Path, what: impl std::fmt::Display) -> Error {
     Error::Archive(format!(
         "cannot extract {}: {what}. Nothing was extracted: delete the archive and fetch it again",
-        path.display()
+        path.shown()
     ))
 }
 

@@ -6,6 +6,7 @@ use super::hash::sha256_file;
 use super::http::Download;
 use super::lock::Lock;
 use super::roots::data_root;
+use crate::Show;
 use crate::{progress::say, Error, Result};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -174,7 +175,7 @@ impl GetFile {
         } else {
             return Ok(true);
         };
-        say(format!("{} is not the expected file (its {differs} differs): fetching it", path.display()));
+        say(format!("{} is not the expected file (its {differs} differs): fetching it", path.shown()));
         Ok(false)
     }
 
@@ -235,7 +236,7 @@ fn with_advice(error: Error, folder: &Path) -> Error {
     let advice = format!(
         "Nothing was kept. Check the network (a proxy is taken from HTTPS_PROXY) and try again, or put the \
          file by hand into {}",
-        folder.display()
+        folder.shown()
     );
     match error {
         Error::Download(what) => Error::Download(format!("{what}. {advice}")),

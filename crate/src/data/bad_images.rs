@@ -2,6 +2,7 @@
 //!
 //! What is wrong with a file is found in [`decode`](super::decode); who skips it is the store.
 
+use crate::Show;
 use std::path::{Path, PathBuf};
 
 /// How many files the text of a report names; all are in [`BadImages::files`].
@@ -18,7 +19,7 @@ pub struct Skipped {
 
 impl std::fmt::Display for Skipped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.path.display(), self.reason)
+        write!(f, "{} {}", self.path.shown(), self.reason)
     }
 }
 
@@ -63,10 +64,7 @@ impl std::fmt::Display for BadImages {
         write!(f, "Left out {} of {found} files:", files.len())?;
         for file in files.iter().take(NAMED) {
             let name = file.path.strip_prefix(folder).unwrap_or(&file.path);
-            // A name is somebody's text: it must not break the line or paint the terminal.
-            let name: String =
-                name.to_string_lossy().chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect();
-            write!(f, "\n  {name} {}", file.reason)?;
+            write!(f, "\n  {} {}", name.shown(), file.reason)?;
         }
         match files.len().saturating_sub(NAMED) {
             0 => Ok(()),

@@ -11,6 +11,7 @@ use super::options::{ImageDatasetOptions, OnBadImage, Subset};
 use super::store::{bad_image, Scratch, Store};
 use super::{Batch, ImageMap};
 use crate::random::Rng;
+use crate::Show;
 use crate::{Error, Result};
 use ndarray::Array4;
 use rayon::prelude::*;
@@ -74,7 +75,7 @@ pub fn image_dataset_from_directory(dir: impl AsRef<Path>, options: ImageDataset
         let first = skipped.first().map(|s| format!(" The first file: {s}.")).unwrap_or_default();
         return Err(Error::Data(format!(
             "expected jpeg, png, bmp, gif or webp images in the sub-folders of {}, found none.{first}",
-            dir.display()
+            dir.shown()
         )));
     }
     let found = files.len();
@@ -201,7 +202,7 @@ impl Dataset {
             if !self.store.load(index, self.cache, out, &mut scratch)? {
                 return Err(Error::Data(format!(
                     "{} cannot be read; skipped() says why.",
-                    self.file_paths()[index].display()
+                    self.file_paths()[index].shown()
                 )));
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! Only names are looked at here; whether a file is an image is for [`probe`](super::probe).
 
+use crate::Show;
 use crate::{Error, Result};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ pub(super) fn list(dir: &Path, wanted: Option<&[String]>, missing: bool) -> Resu
     if class_names.is_empty() {
         return Err(Error::Data(format!(
             "expected one sub-folder for each class in {}, found none. Put the images of each class into a folder named after it.",
-            dir.display()
+            dir.shown()
         )));
     }
     let mut files = Vec::new();
@@ -55,8 +56,8 @@ pub(super) fn class_folders(dir: &Path) -> Result<Vec<String>> {
         let name = entry.file_name().into_string().map_err(|name| {
             Error::Data(format!(
                 "the class folder {} in {} has a name that is not valid UTF-8. Rename it.",
-                name.to_string_lossy(),
-                dir.display()
+                name.shown(),
+                dir.shown()
             ))
         })?;
         if !name.starts_with('.') {
@@ -71,7 +72,7 @@ fn choose(dir: &Path, wanted: &[String], found: &[String], missing: bool) -> Res
     if let Some(missing) = wanted.iter().find(|name| !missing && !found.contains(name)) {
         return Err(Error::Data(format!(
             "class_names asks for {missing:?}, but the sub-folders of {} are {found:?}.",
-            dir.display()
+            dir.shown()
         )));
     }
     let mut once = wanted.to_vec();
@@ -87,7 +88,7 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<(OsString, OsString)>) -> R
     if depth > MAX_DEPTH {
         return Err(Error::Data(format!(
             "folders are nested more than {MAX_DEPTH} deep at {}",
-            folder.display()
+            folder.shown()
         )));
     }
     let failed = |e| Error::io("cannot list the class folder", folder, e);

@@ -49,6 +49,7 @@ mod resize;
 mod store;
 mod stored;
 
+use crate::Show;
 pub use bad_images::{BadImages, Skipped};
 pub use batch::Batch;
 pub use batches::Batches;
@@ -117,5 +118,5 @@ pub(crate) fn load_img_into(path: &Path, target_size: (usize, usize), out: &mut 
     decode::decode(path, &mut buffers, |rgb| {
         resize::resize_into(rgb.pixels, (rgb.height, rgb.width), 3, out, target_size, &mut Vec::new());
     })
-    .map_err(|reason| Error::Data(format!("{} {reason}", path.display())))
+    .map_err(|reason| Error::Data(format!("{} {reason}", path.shown())))
 }

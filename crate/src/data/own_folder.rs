@@ -1,6 +1,7 @@
 //! What a folder of somebody's photographs looks like, by names alone: which layout it has, and what is
 //! wrong with it.
 
+use crate::Show;
 use std::path::{Path, PathBuf};
 
 use super::listing::class_folders;
@@ -29,7 +30,7 @@ pub(super) fn layout(dir: &Path) -> Result<Layout> {
     if dir.is_file() {
         return Err(Error::Data(format!(
             "expected a folder that holds one folder for each class. Received a file: {}",
-            dir.display()
+            dir.shown()
         )));
     }
     let found = class_folders(dir)?;
@@ -49,7 +50,7 @@ pub(super) fn layout(dir: &Path) -> Result<Layout> {
             Err(Error::Data(format!(
                 "expected in {} either class folders or `train` and `validation`, `test`. Received both: {other} \
                  lies beside `train`. Move it.",
-                dir.display()
+                dir.shown()
             )))
         }
         _ => Ok(Layout { train: dir.to_owned(), validation: None, test: None }),
@@ -63,7 +64,7 @@ pub(super) fn check_classes(dir: &Path, wanted: Option<&[String]>) -> Result<()>
         "Put the photographs of each class into a folder named after it, as in cats/ and dogs/.";
     let found = class_folders(dir)?;
     let loose = images_in(dir);
-    let shown = dir.display();
+    let shown = dir.shown();
     let images = |n: usize| if n == 1 { "1 image lies".to_owned() } else { format!("{n} images lie") };
     let classes = wanted.map_or(found.len(), <[String]>::len);
     match classes {
@@ -79,7 +80,7 @@ pub(super) fn check_classes(dir: &Path, wanted: Option<&[String]>) -> Result<()>
                 (true, _) => format!(
                     "It has folders itself ({}, …): name {} if these are the classes.",
                     inner[0],
-                    dir.join(only).display()
+                    dir.join(only).shown()
                 ),
                 (false, 0) => HOW.to_owned(),
                 (false, n) => format!("{} loose beside it. {HOW}", images(n)),

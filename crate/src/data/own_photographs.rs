@@ -4,6 +4,7 @@
 //! [`image_dataset_from_directory`](super::image_dataset_from_directory) takes any folder as Keras does;
 //! here it is looked at first.
 
+use crate::Show;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -88,7 +89,7 @@ fn open(dir: &Path, validation_dir: Option<&Path>, options: ImageDatasetOptions)
     let held_out = |folder: PathBuf| photographs_of_classes(folder, &names, options.clone());
     let (train, validation, how) = match validation_dir.map(Path::to_owned).or(validation) {
         Some(folder) => {
-            let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
+            let name = folder.file_name().unwrap_or(folder.as_os_str()).shown();
             (all, held_out(folder.clone())?, format!("validated with {name}"))
         }
         None => {
@@ -110,7 +111,7 @@ fn classes_of(folder: &Path, options: ImageDatasetOptions) -> Result<Dataset> {
         let why = all.skipped().into_iter().find(|file| file.path.starts_with(folder.join(name)));
         return Err(Error::Data(format!(
             "the class folder {} has no readable image{}. Put photographs into it, or remove it.",
-            folder.join(name).display(),
+            folder.join(name).shown(),
             why.map(|file| format!(" ({file})")).unwrap_or_default()
         )));
     }
@@ -136,7 +137,7 @@ pub fn photographs_of_classes(
         }
         return Err(Error::Data(format!(
             "expected in {} only folders of the classes that the model knows: {known}. Received: {unknown}.",
-            dir.display()
+            dir.shown()
         )));
     }
     let options = ImageDatasetOptions { missing_classes: true, ..options };
@@ -153,7 +154,7 @@ impl fmt::Display for OwnPhotographs {
         write!(
             f,
             "{}: {} photographs to train on, {} to validate with",
-            self.dir.file_name().unwrap_or(self.dir.as_os_str()).to_string_lossy(),
+            self.dir.file_name().unwrap_or(self.dir.as_os_str()).shown(),
             self.train.len(),
             self.validation.len()
         )?;
@@ -161,9 +162,10 @@ impl fmt::Display for OwnPhotographs {
             write!(f, ", {} to test with", test.len())?;
         }
         write!(f, ", of {} classes, {}.", names.len(), self.how)?;
-        let width = names.iter().take(SHOWN).map(|name| name.chars().count()).max().unwrap_or(0);
+        let width =
+            names.iter().take(SHOWN).map(|name| name.shown().to_string().chars().count()).max().unwrap_or(0);
         for ((name, train), validation) in names.iter().zip(train).zip(validation).take(SHOWN) {
-            write!(f, "\n  {name:<width$} {train:>6} + {validation}")?;
+            write!(f, "\n  {:<width$} {train:>6} + {validation}", name.shown())?;
         }
         match names.len().saturating_sub(SHOWN) {
             0 => Ok(()),

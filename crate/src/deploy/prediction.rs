@@ -2,6 +2,7 @@
 //!
 //! Not [`Predictions`](crate::train::Predictions), which are of a data set or a batch and know no names.
 
+use crate::Show;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,8 +48,8 @@ impl Prediction {
 
 impl fmt::Display for Prediction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy();
-        write!(f, "{name}: {} ({:.1} %)", self.class_name, 100.0 * self.confidence)
+        let name = self.path.file_name().unwrap_or(self.path.as_os_str()).shown();
+        write!(f, "{name}: {} ({:.1} %)", self.class_name.shown(), 100.0 * self.confidence)
     }
 }
 

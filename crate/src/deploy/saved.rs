@@ -7,6 +7,7 @@
 //! ```
 //! Augmentation, which is of no use in prediction, and the optimizer's state are not in it.
 
+use crate::Show;
 use std::path::Path;
 
 use super::about::{About, SavedLoss, SavedPrecision};
@@ -48,7 +49,7 @@ impl Model {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let about = serde_json::to_string(&About::of(self))
-            .map_err(|e| Error::Weights(format!("cannot save {}: {e}", path.display())))?;
+            .map_err(|e| Error::Weights(format!("cannot save {}: {e}", path.shown())))?;
         write_sealed(path, &self.weights(), [(KEY.to_owned(), about)].into())
     }
 
@@ -68,7 +69,7 @@ impl Model {
             Error::Weights(format!(
                 "cannot use {} as a saved model: {what}. Expected a file that `Model::save` wrote; what \
                  `save_weights` wrote has weights alone, for `load_weights`",
-                path.display()
+                path.shown()
             ))
         };
         let (about, weights) = parse(read_bytes(path, MAX_BYTES)?, true).map_err(unusable)?;

@@ -1,5 +1,6 @@
 //! A finished picture with its caption.
 
+use crate::Show;
 use std::io::Write;
 use std::path::Path;
 
@@ -69,7 +70,7 @@ impl Figure {
         if let Some(other) = extension.filter(|e| e != "png") {
             return Err(Error::Plot(format!(
                 "a figure is saved as PNG. Expected a name that ends in .png, received {} (.{other})",
-                path.display()
+                path.shown()
             )));
         }
         if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {

@@ -4,7 +4,7 @@
 //! split, the seed, the history of all phases, the last evaluation, seconds and peak memory. Nothing
 //! is written otherwise.
 
-use std::path::PathBuf;
+use crate::Show;
 use std::sync::Mutex;
 
 use serde_json::{json, Value};
@@ -61,7 +61,7 @@ pub(crate) fn evaluated(dataset: &Dataset, evaluation: &Evaluation) {
 }
 
 fn with(change: impl FnOnce(&mut Run)) {
-    let Some(path) = std::env::var_os("TRANSFER_REPORT").map(PathBuf::from) else { return };
+    let Some(path) = crate::environment::path("TRANSFER_REPORT") else { return };
     let mut run = RUN.lock().unwrap_or_else(|e| e.into_inner());
     let run = run.get_or_insert_with(Run::default);
     change(run);
@@ -85,7 +85,7 @@ fn with(change: impl FnOnce(&mut Run)) {
         .map_err(std::io::Error::from)
         .and_then(|text| std::fs::write(&path, text + "\n"));
     if let Err(e) = written {
-        say(format!("The report could not be written to {}: {e}", path.display()));
+        say(format!("The report could not be written to {}: {e}", path.shown()));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Weights of a whole model to a file and back. Not how far a training has come: see
 //! [`Checkpoints`](super::Checkpoints).
 
+use crate::Show;
 use std::path::Path;
 
 use crate::model::Model;
@@ -37,7 +38,7 @@ impl Model {
         let path = path.as_ref();
         let weights = load(path)?;
         let in_file = |e: Error| match e {
-            Error::Weights(what) => Error::Weights(format!("cannot load {}: {what}", path.display())),
+            Error::Weights(what) => Error::Weights(format!("cannot load {}: {what}", path.shown())),
             other => other,
         };
         self.check_weights(&weights).map_err(in_file)?;

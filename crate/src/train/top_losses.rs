@@ -1,5 +1,6 @@
 //! The images of a data set that a model got most wrong.
 
+use crate::Show;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -86,11 +87,7 @@ impl fmt::Display for TopLosses {
         for (i, path) in self.paths.iter().enumerate() {
             let (loss, probability) = (self.losses[i], self.probabilities[i]);
             let (predicted, actual) = (&self.predicted[i], &self.actual[i]);
-            write!(
-                f,
-                "\n{loss:>8.4}  {predicted:<p$}  {probability:>11.4}  {actual:<a$}  {}",
-                path.display()
-            )?;
+            write!(f, "\n{loss:>8.4}  {predicted:<p$}  {probability:>11.4}  {actual:<a$}  {}", path.shown())?;
         }
         Ok(())
     }

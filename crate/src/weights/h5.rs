@@ -5,6 +5,7 @@
 
 use super::table::{self, Layer};
 use super::{read_bytes, LoadOptions, Tensor, Weights};
+use crate::Show;
 use crate::{Error, Result};
 use hdf5_reader::{group::Group, Dataset, Hdf5File, OpenOptions};
 use std::collections::HashMap;
@@ -56,7 +57,7 @@ fn read(path: &Path, layout: Layout, options: LoadOptions) -> Result<Weights> {
         Error::Weights(format!(
             "cannot use {} as MobileNetV2 weights (width 1.0, HDF5): {what}. It may be damaged or made for \
              another model: delete it and fetch it again, or name another with TRANSFER_WEIGHTS",
-            path.display()
+            path.shown()
         ))
     })
 }

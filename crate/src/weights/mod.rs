@@ -12,6 +12,7 @@ mod sealed;
 mod table;
 mod tensors;
 
+use crate::Show;
 pub(crate) use h5::{decode as decode_h5, Layout};
 pub use h5::{read_keras_h5, read_tf_hub_h5};
 pub use map::{Iter, Tensor, Weights};
@@ -85,7 +86,7 @@ pub fn load_with(path: impl AsRef<Path>, options: LoadOptions) -> Result<Weights
         _ => Err(Error::Weights(format!(
             "{} is no weight file of a known kind: expected HDF5 (.h5, as Keras saves it) or safetensors, \
              but it starts with {start:02x?}. If it was downloaded by hand, fetch it again",
-            path.display()
+            path.shown()
         ))),
     }
 }
@@ -102,7 +103,7 @@ pub(crate) fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let too_large = || {
         Error::Weights(format!(
             "{} is larger than the {limit} bytes that a weight file of this kind may have",
-            path.display()
+            path.shown()
         ))
     };
     if about.len() > limit {

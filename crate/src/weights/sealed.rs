@@ -3,6 +3,7 @@
 //! The digest stands in the metadata, under `sha256`, and is that of the whole file with zeros in its place.
 //! Any safetensors reader sees an ordinary file. Checkpoints and saved models are written this way.
 
+use crate::Show;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -21,7 +22,7 @@ const KEY: &str = "sha256";
 /// Writes a sealed file, whole or not at all.
 pub(crate) fn write_sealed(path: &Path, weights: &Weights, metadata: BTreeMap<String, String>) -> Result<()> {
     let header = sealed_header(weights, metadata)
-        .map_err(|what| Error::Weights(format!("cannot save {}: {what}", path.display())))?;
+        .map_err(|what| Error::Weights(format!("cannot save {}: {what}", path.shown())))?;
     files::write_whole(path, |out| {
         out.write_all(&header)?;
         write_values(weights, out)

@@ -4,6 +4,7 @@
 //! loaded, bit for bit. The same tensors and metadata always give the same bytes.
 
 use super::{read_bytes, LoadOptions, Tensor, Weights};
+use crate::Show;
 use crate::{assets::files, Error, Result};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
@@ -33,7 +34,7 @@ pub(super) fn read(path: &Path, options: LoadOptions) -> Result<Contents> {
     parse(&read_bytes(path, MAX_BYTES)?, options).map_err(|what| {
         Error::Weights(format!(
             "cannot use {} as a safetensors file: {what}. It may be damaged: make or fetch it again",
-            path.display()
+            path.shown()
         ))
     })
 }
@@ -104,7 +105,7 @@ pub fn write_safetensors(
 ) -> Result<()> {
     let path = path.as_ref();
     let header = header(weights, metadata)
-        .map_err(|what| Error::Weights(format!("cannot save {}: {what}", path.display())))?;
+        .map_err(|what| Error::Weights(format!("cannot save {}: {what}", path.shown())))?;
     files::write_whole(path, |out| {
         out.write_all(&header)?;
         write_values(weights, out)

@@ -6,6 +6,7 @@
 mod graph;
 mod protobuf;
 
+use crate::Show;
 use std::io::Write;
 use std::path::Path;
 
@@ -45,7 +46,7 @@ impl Model {
     pub fn export_onnx(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let weights = self.weights();
-        let unusable = |what: String| Error::Weights(format!("cannot export {}: {what}", path.display()));
+        let unusable = |what: String| Error::Weights(format!("cannot export {}: {what}", path.shown()));
         weights.check_finite().map_err(unusable)?;
         let about = About::of(self);
         let bytes = encode(&about, self.net.base.architecture(), &weights)?;

@@ -1,5 +1,6 @@
 //! The numbers of each epoch as a table.
 
+use crate::Show;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -78,7 +79,7 @@ impl CSVLogger {
             return Err(Error::Invalid(format!(
                 "CSVLogger expected a table with the columns {header} to append to, or no file. Received: {}, which \
                  begins with {first:?}. Name another file, or leave `.append(true)` out.",
-                self.path.display()
+                self.path.shown()
             )));
         }
         let epoch = |line: &&str| line.split(self.separator).next().and_then(|n| n.parse::<usize>().ok());

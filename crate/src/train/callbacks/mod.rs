@@ -37,6 +37,7 @@ mod set;
 mod template;
 mod tensorboard;
 
+use crate::Show;
 pub use csv_logger::CSVLogger;
 pub use early_stopping::EarlyStopping;
 pub use model_checkpoint::ModelCheckpoint;
@@ -150,7 +151,7 @@ fn check_writable(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Err(Error::Invalid(format!(
             "A callback expected the path of a file to write. Received: {}, which is a folder",
-            path.display()
+            path.shown()
         )));
     }
     let probe = files::beside(path);

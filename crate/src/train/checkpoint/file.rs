@@ -10,6 +10,7 @@
 //! So any safetensors reader sees the model, [`weights::load`](crate::weights::load) among them. The
 //! digest finds each damaged bit; a file without its own is no checkpoint.
 
+use crate::Show;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -76,9 +77,8 @@ impl About {
 impl Checkpoint {
     /// Writes it, whole or not at all.
     pub fn write(self, path: &Path) -> Result<()> {
-        let (header, tensors) = self
-            .encode()
-            .map_err(|what| Error::Weights(format!("cannot save {}: {what}", path.display())))?;
+        let (header, tensors) =
+            self.encode().map_err(|what| Error::Weights(format!("cannot save {}: {what}", path.shown())))?;
         files::write_whole(path, |out| {
             out.write_all(&header)?;
             weights::write_values(&tensors, out)
@@ -103,7 +103,7 @@ impl Checkpoint {
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = weights::read_bytes(path, MAX_BYTES)?;
         Self::parse(bytes, true)
-            .map_err(|what| Error::Weights(format!("cannot use {} as a checkpoint: {what}", path.display())))
+            .map_err(|what| Error::Weights(format!("cannot use {} as a checkpoint: {what}", path.shown())))
     }
 
     /// Takes a file's bytes apart; fuzzing goes on where the digest is wrong (`verify: false`).

@@ -1,6 +1,7 @@
 //! The folder of a run: one process at a time, the last two checkpoints, and the way back to the one
 //! before where the newest is damaged. What is in a checkpoint is the matter of `file.rs`.
 
+use crate::Show;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -44,7 +45,7 @@ impl Folder {
             match Checkpoint::read(&path) {
                 Ok(checkpoint) => {
                     if !damaged.is_empty() {
-                        say(format!("Going back to the checkpoint before: {}", path.display()));
+                        say(format!("Going back to the checkpoint before: {}", path.shown()));
                     }
                     // The ones before it are good until they prove bad, which nobody need find out.
                     self.good = self.numbers()?.into_iter().filter(|&n| n <= number).collect();
@@ -162,7 +163,7 @@ fn lock(folder: &Path) -> Result<Option<File>> {
                 return Err(Error::Training(format!(
                     "Another training writes its checkpoints to {} now. Wait for it, end it, or name another \
                      folder.",
-                    folder.display()
+                    folder.shown()
                 )))
             }
         }

@@ -88,7 +88,7 @@ fn data(dataset: &Dataset) -> String {
     let mut hash = Sha256::new();
     for (&index, file) in indices.iter().zip(&files) {
         let name = paths[index].strip_prefix(&top).unwrap_or(&paths[index]);
-        hash.update(name.to_string_lossy().as_bytes());
+        hash.update(name.as_os_str().as_encoded_bytes());
         // Positions count, too: augmentation and dropout are keyed by them.
         hash.update(format!("\0{index} {}\0", labels[index]));
         hash.update(file);

@@ -10,6 +10,7 @@ use crate::model::on_device::on_device;
 use crate::model::{not_compiled, Model};
 use crate::progress::say;
 use crate::train::run::RunState;
+use crate::Show;
 use crate::{Error, Result};
 
 /// Keeps the checkpoints of one run.
@@ -59,14 +60,14 @@ impl Keeper {
             return Err(Error::Invalid(format!(
                 "fit was asked for {epochs} epochs, but its checkpoint in {} is in epoch {} already. Ask for more \
                  epochs, name another folder, or start over with `.resume(false)`.",
-                self.options.folder.display(),
+                self.options.folder.shown(),
                 done + 1
             )));
         }
         if mid > batches {
             return Err(Error::Data(format!(
                 "The checkpoint in {} expected an epoch of at least {mid} batches. Received: {batches}.",
-                self.options.folder.display()
+                self.options.folder.shown()
             )));
         }
         let instructions = model.net.base.device().instructions();
@@ -107,7 +108,7 @@ impl Keeper {
              Name another folder, or start over with `.resume(false)`. To begin a new run with the weights of \
              that one, call `model.load_weights({:?})` first. Where only the weights at the start differ and \
              that is as it should be, ask for `.from_any_start(true)`.",
-            self.options.folder.display(),
+            self.options.folder.shown(),
             differences.join("\n  "),
             self.last()
         )))
@@ -134,7 +135,7 @@ impl Keeper {
 
     /// The path of the last good checkpoint, in words where there is none.
     pub fn last(&self) -> String {
-        self.folder.last().map_or_else(|| "none yet".to_owned(), |path| path.display().to_string())
+        self.folder.last().map_or_else(|| "none yet".to_owned(), |path| path.shown().to_string())
     }
 }
 

@@ -69,7 +69,7 @@ impl Checkpoints {
     /// or learning rate a training starts anew and that of before can still be gone on with. The last
     /// five runs are kept.
     pub fn named(name: impl AsRef<Path>) -> Self {
-        let given = std::env::var_os("TRANSFER_CHECKPOINTS").filter(|v| !v.is_empty()).map(PathBuf::from);
+        let given = crate::environment::path("TRANSFER_CHECKPOINTS");
         let folder = given.unwrap_or_else(|| data_root().join("checkpoints")).join(name);
         Checkpoints { each_run: true, ..Self::new(folder) }
     }
