@@ -1,6 +1,7 @@
 //! The list of scenarios: each file makes one kind of fault.
 
 mod full_disk;
+mod injected;
 mod kills;
 mod network;
 mod read_only;
@@ -24,14 +25,24 @@ impl Scenario {
     }
 }
 
-/// All scenarios; `kills` is how often each kind of work is killed.
-pub fn all(kills: usize) -> Vec<Scenario> {
+/// How much is tried.
+#[derive(Clone, Copy)]
+pub struct Effort {
+    /// How often each kind of work is killed.
+    pub kills: usize,
+    /// Of the calls of a program, each of so many is made to fail.
+    pub stride: usize,
+}
+
+/// All scenarios.
+pub fn all(effort: Effort) -> Vec<Scenario> {
     let mut all = rights::scenarios();
-    all.extend(kills::scenarios(kills));
+    all.extend(kills::scenarios(effort.kills));
     all.extend(network::scenarios());
     all.extend(full_disk::scenarios());
     all.extend(two_at_once::scenarios());
     all.extend(read_only::scenarios());
+    all.extend(injected::scenarios(effort));
     all
 }
 
