@@ -20,9 +20,12 @@ const EACH: u64 = 6;
 /// The model that is read or replaced, and the ONNX file that is replaced; both lie there before.
 pub const MODEL: &str = "model.safetensors";
 pub const ONNX: &str = "model.onnx";
-/// How each training here starts: as short as one can be that fine-tunes, too.
-pub const TRAIN: [&str; 10] =
-    ["train", "photos", "--epochs", "1", "--image-size", "32", "--batch-size", "4", "--fine-tune-at", "140"];
+/// What each training here is told: as short as one can be that fine-tunes, too.
+const TRAIN: [&str; 8] =
+    ["train", "photos", "--image-size", "32", "--batch-size", "4", "--fine-tune-at", "140"];
+const SHORT: [&str; 2] = ["--epochs", "1"];
+/// Five epochs with the head's, so that something can happen in between.
+const LONG: [&str; 2] = ["--epochs", "4"];
 
 /// The commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +53,7 @@ impl Work {
     /// Its words, but for those that name the output.
     pub fn words(self) -> Vec<&'static str> {
         match self {
-            Work::Train => TRAIN.to_vec(),
+            Work::Train => [TRAIN.as_slice(), &SHORT].concat(),
             Work::Evaluate => vec!["evaluate", MODEL, "photos", "--format", "json"],
             Work::Predict => vec!["predict", MODEL, "photos", "--format", "jsonl"],
             Work::Export => vec!["export", MODEL],
@@ -128,7 +131,7 @@ impl Program {
         };
         for seed in ["3", "2"] {
             let _ = std::fs::remove_file(self.template.join(MODEL));
-            run(&[&TRAIN[..], &["--seed", seed, "--output", MODEL]].concat())?;
+            run(&[&Work::Train.words()[..], &["--seed", seed, "--output", MODEL]].concat())?;
             if seed == "3" {
                 run(&["export", MODEL, "--output", ONNX])?;
             }
@@ -193,9 +196,18 @@ impl Stage<'_> {
         self.start(arguments)?.finish()
     }
 
-    /// A training as all here, with these words behind.
-    pub fn start_training(&self, more: &[&str]) -> Fallible<Running> {
-        self.start(&[&TRAIN[..], more].concat())
+    /// A training of five epochs (the first is the head's), with these words behind.
+    pub fn start_long(&self, more: &[&str]) -> Fallible<Running> {
+        self.start(&[&TRAIN[..], &LONG, more].concat())
+    }
+
+    /// What such a training comes to where nothing happens to it.
+    pub fn long_reference(&self, more: &[&str]) -> Fallible<Reference> {
+        let stage = self.program.stage(self.sandbox)?;
+        let ended = stage.start_long(&[more, &["--output", MODEL]].concat())?.finish()?;
+        ended.well()?;
+        let digest = stage.now()?.digest(Path::new(MODEL)).map(str::to_owned);
+        Ok(Reference { out: ended.out, digest })
     }
 
     pub fn now(&self) -> Fallible<Snapshot> {

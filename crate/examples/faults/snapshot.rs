@@ -17,7 +17,7 @@ pub struct Entry {
     /// `file`, `folder`, `link`, `FIFO`, `socket` or `device`.
     pub kind: &'static str,
     pub mode: u32,
-    owner: u32,
+    pub owner: u32,
     /// Seconds and nanoseconds of the last change of a file's content.
     modified: (i64, i64),
     /// SHA-256 of a file, where a link leads, the number of a device.

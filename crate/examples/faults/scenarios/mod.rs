@@ -1,12 +1,18 @@
 //! The list of scenarios: each file makes one kind of fault.
 
+mod descriptors;
 mod full_disk;
 mod injected;
 mod kills;
 mod network;
+mod outputs;
 mod read_only;
 mod rights;
+mod strangers;
+mod things;
+mod trainings;
 mod two_at_once;
+mod while_training;
 
 use crate::outcome::Outcome;
 use crate::sandbox::Sandbox;
@@ -42,6 +48,11 @@ pub fn all(effort: Effort) -> Vec<Scenario> {
     all.extend(full_disk::scenarios());
     all.extend(two_at_once::scenarios());
     all.extend(read_only::scenarios());
+    all.extend(outputs::scenarios());
+    all.extend(strangers::scenarios());
+    all.extend(trainings::scenarios());
+    all.extend(while_training::scenarios());
+    all.extend(descriptors::scenarios());
     all.extend(injected::scenarios(effort));
     all
 }
