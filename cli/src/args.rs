@@ -52,9 +52,11 @@ pub enum Command {
 
 /// Train a classifier on a folder of class folders.
 ///
-/// DIR holds one folder for each class, named after it, with its photographs. Where DIR has `train` and
-/// `validation` (or `val`, `test`) and the class folders lie in those, they are taken as they are. Else a part
-/// of each class is set aside for validation, always the same one.
+/// DIR holds one folder for each class, named after it, with its photographs. Where DIR has `train`, and the class
+/// folders lie in that, it is the training set, and `validation` and `test` beside it are taken as they are; `training`,
+/// `valid`, `val` and `testing` mean the same. Without a validation set a part of each class is set aside, always the
+/// same one. What is an image is decided by content; hidden files are left out, and everything else that is left out is
+/// named.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -103,6 +105,9 @@ pub struct Train {
     #[arg(long, value_name = "PART", default_value_t = transfer::data::VALIDATION_PART, value_parser = part,
           conflicts_with = "validation")]
     pub validation_split: f32,
+    /// The class folders to use, separated by commas, where not each folder in DIR is a class
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub classes: Vec<String>,
     /// In which precision frozen layers compute; bf16 is faster where the processor has it
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub precision: Precision,
@@ -151,8 +156,8 @@ Examples:
 pub struct Predict {
     /// A model that `transfer train` wrote
     pub model: PathBuf,
-    /// Image files; folders, of which all files called like images are taken, also in sub-folders; and
-    /// patterns such as `in/*.jpg`
+    /// Image files; folders, of which all images are taken, also in sub-folders, and other files are counted and
+    /// named; and patterns such as `in/*.jpg`
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// How to say it

@@ -53,10 +53,14 @@ pub fn predict(arguments: &Predict) -> crate::Result<()> {
         seen += chunk.len();
         screen::count(seen as u64);
     }
+    let passed_over = files.passed_over();
+    if !passed_over.is_empty() {
+        screen::note(&passed_over.to_string());
+    }
     if seen == 0 && failed == 0 {
         return Err(Failure::Error(
-            "there is no image in what was named; predict takes jpg, jpeg, png, bmp, gif \
-                                   and webp from folders"
+            "expected images in what was named: jpeg, png, bmp, gif or webp. Received no image. Name other files or \
+             folders."
                 .to_owned(),
         ));
     }

@@ -16,6 +16,7 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
     let (h, w) = arguments.image_size;
     let options = ImageDatasetOptions {
         validation_split: Some(arguments.validation_split),
+        class_names: (!arguments.classes.is_empty()).then(|| arguments.classes.clone()),
         ..ImageDatasetOptions::default()
             .image_size(h, w)
             .batch_size(arguments.batch_size as usize)

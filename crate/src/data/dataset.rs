@@ -5,23 +5,23 @@
 
 use super::bad_images::{BadImages, Skipped};
 use super::batches::{Batches, Plan};
-use super::decode::probe;
 use super::listing::list;
 use super::options::{ImageDatasetOptions, OnBadImage, Subset};
+use super::sorted::{sort, Sorted};
 use super::store::{bad_image, Scratch, Store};
 use super::{Batch, ImageMap};
+use crate::progress::say;
 use crate::random::Rng;
 use crate::Show;
 use crate::{Error, Result};
 use ndarray::Array4;
-use rayon::prelude::*;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Purposes that random numbers are drawn for.
 const ORDER: u64 = u64::from_be_bytes(*b"order   ");
-const SPLIT: u64 = u64::from_be_bytes(*b"split   ");
+pub(super) const SPLIT: u64 = u64::from_be_bytes(*b"split   ");
 
 /// Leaves it to [`Dataset::prefetch`] how many batches to prepare ahead.
 pub const AUTOTUNE: usize = usize::MAX;
@@ -38,12 +38,14 @@ const PREFETCH: usize = 2;
 /// ```
 ///
 /// Labels are the positions of the folders' names in sorted order. Every file's head is looked at
-/// now; what is no image is left out, said in one line, and listed by [`Dataset::bad_images`]. Names
-/// that start with a dot are not looked at.
+/// now. An image that is damaged, or a file that is called like an image and is none, is left out, said in one line,
+/// and listed by [`Dataset::bad_images`]. Other files, such as notes, are passed over, and said in one line. Hidden
+/// files and what systems put beside photographs (`__MACOSX`, `Thumbs.db`) are not looked at. Links are followed; a
+/// folder that several paths lead to is read once.
 ///
 /// # Errors
-/// Where the options make no sense, the folder cannot be read, it has no class folder, or no file
-/// in it is an image (with [`OnBadImage::Fail`]: where one is not).
+/// Where the options make no sense, the folder or a file cannot be read, there is no class folder, two of them have the
+/// same name but for Unicode normalisation, or no file is an image (with [`OnBadImage::Fail`]: where one is bad).
 ///
 /// ```no_run
 /// use transfer::data::{image_dataset_from_directory, ImageDatasetOptions};
@@ -59,24 +61,20 @@ pub fn image_dataset_from_directory(dir: impl AsRef<Path>, options: ImageDataset
     let dir = dir.as_ref();
     options.check()?;
     let listing = list(dir, options.class_names.as_deref(), options.missing_classes)?;
-    let probes: Vec<Result<(), String>> =
-        crate::threads::pool().install(|| listing.files.par_iter().map(|(path, _)| probe(path)).collect());
-    let (mut files, mut skipped) = (Vec::new(), Vec::new());
-    for ((path, label), probe) in listing.files.into_iter().zip(probes) {
-        match probe {
-            Ok(()) => files.push((path, label)),
-            Err(reason) => skipped.push(Skipped { path, reason }),
-        }
-    }
+    let Sorted { mut files, skipped, passed_over } = sort(&listing, dir)?;
     if let (OnBadImage::Fail, Some(first)) = (options.on_bad_image, skipped.first()) {
         return Err(bad_image(first));
     }
     if files.is_empty() {
         let first = skipped.first().map(|s| format!(" The first file: {s}.")).unwrap_or_default();
+        let others = if passed_over.is_empty() { String::new() } else { format!(" {passed_over}") };
         return Err(Error::Data(format!(
-            "expected jpeg, png, bmp, gif or webp images in the sub-folders of {}, found none.{first}",
+            "expected jpeg, png, bmp, gif or webp images in the sub-folders of {}, found none.{first}{others}",
             dir.shown()
         )));
+    }
+    if !passed_over.is_empty() {
+        say(passed_over.to_string());
     }
     let found = files.len();
     if let (Some(part), Some(subset)) = (options.validation_split, options.subset) {
@@ -234,57 +232,16 @@ impl Dataset {
         Dataset { range: self.range.start + images..self.range.end, ..self.clone() }
     }
 
+    /// The images of `order` alone, in that order.
+    pub(super) fn with_order(&self, order: Vec<usize>) -> Dataset {
+        Dataset { range: 0..order.len(), order: order.into(), ..self.clone() }
+    }
+
     /// How many images of each class it has, in the order of the labels.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.class_names().len()];
         self.order[self.range.clone()].iter().for_each(|&i| counts[self.labels()[i] as usize] += 1);
         counts
-    }
-
-    /// Two data sets without a common image: one to train on, and `part` of each class for validation. A
-    /// class of two images or more has at least one in each; a single image is trained on. Which image is
-    /// where depends on `seed` and the images alone. Both share their files and cache with this one.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] where `part` does not lie between 0 and 1; [`Error::Data`] where either would be
-    /// empty.
-    ///
-    /// ```no_run
-    /// # fn example(all: &transfer::data::Dataset) -> transfer::Result<()> {
-    /// let (train, validation) = all.stratified_split(0.2, transfer::SPLIT_SEED)?;
-    /// println!("{:?} and {:?}", train.class_counts(), validation.class_counts());
-    /// # Ok(()) }
-    /// ```
-    pub fn stratified_split(&self, part: f32, seed: u64) -> Result<(Dataset, Dataset)> {
-        if !(part > 0.0 && part < 1.0) {
-            return Err(Error::Invalid(format!(
-                "stratified_split expected a part between 0 and 1, both excluded. Received: {part}"
-            )));
-        }
-        let mut aside = vec![false; self.labels().len()];
-        let mut sorted = self.indices();
-        sorted.sort_unstable();
-        for label in 0..self.class_names().len() as u32 {
-            let mut of_class: Vec<usize> =
-                sorted.iter().copied().filter(|&i| self.labels()[i] == label).collect();
-            Rng::new(&[seed, SPLIT, u64::from(label)]).shuffle(&mut of_class);
-            let n = of_class.len();
-            let wanted = (n as f64 * f64::from(part)).round() as usize;
-            let wanted = if n < 2 { 0 } else { wanted.clamp(1, n - 1) };
-            of_class[..wanted].iter().for_each(|&i| aside[i] = true);
-        }
-        let side = |validation: bool| {
-            let order: Vec<usize> = self.indices().into_iter().filter(|&i| aside[i] == validation).collect();
-            Dataset { range: 0..order.len(), order: order.into(), ..self.clone() }
-        };
-        let (train, validation) = (side(false), side(true));
-        if train.is_empty() || validation.is_empty() {
-            return Err(Error::Data(format!(
-                "a split needs a class with two images or more. Received: {} of each class",
-                self.class_counts().iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
-            )));
-        }
-        Ok((train, validation))
     }
 
     /// Keeps images in memory once they are decoded and resized. They are kept as fixed-point

@@ -40,12 +40,20 @@ mod batch;
 mod batches;
 mod dataset;
 mod decode;
+mod folder;
+mod image_files;
 mod jpeg;
+mod kind;
+mod layout;
 mod listing;
+mod names;
 mod options;
+mod own_classes;
 mod own_folder;
 mod own_photographs;
 mod resize;
+mod sorted;
+mod splits;
 mod store;
 mod stored;
 
@@ -55,6 +63,8 @@ pub use batch::Batch;
 pub use batches::Batches;
 pub use dataset::{image_dataset_from_directory, Dataset, AUTOTUNE};
 pub use decode::{MAX_DECODED_BYTES, MAX_FILE_BYTES, MAX_RATIO, MAX_SIDE};
+pub use image_files::ImageFiles;
+pub use kind::PassedOver;
 pub use options::{ImageDatasetOptions, OnBadImage, Subset};
 pub use own_photographs::{
     own_photographs, own_photographs_with_validation, photographs_of_classes, OwnPhotographs, VALIDATION_PART,
