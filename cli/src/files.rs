@@ -119,7 +119,8 @@ mod tests {
         ];
         names.iter().for_each(|name| std::fs::write(at(name), "").unwrap());
         std::fs::write(at("odd[1].jpg"), "").unwrap();
-        let arguments = ["x/2.gif", "in", "x/*", "missing.jpg", "*.nothing", "odd[1].jpg", "in/[d.]*"].map(at);
+        let arguments =
+            ["x/2.gif", "in", "x/*", "missing.jpg", "*.nothing", "odd[1].jpg", "in/[d.]*"].map(at);
         // An image by its content, whatever its name.
         image::RgbImage::new(2, 2).save_with_format(at("in/drawing"), image::ImageFormat::Png).unwrap();
         let mut files = Files::new(&arguments);
@@ -130,12 +131,16 @@ mod tests {
         let ok = |name: &str| Ok(name.to_owned());
         assert_eq!(
             found[..7],
-            ["x/2.gif", "in/a.PNG", "in/b.jpg", "in/deep/er/c.webp", "in/drawing", "x/1.jpg", "x/2.gif"].map(ok)
+            ["x/2.gif", "in/a.PNG", "in/b.jpg", "in/deep/er/c.webp", "in/drawing", "x/1.jpg", "x/2.gif"]
+                .map(ok)
         );
         assert_eq!(found[7], ok("missing.jpg"));
         assert!(found[8].as_ref().is_err_and(|e| e.contains("*.nothing matches no file")), "{:?}", found[8]);
         assert_eq!(found[9..], ["odd[1].jpg", "in/deep/er/c.webp", "in/drawing"].map(ok));
-        assert_eq!((files.passed_over().files, files.passed_over().first[0].clone()), (1, at("in/notes.txt")));
+        assert_eq!(
+            (files.passed_over().files, files.passed_over().first[0].clone()),
+            (1, at("in/notes.txt"))
+        );
     }
 
     #[cfg(unix)]

@@ -70,18 +70,19 @@ fn behind_link(path: &Path) -> Result<Kind> {
         Err(e) if matches!(e.kind(), NotFound | NotADirectory) => {
             Ok(Kind::Odd("cannot be read: it is a link to nothing"))
         }
-        Err(e) if is_circle(&e) => Ok(Kind::Odd("cannot be read: it is a link that leads to itself")),
+        Err(e) if e.raw_os_error() == Some(CIRCLE) => {
+            Ok(Kind::Odd("cannot be read: it is a link that leads to itself"))
+        }
         Err(e) => Err(Error::io("cannot follow the link", path, e)),
     }
 }
 
-fn is_circle(error: &std::io::Error) -> bool {
-    #[cfg(unix)]
-    return error.raw_os_error() == Some(libc::ELOOP);
-    // ERROR_CANT_RESOLVE_FILENAME
-    #[cfg(not(unix))]
-    return error.raw_os_error() == Some(1921);
-}
+/// What the system calls a link that leads to itself.
+#[cfg(unix)]
+const CIRCLE: i32 = libc::ELOOP;
+/// `ERROR_CANT_RESOLVE_FILENAME`.
+#[cfg(not(unix))]
+const CIRCLE: i32 = 1921;
 
 /// What is the same for two paths to the same folder.
 #[cfg(unix)]
@@ -149,7 +150,9 @@ mod tests {
         std::fs::create_dir(at("folder")).unwrap();
         std::fs::write(at("file"), "").unwrap();
         std::fs::write(at(".hidden"), "").unwrap();
-        for (target, link) in [("folder", "to folder"), ("file", "to file"), ("none", "to none"), ("self", "self")] {
+        for (target, link) in
+            [("folder", "to folder"), ("file", "to file"), ("none", "to none"), ("self", "self")]
+        {
             symlink(at(target), at(link)).unwrap();
         }
         symlink(at("file").join("below"), at("through a file")).unwrap();

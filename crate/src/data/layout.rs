@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 /// Names that a message lists.
 const SHOWN: usize = 10;
 /// What to do where a folder's name means a set and is meant as a class.
-pub(super) const NAME_CLASSES: &str = "If it is a class, name the classes: `class_names`, or `--classes a,b,c` in the program";
+pub(super) const NAME_CLASSES: &str =
+    "If it is a class, name the classes: `class_names`, or `--classes a,b,c` in the program";
 
 /// What a folder of class folders is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +105,8 @@ pub(super) fn layout(dir: &Path, classes: Option<&[String]>, validation: Option<
     let (val, test) = (one(dir, &found, Part::Validation)?, one(dir, &found, Part::Test)?);
     match train {
         Some(train) => {
-            let is_used = |f: &Folder| [Some(train), val, test].into_iter().flatten().any(|p| p.name == f.name);
+            let is_used =
+                |f: &Folder| [Some(train), val, test].into_iter().flatten().any(|p| p.name == f.name);
             beside_train(dir, found.iter().filter(|f| !is_used(f)), val, test)?;
             let path = |f: Option<&Folder>| f.map(|f| f.path.clone());
             Ok(Layout { train: train.path.clone(), classes: None, validation: path(val), test: path(test) })

@@ -42,16 +42,20 @@ pub(super) fn list(dir: &Path, wanted: Option<&[String]>, missing: bool) -> Resu
         )));
     }
     let mut walk = Walk::new(dir)?;
-    let folders = classes.iter().enumerate().filter_map(|(label, (_, folder))| {
-        folder.as_ref().map(|folder| (label as u32, dir.join(folder)))
-    });
+    let folders = classes
+        .iter()
+        .enumerate()
+        .filter_map(|(label, (_, folder))| folder.as_ref().map(|folder| (label as u32, dir.join(folder))));
     walk.classes(folders.collect())?;
     let Walk { mut files, odd, .. } = walk;
     // By folder, then by name, each as a plain string: the order that Keras has.
     files.sort();
     Ok(Listing {
         class_names: classes.into_iter().map(|(name, _)| name).collect(),
-        files: files.into_iter().map(|(label, folder, name)| (PathBuf::from(folder).join(name), label)).collect(),
+        files: files
+            .into_iter()
+            .map(|(label, folder, name)| (PathBuf::from(folder).join(name), label))
+            .collect(),
         odd,
     })
 }
@@ -225,8 +229,7 @@ mod tests {
         symlink("../a/1", dir.join("b/linked file")).unwrap();
         symlink("nothing", dir.join("b/nothing.jpg")).unwrap();
         let listing = list(&dir, None, false).unwrap();
-        let expected =
-            ["0 a/1", "0 a/inner/2", "0 a/link/more/5", "1 b/3", "1 b/linked file", "1 b/deep/4"];
+        let expected = ["0 a/1", "0 a/inner/2", "0 a/link/more/5", "1 b/3", "1 b/linked file", "1 b/deep/4"];
         assert_eq!(names(&listing, &dir), expected);
         assert_eq!(listing.odd, [(dir.join("b/nothing.jpg"), "cannot be read: it is a link to nothing")]);
         symlink("a", dir.join("c")).unwrap();

@@ -66,6 +66,7 @@ pub use decode::{MAX_DECODED_BYTES, MAX_FILE_BYTES, MAX_RATIO, MAX_SIDE};
 pub use image_files::ImageFiles;
 pub use kind::PassedOver;
 pub use options::{ImageDatasetOptions, OnBadImage, Subset};
+pub(crate) use own_photographs::two_sets;
 pub use own_photographs::{
     own_photographs, own_photographs_with_validation, photographs_of_classes, OwnPhotographs, VALIDATION_PART,
 };

@@ -22,8 +22,9 @@ const LEFT_OUT: [&str; 9] = [
 /// Ends of names that somebody takes for those of images, whether they can be read or not. Content decides what is
 /// an image; this list decides only whether a file that is none is a damaged image or something else.
 const IMAGE_ENDINGS: [&str; 30] = [
-    "jpg", "jpeg", "jpe", "jfif", "png", "apng", "bmp", "dib", "gif", "webp", "tif", "tiff", "heic", "heif", "avif",
-    "jxl", "jp2", "psd", "svg", "ico", "tga", "dng", "cr2", "cr3", "nef", "arw", "raf", "orf", "rw2", "pef",
+    "jpg", "jpeg", "jpe", "jfif", "png", "apng", "bmp", "dib", "gif", "webp", "tif", "tiff", "heic", "heif",
+    "avif", "jxl", "jp2", "psd", "svg", "ico", "tga", "dng", "cr2", "cr3", "nef", "arw", "raf", "orf", "rw2",
+    "pef",
 ];
 
 /// Whether a file or folder is left out without a word: hidden, or made by a system.
@@ -81,7 +82,9 @@ mod tests {
 
     #[test]
     fn what_systems_leave_behind_is_left_out_in_any_case() {
-        for name in [".DS_Store", ".ipynb_checkpoints", "__MACOSX", "Thumbs.db", "THUMBS.DB", "@eaDir", "desktop.ini"] {
+        for name in
+            [".DS_Store", ".ipynb_checkpoints", "__MACOSX", "Thumbs.db", "THUMBS.DB", "@eaDir", "desktop.ini"]
+        {
             assert!(is_left_out(OsStr::new(name)), "{name}");
         }
         for name in ["cats", "thumbs", "lost", "DS_Store", "Desktop"] {
@@ -93,7 +96,9 @@ mod tests {
     fn names_that_look_alike_are_told_apart_by_their_code_points() {
         let (one, two) = ("caf\u{e9}", "cafe\u{301}");
         assert_eq!(composed(one), composed(two));
-        assert!(with_code_points(one).ends_with("U+00E9)") && with_code_points(two).ends_with("U+0065 U+0301)"));
+        assert!(
+            with_code_points(one).ends_with("U+00E9)") && with_code_points(two).ends_with("U+0065 U+0301)")
+        );
         assert_eq!(rough(" Cafe\u{301} "), one);
         assert_eq!(joined(["a", "b", "c"], 2), "a, b, and 1 more");
         assert_eq!((counted(1, "file"), counted(2, "file")), ("1 file".into(), "2 files".into()));

@@ -30,7 +30,8 @@ struct Nested {
 pub(super) fn check_opened(all: &Dataset, folder: &Path, classes_named: bool) -> Result<()> {
     let names = all.class_names();
     let nested = nested(all, folder);
-    let with_some: Vec<usize> = (0..names.len()).filter(|&i| nested[i].direct + nested[i].deeper > 0).collect();
+    let with_some: Vec<usize> =
+        (0..names.len()).filter(|&i| nested[i].direct + nested[i].deeper > 0).collect();
     if let [only] = with_some[..] {
         let Nested { direct, folders, .. } = &nested[only];
         if *direct == 0 && !classes_named {
@@ -88,8 +89,13 @@ fn nested(all: &Dataset, folder: &Path) -> Vec<Nested> {
 
 fn empty_classes(all: &Dataset, folder: &Path) -> Error {
     let counts = all.class_counts();
-    let empty: Vec<&str> =
-        all.class_names().iter().zip(counts).filter(|(_, n)| *n == 0).map(|(name, _)| name.as_str()).collect();
+    let empty: Vec<&str> = all
+        .class_names()
+        .iter()
+        .zip(counts)
+        .filter(|(_, n)| *n == 0)
+        .map(|(name, _)| name.as_str())
+        .collect();
     let first = folder.join(empty[0]);
     let why = all.skipped().into_iter().find(|file| file.path.starts_with(&first));
     let others = match empty.len() {
@@ -111,7 +117,8 @@ fn refuse_sets(nested: &[Nested], names: &[String], folder: &Path) -> Result<()>
         return Ok(());
     }
     let shown = folder.shown();
-    let (sets, classes) = (joined(names.iter().map(String::as_str), 3), joined(common.iter().map(String::as_str), 3));
+    let (sets, classes) =
+        (joined(names.iter().map(String::as_str), 3), joined(common.iter().map(String::as_str), 3));
     Err(Error::Data(format!(
         "expected photographs in the class folders in {shown}. Received: folders ({sets}) that hold no photographs \
          themselves, but all of them the same folders ({classes}). If {classes} are the classes, name one of the \
@@ -146,7 +153,7 @@ pub(super) fn tell_few(train: &Dataset) {
     let few = named(train, |n| (1..FEW).contains(&n));
     if !few.is_empty() {
         say(format!(
-            "{} fewer than {FEW} photographs to train on, and will be told apart badly: {}.",
+            "{} fewer than {FEW} photographs to train on: {}. More of them make a better model.",
             if few.len() == 1 { "1 class has".to_owned() } else { format!("{} classes have", few.len()) },
             joined(few, SHOWN)
         ));
@@ -165,5 +172,11 @@ pub(super) fn tell_missing(measured: &Dataset, folder: &Path) {
 /// The classes with such a number of photographs.
 fn named(dataset: &Dataset, holds: impl Fn(usize) -> bool) -> Vec<&str> {
     let counts = dataset.class_counts();
-    dataset.class_names().iter().zip(counts).filter(|&(_, n)| holds(n)).map(|(name, _)| name.as_str()).collect()
+    dataset
+        .class_names()
+        .iter()
+        .zip(counts)
+        .filter(|&(_, n)| holds(n))
+        .map(|(name, _)| name.as_str())
+        .collect()
 }

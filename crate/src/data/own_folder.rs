@@ -33,7 +33,9 @@ pub(super) fn check_classes(dir: &Path, wanted: Option<&[String]>, validation: O
             "expected at least two class folders in {shown}. Received none: {} loose in it. {HOW}",
             lie(loose.len())
         ))),
-        [] => Err(Error::Data(format!("expected at least two class folders in {shown}. Received none. {HOW}"))),
+        [] => {
+            Err(Error::Data(format!("expected at least two class folders in {shown}. Received none. {HOW}")))
+        }
         [only] => {
             let folder = dir.join(only);
             let inner = class_folders(&folder)?;
@@ -127,11 +129,12 @@ fn tell_alike(names: &[String]) {
     }
 }
 
-/// Refuses a folder that holds other folders than those of `class_names`, to measure with.
-pub(super) fn check_known(dir: &Path, class_names: &[String]) -> Result<()> {
+/// Refuses a folder that holds other folders than those of `class_names`, to measure with. Those of `left_out` are left
+/// out there as in training.
+pub(super) fn check_known(dir: &Path, class_names: &[String], left_out: &[String]) -> Result<()> {
     let shown = dir.shown();
     let found = class_folders(dir)?;
-    let known: HashSet<String> = class_names.iter().map(|name| composed(name)).collect();
+    let known: HashSet<String> = class_names.iter().chain(left_out).map(|name| composed(name)).collect();
     let unknown: Vec<&String> = found.iter().filter(|name| !known.contains(&composed(name))).collect();
     let names = joined(class_names.iter().map(String::as_str), SHOWN);
     if let Some(part) = unknown.iter().find(|name| Part::named(name).is_some()) {

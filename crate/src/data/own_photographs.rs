@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use super::dataset::image_dataset_from_directory;
 use super::folder::is_same;
 use super::layout::{expect_folder, layout, Layout};
+use super::listing::class_folders;
+use super::names::joined;
 use super::own_classes::{check_opened, check_splittable, tell_few, tell_missing};
 use super::own_folder::{check_classes, check_known, loose_images, say_loose};
 use super::{Dataset, ImageDatasetOptions};
@@ -112,6 +114,10 @@ fn open(dir: &Path, validation_dir: Option<&Path>, options: ImageDatasetOptions)
     let all = image_dataset_from_directory(&folder, of_training)?;
     check_opened(&all, &folder, classes_named)?;
     let names = all.class_names().to_vec();
+    let left_out: Vec<String> = match classes_named {
+        true => class_folders(&folder)?.into_iter().filter(|name| !names.contains(name)).collect(),
+        false => Vec::new(),
+    };
     let held_out = |other: PathBuf| {
         if is_same(&other, &folder)? {
             return Err(Error::Data(format!(
@@ -120,7 +126,7 @@ fn open(dir: &Path, validation_dir: Option<&Path>, options: ImageDatasetOptions)
                 other.shown()
             )));
         }
-        photographs_of_classes(other, &names, options.clone())
+        measured(&other, &names, &left_out, options.clone())
     };
     let (train, validation, how) = match validation_dir.map(Path::to_owned).or(validation) {
         Some(folder) => {
@@ -138,6 +144,37 @@ fn open(dir: &Path, validation_dir: Option<&Path>, options: ImageDatasetOptions)
     Ok(OwnPhotographs { train, validation, test, dir: dir.to_owned(), how })
 }
 
+/// The two sets of a folder, which have the same class folders.
+pub(crate) struct TwoSets {
+    pub train: PathBuf,
+    pub validation: PathBuf,
+    pub class_names: Vec<String>,
+}
+
+/// The folders of the training and the validation set in `dir`, for whoever opens them one by one.
+pub(crate) fn two_sets(dir: &Path) -> Result<TwoSets> {
+    let Layout { train, validation, .. } = layout(dir, None, None)?;
+    let Some(validation) = validation else {
+        return Err(Error::Data(format!(
+            "expected `train` and `validation` in {}, with the same class folders in both. Received no validation set. \
+             Put a part of the photographs of each class there.",
+            dir.shown()
+        )));
+    };
+    let (class_names, measured) = (class_folders(&train)?, class_folders(&validation)?);
+    if class_names != measured {
+        let names = |all: &[String]| joined(all.iter().map(String::as_str), SHOWN);
+        return Err(Error::Data(format!(
+            "expected the same class folders in {} and {}. Received: {}, and {}. Make them the same.",
+            train.shown(),
+            validation.shown(),
+            names(&class_names),
+            names(&measured)
+        )));
+    }
+    Ok(TwoSets { train, validation, class_names })
+}
+
 /// The images below `dir` of classes that are known already, with their labels: to evaluate a model on.
 /// Names are compared in Unicode's normalisation form C. Classes without a folder have no images; they are named in a
 /// line.
@@ -149,9 +186,18 @@ pub fn photographs_of_classes(
     class_names: &[String],
     options: ImageDatasetOptions,
 ) -> Result<Dataset> {
-    let dir = dir.as_ref();
+    measured(dir.as_ref(), class_names, &[], options)
+}
+
+/// The same, where some classes were left out of the training.
+fn measured(
+    dir: &Path,
+    class_names: &[String],
+    left_out: &[String],
+    options: ImageDatasetOptions,
+) -> Result<Dataset> {
     expect_folder(dir)?;
-    check_known(dir, class_names)?;
+    check_known(dir, class_names, left_out)?;
     let class_names = Some(class_names.to_vec());
     let options = ImageDatasetOptions { class_names, missing_classes: true, ..options };
     let dataset = image_dataset_from_directory(dir, options)?;
