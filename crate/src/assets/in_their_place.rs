@@ -41,7 +41,7 @@ mod tests {
             let text = own_photographs(dir.path()).unwrap_err().to_string();
             assert!(text.contains(what), "{text}");
         };
-        ["train/hens", "train/geese"].map(|name| pictures(name, 3));
+        ["train/hens", "train/geese"].into_iter().for_each(|name| pictures(name, 3));
         refused("Received no validation set");
         pictures("Val/hens", 20);
         refused("Received: geese, hens, and hens");
@@ -52,7 +52,7 @@ mod tests {
             image_dataset_from_directory(&found.validation_dir, ImageDatasetOptions::default()).unwrap();
         let (test, validation) = held_out.test_split(0.2).unwrap();
         assert_eq!((test.class_counts(), validation.class_counts()), (vec![4, 4], vec![16, 16]));
-        ["train/ducks", "Val/ducks"].map(|name| pictures(name, 1));
+        ["train/ducks", "Val/ducks"].into_iter().for_each(|name| pictures(name, 1));
         refused("Received 3. The notebook your_own_photos");
     }
 }

@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 /// Links are followed; a folder that is reached twice is read once, and that is said.
 ///
 /// ```no_run
-/// use transfer::data::ImageFiles;
+/// use transfer::{data::ImageFiles, Show};
 /// let mut files = ImageFiles::below("holiday");
 /// for file in files.by_ref() {
-///     println!("{}", file?.display());
+///     println!("{}", file?.shown());
 /// }
 /// println!("{}", files.passed_over());
 /// # Ok::<(), transfer::Error>(())

@@ -21,8 +21,9 @@ pub(super) struct Listing {
     pub class_names: Vec<String>,
     /// Path and label.
     pub files: Vec<(PathBuf, u32)>,
-    /// What is neither a file nor a folder: links to nothing, pipes. Path, and the reason in words that follow it.
-    pub odd: Vec<(PathBuf, &'static str)>,
+    /// What is neither a file nor a folder: links to nothing, pipes. Path, label, and the reason in words that follow the
+    /// path.
+    pub odd: Vec<(PathBuf, u32, &'static str)>,
 }
 
 /// Lists `dir`; with `missing`, a class that is wanted and has no folder has no files.
@@ -130,7 +131,7 @@ struct Walk {
     /// Links to folders, which are followed when all other folders were read.
     links: Vec<Waiting>,
     files: Vec<(u32, OsString, OsString)>,
-    odd: Vec<(PathBuf, &'static str)>,
+    odd: Vec<(PathBuf, u32, &'static str)>,
 }
 
 impl Walk {
@@ -186,7 +187,7 @@ impl Walk {
                 match entry.kind {
                     Kind::File => self.files.push((label, folder.as_os_str().to_owned(), entry.name)),
                     Kind::LinkedFolder => self.links.push((label, entry.path, depth + 1)),
-                    Kind::Odd(reason) => self.odd.push((entry.path, reason)),
+                    Kind::Odd(reason) => self.odd.push((entry.path, label, reason)),
                     Kind::Folder => match self.trail.enter(&entry.path)? {
                         Some(before) => say(same_folder(&entry.path, &before)),
                         None => waiting.push((label, entry.path, depth + 1)),
@@ -231,7 +232,7 @@ mod tests {
         let listing = list(&dir, None, false).unwrap();
         let expected = ["0 a/1", "0 a/inner/2", "0 a/link/more/5", "1 b/3", "1 b/linked file", "1 b/deep/4"];
         assert_eq!(names(&listing, &dir), expected);
-        assert_eq!(listing.odd, [(dir.join("b/nothing.jpg"), "cannot be read: it is a link to nothing")]);
+        assert_eq!(listing.odd, [(dir.join("b/nothing.jpg"), 1, "cannot be read: it is a link to nothing")]);
         symlink("a", dir.join("c")).unwrap();
         let text = list(&dir, None, false).unwrap_err().to_string();
         assert!(text.contains("/c leads to the same folder as") && text.contains("/a: expected"), "{text}");

@@ -23,7 +23,7 @@ pub(super) fn sort(listing: &Listing, dir: &Path) -> Result<Sorted> {
     // The first error by name, not by time.
     let looks = looks.into_iter().collect::<Result<Vec<_>>>()?;
     let mut sorted = Sorted::default();
-    let odd = listing.odd.iter().map(|(path, reason)| (path, 0, look_at_odd(path, reason)));
+    let odd = listing.odd.iter().map(|(path, label, reason)| (path, *label, look_at_odd(path, reason)));
     let regular = listing.files.iter().zip(looks).map(|((path, label), look)| (path, *label, look));
     for (path, label, look) in regular.chain(odd) {
         match look {
