@@ -2,6 +2,7 @@
 //!
 //! What is wrong with a file is found in [`decode`](super::decode); who skips it is the store.
 
+use crate::cell::csv_cell;
 use crate::Show;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,7 @@ impl std::fmt::Display for Skipped {
     }
 }
 
-/// Which files of a data set are no readable images, so far; made by
+/// Which photographs of a data set cannot be decoded, so far; made by
 /// [`Dataset::bad_images`](super::Dataset::bad_images).
 ///
 /// Its text, which a notebook shows for a cell's last expression, names each with its reason.
@@ -47,6 +48,33 @@ impl BadImages {
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
+
+    /// This report and another's as one, for data sets of one folder. What is in both counts once.
+    pub(super) fn and(mut self, other: BadImages) -> BadImages {
+        self.files.extend(other.files);
+        self.files.sort();
+        self.files.dedup();
+        self.found += other.found;
+        self
+    }
+
+    /// All files as a table (CSV) with the columns `file` and `reason`, for a file or a pipe. Names stand there byte
+    /// for byte, but for those that a spreadsheet would compute: see [`csv_cell`](crate::csv_cell).
+    ///
+    /// # Errors
+    /// Where `out` cannot be written.
+    pub fn write_csv(&self, out: impl std::io::Write) -> std::io::Result<()> {
+        let mut table = csv::Writer::from_writer(out);
+        table.write_record(Self::COLUMNS)?;
+        for file in &self.files {
+            let path = csv_cell(file.path.as_os_str().as_encoded_bytes());
+            table.write_record([&*path, &*csv_cell(file.reason.as_bytes())])?;
+        }
+        table.flush()
+    }
+
+    /// The columns of [`write_csv`](Self::write_csv).
+    pub const COLUMNS: [&'static str; 2] = ["file", "reason"];
 
     /// The reason of one file; `None` where it was not left out.
     pub fn reason(&self, path: impl AsRef<Path>) -> Option<String> {
@@ -99,6 +127,24 @@ mod tests {
         assert_eq!(report(2).to_string().lines().count(), 3);
         assert_eq!(report(2).reason("/data/cats/001.jpg").as_deref(), Some("is empty (0 bytes)"));
         assert_eq!(report(2).reason("/data/cats/002.jpg"), None);
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_each_file_and_computes_nothing() {
+        let mut odd = report(2);
+        odd.files[0].path = "=cmd(),\n.jpg".into();
+        let mut text = Vec::new();
+        odd.write_csv(&mut text).unwrap();
+        assert_eq!(
+            String::from_utf8(text).unwrap(),
+            "file,reason\n\"'=cmd(),\n.jpg\",is empty (0 bytes)\n/data/cats/001.jpg,is empty (0 bytes)\n"
+        );
+    }
+
+    #[test]
+    fn reports_of_one_folder_add_up_without_naming_a_file_twice() {
+        let both = report(3).and(BadImages { found: 5, ..report(4) });
+        assert_eq!((both.len(), both.found), (4, 105));
     }
 
     #[test]

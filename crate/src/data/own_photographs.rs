@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::dataset::image_dataset_from_directory;
 use super::own_folder::{check_classes, layout, Layout};
-use super::{Dataset, ImageDatasetOptions};
+use super::{BadImages, Dataset, ImageDatasetOptions};
 use crate::{Error, Result, SPLIT_SEED};
 
 /// The part set aside for validation where a folder has no validation folder.
@@ -145,6 +145,21 @@ pub fn photographs_of_classes(
         dir,
         ImageDatasetOptions { class_names: Some(class_names.to_vec()), ..options },
     )
+}
+
+impl OwnPhotographs {
+    /// What was left out of all its data sets so far. After training and measuring with them, all is known.
+    pub fn bad_images(&self) -> BadImages {
+        let mut seen = vec![&self.train];
+        let mut all = self.train.bad_images();
+        for dataset in [Some(&self.validation), self.test.as_ref()].into_iter().flatten() {
+            if !seen.iter().any(|other| other.shares_files_with(dataset)) {
+                all = all.and(dataset.bad_images());
+                seen.push(dataset);
+            }
+        }
+        BadImages { folder: self.dir.clone(), ..all }
+    }
 }
 
 impl fmt::Display for OwnPhotographs {
