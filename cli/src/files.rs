@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use transfer::Show;
 
 /// Ends of names of the files that are taken from folders.
-const IMAGES: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "gif", "webp"];
+const IMAGES: [&str; 8] = ["jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff"];
 
 /// Files in the order of the arguments; within folders by name. An item is an error where something can't
 /// be listed or matches nothing.

@@ -2,8 +2,10 @@
 //!
 //! What is wrong with a file is found in [`decode`](super::decode); who skips it is the store.
 
+use crate::assets::files::write_whole;
 use crate::cell::csv_cell;
-use crate::Show;
+use crate::{input, Error, Result, Show};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// How many files the text of a report names; all are in [`BadImages::files`].
@@ -28,7 +30,7 @@ impl std::fmt::Display for Skipped {
 /// [`Dataset::bad_images`](super::Dataset::bad_images).
 ///
 /// Its text, which a notebook shows for a cell's last expression, names each with its reason.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct BadImages {
     /// The files that were left out, sorted by path.
     pub files: Vec<Skipped>,
@@ -71,6 +73,28 @@ impl BadImages {
             table.write_record([&*path, &*csv_cell(file.reason.as_bytes())])?;
         }
         table.flush()
+    }
+
+    /// [`write_csv`](Self::write_csv) to a file, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be written.
+    pub fn save_csv(&self, path: impl AsRef<Path>) -> Result<()> {
+        write_whole(path.as_ref(), |out| self.write_csv(out))
+    }
+
+    /// Whether a file is a table as [`write_csv`](Self::write_csv) makes it, by its first line.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be read or is no regular file.
+    pub fn is_csv(path: impl AsRef<Path>) -> Result<bool> {
+        let (path, head) = (path.as_ref(), Self::COLUMNS.join(",") + "\n");
+        let read = input::open(path).and_then(|input| {
+            let mut start = Vec::new();
+            input.file.take(head.len() as u64).read_to_end(&mut start)?;
+            Ok(start)
+        });
+        Ok(read.map_err(|e| Error::io("cannot read", path, e))? == head.as_bytes())
     }
 
     /// The columns of [`write_csv`](Self::write_csv).

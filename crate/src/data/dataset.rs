@@ -214,6 +214,11 @@ impl Dataset {
         self.order[self.range.clone()].iter().filter(|&&i| self.store.is_bad(i)).count()
     }
 
+    /// How many photographs of the folder were left out so far.
+    pub(crate) fn left_out(&self) -> usize {
+        self.store.tally.left_out()
+    }
+
     /// Whether both were cut from one: they share their files, and what was left out of those.
     pub(crate) fn shares_files_with(&self, other: &Dataset) -> bool {
         Arc::ptr_eq(&self.store, &other.store)
