@@ -8,11 +8,12 @@ use transfer::data::own_photographs_with_validation;
 use transfer::prelude::*;
 
 use crate::args::Train;
-use crate::{recipe, screen, stop, Failure};
+use crate::{left_out, recipe, screen, stop, Failure};
 
 pub fn train(arguments: &Train) -> crate::Result<()> {
     stop::listen();
     check_output(&arguments.output)?;
+    left_out::check(&arguments.output)?;
     let (h, w) = arguments.image_size;
     let options = ImageDatasetOptions {
         validation_split: Some(arguments.validation_split),
@@ -21,6 +22,7 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
             .image_size(h, w)
             .batch_size(arguments.batch_size as usize)
             .seed(arguments.seed)
+            .max_left_out(arguments.max_left_out)
     };
     let mut photographs = match &arguments.validation {
         Some(validation) => own_photographs_with_validation(&arguments.dir, validation, options)?,
@@ -48,7 +50,15 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
         writeln!(out, "test: accuracy {accuracy:.4}, loss {loss:.4}, {errors} of {images} wrong")?;
     }
     writeln!(out, "saved: {}", arguments.output.shown())?;
-    Ok(())
+    let bad = photographs.bad_images();
+    let list = left_out::write(&arguments.output, &bad)?;
+    if let Some(list) = list {
+        writeln!(out, "left out: {} of {} photographs, listed in {}", bad.len(), bad.found, list.shown())?;
+    }
+    match arguments.strict && !bad.is_empty() {
+        true => Err(Failure::SomeFiles),
+        false => Ok(()),
+    }
 }
 
 /// An interruption with the command that goes on.

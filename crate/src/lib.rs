@@ -45,6 +45,7 @@
 
 pub mod assets;
 pub mod augment;
+mod cell;
 pub mod data;
 pub mod deploy;
 mod device;
@@ -52,6 +53,7 @@ mod environment;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod input;
 pub mod metrics;
 pub mod model;
 pub mod ops;
@@ -67,6 +69,7 @@ pub mod threads;
 pub mod train;
 pub mod weights;
 
+pub use cell::csv_cell;
 pub use device::Device;
 pub use error::{Error, Result};
 pub use precision::Precision;

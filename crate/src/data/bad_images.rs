@@ -2,7 +2,10 @@
 //!
 //! What is wrong with a file is found in [`decode`](super::decode); who skips it is the store.
 
-use crate::Show;
+use crate::assets::files::write_whole;
+use crate::cell::csv_cell;
+use crate::{input, Error, Result, Show};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// How many files the text of a report names; all are in [`BadImages::files`].
@@ -23,11 +26,11 @@ impl std::fmt::Display for Skipped {
     }
 }
 
-/// Which files of a data set are no readable images, so far; made by
+/// Which photographs of a data set cannot be decoded, so far; made by
 /// [`Dataset::bad_images`](super::Dataset::bad_images).
 ///
 /// Its text, which a notebook shows for a cell's last expression, names each with its reason.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct BadImages {
     /// The files that were left out, sorted by path.
     pub files: Vec<Skipped>,
@@ -47,6 +50,55 @@ impl BadImages {
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
+
+    /// This report and another's as one, for data sets of one folder. What is in both counts once.
+    pub(super) fn and(mut self, other: BadImages) -> BadImages {
+        self.files.extend(other.files);
+        self.files.sort();
+        self.files.dedup();
+        self.found += other.found;
+        self
+    }
+
+    /// All files as a table (CSV) with the columns `file` and `reason`, for a file or a pipe. Names stand there byte
+    /// for byte, but for those that a spreadsheet would compute: see [`csv_cell`](crate::csv_cell).
+    ///
+    /// # Errors
+    /// Where `out` cannot be written.
+    pub fn write_csv(&self, out: impl std::io::Write) -> std::io::Result<()> {
+        let mut table = csv::Writer::from_writer(out);
+        table.write_record(Self::COLUMNS)?;
+        for file in &self.files {
+            let path = csv_cell(file.path.as_os_str().as_encoded_bytes());
+            table.write_record([&*path, &*csv_cell(file.reason.as_bytes())])?;
+        }
+        table.flush()
+    }
+
+    /// [`write_csv`](Self::write_csv) to a file, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be written.
+    pub fn save_csv(&self, path: impl AsRef<Path>) -> Result<()> {
+        write_whole(path.as_ref(), |out| self.write_csv(out))
+    }
+
+    /// Whether a file is a table as [`write_csv`](Self::write_csv) makes it, by its first line.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be read or is no regular file.
+    pub fn is_csv(path: impl AsRef<Path>) -> Result<bool> {
+        let (path, head) = (path.as_ref(), Self::COLUMNS.join(",") + "\n");
+        let read = input::open(path).and_then(|input| {
+            let mut start = Vec::new();
+            input.file.take(head.len() as u64).read_to_end(&mut start)?;
+            Ok(start)
+        });
+        Ok(read.map_err(|e| Error::io("cannot read", path, e))? == head.as_bytes())
+    }
+
+    /// The columns of [`write_csv`](Self::write_csv).
+    pub const COLUMNS: [&'static str; 2] = ["file", "reason"];
 
     /// The reason of one file; `None` where it was not left out.
     pub fn reason(&self, path: impl AsRef<Path>) -> Option<String> {
@@ -99,6 +151,24 @@ mod tests {
         assert_eq!(report(2).to_string().lines().count(), 3);
         assert_eq!(report(2).reason("/data/cats/001.jpg").as_deref(), Some("is empty (0 bytes)"));
         assert_eq!(report(2).reason("/data/cats/002.jpg"), None);
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_each_file_and_computes_nothing() {
+        let mut odd = report(2);
+        odd.files[0].path = "=cmd(),\n.jpg".into();
+        let mut text = Vec::new();
+        odd.write_csv(&mut text).unwrap();
+        assert_eq!(
+            String::from_utf8(text).unwrap(),
+            "file,reason\n\"'=cmd(),\n.jpg\",is empty (0 bytes)\n/data/cats/001.jpg,is empty (0 bytes)\n"
+        );
+    }
+
+    #[test]
+    fn reports_of_one_folder_add_up_without_naming_a_file_twice() {
+        let both = report(3).and(BadImages { found: 5, ..report(4) });
+        assert_eq!((both.len(), both.found), (4, 105));
     }
 
     #[test]

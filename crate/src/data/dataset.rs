@@ -6,11 +6,10 @@
 use super::bad_images::{BadImages, Skipped};
 use super::batches::{Batches, Plan};
 use super::listing::list;
-use super::options::{ImageDatasetOptions, OnBadImage, Subset};
-use super::sorted::{sort, Sorted};
-use super::store::{bad_image, Scratch, Store};
+use super::opening::{examine, nothing, Opened};
+use super::options::{ImageDatasetOptions, Subset};
+use super::store::{Scratch, Store};
 use super::{Batch, ImageMap};
-use crate::progress::say;
 use crate::random::Rng;
 use crate::Show;
 use crate::{Error, Result};
@@ -37,15 +36,17 @@ const PREFETCH: usize = 2;
 /// dir/dogs/1.jpg
 /// ```
 ///
-/// Labels are the positions of the folders' names in sorted order. Every file's head is looked at
-/// now. An image that is damaged, or a file that is called like an image and is none, is left out, said in one line,
-/// and listed by [`Dataset::bad_images`]. Other files, such as notes, are passed over, and said in one line. Hidden
+/// Labels are the positions of the folders' names in sorted order. Every file's head is looked at now; of classes
+/// with at most ten files, all of it. A photograph that is damaged is left out, said in one line, and listed by
+/// [`Dataset::bad_images`]. Files that are no images by content and name are passed over, which is said, too. Hidden
 /// files and what systems put beside photographs (`__MACOSX`, `Thumbs.db`) are not looked at. Links are followed; a
 /// folder that several paths lead to is read once.
 ///
 /// # Errors
-/// Where the options make no sense, the folder or a file cannot be read, there is no class folder, two of them have the
-/// same name but for Unicode normalisation, or no file is an image (with [`OnBadImage::Fail`]: where one is bad).
+/// Where the options make no sense, a folder or file cannot be read (which was tried several times), there is no class
+/// folder, two of them have the same name but for Unicode normalisation, no photograph of a class can be decoded, or
+/// more of a class are left out than [`max_left_out`](ImageDatasetOptions::max_left_out) allows (with
+/// [`OnBadImage::Fail`](super::OnBadImage::Fail): where one is).
 ///
 /// ```no_run
 /// use transfer::data::{image_dataset_from_directory, ImageDatasetOptions};
@@ -61,21 +62,11 @@ pub fn image_dataset_from_directory(dir: impl AsRef<Path>, options: ImageDataset
     let dir = dir.as_ref();
     options.check()?;
     let listing = list(dir, options.class_names.as_deref(), options.missing_classes)?;
-    let Sorted { mut files, skipped, passed_over } = sort(&listing, dir)?;
-    if let (OnBadImage::Fail, Some(first)) = (options.on_bad_image, skipped.first()) {
-        return Err(bad_image(first));
-    }
+    let (class_names, Opened { mut files, skipped, tally }) = examine(listing, dir, &options)?;
     if files.is_empty() {
-        let first = skipped.first().map(|s| format!(" The first file: {s}.")).unwrap_or_default();
-        let others = if passed_over.is_empty() { String::new() } else { format!(" {passed_over}") };
-        return Err(Error::Data(format!(
-            "expected jpeg, png, bmp, gif or webp images in the sub-folders of {}, found none.{first}{others}",
-            dir.shown()
-        )));
+        return Err(nothing(dir, &skipped));
     }
-    if !passed_over.is_empty() {
-        say(passed_over.to_string());
-    }
+    tally.check_all()?;
     let found = files.len();
     if let (Some(part), Some(subset)) = (options.validation_split, options.subset) {
         files = split(files, part, subset, options.seed);
@@ -89,7 +80,7 @@ pub fn image_dataset_from_directory(dir: impl AsRef<Path>, options: ImageDataset
     if options.shuffle {
         Rng::new(&[options.seed, ORDER]).shuffle(&mut order);
     }
-    let store = Store::new(dir.to_owned(), options, listing.class_names, found, files, skipped);
+    let store = Store::new(dir.to_owned(), options, class_names, found, files, (skipped, tally));
     store.tell_skipped();
     let range = 0..order.len();
     Ok(Dataset { store: Arc::new(store), order: order.into(), range, cache: false, prefetch: PREFETCH })
@@ -144,7 +135,7 @@ impl Dataset {
         self.len().div_ceil(self.batch_size())
     }
 
-    /// How many images an epoch has, less those that cannot be read after all.
+    /// How many images an epoch has, those included that cannot be decoded, as the first epoch will show.
     pub fn len(&self) -> usize {
         self.range.len()
     }
@@ -199,7 +190,7 @@ impl Dataset {
             let out = image.as_slice_mut().unwrap_or_default();
             if !self.store.load(index, self.cache, out, &mut scratch)? {
                 return Err(Error::Data(format!(
-                    "{} cannot be read; skipped() says why.",
+                    "{} cannot be decoded; bad_images() says why.",
                     self.file_paths()[index].shown()
                 )));
             }
@@ -207,7 +198,7 @@ impl Dataset {
         Ok(images)
     }
 
-    /// The files left out so far because they could not be read. A damaged file may be found only
+    /// The files left out so far because they could not be decoded. A damaged file may be found only
     /// when it is decoded, in the first pass; its batch is then shorter.
     pub fn skipped(&self) -> Vec<Skipped> {
         self.store.skipped()
@@ -217,6 +208,49 @@ impl Dataset {
     /// files were left out, and each with its reason.
     pub fn bad_images(&self) -> BadImages {
         self.store.bad_images()
+    }
+
+    /// How many of its images have turned out to be damaged so far, of those that [`len`](Self::len) counts.
+    pub(crate) fn damaged(&self) -> usize {
+        self.order[self.range.clone()].iter().filter(|&&i| self.store.is_bad(i)).count()
+    }
+
+    /// How many photographs of the folder were left out so far.
+    pub(crate) fn left_out(&self) -> usize {
+        self.store.tally.left_out()
+    }
+
+    /// Whether both were cut from one: they share their files, and what was left out of those.
+    pub(crate) fn shares_files_with(&self, other: &Dataset) -> bool {
+        Arc::ptr_eq(&self.store, &other.store)
+    }
+
+    /// An error where more was left out than may be, as far as is known now: too many photographs of a class of the
+    /// folder, or all photographs of a class that this data set has. After a pass over it, all is known.
+    pub(crate) fn check_left_out(&self) -> Result<()> {
+        self.store.tally.check_all()?;
+        let classes = self.class_names().len();
+        let (mut bad, mut any) = (vec![Vec::new(); classes], vec![false; classes]);
+        for &i in &self.order[self.range.clone()] {
+            let label = self.labels()[i] as usize;
+            match self.store.reason(i) {
+                Some(_) => bad[label].push(i),
+                None => any[label] = true,
+            }
+        }
+        for (label, bad) in bad.iter().enumerate().filter(|(label, _)| !any[*label]) {
+            let Some(&first) = bad.iter().min() else { continue };
+            return Err(Error::Data(format!(
+                "the class {} has no photograph left here: {} of {} cannot be decoded, as the first: {} {}. Replace or \
+                 remove them.",
+                self.class_names()[label].shown(),
+                bad.len(),
+                bad.len(),
+                self.file_paths()[first].shown(),
+                self.store.reason(first).unwrap_or_default()
+            )));
+        }
+        Ok(())
     }
 
     /// The first `n` batches. The selection is fixed, whatever the epoch, so that it never shares
@@ -251,7 +285,7 @@ impl Dataset {
         Dataset { cache: true, ..self.clone() }
     }
 
-    /// All readable images as the cache has them, by their index; `None` where one is not in it.
+    /// All decodable images as the cache has them, by their index; `None` where one is not in it.
     #[cfg(feature = "cuda")]
     pub(crate) fn cached_images(&self) -> Option<Vec<(usize, super::Stored<'_>)>> {
         let mut all = Vec::with_capacity(self.len());

@@ -1,8 +1,8 @@
 //! The image files below a folder, one at a time, so that the folder may be of any size.
 
 use super::folder::{entries, Kind, Trail};
-use super::kind::{look, look_at_odd, Look, PassedOver};
 use super::listing::MAX_DEPTH;
+use super::look::{look, look_at_odd, Look, PassedOver};
 use crate::progress::say;
 use crate::{Error, Result, Show};
 use std::path::{Path, PathBuf};

@@ -2,8 +2,9 @@
 //! `validation` and `test`. What is ambiguous is an error.
 
 use super::folder::{entries, is_same};
+use super::kinds::is_called_like_an_image;
 use super::listing::class_folders;
-use super::names::{composed, is_called_like_an_image, joined};
+use super::names::{composed, joined};
 use crate::progress::say;
 use crate::{Error, Result, Show};
 use std::collections::HashSet;

@@ -1,6 +1,6 @@
 //! Which files a data set is made of: one sub-folder a class, all files below it.
 //!
-//! Only names are looked at here; whether a file is an image is for [`look`](super::kind::look).
+//! Only names are looked at here; whether a file is an image is for [`look`](super::look::look).
 
 use super::folder::{entries, Kind, Trail};
 use super::image_files::{same_folder, too_deep};

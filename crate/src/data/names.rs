@@ -1,9 +1,7 @@
-//! What names of files and folders mean: which are no part of a data set, which are called like images, and which
-//! are one name in another spelling.
+//! What names of files and folders mean: which are no part of a data set, and which are one name in another spelling.
 
 use crate::Show;
 use std::ffi::OsStr;
-use std::path::Path;
 use unicode_normalization::UnicodeNormalization;
 
 /// Files and folders that systems and programs put between somebody's photographs, in lower case.
@@ -19,24 +17,10 @@ const LEFT_OUT: [&str; 9] = [
     "system volume information",
 ];
 
-/// Ends of names that somebody takes for those of images, whether they can be read or not. Content decides what is
-/// an image; this list decides only whether a file that is none is a damaged image or something else.
-const IMAGE_ENDINGS: [&str; 30] = [
-    "jpg", "jpeg", "jpe", "jfif", "png", "apng", "bmp", "dib", "gif", "webp", "tif", "tiff", "heic", "heif",
-    "avif", "jxl", "jp2", "psd", "svg", "ico", "tga", "dng", "cr2", "cr3", "nef", "arw", "raf", "orf", "rw2",
-    "pef",
-];
-
 /// Whether a file or folder is left out without a word: hidden, or made by a system.
 pub(super) fn is_left_out(name: &OsStr) -> bool {
     let bytes = name.as_encoded_bytes();
     bytes.starts_with(b".") || LEFT_OUT.iter().any(|known| bytes.eq_ignore_ascii_case(known.as_bytes()))
-}
-
-/// Whether the name ends as those of images do.
-pub(super) fn is_called_like_an_image(path: &Path) -> bool {
-    let end = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-    IMAGE_ENDINGS.iter().any(|known| end.eq_ignore_ascii_case(known))
 }
 
 /// The name in Unicode's normalisation form C. `é` may be one code point or two; macOS writes two, and most other

@@ -1,9 +1,9 @@
 //! What is wrong with a folder of class folders, before its photographs are opened.
 
 use super::folder::entries;
-use super::kind::{look, Look};
 use super::layout::{without, Part, NAME_CLASSES};
 use super::listing::class_folders;
+use super::look::{look, Look};
 use super::names::{composed, counted, joined, rough};
 use crate::progress::say;
 use crate::{Error, Result, Show};

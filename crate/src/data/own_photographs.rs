@@ -15,7 +15,7 @@ use super::listing::class_folders;
 use super::names::joined;
 use super::own_classes::{check_opened, check_splittable, tell_few, tell_missing};
 use super::own_folder::{check_classes, check_known, loose_images, say_loose};
-use super::{Dataset, ImageDatasetOptions};
+use super::{BadImages, Dataset, ImageDatasetOptions};
 use crate::progress::say;
 use crate::{Error, Result, SPLIT_SEED};
 
@@ -203,6 +203,21 @@ fn measured(
     let dataset = image_dataset_from_directory(dir, options)?;
     tell_missing(&dataset, dir);
     Ok(dataset)
+}
+
+impl OwnPhotographs {
+    /// What was left out of all its data sets so far. After training and measuring with them, all is known.
+    pub fn bad_images(&self) -> BadImages {
+        let mut seen = vec![&self.train];
+        let mut all = self.train.bad_images();
+        for dataset in [Some(&self.validation), self.test.as_ref()].into_iter().flatten() {
+            if !seen.iter().any(|other| other.shares_files_with(dataset)) {
+                all = all.and(dataset.bad_images());
+                seen.push(dataset);
+            }
+        }
+        BadImages { folder: self.dir.clone(), ..all }
+    }
 }
 
 impl fmt::Display for OwnPhotographs {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{check_writable, Action, Callback, History, Progress};
 use crate::assets::files::write_whole;
-use crate::{Error, Result};
+use crate::{input, Error, Result};
 
 /// Keras' `CSVLogger`: a file with a line for each epoch, whose number counts from 0. The file is whole after
 /// each epoch.
@@ -68,7 +68,7 @@ impl CSVLogger {
         if !self.append {
             return Ok(Vec::new());
         }
-        let text = match std::fs::read_to_string(&self.path) {
+        let text = match input::open(&self.path).and_then(|input| std::io::read_to_string(input.file)) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(Error::io("cannot read", &self.path, e)),

@@ -2,6 +2,7 @@
 //! compare. Not the number of epochs, so that a run can be prolonged, and not the number of threads.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -9,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::data::Dataset;
+use crate::input::{self, Input};
 use crate::model::{not_compiled, Model};
+use crate::progress::check_stop;
 use crate::threads::pool;
 use crate::weights::{hex, Weights};
 use crate::Result;
@@ -36,8 +39,8 @@ impl Identity {
         let trainable: Vec<usize> = (0..base.len()).filter(|&layer| base.trainable_layers()[layer]).collect();
         let chain = (&model.augmentation, model.rescaling, base.input_shape(), model.dropout, model.units());
         let facts = [
-            ("training data", data(train)),
-            ("validation data", validation.map_or_else(|| "none".to_owned(), data)),
+            ("training data", data(train)?),
+            ("validation data", validation.map_or_else(|| Ok("none".to_owned()), data)?),
             ("model", format!("{chain:?}")),
             ("precision of frozen layers", base.precision().name().to_owned()),
             ("augmented views of an image", views.map_or("new ones".to_owned(), |k| k.to_string())),
@@ -79,14 +82,17 @@ impl Identity {
 }
 
 /// Which images, with which labels, in which order; and their bytes.
-fn data(dataset: &Dataset) -> String {
+fn data(dataset: &Dataset) -> Result<String> {
     let (paths, labels) = (dataset.file_paths(), dataset.labels());
     let top = common_folder(paths.iter().map(|path| path.as_path()));
     let indices = dataset.indices();
-    let files: Vec<[u8; 32]> =
-        pool().install(|| indices.par_iter().map(|&i| file_digest(&paths[i])).collect());
+    let digest = |&i: &usize| {
+        check_stop("The training")?;
+        input::patiently(|| file_digest(&paths[i])).map_err(|e| input::photograph(&paths[i], e))
+    };
+    let files: Result<Vec<[u8; 32]>> = pool().install(|| indices.par_iter().map(digest).collect());
     let mut hash = Sha256::new();
-    for (&index, file) in indices.iter().zip(&files) {
+    for (&index, file) in indices.iter().zip(&files?) {
         let name = paths[index].strip_prefix(&top).unwrap_or(&paths[index]);
         hash.update(name.as_os_str().as_encoded_bytes());
         // Positions count, too: augmentation and dropout are keyed by them.
@@ -95,37 +101,29 @@ fn data(dataset: &Dataset) -> String {
     }
     let classes = dataset.class_names();
     let digest = hex(hash);
-    format!("{} images of {classes:?}, {}, SHA-256 {digest}", indices.len(), dataset.rules())
+    Ok(format!("{} images of {classes:?}, {}, SHA-256 {digest}", indices.len(), dataset.rules()))
 }
 
-/// The digest of a file's bytes; of those at its ends where it is very long. An unreadable file has one
-/// too: it is left out of training, and that is a fact about the data like others.
-fn file_digest(path: &Path) -> [u8; 32] {
-    use std::io::{Read, Seek, SeekFrom};
+/// The digest of a file's bytes; of those at its ends where it is very long.
+fn file_digest(path: &Path) -> std::io::Result<[u8; 32]> {
     const WHOLE: u64 = 4 << 20;
     const END: u64 = 64 << 10;
-    let mut hash = Sha256::new();
+    let Input { mut file, length } = input::open(path)?;
     let mut bytes = Vec::new();
-    let read = (|| {
-        let about = std::fs::metadata(path)?;
-        if !about.is_file() {
-            return Err(std::io::ErrorKind::InvalidInput.into());
-        }
-        let mut file = std::fs::File::open(path)?;
-        hash.update(about.len().to_le_bytes());
-        if about.len() > WHOLE {
-            file.by_ref().take(END).read_to_end(&mut bytes)?;
-            file.seek(SeekFrom::Start(about.len() - END))?;
-            file.take(END).read_to_end(&mut bytes)
-        } else {
-            file.take(WHOLE).read_to_end(&mut bytes)
-        }
-    })();
-    match read {
-        Ok(_) => hash.update(&bytes),
-        Err(_) => hash.update(b"unreadable"),
-    }
-    hash.finalize().into()
+    let expected = if length > WHOLE {
+        file.by_ref().take(END).read_to_end(&mut bytes)?;
+        file.seek(SeekFrom::Start(length - END))?;
+        file.take(END).read_to_end(&mut bytes)?;
+        2 * END
+    } else {
+        file.take(WHOLE).read_to_end(&mut bytes)?;
+        length
+    };
+    input::same_length(expected, bytes.len() as u64)?;
+    let mut hash = Sha256::new();
+    hash.update(length.to_le_bytes());
+    hash.update(&bytes);
+    Ok(hash.finalize().into())
 }
 
 /// The longest folder that all paths lie in, so that a data set may move.

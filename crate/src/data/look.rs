@@ -1,12 +1,12 @@
 //! Which files are images: by their content, whatever they are called. One rule for training, evaluation and
 //! prediction.
 
-use super::decode::probe;
-use super::names::{counted, is_called_like_an_image};
+use super::decode::{probe, Unusable};
+use super::kinds::is_called_like_an_image;
+use super::names::counted;
 use crate::progress::check_stop;
-use crate::{Error, Result, Show};
+use crate::{input, Show};
 use std::fmt;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// How many files a line about what was passed over names.
@@ -23,17 +23,32 @@ pub(super) enum Look {
     Other,
 }
 
+impl Look {
+    /// What a file is of which this was found out.
+    ///
+    /// # Errors
+    /// Where it could not be read.
+    pub fn of(path: &Path, found: Result<(), Unusable>) -> crate::Result<Look> {
+        match found {
+            Ok(()) => Ok(Look::Image),
+            Err(Unusable::Unread(e)) => Err(input::photograph(path, e)),
+            Err(Unusable::NoImage(_) | Unusable::NoFile(_)) if !is_called_like_an_image(path) => {
+                Ok(Look::Other)
+            }
+            Err(Unusable::Content(reason) | Unusable::NoImage(reason) | Unusable::NoFile(reason)) => {
+                Ok(Look::Bad(reason))
+            }
+        }
+    }
+}
+
 /// Looks at the head of a regular file.
 ///
 /// # Errors
-/// Where it cannot be read; [`Error::Interrupted`].
-pub(super) fn look(path: &Path) -> Result<Look> {
+/// Where it cannot be read; [`Interrupted`](crate::Error::Interrupted).
+pub(super) fn look(path: &Path) -> crate::Result<Look> {
     check_stop("the listing of the photographs")?;
-    let Err(reason) = probe(path) else { return Ok(Look::Image) };
-    Ok(match starts_like_an_image(path)? || is_called_like_an_image(path) {
-        true => Look::Bad(reason),
-        false => Look::Other,
-    })
+    Look::of(path, probe(path))
 }
 
 /// The same for what is no regular file, for this reason.
@@ -41,32 +56,6 @@ pub(super) fn look_at_odd(path: &Path, reason: &str) -> Look {
     match is_called_like_an_image(path) {
         true => Look::Bad(reason.to_owned()),
         false => Look::Other,
-    }
-}
-
-fn starts_like_an_image(path: &Path) -> Result<bool> {
-    use image::ImageFormat::{Avif, Bmp, Gif, Jpeg, Png, Tiff, WebP};
-    let failed = |e| Error::io("cannot read the file", path, e);
-    let mut head = Vec::new();
-    open_nonblocking(path).map_err(failed)?.take(16).read_to_end(&mut head).map_err(failed)?;
-    Ok(match image::guess_format(&head) {
-        // "BM" alone begins many a text; the four bytes behind the length are 0 in an image.
-        Ok(Bmp) => head.get(6..10) == Some(&[0; 4]),
-        Ok(Jpeg | Png | Gif | WebP | Tiff | Avif) => true,
-        _ => false,
-    })
-}
-
-/// Opens a file that may have become a pipe in the meantime without waiting for a writer.
-fn open_nonblocking(path: &Path) -> std::io::Result<std::fs::File> {
-    let mut options = std::fs::OpenOptions::new();
-    options.read(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
-    let file = options.open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(std::io::Error::other("it is not a regular file any more")),
     }
 }
 
