@@ -24,6 +24,7 @@ impl Model {
     /// # Errors
     /// Where the model is not compiled, or the data set does not fit it or cannot be read.
     pub fn evaluate(&self, dataset: &Dataset) -> Result<Evaluation> {
+        report::check()?;
         let evaluation = self.measure(dataset)?;
         report::evaluated(dataset, &evaluation);
         Ok(evaluation)

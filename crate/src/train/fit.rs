@@ -66,6 +66,7 @@ impl Model {
         options: FitOptions,
         views: Option<Views>,
     ) -> Result<History> {
+        report::check()?;
         let loss = self.loss()?;
         self.check_dataset(dataset)?;
         if options.initial_epoch >= options.epochs {
