@@ -47,6 +47,7 @@ pub(crate) use format::{with_png_marker, Format};
 pub use partial::remove_unfinished;
 pub(crate) use place::open_regular;
 pub use table::csv_cell;
+pub(crate) use table::encode as encode_csv;
 use writing::Reserved;
 
 use crate::Result;
@@ -131,6 +132,18 @@ impl OutputFile {
     pub fn companion(&self, ending: &str) -> Self {
         let mut path = self.path.clone().into_os_string();
         path.push(ending);
+        self.with_path(path)
+    }
+
+    /// The path of the regular file that would be written, there or not, without links.
+    pub(crate) fn place(&self) -> Result<PathBuf> {
+        let place = place::resolve(&self.path)?;
+        self.check_place(&place)?;
+        Ok(place.file)
+    }
+
+    /// Another path with the same rules.
+    pub(crate) fn with_path(&self, path: impl Into<PathBuf>) -> Self {
         OutputFile { path: path.into(), reserved: None, ..self.clone() }
     }
 
@@ -176,16 +189,30 @@ impl OutputFile {
     }
 }
 
-macro_rules! from_paths {
-    ($($path:ty),*) => {
-        $(impl From<$path> for OutputFile {
-            fn from(path: $path) -> Self {
-                OutputFile::new(path)
-            }
-        })*
-    };
+/// Text or a path.
+impl<T: AsRef<OsStr> + ?Sized> From<&T> for OutputFile {
+    fn from(path: &T) -> Self {
+        OutputFile::new(path.as_ref())
+    }
 }
-from_paths!(&str, String, &String, &Path, PathBuf, &PathBuf, &OsStr, OsString);
+
+impl From<String> for OutputFile {
+    fn from(path: String) -> Self {
+        OutputFile::new(path)
+    }
+}
+
+impl From<OsString> for OutputFile {
+    fn from(path: OsString) -> Self {
+        OutputFile::new(path)
+    }
+}
+
+impl From<PathBuf> for OutputFile {
+    fn from(path: PathBuf) -> Self {
+        OutputFile::new(path)
+    }
+}
 
 impl From<&OutputFile> for OutputFile {
     fn from(file: &OutputFile) -> Self {

@@ -75,6 +75,14 @@ impl OutputFile {
         Partial::create(&place.file).map(drop).map_err(|e| self.not_written(&place, e))
     }
 
+    /// Finds out whether what is at the path may be replaced, if something is there.
+    pub(crate) fn check_existing(&self, format: &Format) -> Result<()> {
+        match self.path.symlink_metadata() {
+            Err(_) => Ok(()),
+            Ok(_) => self.permitted(format).map(drop),
+        }
+    }
+
     /// Brings a file that is whole to its place.
     fn put(&self, mut partial: Partial, expected: Place, format: &Format) -> Result<()> {
         let failed = |e| Error::io("cannot write", &self.path, e);
