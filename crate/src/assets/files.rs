@@ -64,7 +64,10 @@ pub(crate) fn sync_tree(folder: &Path) -> Result<()> {
 /// Writes a file through `write`; `path` changes only when all of it is on disk. On any error the
 /// old file, if there was one, stays as it was. For files of this program's own; what a user names goes through
 /// [`OutputFile`](crate::OutputFile).
-pub(crate) fn write_whole(path: &Path, write: impl FnOnce(&mut Out<'_>) -> std::io::Result<()>) -> Result<()> {
+pub(crate) fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&mut Out<'_>) -> std::io::Result<()>,
+) -> Result<()> {
     create_parent(path)?;
     sweep_abandoned(path);
     let written = (|| {

@@ -72,7 +72,8 @@ fn start(path: &Path) -> OsString {
 /// What lies [`beside`] a path.
 pub(crate) fn partials(path: &Path) -> Vec<PathBuf> {
     let start = start(path);
-    let unique = |middle: &[u8]| !middle.is_empty() && middle.iter().all(|b| b.is_ascii_digit() || *b == b'-');
+    let unique =
+        |middle: &[u8]| !middle.is_empty() && middle.iter().all(|b| b.is_ascii_digit() || *b == b'-');
     let parent = path.parent().map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
     let entries = parent.and_then(|parent| parent.read_dir().ok()).into_iter().flatten().flatten();
     let is_partial = |entry: &std::fs::DirEntry| {
@@ -87,7 +88,9 @@ pub(crate) fn partials(path: &Path) -> Vec<PathBuf> {
 pub(crate) fn sweep_abandoned(path: &Path) {
     for left in partials(path) {
         let regular = left.symlink_metadata().is_ok_and(|about| about.is_file());
-        if regular && super::open_regular(&left).is_ok_and(|file| file.try_lock().is_ok() && is_at(&file, &left)) {
+        if regular
+            && super::open_regular(&left).is_ok_and(|file| file.try_lock().is_ok() && is_at(&file, &left))
+        {
             remove(&left);
         }
     }
@@ -125,7 +128,9 @@ impl Partial {
         let path = named(target, RESERVED);
         loop {
             match path.symlink_metadata() {
-                Ok(about) if !about.is_file() => return Err(std::io::Error::other(format!("{path:?} is in the way"))),
+                Ok(about) if !about.is_file() => {
+                    return Err(std::io::Error::other(format!("{path:?} is in the way")))
+                }
                 _ => {}
             }
             let file = options().create(true).truncate(false).open(&path)?;

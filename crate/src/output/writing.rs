@@ -34,13 +34,11 @@ impl OutputFile {
                     check_stop("The start")?;
                     std::thread::sleep(Duration::from_millis(50));
                 }
-                None => {
-                    return Err(Error::Invalid(format!(
-                        "{} is going to be written by another process now. Wait for it, end it, or name another \
+                None => return Err(Error::Invalid(format!(
+                    "{} is going to be written by another process now. Wait for it, end it, or name another \
                          output.",
-                        self.path.shown()
-                    )))
-                }
+                    self.path.shown()
+                ))),
             }
         };
         keep_room(&partial, format.room()).map_err(|e| self.not_written(&place, e))?;
@@ -54,7 +52,8 @@ impl OutputFile {
         format: &Format,
         write: impl FnOnce(&mut Out<'_>) -> std::io::Result<()>,
     ) -> Result<()> {
-        let held = self.reserved.as_ref().and_then(|held| held.lock().unwrap_or_else(|e| e.into_inner()).take());
+        let held =
+            self.reserved.as_ref().and_then(|held| held.lock().unwrap_or_else(|e| e.into_inner()).take());
         let Reserved { partial, place } = match held {
             Some(reserved) => reserved,
             None => {
@@ -139,7 +138,9 @@ impl OutputFile {
         let is_ours = place::open_regular(&place.file).and_then(|mut file| format.is_written_here(&mut file));
         match is_ours {
             Ok(true) => Ok(place),
-            Ok(false) => Err(refused(&format!("is there already and is not {} of this program", format.name()))),
+            Ok(false) => {
+                Err(refused(&format!("is there already and is not {} of this program", format.name())))
+            }
             Err(e) => Err(refused(&format!("is there already and cannot be read to see what it is ({e})"))),
         }
     }
@@ -189,10 +190,7 @@ impl OutputFile {
 }
 
 /// Writes a partial file from its start.
-fn fill(
-    partial: &Partial,
-    write: impl FnOnce(&mut Out<'_>) -> std::io::Result<()>,
-) -> std::io::Result<()> {
+fn fill(partial: &Partial, write: impl FnOnce(&mut Out<'_>) -> std::io::Result<()>) -> std::io::Result<()> {
     let mut file = partial.file();
     file.seek(SeekFrom::Start(0))?;
     let mut out = BufWriter::new(file);

@@ -134,6 +134,9 @@ impl Model {
             say(format!("The weights are those of epoch {}.", epoch + 1));
         }
         callbacks.train_end(&self.progress(options, &state))?;
+        if let Some(keeper) = &mut keeper {
+            keeper.finish()?;
+        }
         report::fitted(&state.history, dataset, validation);
         Ok(state.history)
     }

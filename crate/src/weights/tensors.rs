@@ -4,8 +4,8 @@
 //! loaded, bit for bit. The same tensors and metadata always give the same bytes.
 
 use super::{read_bytes, LoadOptions, Tensor, Weights};
-use crate::Show;
 use crate::output::Format;
+use crate::Show;
 use crate::{Error, OutputFile, Result};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;

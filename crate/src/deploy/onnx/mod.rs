@@ -48,7 +48,8 @@ impl Model {
     pub fn export_onnx(&self, file: impl Into<OutputFile>) -> Result<()> {
         let file = file.into();
         let weights = self.weights()?;
-        let unusable = |what: String| Error::Weights(format!("cannot export {}: {what}", file.path().shown()));
+        let unusable =
+            |what: String| Error::Weights(format!("cannot export {}: {what}", file.path().shown()));
         weights.check_finite().map_err(unusable)?;
         let about = About::of(self);
         let bytes = encode(&about, self.net.base.architecture(), &weights)?;

@@ -11,9 +11,15 @@ pub(super) struct Template(Vec<Part>);
 enum Part {
     Text(String),
     /// The number of the epoch from 1: filled with zeros or blanks to a width.
-    Epoch { zeros: bool, width: usize },
+    Epoch {
+        zeros: bool,
+        width: usize,
+    },
     /// A column of the history, with so many digits behind the point.
-    Column { name: Column, digits: Option<usize> },
+    Column {
+        name: Column,
+        digits: Option<usize>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,7 +44,8 @@ impl Template {
                 rest = after;
                 continue;
             }
-            let Some((field, after)) = rest.strip_prefix('{').and_then(|inside| inside.split_once('}')) else {
+            let Some((field, after)) = rest.strip_prefix('{').and_then(|inside| inside.split_once('}'))
+            else {
                 return Err(format!("a brace without its other half in {template:?}"));
             };
             parts.push(Part::Text(std::mem::take(&mut text)));
@@ -57,9 +64,8 @@ impl Template {
 
     /// Whether it has a number that only a run with validation data has.
     pub fn needs_validation(&self) -> bool {
-        let validation = |part: &Part| {
-            matches!(part, Part::Column { name: Column::ValLoss | Column::ValAccuracy, .. })
-        };
+        let validation =
+            |part: &Part| matches!(part, Part::Column { name: Column::ValLoss | Column::ValAccuracy, .. });
         self.0.iter().any(validation)
     }
 

@@ -182,14 +182,12 @@ fn open_to_change(path: &Path) -> std::io::Result<File> {
 /// How many bytes of a file are right, and what has to follow them.
 fn compare(bytes: &[u8], scalars: impl Iterator<Item = Scalar>, now: f64) -> (u64, Vec<u8>) {
     let (mut rest, mut right, mut missing) = (bytes, 0, Vec::new());
-    let mut event = |event: Vec<u8>| {
-        match events::first_record(rest) {
-            Some((there, behind)) if missing.is_empty() && is_same(there, &event) => {
-                right += rest.len() - behind.len();
-                rest = behind;
-            }
-            _ => missing.extend(events::record(&event)),
+    let mut event = |event: Vec<u8>| match events::first_record(rest) {
+        Some((there, behind)) if missing.is_empty() && is_same(there, &event) => {
+            right += rest.len() - behind.len();
+            rest = behind;
         }
+        _ => missing.extend(events::record(&event)),
     };
     event(events::file_version(now));
     for s in scalars {
@@ -235,7 +233,9 @@ mod tests {
         // Half a record, one too many, a damaged one, the beginning of one, and nothing.
         let mut damaged = four.clone();
         damaged[three.len() + 20] ^= 1;
-        for wrong in [&four[..four.len() - 5], &[four.as_slice(), &three].concat(), &damaged, &four[..20], b""] {
+        for wrong in
+            [&four[..four.len() - 5], &[four.as_slice(), &three].concat(), &damaged, &four[..20], b""]
+        {
             std::fs::write(&path, wrong).unwrap();
             bring(&path, scalars(4, 20.0), 2.0).unwrap();
             let mended = std::fs::read(&path).unwrap();
