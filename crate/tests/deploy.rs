@@ -189,7 +189,7 @@ fn a_file_that_is_damaged_or_no_saved_model_is_refused_with_its_name() {
     refused("cannot read");
     model.save_weights(&path).unwrap();
     refused("load_weights");
-    model.save(&path).unwrap();
+    model.save(OutputFile::new(&path).overwrite(true)).unwrap();
     let whole = std::fs::read(&path).unwrap();
     for length in [0, 7, 100, whole.len() / 2, whole.len() - 1] {
         std::fs::write(&path, &whole[..length]).unwrap();

@@ -34,11 +34,13 @@ impl OutputFile {
                     check_stop("The start")?;
                     std::thread::sleep(Duration::from_millis(50));
                 }
-                None => return Err(Error::Invalid(format!(
+                None => {
+                    return Err(Error::Invalid(format!(
                     "{} is going to be written by another process now. Wait for it, end it, or name another \
                          output.",
                     self.path.shown()
-                ))),
+                )))
+                }
             }
         };
         keep_room(&partial, format.room()).map_err(|e| self.not_written(&place, e))?;

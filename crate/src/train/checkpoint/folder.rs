@@ -30,7 +30,7 @@ pub(super) struct Folder {
     marker: Marker,
     /// Numbers of the checkpoints that are known to be good, rising.
     good: Vec<u64>,
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 impl Folder {
@@ -71,7 +71,7 @@ impl Folder {
             Some(old) => old,
         };
         marker.write(path)?;
-        let folder = Folder { path: path.to_owned(), marker, good: Vec::new(), _lock: lock };
+        let folder = Folder { path: path.to_owned(), marker, good: Vec::new(), lock };
         folder.marker.files.iter().for_each(|&number| sweep_abandoned(&folder.file(number)));
         Ok(folder)
     }
@@ -175,19 +175,27 @@ impl Folder {
         }
         let Ok(Some(lock)) = lock(path, Duration::ZERO) else { return Ok(()) };
         let Some(marker) = Marker::read(path)?.filter(|marker| marker.run == run) else { return Ok(()) };
-        let mut folder = Folder { path: path.to_owned(), marker, good: Vec::new(), _lock: lock };
+        let mut folder = Folder { path: path.to_owned(), marker, good: Vec::new(), lock };
         folder.remove(|_| true);
-        let left = names(path)?;
-        let empty =
-            folder.marker.files.is_empty() && left.iter().all(|name| [MARKER, LOCK].contains(&name.as_str()));
-        if !empty {
-            return folder.marker.write(path);
+        folder.tidy()
+    }
+
+    /// Removes marker, lock and folder where no checkpoint of this program is left and nothing else is there.
+    fn tidy(&mut self) -> Result<()> {
+        let (path, marker) = (&self.path, &self.marker);
+        // Once removed, a folder of this name is that of somebody else.
+        if self.lock.as_ref().is_some_and(|lock| !is_at(lock, &path.join(LOCK))) {
+            return Ok(());
+        }
+        let others = names(path)?.iter().any(|name| ![MARKER, LOCK].contains(&name.as_str()));
+        if others || !marker.files.is_empty() || !marker.found.is_empty() {
+            return Ok(());
         }
         for name in [MARKER, LOCK] {
             let file = path.join(name);
             std::fs::remove_file(&file).map_err(|e| Error::io("cannot remove", &file, e))?;
         }
-        if folder.marker.made {
+        if marker.made {
             // Somebody may just have put something there.
             let _ = std::fs::remove_dir(path);
         }
@@ -227,6 +235,15 @@ impl Folder {
         if self.marker.files.len() != before {
             // A list that is too long does no harm.
             let _ = self.marker.write(path);
+        }
+    }
+}
+
+/// A run that has not written a checkpoint leaves no folder.
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.lock.is_some() && self.marker.files.is_empty() {
+            let _ = self.tidy();
         }
     }
 }
