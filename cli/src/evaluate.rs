@@ -6,6 +6,7 @@ use serde_json::json;
 use transfer::data::photographs_of_classes;
 use transfer::metrics::{confusion_matrix, ConfusionMatrix};
 use transfer::prelude::*;
+use transfer::Show;
 
 use crate::args::{Evaluate, ReportFormat};
 use crate::screen;
@@ -85,7 +86,8 @@ fn mistakes(matrix: &ConfusionMatrix) -> String {
     all.sort_by(|a, b| b.0.cmp(&a.0).then(a.cmp(b)));
     let mut text = String::from("commonest mistakes (actual, taken for, how often):\n");
     for (n, actual, predicted) in all.into_iter().take(SHOWN) {
-        text += &format!("  {}  {}  {n}\n", matrix.class_names[actual], matrix.class_names[predicted]);
+        let (actual, predicted) = (matrix.class_names[actual].shown(), matrix.class_names[predicted].shown());
+        text += &format!("  {actual}  {predicted}  {n}\n");
     }
     text
 }
