@@ -91,9 +91,7 @@ impl Format {
                 let start = start_of(file, longest as u64 + 2)?;
                 let line = start.split(|&byte| byte == b'\n').next().unwrap_or_default();
                 let line = line.strip_suffix(b"\r").unwrap_or(line);
-                // One that is cut off within its first line holds no number.
-                let cut_off = line.len() == start.len() && line.len() > 4;
-                Ok(headers.iter().map(String::as_bytes).any(|h| line == h || cut_off && h.starts_with(line)))
+                Ok(line.len() < start.len() && headers.iter().any(|header| line == header.as_bytes()))
             }
         }
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::Write;
 
 use super::{place, Format, OutputFile};
-use crate::{Error, Result};
+use crate::{Error, Result, Show};
 
 /// The text of a cell as it stands in every table that this program writes. Spreadsheets take a text that starts
 /// with `=`, `+`, `-`, `@`, a tab or a line break for a formula, and a file name may be made to be one. Such a text
@@ -53,7 +53,9 @@ impl OutputFile {
         R: IntoIterator<Item = C>,
         C: IntoIterator<Item: AsRef<str>>,
     {
-        let table = encode(header, rows, b',').map_err(|e| Error::io("cannot write", &self.path, e))?;
+        let table = encode(header, rows, b',').map_err(|e| {
+            Error::Invalid(format!("{} expected rows of {} cells: {e}", self.path.shown(), header.len()))
+        })?;
         self.write(&Format::Table(vec![header.join(",")]), |out| out.write_all(&table))
     }
 

@@ -271,6 +271,19 @@ fn swap(partial: Partial, place: &Place) -> std::io::Result<Option<Partial>> {
             Err(e) => return Err(e.into()),
         }
     }
+    if place.old.is_none() {
+        // A second name, unlike a renamed file, never takes the place of another file.
+        match std::fs::hard_link(partial.path(), &place.file) {
+            Ok(()) => {
+                let mut partial = partial;
+                partial.set_placed();
+                return Ok(None);
+            }
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => return Ok(Some(partial)),
+            // The file system has no hard links.
+            Err(_) => {}
+        }
+    }
     let now = place.file.symlink_metadata();
     let unchanged = match (&place.old, &now) {
         (None, Err(e)) => e.kind() == ErrorKind::NotFound,
