@@ -48,3 +48,21 @@ fn environment_variables_are_read_in_one_place() {
     let found: Vec<_> = found.into_iter().filter(|place| !place.contains("ops/simd/mod.rs")).collect();
     assert!(found.is_empty(), "use `environment::read` or `environment::path` in {found:#?}");
 }
+
+#[test]
+fn files_are_written_in_few_places_and_folders_are_never_removed_whole() {
+    let words = ["fs::write(", "File::create", "fs::rename(", "File::options()", "fs::copy(", "hard_link("];
+    // What a user names goes through `OutputFile`; the others know that a folder or file is the program's own.
+    let own = ["crate/src/assets/", "crate/src/output/", "ops/cuda/host/", "src/fuzzing.rs"];
+    let checked = ["src/train/checkpoint/folder", "src/train/callbacks/tensorboard/"];
+    let found = lines_with(&words, &[&own[..], &checked].concat());
+    assert!(
+        found.is_empty(),
+        "use `OutputFile`, or `files::write_whole` for a file of our own, in {found:#?}"
+    );
+    let found = lines_with(
+        &["remove_dir_all("],
+        &["crate/src/assets/", "ops/cuda/host/", "checkpoint/folder/tests.rs"],
+    );
+    assert!(found.is_empty(), "remove files that are known to be ours one by one in {found:#?}");
+}
