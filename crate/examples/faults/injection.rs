@@ -1,4 +1,4 @@
-//! One call of a program fails: the library `interpose.c`, its compilation, and its log.
+//! One system call of a program fails: the library `inject.c`, its compilation, and its log.
 
 use crate::sandbox::{open_to_all, Sandbox};
 use crate::Fallible;
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use transfer::Show;
 
-/// Classes of calls, as in `interpose.c`.
+/// Classes of calls, as in `inject.c`.
 pub const OPENS: u32 = 1;
 pub const WRITES: u32 = 2;
 pub const READS: u32 = 4;
 pub const WAITS: u32 = 8;
 pub const MOVES: u32 = 16;
-pub const ALL: u32 = 32;
+pub const ANY: u32 = 32;
 
 /// The compiled library.
 pub struct Library {
@@ -50,6 +50,8 @@ pub struct Log {
     pub calls: Vec<(String, PathBuf)>,
     /// Name and path of the call that it happened to.
     pub hit: Option<(String, PathBuf)>,
+    /// Why this system does not let the library do its work.
+    pub unable: Option<String>,
 }
 
 impl Library {
@@ -59,10 +61,10 @@ impl Library {
             return Ok(Err("calls are only injected on Linux".into()));
         }
         let folder = sandbox.fresh()?;
-        let (source, path) = (folder.join("interpose.c"), folder.join("interpose.so"));
-        crate::jobs::write(&source, include_bytes!("interpose.c"))?;
+        let (source, path) = (folder.join("inject.c"), folder.join("inject.so"));
+        crate::jobs::write(&source, include_bytes!("inject.c"))?;
         let mut compiler = Command::new("cc");
-        compiler.args(["-O2", "-U_FORTIFY_SOURCE", "-shared", "-fPIC", "-o"]).arg(&path).arg(&source).arg("-ldl");
+        compiler.args(["-O2", "-shared", "-fPIC", "-o"]).arg(&path).arg(&source);
         match compiler.output() {
             Err(e) => Ok(Err(format!("no library to make calls fail: cannot start cc: {e}"))),
             Ok(output) if !output.status.success() => {
@@ -104,24 +106,25 @@ impl Log {
             match kind {
                 Some("call") => log.calls.push((name, path)),
                 Some("hit") => log.hit = Some((name, path)),
+                Some("unable") => log.unable = Some(format!("{name} {}", path.shown())),
                 _ => {}
             }
         }
         Ok(log)
     }
+}
 
-    /// The numbers of the calls that are worth a try: all of them, but of a stretch of calls of one name on one
-    /// file, such as the writes of a large one, only the first and last three and each `step`-th between.
-    pub fn positions(&self, step: usize) -> Vec<usize> {
-        const ENDS: usize = 3;
-        let mut all = Vec::new();
-        let mut from = 0;
-        for stretch in self.calls.chunk_by(|a, b| a == b) {
-            let n = stretch.len();
-            let worth = |i: &usize| *i < ENDS || *i + ENDS >= n || i.is_multiple_of(step);
-            all.extend((0..n).filter(worth).map(|i| from + i + 1));
-            from += n;
-        }
-        all
+/// The numbers of the calls that are worth a try: all of them, but of a stretch of calls of one name on one file,
+/// such as the writes of a large one, only the first and last three and each `step`-th between.
+pub fn positions(calls: &[(String, PathBuf)], step: usize) -> Vec<usize> {
+    const ENDS: usize = 3;
+    let mut all = Vec::new();
+    let mut from = 0;
+    for stretch in calls.chunk_by(|a, b| a == b) {
+        let n = stretch.len();
+        let worth = |i: &usize| *i < ENDS || *i + ENDS >= n || i.is_multiple_of(step);
+        all.extend((0..n).filter(worth).map(|i| from + i + 1));
+        from += n;
     }
+    all
 }

@@ -2,7 +2,7 @@
 //! end with an error or with the right result, and once more without help with the right result.
 
 use super::{Effort, Scenario};
-use crate::injection::{Action, Fault, Library, Log, ALL, MOVES, OPENS, READS, WAITS, WRITES};
+use crate::injection::{positions, Action, Fault, Library, Log, ANY, MOVES, OPENS, READS, WAITS, WRITES};
 use crate::judge::{self, Ending};
 use crate::outcome::Outcome;
 use crate::program::{Program, Stage, Work};
@@ -46,17 +46,17 @@ fn kinds() -> Vec<Kind> {
         step: 1,
         works,
     };
-    let killed = Kind { action: Action::Killed, ..fails("killed before", 0, ALL, WRITING) };
+    let killed = Kind { action: Action::Killed, ..fails("killed before", 0, ANY, WRITING) };
     let ends = Kind { action: Action::Ends, ..fails("file ends too early in", 0, READS, ALL_WORKS) };
     let halves = Kind { action: Action::Short, ..fails("half the bytes in", 0, MOVES, ALL_WORKS) };
     let signal = fails("EINTR in", libc::EINTR, WAITS, ALL_WORKS);
     vec![
-        fails("EIO in", libc::EIO, ALL, ALL_WORKS),
+        fails("EIO in", libc::EIO, ANY, ALL_WORKS),
         fails("EMFILE in", libc::EMFILE, OPENS, ALL_WORKS),
         fails("ENOSPC in", libc::ENOSPC, WRITES, WRITING),
         Kind { step: 16, ..fails("EDQUOT in", libc::EDQUOT, WRITES, WRITING) },
         Kind { onward: true, step: 8, ..fails("ENOSPC from", libc::ENOSPC, WRITES, WRITING) },
-        Kind { onward: true, photographs: true, ..fails("EIO on photographs from", libc::EIO, ALL, LOOKING) },
+        Kind { onward: true, photographs: true, ..fails("EIO on photographs from", libc::EIO, ANY, LOOKING) },
         ends,
         Kind { harmless: true, step: 8, ..halves },
         Kind { harmless: true, step: 8, ..signal },
@@ -90,11 +90,16 @@ fn inject(sandbox: &Sandbox, kind: Kind, work: Work, effort: Effort) -> Fallible
         Err(why) => return Ok(Outcome::Skipped(why)),
     };
     let setting = Setting { sandbox, program: sandbox.program()?, library, kind, work };
-    let calls = setting.calls()?;
+    let calls = match setting.calls()? {
+        Log { unable: Some(why), .. } => {
+            return Ok(Outcome::Skipped(format!("this system injects no calls: {why}")))
+        }
+        log => log.calls,
+    };
     if calls.is_empty() {
         return Err(format!("{} made no such call", work.name()));
     }
-    let positions = Log { calls: calls.clone(), hit: None }.positions(kind.step);
+    let positions = positions(&calls, kind.step);
     let chosen: Vec<usize> = positions.into_iter().step_by(effort.stride).collect();
     // They wait for the disk, and for pauses before another attempt.
     let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
@@ -118,12 +123,12 @@ struct Try {
 }
 
 impl Setting<'_> {
-    /// The calls of an undisturbed run.
-    fn calls(&self) -> Fallible<Vec<(String, PathBuf)>> {
+    /// An undisturbed run.
+    fn calls(&self) -> Fallible<Log> {
         let stage = self.program.stage(self.sandbox)?;
         let (ended, log) = self.run(&stage, 0)?;
         ended.well()?;
-        Ok(log.calls)
+        Ok(log)
     }
 
     fn run(&self, stage: &Stage, at: usize) -> Fallible<(Ended, Log)> {
