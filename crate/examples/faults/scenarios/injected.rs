@@ -11,7 +11,7 @@ use crate::sandbox::Sandbox;
 use crate::snapshot::Snapshot;
 use crate::Fallible;
 use rayon::prelude::*;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use transfer::Show;
 
 /// What goes wrong in a call.
@@ -28,6 +28,8 @@ struct Kind {
     harmless: bool,
     /// Of many reads or writes of one file in a row, each of so many is tried.
     step: usize,
+    /// Of all calls each of so many.
+    every: usize,
     works: &'static [Work],
 }
 
@@ -44,6 +46,7 @@ fn kinds() -> Vec<Kind> {
         photographs: false,
         harmless: false,
         step: 1,
+        every: 1,
         works,
     };
     let killed = Kind { action: Action::Killed, ..fails("killed before", 0, ANY, WRITING) };
@@ -56,7 +59,13 @@ fn kinds() -> Vec<Kind> {
         fails("ENOSPC in", libc::ENOSPC, WRITES, WRITING),
         Kind { step: 16, ..fails("EDQUOT in", libc::EDQUOT, WRITES, WRITING) },
         Kind { onward: true, step: 8, ..fails("ENOSPC from", libc::ENOSPC, WRITES, WRITING) },
-        Kind { onward: true, photographs: true, ..fails("EIO on photographs from", libc::EIO, ANY, LOOKING) },
+        // Each read is tried again for a while, of each photograph.
+        Kind {
+            onward: true,
+            photographs: true,
+            every: 4,
+            ..fails("EIO on photographs from", libc::EIO, ANY, LOOKING)
+        },
         ends,
         Kind { harmless: true, step: 8, ..halves },
         Kind { harmless: true, step: 8, ..signal },
@@ -100,9 +109,9 @@ fn inject(sandbox: &Sandbox, kind: Kind, work: Work, effort: Effort) -> Fallible
         return Err(format!("{} made no such call", work.name()));
     }
     let positions = positions(&calls, kind.step);
-    let chosen: Vec<usize> = positions.into_iter().step_by(effort.stride).collect();
+    let chosen: Vec<usize> = positions.into_iter().step_by(effort.stride * kind.every).collect();
     // They wait for the disk, and for pauses before another attempt.
-    let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = 2 * kind.every * std::thread::available_parallelism().map_or(1, usize::from);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| e.to_string())?;
     let tries: Fallible<Vec<Try>> =
         pool.install(|| chosen.par_iter().map(|&at| setting.attempt(at)).collect());
@@ -112,8 +121,10 @@ fn inject(sandbox: &Sandbox, kind: Kind, work: Work, effort: Effort) -> Fallible
     if hits * 20 < chosen.len() * 19 {
         return Err(format!("of {} calls that were to fail, {hits} did", chosen.len()));
     }
-    let failures: Vec<String> = tries.into_iter().filter(|tried| tried.hit).filter_map(|t| t.failure).collect();
-    let control = format!("of {} such calls of a run; the library that makes them fail named each", calls.len());
+    let failures: Vec<String> =
+        tries.into_iter().filter(|tried| tried.hit).filter_map(|t| t.failure).collect();
+    let control =
+        format!("of {} such calls of a run; the library that makes them fail named each", calls.len());
     Ok(Outcome::Done { tries: hits, control, failures })
 }
 
@@ -161,20 +172,19 @@ impl Setting<'_> {
         Ok(Try { hit: log.hit.is_some(), failure })
     }
 
-    fn check(
-        &self,
-        stage: &Stage,
-        before: &Snapshot,
-        ended: &Ended,
-    ) -> Fallible<()> {
+    fn check(&self, stage: &Stage, before: &Snapshot, ended: &Ended) -> Fallible<()> {
         let (work, reference) = (self.work, self.program.of(self.work));
         let after = stage.now()?;
         let ending = match self.kind.action {
             Action::Killed if ended.signal == Some(libc::SIGKILL) => {
                 // Whatever is at the output is whole.
-                let old_or_new = [before, &after].map(|all| work.output().and_then(|o| all.digest(Path::new(o))));
+                let old_or_new =
+                    [before, &after].map(|all| work.output().and_then(|o| all.digest(Path::new(o))));
                 if old_or_new[1] != old_or_new[0] && old_or_new[1] != reference.digest.as_deref() {
-                    return Err(format!("the output is neither the old nor the new one: {:?}", old_or_new[1]));
+                    return Err(format!(
+                        "the output is neither the old nor the new one: {:?}",
+                        old_or_new[1]
+                    ));
                 }
                 judge::unchanged(work, before, &after, false)?;
                 Ending::Error
@@ -200,7 +210,8 @@ impl Setting<'_> {
 
 /// An error unless the text names one of the files of a try.
 fn says_where(text: &str) -> Fallible<()> {
-    const NAMES: [&str; 6] = ["model.safetensors", "model.onnx", "weights.safetensors", "photos", ".png", "rings"];
+    const NAMES: [&str; 6] =
+        ["model.safetensors", "model.onnx", "weights.safetensors", "photos", ".png", "rings"];
     match NAMES.iter().any(|name| text.contains(name)) {
         true => Ok(()),
         false => Err(format!("the error names no file: {text}")),
