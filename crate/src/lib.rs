@@ -85,7 +85,17 @@ pub fn seed() -> u64 {
     std::env::var("TRANSFER_SEED").ok().and_then(|s| s.trim().parse().ok()).unwrap_or(1)
 }
 
-/// The code in the README compiles, too: `cargo test --doc` tries it.
+/// `cargo test --doc` compiles the code in the README and in `docs/`, too.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+mod pages {
+    macro_rules! page {
+        ($name:ident, $file:literal) => {
+            #[doc = include_str!(concat!("../../", $file))]
+            struct $name;
+        };
+    }
+    page!(Readme, "README.md");
+    page!(Checkpoints, "docs/checkpoints.md");
+    page!(OwnPhotographs, "docs/own-photographs.md");
+    page!(Performance, "docs/performance.md");
+}

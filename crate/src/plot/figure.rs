@@ -36,7 +36,7 @@ pub struct Figure {
 
 impl Figure {
     pub(super) fn new(png: Vec<u8>, caption: String, width: u32, height: u32) -> Self {
-        Figure { png, caption, width, height }
+        Figure { png, caption: caption.shown().to_string(), width, height }
     }
 
     /// The picture as the bytes of a PNG file.

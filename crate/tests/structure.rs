@@ -1,0 +1,70 @@
+//! Rules about the source code that the compiler does not check.
+
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(sources(&path)),
+            false if path.extension().is_some_and(|kind| kind == "rs") => found.push(path),
+            false => {}
+        }
+    }
+    found
+}
+
+/// Lines outside of unit tests that hold one of `words`, as `file:line`.
+fn lines_with(words: &[&str], except: &[&str]) -> Vec<String> {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let files: Vec<PathBuf> =
+        ["crate/src", "cli/src"].iter().flat_map(|part| sources(&project.join(part))).collect();
+    assert!(files.len() > 100, "only {} source files were found", files.len());
+    let mut found = Vec::new();
+    for path in files {
+        let name = path.strip_prefix(project).unwrap().to_string_lossy().replace('\\', "/");
+        if except.iter().any(|part| name.contains(part)) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
+        let hits = code.lines().enumerate().filter(|(_, line)| words.iter().any(|word| line.contains(word)));
+        found.extend(hits.map(|(i, _)| format!("{name}:{}", i + 1)));
+    }
+    found
+}
+
+#[test]
+fn names_and_paths_are_printed_through_the_type_that_escapes_them() {
+    let found = lines_with(&[".display()"], &["ops/cuda/host/"]);
+    assert!(found.is_empty(), "use `Show::shown` instead of `display` in {found:#?}");
+}
+
+#[test]
+fn environment_variables_are_read_in_one_place() {
+    let found = lines_with(&["env::var(\"TRANSFER_", "env::var_os(\"TRANSFER_"], &["src/environment.rs"]);
+    // The choice of instructions is read in code that a later package has without the rest of the crate.
+    let found: Vec<_> = found.into_iter().filter(|place| !place.contains("ops/simd/mod.rs")).collect();
+    assert!(found.is_empty(), "use `environment::read` or `environment::path` in {found:#?}");
+}
+
+#[test]
+fn files_that_somebody_names_are_opened_in_one_place() {
+    // Files of the program's own making, folders to sync, and what the system says of this process.
+    let own = [
+        "src/input.rs",
+        "assets/files.rs",
+        "assets/lock.rs",
+        "assets/http.rs",
+        "assets/programs.rs",
+        "assets/mobilenet_v2.rs",
+        "assets/cats_and_dogs.rs",
+        "checkpoint/folder.rs",
+        "tensorboard/mod.rs",
+        "train/report.rs",
+        "ops/cuda/",
+    ];
+    let found = lines_with(&["File::open(", "fs::read(", "fs::read_to_string(", "File::options("], &own);
+    assert!(found.is_empty(), "use `input::open` or `input::read_or` in {found:#?}");
+}
