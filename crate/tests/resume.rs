@@ -264,7 +264,8 @@ fn damaged_images_are_passed_over_on_both_sides_of_an_interruption() {
     }
     let fit = |folder: Option<&Path>, fuse: Option<(u64, u64)>| {
         // Batches of one, so that a damaged image makes an empty batch.
-        let options = ImageDatasetOptions::default().batch_size(1).image_size(32, 32).seed(5).max_left_out(0.2);
+        let options =
+            ImageDatasetOptions::default().batch_size(1).image_size(32, 32).seed(5).max_left_out(0.2);
         let data = image_dataset_from_directory(&at, options)?;
         let mut model = model(augmentation(fuse))?;
         let options = FitOptions::epochs(2).validation_data(&data);
