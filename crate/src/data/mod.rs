@@ -65,6 +65,7 @@ mod resize;
 mod store;
 mod stored;
 mod tiff;
+mod watched;
 
 use crate::Show;
 pub use bad_images::{BadImages, Skipped};
