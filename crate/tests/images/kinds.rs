@@ -143,7 +143,7 @@ fn jpegs() -> Vec<Kind> {
     };
     let mut scans = size(3000, 3000);
     let header = scans[scan..scan + 14].to_vec();
-    for _ in 0..400 {
+    for _ in 0..1500 {
         scans.splice(scan..scan, header.clone());
     }
     vec![
@@ -157,7 +157,7 @@ fn jpegs() -> Vec<Kind> {
         ("too wide.jpg", size(65_000, 40), "no side may exceed"),
         ("too large.jpg", size(19_999, 19_999), "MiB decoded"),
         ("bomb.jpg", size(10_000, 10_000), "cannot hold 10000x10000 pixels"),
-        ("bomb of scans.jpg", scans, "is a bomb: it goes 401 times"),
+        ("bomb of scans.jpg", scans, "is a bomb: it goes 1501 times"),
         ("without tables.jpg", without(0xDB), "damaged jpeg"),
         ("without codes.jpg", without(0xC4), "damaged jpeg"),
         ("without a frame.jpg", without(0xC0), "lacks the size"),
