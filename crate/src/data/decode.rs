@@ -9,12 +9,12 @@
 
 use super::kinds::{kind_of, not_read, Kind, HEAD};
 use super::limits::{check_scans, check_size, cost, MAX_FILE_BYTES, MAX_SIDE};
+use super::watched::Watched;
 use super::{jpeg, tiff};
 use crate::input::{self, is_no_file, patiently, Input};
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use std::cell::RefCell;
-use std::fs::File;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::Path;
@@ -137,45 +137,6 @@ fn settled<T>(found: Found<T>) -> Result<T, Unusable> {
         Ok(result) => result,
         Err(e) if is_no_file(&e) => Err(Unusable::NoFile(e.to_string())),
         Err(e) => Err(Unusable::Unread(e)),
-    }
-}
-
-/// A file that remembers the first error of reading it.
-struct Watched<'a> {
-    file: File,
-    failed: &'a RefCell<Option<io::Error>>,
-}
-
-impl Watched<'_> {
-    fn noting<T>(&self, result: io::Result<T>) -> io::Result<T> {
-        result.map_err(|error| {
-            let copy = match error.raw_os_error() {
-                Some(code) => io::Error::from_raw_os_error(code),
-                None => error.kind().into(),
-            };
-            if error.kind() != ErrorKind::Interrupted {
-                self.failed.borrow_mut().get_or_insert(error);
-            }
-            copy
-        })
-    }
-}
-
-impl Read for Watched<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer);
-        self.noting(read)
-    }
-}
-
-impl Seek for Watched<'_> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let sought = self.file.seek(to);
-        match sought {
-            // To before the start, which a damaged file may ask for.
-            Err(e) if e.kind() == ErrorKind::InvalidInput => Err(e),
-            other => self.noting(other),
-        }
     }
 }
 
@@ -405,17 +366,5 @@ mod tests {
         assert_eq!(converted(two[..4].to_vec(), ColorType::L16), [0x12, 0x12, 0x12, 0x34, 0x34, 0x34]);
         assert_eq!(converted(vec![9, 255], ColorType::La8), [9, 9, 9]);
         assert_eq!(converted(vec![1, 2, 3, 0, 4, 5, 6, 0], ColorType::Rgba8)[..6], [1, 2, 3, 4, 5, 6]);
-    }
-
-    #[test]
-    fn an_error_of_reading_is_not_taken_for_damage() {
-        let folder = tempfile::tempdir().unwrap();
-        // A folder opened as a file: reading it fails.
-        let Ok(file) = File::open(folder.path()) else { return };
-        let failed = RefCell::new(None);
-        let mut file = BufReader::new(Watched { file, failed: &failed });
-        let found = ImageReader::with_format(&mut file, ImageFormat::Png).into_dimensions();
-        assert!(found.is_err());
-        assert!(failed.take().is_some_and(|e| e.raw_os_error().is_some()));
     }
 }

@@ -72,6 +72,7 @@ mod splits;
 mod store;
 mod stored;
 mod tiff;
+mod watched;
 
 use crate::Show;
 pub use bad_images::{BadImages, Skipped};
