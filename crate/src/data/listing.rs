@@ -4,7 +4,7 @@
 
 use super::folder::{entries, Kind, Trail};
 use super::image_files::{same_folder, too_deep};
-use super::names::{composed, with_code_points};
+use super::names::{composed, joined, with_code_points};
 use crate::progress::say;
 use crate::Show;
 use crate::{Error, Result};
@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 
 /// How deep folders may lie in one another below a class folder.
 pub(super) const MAX_DEPTH: usize = 32;
+
+/// Names that a message lists.
+const SHOWN: usize = 20;
 
 /// The classes of a folder and its files, sorted.
 #[derive(Debug)]
@@ -107,8 +110,9 @@ fn choose(
         let folder = folders.get(&composed(name)).map(|&folder| folder.clone());
         if folder.is_none() && !missing {
             return Err(Error::Data(format!(
-                "class_names asks for {name:?}, but the sub-folders of {} are {found:?}.",
-                dir.shown()
+                "class_names asks for {name:?}, but the sub-folders of {} are {}. Correct the name.",
+                dir.shown(),
+                joined(found.iter().map(String::as_str), SHOWN)
             )));
         }
         classes.push((name.clone(), folder));
