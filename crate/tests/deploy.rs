@@ -5,6 +5,7 @@ use std::process::Command;
 
 use image::{Rgb, RgbImage};
 use transfer::prelude::*;
+use transfer::weights::{write_safetensors, Tensor};
 
 #[path = "common/random_weights.rs"]
 mod random_weights;
@@ -203,4 +204,37 @@ fn a_file_that_is_damaged_or_no_saved_model_is_refused_with_its_name() {
     }
     std::fs::write(&path, &whole).unwrap();
     Model::load(&path).unwrap();
+}
+
+#[test]
+fn a_model_whose_outputs_are_not_finite_is_diagnosed_by_whoever_asks_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for (classes, units) in [(2, 1), (3, 3)] {
+        let data = photographs(&dir.path().join(units.to_string()), classes);
+        let mut model = trained(&data, units);
+        let mut weights = model.weights();
+        let shape = weights.get("dense/kernel").unwrap().shape.clone();
+        let count = shape.iter().product();
+        weights.insert("dense/kernel".to_owned(), Tensor::new(shape, vec![f32::MAX; count]).unwrap());
+        let path = dir.path().join("huge.safetensors");
+        write_safetensors(&path, &weights, &Default::default()).unwrap();
+        model.load_weights(&path).unwrap();
+        let file = data.file_paths()[0].clone();
+        let errors = [
+            model.predict_file(&file).unwrap_err(),
+            model.predict(&data).unwrap_err(),
+            model.evaluate(&data).unwrap_err(),
+            model.predict_on_batch(&data.first_batch().unwrap().images).unwrap_err(),
+            model.grad_cams(&data.first_batch().unwrap().images).unwrap_err(),
+        ];
+        for error in errors {
+            assert!(error.to_string().contains("expected to compute finite outputs. Received: "), "{error}");
+        }
+        let all = model.try_predict_files(data.file_paths()).unwrap();
+        assert!(all.iter().all(|one| one.is_err()) && all.len() == data.len());
+        assert!(all[3].as_ref().unwrap_err().to_string().contains(data.file_paths()[3].to_str().unwrap()));
+        // Weights that are no numbers do not even get into a file, nor out of one.
+        weights.insert("dense/bias".to_owned(), Tensor::new([units], vec![f32::NAN; units]).unwrap());
+        assert!(write_safetensors(&path, &weights, &Default::default()).is_err());
+    }
 }

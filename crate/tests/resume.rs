@@ -252,7 +252,7 @@ fn a_loss_that_is_not_finite_names_epoch_step_and_rate_and_leaves_the_last_good_
 }
 
 #[test]
-fn unreadable_images_are_passed_over_on_both_sides_of_an_interruption() {
+fn damaged_images_are_passed_over_on_both_sides_of_an_interruption() {
     let _turn = turn();
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path().join("pictures");
@@ -263,8 +263,9 @@ fn unreadable_images_are_passed_over_on_both_sides_of_an_interruption() {
         std::fs::write(at.join(name), &bytes[..bytes.len() / 2]).unwrap();
     }
     let fit = |folder: Option<&Path>, fuse: Option<(u64, u64)>| {
-        // Batches of one, so that an unreadable image makes an empty batch.
-        let options = ImageDatasetOptions::default().batch_size(1).image_size(32, 32).seed(5);
+        // Batches of one, so that a damaged image makes an empty batch.
+        let options =
+            ImageDatasetOptions::default().batch_size(1).image_size(32, 32).seed(5).max_left_out(0.2);
         let data = image_dataset_from_directory(&at, options)?;
         let mut model = model(augmentation(fuse))?;
         let options = FitOptions::epochs(2).validation_data(&data);

@@ -115,4 +115,12 @@ fn a_training_that_is_asked_to_stop_keeps_a_checkpoint_wherever_it_is_and_ends_a
     let (again, same) = train(&data, &folder, &start).unwrap();
     assert_eq!((&again.loss, &again.val_loss), (&history.loss, &history.val_loss));
     assert!(same == weights, "the same bits");
+
+    // A photograph that cannot be read is not tried again either.
+    request_stop();
+    let missing = transfer::data::load_img(dir.path().join("missing.png"), (4, 4)).unwrap_err();
+    assert!(matches!(missing, Error::Interrupted(_)), "{missing}");
+    let opened = image_dataset_from_directory(dir.path().join("pictures"), ImageDatasetOptions::default());
+    assert!(matches!(opened, Err(Error::Interrupted(_))));
+    resume();
 }

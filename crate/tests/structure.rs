@@ -48,3 +48,23 @@ fn environment_variables_are_read_in_one_place() {
     let found: Vec<_> = found.into_iter().filter(|place| !place.contains("ops/simd/mod.rs")).collect();
     assert!(found.is_empty(), "use `environment::read` or `environment::path` in {found:#?}");
 }
+
+#[test]
+fn files_that_somebody_names_are_opened_in_one_place() {
+    // Files of the program's own making, folders to sync, and what the system says of this process.
+    let own = [
+        "src/input.rs",
+        "assets/files.rs",
+        "assets/lock.rs",
+        "assets/http.rs",
+        "assets/programs.rs",
+        "assets/mobilenet_v2.rs",
+        "assets/cats_and_dogs.rs",
+        "checkpoint/folder.rs",
+        "tensorboard/mod.rs",
+        "train/report.rs",
+        "ops/cuda/",
+    ];
+    let found = lines_with(&["File::open(", "fs::read(", "fs::read_to_string(", "File::options("], &own);
+    assert!(found.is_empty(), "use `input::open` or `input::read_or` in {found:#?}");
+}

@@ -351,7 +351,7 @@ struct Marker {
 impl Marker {
     /// The note of a folder, if there is one and names and sizes of the files are still the same.
     fn of(dir: &Path) -> Result<Option<Marker>> {
-        let note = std::fs::read(dir.join(MARKER)).ok();
+        let note = crate::input::read(&dir.join(MARKER), 1 << 20).ok().flatten();
         let Some(marker) = note.and_then(|note| serde_json::from_slice::<Marker>(&note).ok()) else {
             return Ok(None);
         };
