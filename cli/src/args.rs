@@ -76,9 +76,12 @@ Ctrl-C ends at once.")]
 pub struct Train {
     /// The folder with the class folders
     pub dir: PathBuf,
-    /// Where the model goes
-    #[arg(short, long, default_value = "model.safetensors")]
-    pub output: PathBuf,
+    /// Where the model goes; model.safetensors without it. An earlier model of this program is replaced
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace whatever file is there; never a photograph, nor anything in a folder of photographs
+    #[arg(long)]
+    pub force: bool,
     /// How often all photographs are looked at while fine-tuning, after the new head has been trained; 0 trains
     /// the head alone. More help where photographs are many, or look like no photographs
     #[arg(short, long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=10_000))]
@@ -129,7 +132,8 @@ pub struct Train {
     /// Keep no decoded photographs in memory: slower, and memory does not grow with their number
     #[arg(long)]
     pub no_cache: bool,
-    /// Where checkpoints go; without it beside the model, until it is done
+    /// A folder for checkpoints, in which each training gets one of its own; they stay. Without it they lie beside
+    /// the model, in a hidden folder, until it is done
     #[arg(long, value_name = "DIR")]
     pub checkpoints: Option<PathBuf>,
 }
@@ -198,9 +202,12 @@ pub struct Predict {
 pub struct Export {
     /// A model that `transfer train` wrote
     pub model: PathBuf,
-    /// Where the ONNX file goes
-    #[arg(short, long, default_value = "model.onnx")]
+    /// Where the ONNX file goes. An earlier ONNX file of this program is replaced
+    #[arg(short, long, value_name = "FILE", default_value = "model.onnx")]
     pub output: PathBuf,
+    /// Replace whatever file is there; never the model that is read
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Show what a model is: its classes, what it expects of images, its layers.

@@ -8,6 +8,7 @@ mod evaluate;
 mod files;
 mod formats;
 mod left_out;
+mod output;
 mod predict;
 mod recipe;
 mod screen;

@@ -7,10 +7,12 @@ use transfer::deploy::TrainedOn;
 use transfer::model::Model;
 
 use crate::args::{Export, Summary};
+use crate::output;
 
 pub fn export(arguments: &Export) -> crate::Result<()> {
+    let output = output::of_export(arguments)?;
     let model = Model::load(&arguments.model)?;
-    model.export_onnx(&arguments.output)?;
+    model.export_onnx(&output)?;
     let bytes = std::fs::metadata(&arguments.output).map_or(0, |about| about.len());
     let mut out = std::io::stdout().lock();
     writeln!(out, "wrote {} ({:.1} MB)", arguments.output.shown(), bytes as f64 / 1e6)?;

@@ -1,6 +1,8 @@
 //! What the program says and how it ends where something is not as it should be.
 
 mod common;
+#[path = "usage/output.rs"]
+mod output;
 
 use common::{code, run, stderr, stdout, untrained_model};
 

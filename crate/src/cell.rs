@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// A cell of a CSV table. Spreadsheets compute what begins with `=`, `+`, `-`, `@`, a tab or a carriage return, also in
+/// A cell of a CSV table. Spreadsheets compute what begins with `=`, `+`, `-`, `@`, a tab or a line break, also in
 /// names of files and classes that somebody else chose; such a cell gets a leading `'`. Plain numbers stay as they are.
 ///
 /// ```
@@ -12,7 +12,7 @@ use std::borrow::Cow;
 /// assert_eq!(&*csv_cell(b"cats"), b"cats");
 /// ```
 pub fn csv_cell(text: &[u8]) -> Cow<'_, [u8]> {
-    let computes = matches!(text.first(), Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r'));
+    let computes = matches!(text.first(), Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r' | b'\n'));
     match computes && !is_number(text) {
         true => [b"'", text].concat().into(),
         false => text.into(),

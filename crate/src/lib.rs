@@ -19,6 +19,7 @@
 //! | [`weights`] | HDF5 and safetensors files |
 //! | [`metrics`] | confusion matrix, precision and recall, ROC curve, principal components |
 //! | [`plot`] | figures |
+//! | [`output`] | files that a user names as output: what may be replaced |
 //!
 //! The whole of it in a few lines:
 //!
@@ -58,6 +59,7 @@ pub mod metrics;
 pub mod model;
 pub mod ops;
 pub mod optim;
+pub mod output;
 pub mod plot;
 mod precision;
 pub mod prelude;
@@ -72,6 +74,7 @@ pub mod weights;
 pub use cell::csv_cell;
 pub use device::Device;
 pub use error::{Error, Result};
+pub use output::OutputFile;
 pub use precision::Precision;
 pub use show::{shown_lines, Show, Shown};
 

@@ -40,7 +40,7 @@ fn train(data: &Dataset, folder: &Path, start: &Weights) -> Result<(History, Wei
     model.set_feature_cache_bytes(0);
     let options = FitOptions::epochs(EPOCHS).validation_data(data).checkpoint(folder);
     let history = model.fit(data, options)?;
-    Ok((history, model.weights()))
+    Ok((history, model.weights()?))
 }
 
 #[test]

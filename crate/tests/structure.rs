@@ -68,3 +68,21 @@ fn files_that_somebody_names_are_opened_in_one_place() {
     let found = lines_with(&["File::open(", "fs::read(", "fs::read_to_string(", "File::options("], &own);
     assert!(found.is_empty(), "use `input::open` or `input::read_or` in {found:#?}");
 }
+
+#[test]
+fn files_are_written_in_few_places_and_folders_are_never_removed_whole() {
+    let words = ["fs::write(", "File::create", "fs::rename(", "File::options()", "fs::copy(", "hard_link("];
+    // What a user names goes through `OutputFile`; the others know that a folder or file is the program's own.
+    let own = ["crate/src/assets/", "crate/src/output/", "ops/cuda/host/", "src/fuzzing.rs"];
+    let checked = ["src/train/checkpoint/folder", "src/train/callbacks/tensorboard/"];
+    let found = lines_with(&words, &[&own[..], &checked].concat());
+    assert!(
+        found.is_empty(),
+        "use `OutputFile`, or `files::write_whole` for a file of our own, in {found:#?}"
+    );
+    let found = lines_with(
+        &["remove_dir_all("],
+        &["crate/src/assets/", "ops/cuda/host/", "checkpoint/folder/tests.rs"],
+    );
+    assert!(found.is_empty(), "remove files that are known to be ours one by one in {found:#?}");
+}

@@ -17,16 +17,18 @@ pub fn export(arguments: &Arguments) -> Result<()> {
     eprintln!("{photographs}");
     let sets = Sets::new(&photographs, 0)?;
     let none = BTreeMap::new();
+    // The folder belongs to the benchmark.
+    let ours = |name: &str| OutputFile::new(folder.join(name)).overwrite(true);
 
     let weights = load(&mobilenet_v2_weights()?.path)?;
-    write_safetensors(folder.join("weights.safetensors"), &weights, &none)?;
+    write_safetensors(ours("weights.safetensors"), &weights, &none)?;
 
     let batch = sets.train.first_batch()?;
     let images = mobilenet_v2::preprocess_input(batch.into_images());
     let shape = images.shape().to_vec();
     let mut exported = Weights::new();
     exported.insert("images", Tensor::new(shape, images.into_raw_vec_and_offset().0)?);
-    write_safetensors(folder.join("images.safetensors"), &exported, &none)?;
+    write_safetensors(ours("images.safetensors"), &exported, &none)?;
 
     let files = json!({
         "data_set": photographs.to_string(),

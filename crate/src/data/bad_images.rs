@@ -2,10 +2,7 @@
 //!
 //! What is wrong with a file is found in [`decode`](super::decode); who skips it is the store.
 
-use crate::assets::files::write_whole;
-use crate::cell::csv_cell;
-use crate::{input, Error, Result, Show};
-use std::io::Read;
+use crate::{OutputFile, Result, Show};
 use std::path::{Path, PathBuf};
 
 /// How many files the text of a report names; all are in [`BadImages::files`].
@@ -60,44 +57,19 @@ impl BadImages {
         self
     }
 
-    /// All files as a table (CSV) with the columns `file` and `reason`, for a file or a pipe. Names stand there byte
-    /// for byte, but for those that a spreadsheet would compute: see [`csv_cell`](crate::csv_cell).
+    /// Writes all files as a table (CSV) with the columns `file` and `reason`. Names stand there byte for byte, but for
+    /// those that a spreadsheet would compute: see [`csv_cell`](crate::csv_cell).
     ///
     /// # Errors
-    /// Where `out` cannot be written.
-    pub fn write_csv(&self, out: impl std::io::Write) -> std::io::Result<()> {
-        let mut table = csv::Writer::from_writer(out);
-        table.write_record(Self::COLUMNS)?;
-        for file in &self.files {
-            let path = csv_cell(file.path.as_os_str().as_encoded_bytes());
-            table.write_record([&*path, &*csv_cell(file.reason.as_bytes())])?;
-        }
-        table.flush()
+    /// As [`OutputFile::write_csv`].
+    pub fn save_csv(&self, to: impl Into<OutputFile>) -> Result<()> {
+        let row = |file: &Skipped| {
+            [file.path.as_os_str().as_encoded_bytes().to_vec(), file.reason.clone().into_bytes()]
+        };
+        to.into().write_csv(&Self::COLUMNS, self.files.iter().map(row))
     }
 
-    /// [`write_csv`](Self::write_csv) to a file, whole or not at all.
-    ///
-    /// # Errors
-    /// [`Error::Io`] where it cannot be written.
-    pub fn save_csv(&self, path: impl AsRef<Path>) -> Result<()> {
-        write_whole(path.as_ref(), |out| self.write_csv(out))
-    }
-
-    /// Whether a file is a table as [`write_csv`](Self::write_csv) makes it, by its first line.
-    ///
-    /// # Errors
-    /// [`Error::Io`] where it cannot be read or is no regular file.
-    pub fn is_csv(path: impl AsRef<Path>) -> Result<bool> {
-        let (path, head) = (path.as_ref(), Self::COLUMNS.join(",") + "\n");
-        let read = input::open(path).and_then(|input| {
-            let mut start = Vec::new();
-            input.file.take(head.len() as u64).read_to_end(&mut start)?;
-            Ok(start)
-        });
-        Ok(read.map_err(|e| Error::io("cannot read", path, e))? == head.as_bytes())
-    }
-
-    /// The columns of [`write_csv`](Self::write_csv).
+    /// The columns of the table that [`save_csv`](Self::save_csv) writes.
     pub const COLUMNS: [&'static str; 2] = ["file", "reason"];
 
     /// The reason of one file; `None` where it was not left out.
@@ -157,10 +129,11 @@ mod tests {
     fn the_table_has_a_line_for_each_file_and_computes_nothing() {
         let mut odd = report(2);
         odd.files[0].path = "=cmd(),\n.jpg".into();
-        let mut text = Vec::new();
-        odd.write_csv(&mut text).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let table = dir.path().join("left_out.csv");
+        odd.save_csv(&table).unwrap();
         assert_eq!(
-            String::from_utf8(text).unwrap(),
+            std::fs::read_to_string(&table).unwrap(),
             "file,reason\n\"'=cmd(),\n.jpg\",is empty (0 bytes)\n/data/cats/001.jpg,is empty (0 bytes)\n"
         );
     }

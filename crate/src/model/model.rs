@@ -174,10 +174,12 @@ impl Model {
         self.net.base.trainable_variables() + 2
     }
 
-    /// All variables by name, with their shapes and values, in the order of the layers. Empty where they
-    /// are on a card that has failed, of which [`save_weights`](Self::save_weights) would tell.
-    pub fn weights(&self) -> crate::weights::Weights {
-        self.net.weights().unwrap_or_default()
+    /// All variables by name, with their shapes and values, in the order of the layers.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where they are on a card that has failed.
+    pub fn weights(&self) -> Result<crate::weights::Weights> {
+        self.net.weights()
     }
 
     /// The layers of the chain with their shapes and parameters, as Keras' `summary()`.

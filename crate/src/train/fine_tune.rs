@@ -230,6 +230,7 @@ impl Model {
     /// As [`fit`](Self::fit).
     pub fn fine_tune(&mut self, dataset: &Dataset, options: FineTuneOptions) -> Result<History> {
         options.check()?;
+        report::check()?;
         self.check_dataset(dataset)?;
         let loss = Loss::for_units(self.units());
         loss.check_labels(self.units(), dataset.labels())?;

@@ -68,6 +68,7 @@ impl Model {
         options: FitOptions,
         views: Option<Views>,
     ) -> Result<History> {
+        report::check()?;
         let loss = self.loss()?;
         self.check_dataset(dataset)?;
         if options.initial_epoch >= options.epochs {
@@ -138,6 +139,9 @@ impl Model {
         }
         callbacks.train_end(&self.progress(options, &state))?;
         self.trained_on = Some(TrainedOn::of(dataset, validation));
+        if let Some(keeper) = &mut keeper {
+            keeper.finish()?;
+        }
         report::fitted(&state.history, dataset, validation);
         Ok(state.history)
     }
