@@ -68,7 +68,8 @@ fn another_training_says_what_differs_and_leaves_the_interrupted_one_to_be_resum
     let said = stderr(&other);
     assert_eq!(code(&other), 0, "{said}");
     assert!(said.contains("was not finished") && said.contains("starts anew"), "{said}");
-    assert!(said.contains("optimizer: ") && said.contains("0.001"), "{said}");
+    assert!(said.contains("--learning-rate: 0.0001 before, 0.001 now"), "{said}");
+    assert!(said.contains("--epochs: 4 before, 1 now"), "{said}");
     assert!(!said.contains("Resuming"), "{said}");
 
     // Other photographs, too; the class is named.
