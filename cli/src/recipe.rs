@@ -5,6 +5,24 @@ use transfer::prelude::*;
 
 use crate::args::{Precision as Asked, Train};
 
+/// The options that the numbers of a training depend on, as the command line has them.
+pub fn noted(checkpoints: Checkpoints, asked: &Train) -> Checkpoints {
+    let (h, w) = asked.image_size;
+    let yes_or_no = |yes| if yes { "yes" } else { "no" };
+    checkpoints
+        .note("--epochs", asked.epochs)
+        .note("--fine-tune-at", &asked.fine_tune_at)
+        .note("--learning-rate", asked.learning_rate)
+        .note("--balanced", yes_or_no(asked.balanced))
+        .note("--no-flip", yes_or_no(asked.no_flip))
+        .note("--image-size", format!("{h}x{w}"))
+        .note("--seed", asked.seed)
+        .note("--validation-split", asked.validation_split)
+        .note("--precision", format!("{:?}", asked.precision).to_lowercase())
+        .note("--batch-size", asked.batch_size)
+        .note("--no-cache", yes_or_no(asked.no_cache))
+}
+
 /// Trains a classifier of the classes of `train`, with checkpoints in a folder.
 pub fn train(
     train: &Dataset,

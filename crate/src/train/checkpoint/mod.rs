@@ -39,6 +39,7 @@ mod others;
 pub(crate) use file::Checkpoint;
 pub(crate) use keeper::Keeper;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -62,6 +63,7 @@ pub struct Checkpoints {
     resume: bool,
     any_start: bool,
     each_run: bool,
+    notes: BTreeMap<String, String>,
     run: Run,
 }
 
@@ -69,7 +71,7 @@ pub struct Checkpoints {
 impl PartialEq for Checkpoints {
     fn eq(&self, other: &Self) -> bool {
         let settings = |c: &Self| (c.every_steps, c.resume, c.any_start, c.each_run);
-        self.folder == other.folder && settings(self) == settings(other)
+        (&self.folder, &self.notes) == (&other.folder, &other.notes) && settings(self) == settings(other)
     }
 }
 
@@ -115,6 +117,7 @@ impl Checkpoints {
             resume: true,
             any_start: false,
             each_run: false,
+            notes: BTreeMap::new(),
             run: Run::default(),
         }
     }
@@ -155,6 +158,13 @@ impl Checkpoints {
     /// anything; other runs in it stay. A run that starts anew beside one that was not finished says how they differ.
     pub fn each_run(mut self, yes: bool) -> Self {
         self.each_run = yes;
+        self
+    }
+
+    /// Notes a setting in the caller's own words, such as `--seed` and `7`. A run that starts anew beside one that
+    /// was not finished then says in these words how they differ.
+    pub fn note(mut self, name: impl Into<String>, value: impl ToString) -> Self {
+        self.notes.insert(name.into(), value.to_string());
         self
     }
 
