@@ -48,7 +48,7 @@ pub mod augment;
 pub mod data;
 pub mod deploy;
 mod device;
-mod environment;
+pub mod environment;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -68,6 +68,7 @@ pub mod train;
 pub mod weights;
 
 pub use device::Device;
+pub use environment::seed;
 pub use error::{Error, Result};
 pub use precision::Precision;
 pub use show::{shown_lines, Show, Shown};
@@ -75,12 +76,6 @@ pub use show::{shown_lines, Show, Shown};
 /// Seed of the split between validation and test set. Fixed, so that all runs are measured on the
 /// same photographs, whatever [`seed`] says.
 pub const SPLIT_SEED: u64 = 123;
-
-/// The seed of everything random in a run (the head's first weights, shuffling, augmentation,
-/// dropout), from the variable `TRANSFER_SEED`; 1 where it is not set or no number.
-pub fn seed() -> u64 {
-    std::env::var("TRANSFER_SEED").ok().and_then(|s| s.trim().parse().ok()).unwrap_or(1)
-}
 
 /// The code in the README compiles, too: `cargo test --doc` tries it.
 #[cfg(doctest)]

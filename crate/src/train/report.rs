@@ -72,7 +72,7 @@ fn with(change: impl FnOnce(&mut Run)) {
         "data_set": run.data_set,
         "data_set_why": run.why,
         "split": run.split,
-        "seed": crate::seed(),
+        "seed": crate::environment::seed_or_default(),
         "history": {
             "accuracy": h.accuracy, "val_accuracy": h.val_accuracy, "loss": h.loss, "val_loss": h.val_loss,
         },
