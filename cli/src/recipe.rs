@@ -6,10 +6,14 @@ use transfer::model::LayerRef;
 use transfer::prelude::*;
 
 use crate::args::{Precision as Asked, Train};
+use crate::screen;
 
 /// Trains a classifier of the classes of `train`, with checkpoints in a folder.
 pub fn train(train: &Dataset, validation: &Dataset, asked: &Train, checkpoints: &Path) -> Result<Model> {
     let mut model = Model::imagenet(train)?;
+    if let Some(origin) = model.base_model().weights_origin() {
+        screen::note(&format!("Weights: {origin}."));
+    }
     model.base_model_mut().set_precision(match asked.precision {
         Asked::F32 => Precision::F32,
         Asked::Bf16 => Precision::Bf16,

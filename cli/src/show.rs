@@ -27,6 +27,10 @@ pub fn summary(arguments: &Summary) -> crate::Result<()> {
         writeln!(out, "  {}", plain(name))?;
     }
     writeln!(out, "images: resized to {h}x{w} (height x width)")?;
+    match model.base_model().weights_origin() {
+        Some(origin) => writeln!(out, "trained from: {}, SHA-256 {}", origin.name.shown(), origin.sha256)?,
+        None => writeln!(out, "trained from: the file does not say which weights")?,
+    }
     writeln!(out, "precision of frozen layers: {}\n", model.base_model().precision().name())?;
     writeln!(out, "{}", model.summary())?;
     Ok(())

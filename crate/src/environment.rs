@@ -12,7 +12,7 @@ pub use variables::{markdown, variables, Variable};
 use crate::{Error, Result, Show};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The most threads that `TRANSFER_THREADS` may ask for.
 pub const MAX_THREADS: usize = 1024;
@@ -29,16 +29,21 @@ pub fn check() -> Result<()> {
 /// One line for each variable that is called like those of this project and is none of them, as a misspelt name
 /// is: with the known name that comes nearest. It has no effect, and is no error.
 pub fn unknown() -> Vec<String> {
+    SAID.store(true, Ordering::Relaxed);
     let names = std::env::vars_os().map(|(name, _)| name);
     let mut lines: Vec<String> = names.filter_map(|name| about_unknown(&name)).collect();
     lines.sort();
     lines
 }
 
+/// Whether somebody has asked for [`unknown`] already, in order to print it.
+static SAID: AtomicBool = AtomicBool::new(false);
+
 /// Says [`unknown`] once in this process.
 pub(crate) fn say_unknown() {
-    static SAID: Once = Once::new();
-    SAID.call_once(|| unknown().iter().for_each(crate::progress::say));
+    if !SAID.load(Ordering::Relaxed) {
+        unknown().iter().for_each(crate::progress::say);
+    }
 }
 
 fn about_unknown(name: &OsStr) -> Option<String> {
