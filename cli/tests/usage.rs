@@ -1,6 +1,7 @@
 //! What the program says and how it ends where something is not as it should be.
 
 mod common;
+mod trust;
 
 use common::{code, run, stderr, stdout, untrained_model};
 

@@ -30,8 +30,8 @@ fn main() -> Result<()> {
     let (test, validation) = (held_out.take(test_batches), held_out.skip(test_batches));
 
     let mut model = Model::imagenet(&train)?;
-    let history =
-        model.fine_tune(&train, FineTuneOptions::epochs(epochs).seed(seed()?).validation_data(&validation))?;
+    let history = model
+        .fine_tune(&train, FineTuneOptions::epochs(epochs).seed(seed()?).validation_data(&validation))?;
     let (on_validation, on_test) = (model.evaluate(&validation)?, model.evaluate(&test)?);
     println!("validation: {on_validation:?}");
     println!("test: {on_test:?}");

@@ -80,9 +80,7 @@ pub(crate) fn seed_or_default() -> u64 {
 /// [`Error::Invalid`] where it is no whole number from 1 to [`MAX_THREADS`].
 pub fn threads() -> Result<Option<usize>> {
     let expected = format!("a whole number from 1 to {MAX_THREADS}");
-    read("TRANSFER_THREADS", &expected, |text| {
-        text.parse().ok().filter(|n| (1..=MAX_THREADS).contains(n))
-    })
+    read("TRANSFER_THREADS", &expected, |text| text.parse().ok().filter(|n| (1..=MAX_THREADS).contains(n)))
 }
 
 /// The folder that `TRANSFER_CACHE` names for everything that is downloaded; `None` where it is not set.

@@ -34,5 +34,7 @@ pub fn deny(arguments: &[&str]) -> Result<()> {
         println!("==> NOT CHECKED: advisories, since their database could not be reached");
         return Ok(());
     }
-    step("advisories", "seconds", || MANIFESTS.iter().try_for_each(|manifest| check(manifest, &["advisories"])))
+    step("advisories", "seconds", || {
+        MANIFESTS.iter().try_for_each(|manifest| check(manifest, &["advisories"]))
+    })
 }

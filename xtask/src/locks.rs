@@ -68,8 +68,9 @@ impl Lock {
     /// The text of the file, if it is whole and has what is wanted.
     pub fn read(&self, root: &Path) -> Result<String> {
         let path = self.path();
-        let text = std::fs::read_to_string(root.join(&path))
-            .map_err(|e| format!("cannot read {}: {e}. `cargo xtask lock-python` makes it", path.display()))?;
+        let text = std::fs::read_to_string(root.join(&path)).map_err(|e| {
+            format!("cannot read {}: {e}. `cargo xtask lock-python` makes it", path.display())
+        })?;
         let faults = faults(&text, &self.wanted(root)?);
         match faults.is_empty() {
             true => Ok(text),
@@ -107,7 +108,8 @@ fn pins(text: &str) -> Result<Vec<Pin<'_>>> {
         }
         if let Some(hash) = line.strip_prefix("--hash=sha256:") {
             let is_hash = hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit());
-            let pin = pins.last_mut().filter(|_| is_hash).ok_or_else(|| format!("no hash of a package: {line}"))?;
+            let pin =
+                pins.last_mut().filter(|_| is_hash).ok_or_else(|| format!("no hash of a package: {line}"))?;
             pin.hashes.push(hash);
             continue;
         }
@@ -136,7 +138,8 @@ fn faults(text: &str, wanted: &[String]) -> Vec<String> {
     for package in wanted {
         let (name, version) = package.split_once("==").unwrap_or((package, ""));
         // A local version, as in `2.1+cpu`, is the same release.
-        let fits = |pin: &&Pin| plain(pin.name) == plain(name) && pin.version.split('+').next() == Some(version);
+        let fits =
+            |pin: &&Pin| plain(pin.name) == plain(name) && pin.version.split('+').next() == Some(version);
         if version.is_empty() {
             faults.push(format!("{package} is wanted without a version (`==`)"));
         } else if !pins.iter().any(|pin| fits(&pin)) {
@@ -159,7 +162,9 @@ pub fn lock_python(names: &[&str]) -> Result<()> {
     let resolver = set_up_resolver(&project)?;
     std::fs::create_dir_all(FOLDER).map_err(|e| format!("cannot make {FOLDER}: {e}"))?;
     for lock in ALL.iter().filter(|lock| names.is_empty() || names.contains(&lock.name)) {
-        step(&format!("{}", lock.path().display()), "seconds to a minute", || resolve(&project, &resolver, lock))?;
+        step(&format!("{}", lock.path().display()), "seconds to a minute", || {
+            resolve(&project, &resolver, lock)
+        })?;
     }
     Ok(())
 }
@@ -183,7 +188,8 @@ fn resolve(project: &Project, resolver: &Path, lock: &Lock) -> Result<()> {
     let index = output(pip.args(["-m", "pip", "config", "get", "global.index-url"]));
     uv.envs(index.filter(|index| !index.is_empty()).map(|index| ("UV_DEFAULT_INDEX", index)));
     run(&mut uv, &format!("working out the versions for {}", lock.name))?;
-    let text = std::fs::read_to_string(&fresh).map_err(|e| format!("cannot read {}: {e}", fresh.display()))?;
+    let text =
+        std::fs::read_to_string(&fresh).map_err(|e| format!("cannot read {}: {e}", fresh.display()))?;
     let text = format!("# Written by `cargo xtask lock-python`. Do not edit.\n{text}");
     let faults = faults(&text, &lock.wanted(&project.root)?);
     if !faults.is_empty() {
@@ -196,7 +202,8 @@ fn resolve(project: &Project, resolver: &Path, lock: &Lock) -> Result<()> {
 fn set_up_resolver(project: &Project) -> Result<PathBuf> {
     let venv = project.root.join("target").join("lock-venv");
     let folder = venv.join(if cfg!(windows) { "Scripts" } else { "bin" });
-    let [python, uv] = ["python", "uv"].map(|name| folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX)));
+    let [python, uv] =
+        ["python", "uv"].map(|name| folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX)));
     let inputs = format!("{}\n{RESOLVER}\n", project.root.display());
     if is_done(&venv.join("packages"), &inputs) && uv.is_file() {
         return Ok(uv);
@@ -208,7 +215,9 @@ fn set_up_resolver(project: &Project) -> Result<PathBuf> {
         match RESOLVER_LOCK.read(&project.root) {
             Ok(_) => pip.args(install_arguments(&RESOLVER_LOCK.path())),
             // The first time there is nothing to compare with.
-            Err(_) => pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-deps", RESOLVER]),
+            Err(_) => {
+                pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-deps", RESOLVER])
+            }
         };
         run(pip.arg("--quiet"), "installing the resolver")?;
         note_done(&venv.join("packages"), &inputs)
@@ -242,7 +251,8 @@ mod tests {
         let [notebook, tests] = [&NOTEBOOK, &TESTS].map(|lock| lock.read(&root()).unwrap());
         let [notebook, tests] = [pins(&notebook).unwrap(), pins(&tests).unwrap()];
         for pin in &tests {
-            let versions: Vec<_> = notebook.iter().filter(|n| n.name == pin.name).map(|n| n.version).collect();
+            let versions: Vec<_> =
+                notebook.iter().filter(|n| n.name == pin.name).map(|n| n.version).collect();
             assert!(versions.is_empty() || versions.contains(&pin.version), "{pin:?} and {versions:?}");
         }
     }

@@ -107,7 +107,10 @@ pub fn set_aside(path: &Path) -> Result<PathBuf> {
         other.symlink_metadata().is_err().then_some(other)
     };
     let other = (1..=1000).find_map(free).ok_or_else(|| {
-        format!("a thousand older ones lie beside {}: delete some, then run the command again", path.display())
+        format!(
+            "a thousand older ones lie beside {}: delete some, then run the command again",
+            path.display()
+        )
     })?;
     fs::rename(path, &other).map_err(|e| cannot("rename", path, &e))?;
     Ok(other)

@@ -3,9 +3,9 @@
 
 use std::io::IsTerminal;
 
+use crate::locks::{self, Lock};
 use crate::process::{command, output, run};
 use crate::project::Project;
-use crate::locks::{self, Lock};
 use crate::step::{is_done, note_done, step};
 use crate::{owned, Result};
 

@@ -26,7 +26,8 @@ fn augmentation() -> Result<Sequential> {
 fn model(base: MobileNetV2, prepared: bool) -> Result<Model> {
     let mut base = base;
     base.set_trainable(false);
-    let chain = if prepared { Model::chain() } else { Model::chain().then(augmentation()?).then(rescaling()) };
+    let chain =
+        if prepared { Model::chain() } else { Model::chain().then(augmentation()?).then(rescaling()) };
     let top = chain.then(base).then(GlobalAveragePooling2D).then(Dropout::new(0.2)).then(Dense::new(1));
     Ok(top.build()?)
 }

@@ -192,7 +192,8 @@ impl GetFile {
     }
 
     fn with_advice(&self, error: Error) -> Error {
-        let folder = self.folder().map_or_else(|_| "the cache folder".to_owned(), |folder| folder.shown().to_string());
+        let folder =
+            self.folder().map_or_else(|_| "the cache folder".to_owned(), |folder| folder.shown().to_string());
         let advice = format!(
             "Nothing was kept. Check the network (a proxy is taken from HTTPS_PROXY) and try again, or put the \
              file by hand into {folder}"

@@ -223,7 +223,10 @@ impl Download<'_> {
                 Message::End(surplus) => break surplus,
                 Message::Broken(what) => {
                     let of = known.total.map_or(String::new(), |total| format!(" of {total}"));
-                    return Err(Failure::Passing(format!("it broke off after {have}{of} bytes: {what}"), None));
+                    return Err(Failure::Passing(
+                        format!("it broke off after {have}{of} bytes: {what}"),
+                        None,
+                    ));
                 }
                 Message::Head(..) | Message::Failed(_) => {
                     return Err(Failure::Passing("the answer has two heads".into(), None))

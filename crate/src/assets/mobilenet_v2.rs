@@ -7,8 +7,8 @@ use super::hash::{sha256, sha256_file};
 use super::lock::Lock;
 use super::programs;
 use super::roots::{checkout, data_root, place};
-use crate::Show;
 use crate::progress::{self, say};
+use crate::Show;
 use crate::{weights, Error, Result};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -199,7 +199,9 @@ impl FindMobileNetV2 {
             path.shown()
         ));
         if let Err(error) = write_whole(record, |out| writeln!(out, "{hash}")) {
-            say(format!("Weights: its SHA-256 could not be recorded, so the next start trusts it again: {error}"));
+            say(format!(
+                "Weights: its SHA-256 could not be recorded, so the next start trusts it again: {error}"
+            ));
         }
         Ok(())
     }

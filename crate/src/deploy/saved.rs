@@ -83,9 +83,11 @@ impl Model {
         let (h, w) = about.image_size;
         let mut base = MobileNetV2::new((h, w, 3), weights)?;
         let found = String::new();
-        base.set_weights_origin(
-            about.weights.map(|of| WeightsOrigin { name: of.name, sha256: of.sha256, found }),
-        );
+        base.set_weights_origin(about.weights.map(|of| WeightsOrigin {
+            name: of.name,
+            sha256: of.sha256,
+            found,
+        }));
         base.set_trainable(false);
         for &(from, to) in &about.trainable {
             for layer in from..to.min(base.len() + 1) {

@@ -372,7 +372,8 @@ fn keras_own_file_of_another_size_or_hash_is_refused_before_it_is_used() {
     let (project, server) = (tempfile::tempdir().unwrap(), Server::start(|_, _| whole(b"short")));
     let search = weights_search(&project, &format!("{}/weights.h5", server.address), None);
     let outside = FindMobileNetV2 { checkout: None, ..search };
-    let with = |download: GetFile| FindMobileNetV2 { download, ..outside.clone() }.find().unwrap_err().to_string();
+    let with =
+        |download: GetFile| FindMobileNetV2 { download, ..outside.clone() }.find().unwrap_err().to_string();
     let sized = GetFile { file_size: Some(9_406_464), ..outside.download.clone() };
     let error = with(sized.clone());
     assert!(error.contains("9406464") && error.contains("5 bytes"), "{error}");
