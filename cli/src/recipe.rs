@@ -1,7 +1,5 @@
 //! How a classifier is trained: [`Model::fine_tune`] with what the command line says.
 
-use std::path::Path;
-
 use transfer::model::LayerRef;
 use transfer::prelude::*;
 
@@ -9,7 +7,12 @@ use crate::args::{Precision as Asked, Train};
 use crate::screen;
 
 /// Trains a classifier of the classes of `train`, with checkpoints in a folder.
-pub fn train(train: &Dataset, validation: &Dataset, asked: &Train, checkpoints: &Path) -> Result<Model> {
+pub fn train(
+    train: &Dataset,
+    validation: &Dataset,
+    asked: &Train,
+    checkpoints: &Checkpoints,
+) -> Result<Model> {
     let mut model = Model::imagenet(train)?;
     if let Some(origin) = model.base_model().weights_origin() {
         screen::note(&format!("Weights: {origin}."));
@@ -31,7 +34,7 @@ pub fn train(train: &Dataset, validation: &Dataset, asked: &Train, checkpoints: 
         .flip(!asked.no_flip)
         .seed(asked.seed)
         .validation_data(validation)
-        .checkpoint(Checkpoints::new(checkpoints).each_run(true));
+        .checkpoint(checkpoints.clone());
     if asked.balanced {
         options = options.class_weights(ClassWeights::balanced());
     }

@@ -1,7 +1,7 @@
 //! Environment variables of this project. A value that makes no sense is an error that names the variable, never a
 //! silent default.
 //!
-//! [`variables`] is the one list of them; `docs/variables.md` is held against it by a test. A program calls
+//! [`variables`] is the one list of them; `docs/environment.md` is held against it by a test. A program calls
 //! [`check`] when it starts, and prints what [`unknown`] gives. Whoever uses the library without doing so gets the
 //! same error where a [`Device`](crate::Device) is chosen, before any work is done.
 

@@ -1,10 +1,8 @@
 //! Hashes of files and of folders.
 
 use crate::progress::check_stop;
-use crate::Show;
-use crate::{Error, Result};
+use crate::{input, Error, Result, Show};
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// [`Error::Io`] where the file cannot be read, [`Error::Interrupted`] where somebody asked for an end.
 pub fn sha256_file(path: impl AsRef<Path>) -> Result<String> {
     let path = path.as_ref();
-    let mut file = File::open(path).map_err(|e| Error::io("cannot read", path, e))?;
+    let mut file = input::open(path).map_err(|e| Error::io("cannot read", path, e))?.file;
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 18]);
     loop {
         check_stop("Computing a hash")?;

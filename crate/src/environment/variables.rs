@@ -88,7 +88,7 @@ static LIST: [Variable; 15] = [
     ),
     user(
         "TRANSFER_PHOTOS",
-        "the folder that the notebook `your_own_photos` takes",
+        "a folder of your own photographs for the notebooks: class folders, for the tutorial's two of them below `train` and `validation`",
         "the cats and dogs",
         existing_folder,
     ),
@@ -103,8 +103,8 @@ static LIST: [Variable; 15] = [
     }),
     user(
         "TRANSFER_DEVICE",
-        "`cpu`, `cuda` (an error where there is no card that can be used) or `auto`",
-        "the card, where the crate has its feature `cuda` and there is one; else the CPU",
+        "`cpu`, `auto`, or `cuda` for [a GPU](gpu.md) and an error where there is none that can be used",
+        "as `auto`: the GPU, where the crate has its feature `cuda` and there is one; else the CPU",
         |_| crate::device::asked().map(drop),
     ),
     user(
@@ -147,7 +147,7 @@ static LIST: [Variable; 15] = [
     for_tests("TRANSFER_PROGRAM", "the program that chores run in place of the one that they build", "", any),
 ];
 
-/// All variables as a Markdown table, as `docs/variables.md` has it; in a second one those of the tests.
+/// All variables as a Markdown table, as `docs/environment.md` has it; in a second one those of the tests.
 pub fn markdown() -> String {
     let table = |head: &str, for_tests: bool| {
         let rows = variables().iter().filter(|v| v.for_tests == for_tests);
@@ -169,10 +169,10 @@ mod tests {
 
     #[test]
     fn the_page_about_variables_is_the_list() {
-        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/variables.md");
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/environment.md");
         let page = std::fs::read_to_string(page).unwrap();
         let table = markdown();
-        assert!(page.contains(&table), "docs/variables.md has to hold this table:\n\n{table}");
+        assert!(page.contains(&table), "docs/environment.md has to hold this table:\n\n{table}");
     }
 
     /// All names in the sources that look like variables of the project.
