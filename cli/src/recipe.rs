@@ -4,6 +4,7 @@ use transfer::model::LayerRef;
 use transfer::prelude::*;
 
 use crate::args::{Precision as Asked, Train};
+use crate::screen;
 
 /// The options that the numbers of a training depend on, as the command line has them.
 pub fn noted(checkpoints: Checkpoints, asked: &Train) -> Checkpoints {
@@ -31,6 +32,9 @@ pub fn train(
     checkpoints: &Checkpoints,
 ) -> Result<Model> {
     let mut model = Model::imagenet(train)?;
+    if let Some(origin) = model.base_model().weights_origin() {
+        screen::note(&format!("Weights: {origin}."));
+    }
     model.base_model_mut().set_precision(match asked.precision {
         Asked::F32 => Precision::F32,
         Asked::Bf16 => Precision::Bf16,

@@ -3,6 +3,8 @@
 mod common;
 #[path = "usage/output.rs"]
 mod output;
+#[path = "trust/mod.rs"]
+mod trust;
 
 use common::{code, run, stderr, stdout, untrained_model};
 

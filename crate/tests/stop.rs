@@ -1,5 +1,5 @@
-//! Long work that is watched and asked to end. One test, in a program of its own, since whoever asks for it
-//! asks the whole process.
+//! Long work that is watched and asked to end. In a program of its own, one test after the other, since whoever asks
+//! for it asks the whole process.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,12 @@ use transfer::weights::Weights;
 #[path = "common/random_weights.rs"]
 mod random_weights;
 use random_weights::random_weights;
+
+#[path = "stop/assets.rs"]
+mod assets;
+
+/// Held by the test that may ask for an end.
+static TURN: Mutex<()> = Mutex::new(());
 
 const SIZE: usize = 32;
 const EPOCHS: usize = 2;
@@ -45,6 +51,7 @@ fn train(data: &Dataset, folder: &Path, start: &Weights) -> Result<(History, Wei
 
 #[test]
 fn a_training_that_is_asked_to_stop_keeps_a_checkpoint_wherever_it_is_and_ends_as_an_unbroken_one() {
+    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
     let dir = tempfile::tempdir().unwrap();
     let data = pictures(&dir.path().join("pictures"));
     let start = random_weights();

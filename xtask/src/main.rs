@@ -6,11 +6,14 @@
 mod bench;
 mod cuda;
 mod cuda_build;
+mod deny;
 mod faults;
 mod fuzz;
 mod gpu_test;
 mod kernel;
+mod locks;
 mod notebook;
+mod owned;
 mod process;
 mod project;
 mod python;
@@ -48,6 +51,9 @@ cargo xtask <command>
                        says more. It takes an hour; its results are in bench/RESULTS.md
   fuzz [--minutes N] [TARGET …]
                        fuzz what reads files: 10 minutes for each target, all where none is named
+  lock-python [NAME …] write the lock files of Python packages in xtask/locks/ anew, from environment.yml and the
+                       requirements.txt of tests/ and bench/
+  deny                 look at the crates that the project depends on: licences, sources, duplicates, advisories
   resume [TRIES]       kill and resume 50 small trainings; each must end where an unbroken one does
 ";
 
@@ -81,6 +87,8 @@ fn main() -> ExitCode {
         ["faults", rest @ ..] => faults::faults(rest),
         ["bench", rest @ ..] => bench::bench(rest),
         ["fuzz", rest @ ..] => fuzz::fuzz(rest),
+        ["lock-python", rest @ ..] => locks::lock_python(rest),
+        ["deny", rest @ ..] => deny::deny(rest),
         ["resume", rest @ ..] => resume::resume(rest),
         [] | ["help" | "-h" | "--help"] => {
             print!("{HELP}");

@@ -1,9 +1,14 @@
 //! One process at a time prepares an asset; the others wait and then find it ready.
 
-use crate::{progress::say, Error, Result};
+use crate::progress::{check_stop, say};
+use crate::{Error, Result};
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, Unsupported};
 use std::path::Path;
+use std::time::Duration;
+
+/// How often somebody who waits looks again.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A lock that is held as long as this value lives. It belongs to the process, so that a dead owner's
 /// is no obstacle; the empty file `.{name}.lock` stays behind and means nothing.
@@ -31,11 +36,17 @@ impl Lock {
             Err(TryLockError::WouldBlock) => say(format!("Waiting for another process to prepare {name} …")),
             Err(TryLockError::Error(_)) => {}
         }
-        match file.lock() {
-            Ok(()) => Ok(Lock(Some(file))),
-            // Some network file systems know no locks. Files still appear whole there, but perhaps twice.
-            Err(e) if e.kind() == Unsupported => Ok(Lock(None)),
-            Err(e) => Err(Error::io("cannot lock", &path, e)),
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Lock(Some(file))),
+                Err(TryLockError::WouldBlock) => {
+                    check_stop("Waiting for another process")?;
+                    std::thread::sleep(PAUSE);
+                }
+                // Some network file systems know no locks. Files still appear whole there, but perhaps twice.
+                Err(TryLockError::Error(e)) if e.kind() == Unsupported => return Ok(Lock(None)),
+                Err(TryLockError::Error(e)) => return Err(Error::io("cannot lock", &path, e)),
+            }
         }
     }
 }

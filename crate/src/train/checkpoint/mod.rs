@@ -64,6 +64,8 @@ pub struct Checkpoints {
     any_start: bool,
     each_run: bool,
     notes: BTreeMap<String, String>,
+    /// Why there is no folder, where the system names none.
+    no_folder: Option<String>,
     run: Run,
 }
 
@@ -119,18 +121,24 @@ impl Checkpoints {
             each_run: false,
             notes: BTreeMap::new(),
             run: Run::default(),
+            no_folder: None,
         }
     }
 
-    /// Checkpoints in the project's `data/checkpoints/NAME`, wherever the program runs; in `NAME` below
-    /// the folder that `TRANSFER_CHECKPOINTS` names, if it is set.
+    /// Checkpoints in `NAME` below the folder that `TRANSFER_CHECKPOINTS` names; where that is not set, in
+    /// `checkpoints/NAME` of the folder for downloads ([`data_root`]).
     ///
     /// Each run has a folder of its own in there, named by what its numbers depend on: with another seed
     /// or learning rate a training starts anew and that of before can still be gone on with.
     pub fn named(name: impl AsRef<Path>) -> Self {
-        let given = crate::environment::path("TRANSFER_CHECKPOINTS");
-        let folder = given.unwrap_or_else(|| data_root().join("checkpoints")).join(name);
-        Checkpoints { each_run: true, ..Self::new(folder) }
+        let given = match crate::environment::path("TRANSFER_CHECKPOINTS") {
+            Some(given) => Ok(given),
+            None => data_root().map(|root| root.join("checkpoints")),
+        };
+        // `fit` reports it.
+        let no_folder = given.as_ref().err().map(|error| error.to_string());
+        let folder = given.unwrap_or_else(|_| "checkpoints".into()).join(name);
+        Checkpoints { each_run: true, no_folder, ..Self::new(folder) }
     }
 
     /// One more after every `n` steps, counted over all epochs. Worth it where an epoch takes minutes.
@@ -193,6 +201,9 @@ impl Checkpoints {
     }
 
     fn check(&self) -> Result<()> {
+        if let Some(why) = &self.no_folder {
+            return Err(Error::Invalid(why.clone()));
+        }
         match self.every_steps {
             Some(0) => Err(Error::Invalid(
                 "Checkpoints expected every_steps of at least 1. Received: 0. Leave it out for one an epoch."
