@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use dfdx::prelude::{Cache, Cpu};
+use dfdx::prelude::Cpu;
 
 use crate::environment;
 use crate::ops::simd::isa;
@@ -43,7 +43,7 @@ impl Device {
     ///
     /// # Errors
     /// Where `TRANSFER_DEVICE` asks for a card that can't be used, or is neither `cpu` nor `cuda`; where
-    /// `TRANSFER_ISA` asks for instructions that the processor lacks.
+    /// `TRANSFER_ISA` asks for instructions that the processor lacks, or `TRANSFER_THREADS` is no number of threads.
     pub fn auto() -> Result<Self> {
         let known = |value: &str| {
             let value = value.to_ascii_lowercase();
@@ -65,13 +65,12 @@ impl Device {
     /// The CPU.
     ///
     /// # Errors
-    /// Where `TRANSFER_ISA` asks for instructions that the processor lacks.
+    /// Where `TRANSFER_ISA` asks for instructions that the processor lacks, or `TRANSFER_THREADS` is no number of
+    /// threads.
     pub fn cpu() -> Result<Self> {
         isa()?;
-        let cpu = Cpu::default();
-        // dfdx then reuses the memory of its tensors from step to step.
-        cpu.enable_cache();
-        Ok(Device { place: Place::Cpu(cpu), no_card: None })
+        threads::check()?;
+        Ok(Device { place: Place::Cpu(Cpu::default()), no_card: None })
     }
 
     /// The first NVIDIA card (of those that `CUDA_VISIBLE_DEVICES` shows).
@@ -87,6 +86,7 @@ impl Device {
 
     #[cfg(feature = "cuda")]
     fn card() -> Result<Self> {
+        threads::check()?;
         Ok(Device { place: Place::Cuda(crate::ops::cuda::Card::get()?), no_card: None })
     }
 
@@ -100,8 +100,14 @@ impl Device {
         ))
     }
 
+    /// The device for one model. On the CPU each has memory of its own for tensors to use again: dfdx panics where
+    /// two threads take from the same at the same moment.
     pub(crate) fn place(&self) -> Place {
-        self.place.clone()
+        match &self.place {
+            Place::Cpu(_) => Place::Cpu(crate::ops::lent::new_cpu()),
+            #[cfg(feature = "cuda")]
+            card => card.clone(),
+        }
     }
 
     /// Whether it is a card.

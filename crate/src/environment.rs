@@ -28,6 +28,16 @@ pub(crate) fn read<T>(
     parse(text).map(Some).ok_or_else(refused)
 }
 
+/// How many threads `TRANSFER_THREADS` asks for; `None` where it is not set or empty.
+///
+/// # Errors
+/// [`Error::Invalid`] where it is no number from 1 to 1024.
+pub(crate) fn threads() -> Result<Option<usize>> {
+    const MOST: usize = crate::threads::MOST;
+    let number = |value: &str| value.parse().ok().filter(|n| (1..=MOST).contains(n));
+    read("TRANSFER_THREADS", "a number of threads from 1 to 1024", number)
+}
+
 /// The path in `name`; `None` where the variable is not set or empty.
 pub(crate) fn path(name: &'static str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)

@@ -14,7 +14,6 @@ use crate::random::Rng;
 use crate::Show;
 use crate::{Error, Result};
 use ndarray::Array4;
-use rayon::prelude::*;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,9 +57,10 @@ const PREFETCH: usize = 2;
 pub fn image_dataset_from_directory(dir: impl AsRef<Path>, options: ImageDatasetOptions) -> Result<Dataset> {
     let dir = dir.as_ref();
     options.check()?;
+    crate::threads::check()?;
     let listing = list(dir, options.class_names.as_deref(), options.missing_classes)?;
     let probes: Vec<Result<(), String>> =
-        crate::threads::pool().install(|| listing.files.par_iter().map(|(path, _)| probe(path)).collect());
+        crate::threads::map(listing.files.iter().collect(), |(path, _)| probe(path));
     let (mut files, mut skipped) = (Vec::new(), Vec::new());
     for ((path, label), probe) in listing.files.into_iter().zip(probes) {
         match probe {

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ndarray::{Array4, Axis};
-use rayon::prelude::*;
 
 use crate::data::load_img_into;
 use crate::model::Model;
+use crate::progress::check_stop;
 use crate::{threads, Error, Result};
 
 /// Files that are decoded and computed at a time: memory does not grow with their number.
@@ -83,12 +83,14 @@ impl Model {
     /// its place. What a file's prediction is does not depend on the others.
     ///
     /// # Errors
-    /// Where the model cannot compute; not because of a file.
+    /// Where the model cannot compute, or [`Error::Interrupted`] where somebody asked for a stop; not because of a
+    /// file.
     pub fn try_predict_files(&self, paths: &[impl AsRef<Path>]) -> Result<Vec<Result<Prediction>>> {
         let names: Arc<[String]> = self.class_names().into();
         let paths: Vec<&Path> = paths.iter().map(AsRef::as_ref).collect();
         let mut all = Vec::with_capacity(paths.len());
         for paths in paths.chunks(AT_ONCE) {
+            check_stop("The prediction")?;
             self.predict_chunk(paths, &names, &mut all)?;
         }
         Ok(all)
@@ -102,11 +104,9 @@ impl Model {
     ) -> Result<()> {
         let (h, w, c) = self.net.base.input_shape();
         let mut pixels = vec![0.0; paths.len() * h * w * c];
-        let load = || {
-            let images = pixels.par_chunks_exact_mut(h * w * c).zip(paths).with_max_len(1);
-            images.map(|(image, path)| load_img_into(path, (h, w), image)).collect()
-        };
-        let loaded: Vec<Result<()>> = threads::pool().install(load);
+        let images = pixels.chunks_exact_mut(h * w * c).zip(paths).collect();
+        let load = |(image, path): (&mut [f32], &&Path)| load_img_into(path, (h, w), image);
+        let loaded: Vec<Result<()>> = threads::map(images, load);
         let images = Array4::from_shape_vec((paths.len(), h, w, c), pixels)
             .map_err(|e| Error::Shape(format!("a batch of {} images of {h}x{w}: {e}", paths.len())))?;
         let good: Vec<usize> = (0..paths.len()).filter(|&i| loaded[i].is_ok()).collect();

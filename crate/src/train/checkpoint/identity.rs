@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::data::Dataset;
 use crate::model::{not_compiled, Model};
-use crate::threads::pool;
+use crate::threads;
 use crate::weights::{hex, Weights};
 use crate::Result;
 
@@ -83,8 +82,7 @@ fn data(dataset: &Dataset) -> String {
     let (paths, labels) = (dataset.file_paths(), dataset.labels());
     let top = common_folder(paths.iter().map(|path| path.as_path()));
     let indices = dataset.indices();
-    let files: Vec<[u8; 32]> =
-        pool().install(|| indices.par_iter().map(|&i| file_digest(&paths[i])).collect());
+    let files: Vec<[u8; 32]> = threads::map(indices.iter().collect(), |&i| file_digest(&paths[i]));
     let mut hash = Sha256::new();
     for (&index, file) in indices.iter().zip(&files) {
         let name = paths[index].strip_prefix(&top).unwrap_or(&paths[index]);
