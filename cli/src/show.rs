@@ -7,9 +7,11 @@ use transfer::model::Model;
 
 use crate::args::{Export, Summary};
 use crate::formats::plain;
+use crate::stop;
 
 pub fn export(arguments: &Export) -> crate::Result<()> {
     let model = Model::load(&arguments.model)?;
+    stop::check("The export")?;
     model.export_onnx(&arguments.output)?;
     let bytes = std::fs::metadata(&arguments.output).map_or(0, |about| about.len());
     let mut out = std::io::stdout().lock();
@@ -19,6 +21,7 @@ pub fn export(arguments: &Export) -> crate::Result<()> {
 
 pub fn summary(arguments: &Summary) -> crate::Result<()> {
     let model = Model::load(&arguments.model)?;
+    stop::check("The summary")?;
     let (h, w, _) = model.base_model().input_shape();
     let names = model.class_names();
     let mut out = std::io::stdout().lock();

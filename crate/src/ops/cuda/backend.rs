@@ -177,10 +177,7 @@ impl Backend for Cuda {
 
     fn scale_forward(x: &Matrix<Cuda>, scale: &[f32]) -> Result<Matrix<Cuda>> {
         let card = Card::get()?;
-        let (y, factors) = (
-            zeros(x.device(), *x.shape())?,
-            Self::tensor(x.device(), *x.shape(), scale)?,
-        );
+        let (y, factors) = (zeros(x.device(), *x.shape())?, Self::tensor(x.device(), *x.shape(), scale)?);
         let len = scale.len();
         // SAFETY: three tensors of one shape.
         unsafe { card.launch(calls::multiply(address(x)?, address(&factors)?, address(&y)?, len)?) }?;
