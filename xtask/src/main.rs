@@ -4,6 +4,7 @@
 //! nothing that the notebook needs to run: with the kernel installed by hand, plain Jupyter does.
 
 mod bench;
+mod concurrency;
 mod cuda;
 mod cuda_build;
 mod faults;
@@ -48,6 +49,8 @@ cargo xtask <command>
                        says more. It takes an hour; its results are in bench/RESULTS.md
   fuzz [--minutes N] [TARGET …]
                        fuzz what reads files: 10 minutes for each target, all where none is named
+  concurrency          loom, ThreadSanitizer and Miri on the places where threads meet; the latter two need a nightly
+                       compiler and are left out without it
   resume [TRIES]       kill and resume 50 small trainings; each must end where an unbroken one does
 ";
 
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         ["faults", rest @ ..] => faults::faults(rest),
         ["bench", rest @ ..] => bench::bench(rest),
         ["fuzz", rest @ ..] => fuzz::fuzz(rest),
+        ["concurrency"] => concurrency::concurrency(),
         ["resume", rest @ ..] => resume::resume(rest),
         [] | ["help" | "-h" | "--help"] => {
             print!("{HELP}");
