@@ -14,7 +14,9 @@ pub fn concurrency() -> Result<()> {
         let mut cargo = command("cargo");
         // `+nightly` is rustup's; a toolchain that the surroundings name would win over it.
         cargo.env_remove("RUSTUP_TOOLCHAIN").args(toolchain).current_dir(&project.root);
-        cargo.env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", project.root.join("target/concurrency").join(target));
+        cargo
+            .env("RUSTFLAGS", flags)
+            .env("CARGO_TARGET_DIR", project.root.join("target/concurrency").join(target));
         cargo
     };
     let package = ["--manifest-path", "concurrency/Cargo.toml"];
