@@ -95,8 +95,17 @@ pub fn check(what: &str) -> crate::Result<()> {
     }
 }
 
-/// Ends the program without waiting for anything that it does.
+/// Ends the program without waiting for anything that it does. Its unfinished files go, unless that takes long, as on
+/// a disk that does not answer.
 fn end_at_once(code: u8) -> ! {
+    let (done, wait) = sync_channel(1);
+    let sweep = move || {
+        transfer::output::remove_unfinished();
+        let _ = done.send(());
+    };
+    if std::thread::Builder::new().name("transfer-sweeps".to_owned()).spawn(sweep).is_ok() {
+        let _ = wait.recv_timeout(GRACE);
+    }
     #[cfg(unix)]
     signal_hook::low_level::exit(i32::from(code));
     #[cfg(not(unix))]

@@ -149,6 +149,21 @@ pub(crate) fn map<T: Send, R: Send>(parts: Vec<T>, f: impl Fn(T) -> R + Send + S
     }
 }
 
+/// As [`map`], with something that `init` makes and `f` uses again for some of the parts.
+pub(crate) fn map_init<T: Send, S, R: Send>(
+    parts: Vec<T>,
+    init: impl Fn() -> S + Send + Sync,
+    f: impl Fn(&mut S, T) -> R + Send + Sync,
+) -> Vec<R> {
+    match pool().several() {
+        Some(pool) if parts.len() > 1 => pool.install(|| parts.into_par_iter().map_init(init, f).collect()),
+        _ => {
+            let mut kept = init();
+            parts.into_iter().map(|part| f(&mut kept, part)).collect()
+        }
+    }
+}
+
 /// Runs `f(0)` to `f(count - 1)`, in any order and on any thread of the pool.
 pub(crate) fn count_to(count: usize, f: impl Fn(usize) + Send + Sync) {
     match pool().several() {
