@@ -2,16 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
+use transfer::data::{image_dataset_from_directory, ImageDatasetOptions, ImageKey, ImageMap};
 use transfer::model::Model;
 
 use super::{photographs, trained};
 
 /// The variable that names the folder to the child, and how long the child may take.
 const FOLDER: &str = "TRANSFER_TEST_MANY_THREADS";
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Models go from thread to thread, and are used from several.
 #[allow(dead_code)]
@@ -63,7 +65,7 @@ fn child_that_asks_from_many_threads() {
     let expected: Vec<_> = files.iter().map(|path| bits(&model, path)).collect();
 
     // A model whose weights nobody has prepared yet, each time.
-    for _ in 0..5 {
+    for _ in 0..2 {
         let fresh = Model::load(dir.join("model.safetensors")).unwrap();
         std::thread::scope(|scope| {
             for thread in 0..8 {
@@ -93,4 +95,39 @@ fn a_model_answers_any_number_of_threads_as_it_answers_one() {
     for threads in ["1", "2", "4"] {
         run_child("many_threads::child_that_asks_from_many_threads", threads, dir.path());
     }
+}
+
+/// Somebody's map that shares its work out to the threads that load images, and waits for them.
+struct Waits;
+
+impl ImageMap for Waits {
+    fn apply(&self, image: &mut [f32], _: (usize, usize, usize), _: ImageKey, scratch: &mut Vec<f32>) {
+        scratch.resize(image.len(), 0.0);
+        let (first, second) = image.split_at_mut(image.len() / 2);
+        let halve = |half: &mut [f32]| {
+            std::thread::sleep(Duration::from_millis(1));
+            half.iter_mut().for_each(|v| *v *= 0.5);
+        };
+        rayon::join(|| halve(first), || halve(second));
+    }
+}
+
+#[test]
+#[ignore = "the child of an_image_map_may_wait_for_the_threads_that_load_images"]
+fn child_whose_image_map_waits() {
+    let dir = PathBuf::from(std::env::var_os(FOLDER).unwrap());
+    let options = ImageDatasetOptions::default().image_size(32, 32).batch_size(18);
+    let data = image_dataset_from_directory(dir.join("photos"), options).unwrap();
+    let plain = data.batches(0).unwrap().next().unwrap().unwrap();
+    for _ in 0..20 {
+        let mapped = data.batches_with(0, Arc::new(Waits)).unwrap().next().unwrap().unwrap();
+        assert!(mapped.images == &plain.images * 0.5);
+    }
+}
+
+#[test]
+fn an_image_map_may_wait_for_the_threads_that_load_images() {
+    let dir = tempfile::tempdir().unwrap();
+    photographs(&dir.path().join("photos"), 3);
+    run_child("many_threads::child_whose_image_map_waits", "3", dir.path());
 }
