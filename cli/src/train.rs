@@ -11,7 +11,6 @@ use crate::args::Train;
 use crate::{left_out, output, recipe, screen, stop, Failure};
 
 pub fn train(arguments: &Train) -> crate::Result<()> {
-    stop::listen();
     let output = output::of_training(arguments)?;
     left_out::check(&output)?;
     let folder = output::checkpoints(arguments, &output)?;

@@ -241,3 +241,18 @@ fn training_takes_the_classes_that_are_named() {
     assert!(said.contains("6 photographs to train on, 2 to validate with, of 2 classes"), "{said}");
     assert!(said.contains("Left out beside the class folders in .: triangle."), "{said}");
 }
+
+#[test]
+fn a_number_of_threads_that_makes_no_sense_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("model.safetensors");
+    common::untrained_model(&model);
+    for (value, expected) in [("0", 1), ("-1", 1), ("1025", 1), ("many", 1), ("2.5", 1), (" 2 ", 0), ("", 0)]
+    {
+        let mut summary = common::transfer();
+        let output = summary.arg("summary").arg(&model).env("TRANSFER_THREADS", value).output().unwrap();
+        assert_eq!(code(&output), expected, "{value:?}: {}", stderr(&output));
+        let named = stderr(&output).contains("TRANSFER_THREADS");
+        assert_eq!(named, expected == 1, "{value:?}: {}", stderr(&output));
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use dfdx::prelude::{Cache, Cpu};
+use dfdx::prelude::Cpu;
 
 use crate::environment;
 use crate::ops::simd::isa;
@@ -75,10 +75,7 @@ impl Device {
     /// Where the value of a variable makes no sense: see [`environment::check`].
     pub fn cpu() -> Result<Self> {
         environment::check()?;
-        let cpu = Cpu::default();
-        // dfdx then reuses the memory of its tensors from step to step.
-        cpu.enable_cache();
-        Ok(Device { place: Place::Cpu(cpu), no_card: None })
+        Ok(Device { place: Place::Cpu(Cpu::default()), no_card: None })
     }
 
     /// The first NVIDIA card (of those that `CUDA_VISIBLE_DEVICES` shows).
@@ -94,6 +91,7 @@ impl Device {
 
     #[cfg(feature = "cuda")]
     fn card() -> Result<Self> {
+        threads::check()?;
         Ok(Device { place: Place::Cuda(crate::ops::cuda::Card::get()?), no_card: None })
     }
 
@@ -107,8 +105,14 @@ impl Device {
         ))
     }
 
+    /// The device for one model. On the CPU each has memory of its own for tensors to use again: dfdx panics where
+    /// two threads take from the same at the same moment.
     pub(crate) fn place(&self) -> Place {
-        self.place.clone()
+        match &self.place {
+            Place::Cpu(_) => Place::Cpu(crate::ops::lent::new_cpu()),
+            #[cfg(feature = "cuda")]
+            card => card.clone(),
+        }
     }
 
     /// Whether it is a card.

@@ -35,13 +35,18 @@ fn pictures(dir: &Path) -> Dataset {
     image_dataset_from_directory(dir, options).unwrap()
 }
 
-/// Trains with checkpoints in `folder`; the weights afterwards.
-fn train(data: &Dataset, folder: &Path, start: &Weights) -> Result<(History, Weights)> {
+fn network(start: &Weights) -> Result<Model> {
     let mut base = MobileNetV2::new((SIZE, SIZE, 3), start)?;
     base.fine_tune_at(140)?;
     let chain = Model::chain().then(Rescaling::new(1.0 / 127.5, -1.0)).then(base);
     let mut model = chain.then(GlobalAveragePooling2D).then(Dense::new(1).seed(7)).seed(8).build()?;
     model.compile(Adam::new(1e-3), Loss::BinaryCrossentropy)?;
+    Ok(model)
+}
+
+/// Trains with checkpoints in `folder`; the weights afterwards.
+fn train(data: &Dataset, folder: &Path, start: &Weights) -> Result<(History, Weights)> {
+    let mut model = network(start)?;
     // What is kept of an evaluation is not evaluated again, so that there would be nothing to interrupt.
     model.set_feature_cache_bytes(0);
     let options = FitOptions::epochs(EPOCHS).validation_data(data).checkpoint(folder);
@@ -130,4 +135,16 @@ fn a_training_that_is_asked_to_stop_keeps_a_checkpoint_wherever_it_is_and_ends_a
     let opened = image_dataset_from_directory(dir.path().join("pictures"), ImageDatasetOptions::default());
     assert!(matches!(opened, Err(Error::Interrupted(_))));
     resume();
+
+    // A range test ends, too, and leaves no trace. So does a prediction of files.
+    let mut model = network(&start).unwrap();
+    let before = model.weights().unwrap();
+    request_stop();
+    let stopped = model.lr_find(&data, LrFindOptions::default()).map(drop);
+    assert!(matches!(stopped, Err(Error::Interrupted(_))), "{stopped:?}");
+    assert!(model.weights().unwrap() == before, "the same bits");
+    let stopped = model.predict_files(&data.file_paths()[..1]).map(drop);
+    assert!(matches!(stopped, Err(Error::Interrupted(_))), "{stopped:?}");
+    resume();
+    assert!(model.predict_files(&data.file_paths()[..1]).is_ok());
 }

@@ -53,8 +53,7 @@ fn environment_variables_are_read_in_one_place() {
 fn files_are_written_in_few_places_and_folders_are_never_removed_whole() {
     let words = ["fs::write(", "File::create", "fs::rename(", "File::options()", "fs::copy(", "hard_link("];
     // What a user names goes through `OutputFile`; the others know that a folder or file is the program's own.
-    let own =
-        ["crate/src/assets/", "crate/src/output/", "src/input.rs", "ops/cuda/host/", "src/fuzzing.rs"];
+    let own = ["crate/src/assets/", "crate/src/output/", "src/input.rs", "ops/cuda/host/", "src/fuzzing.rs"];
     let checked = ["src/train/checkpoint/folder", "src/train/callbacks/tensorboard/"];
     let found = lines_with(&words, &[&own[..], &checked].concat());
     assert!(
@@ -87,4 +86,12 @@ fn files_that_somebody_names_are_opened_in_one_place() {
     ];
     let found = lines_with(&["File::open(", "fs::read(", "fs::read_to_string(", "File::options("], &own);
     assert!(found.is_empty(), "use `input::open` or `input::read_or` in {found:#?}");
+}
+
+#[test]
+fn threads_are_started_in_few_places_and_a_system_that_refuses_them_is_no_panic() {
+    // `thread::spawn` and rayon's own pool, which `par_iter` starts outside of a pool, panic then.
+    let words = ["thread::spawn(", "rayon::spawn", "rayon::join", "rayon::prelude", "thread::scope("];
+    let found = lines_with(&words, &["src/threads.rs", "src/data/batches.rs"]);
+    assert!(found.is_empty(), "use `threads::map` and its like, or `thread::Builder`, in {found:#?}");
 }

@@ -4,6 +4,7 @@
 //! nothing that the notebook needs to run: with the kernel installed by hand, plain Jupyter does.
 
 mod bench;
+mod concurrency;
 mod cuda;
 mod cuda_build;
 mod deny;
@@ -54,6 +55,8 @@ cargo xtask <command>
   lock-python [NAME …] write the lock files of Python packages in xtask/locks/ anew, from environment.yml and the
                        requirements.txt of tests/ and bench/
   deny                 look at the crates that the project depends on: licences, sources, duplicates, advisories
+  concurrency          loom, ThreadSanitizer and Miri on the places where threads meet; the latter two need a nightly
+                       compiler and are left out without it
   resume [TRIES]       kill and resume 50 small trainings; each must end where an unbroken one does
 ";
 
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         ["fuzz", rest @ ..] => fuzz::fuzz(rest),
         ["lock-python", rest @ ..] => locks::lock_python(rest),
         ["deny", rest @ ..] => deny::deny(rest),
+        ["concurrency"] => concurrency::concurrency(),
         ["resume", rest @ ..] => resume::resume(rest),
         [] | ["help" | "-h" | "--help"] => {
             print!("{HELP}");

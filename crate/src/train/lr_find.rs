@@ -12,6 +12,7 @@ use super::step::Input;
 use crate::data::Dataset;
 use crate::model::Model;
 use crate::plot::{lr_find_figure, Figure, RateMark};
+use crate::progress::check_stop;
 use crate::{Error, Result};
 
 /// How fastai smooths losses, and when it stops.
@@ -101,7 +102,7 @@ impl Model {
     ///
     /// # Errors
     /// Where the model is not compiled, an option makes no sense, or the data set does not fit or cannot be
-    /// read.
+    /// read; [`Error::Interrupted`] where somebody asks for a stop. The model is as it was then, too.
     pub fn lr_find(&mut self, dataset: &Dataset, options: LrFindOptions) -> Result<LrFind> {
         options.check()?;
         let loss = self.loss()?;
@@ -158,6 +159,7 @@ impl Model {
                 if found.diverged {
                     return Ok(found);
                 }
+                check_stop("The range test")?;
             }
             state = RunState::new(state.epoch + 1);
         }

@@ -8,6 +8,7 @@
 use super::loss::Loss;
 use crate::ops::{pointwise, pointwise_backward_weights, Activation, PackedWeights};
 use crate::optim::lbfgs::{minimize, Minimum};
+use crate::progress::{check_stop, stop_requested};
 use crate::threads;
 use crate::{Error, Result};
 
@@ -45,7 +46,8 @@ impl Problem<'_> {
     /// Finds the layer; the same problem gives the same bits with any number of threads.
     ///
     /// # Errors
-    /// Where there are no images, lengths contradict each other, or a feature is not finite.
+    /// Where there are no images, lengths contradict each other, or a feature is not finite;
+    /// [`Error::Interrupted`] where somebody asks for a stop.
     pub fn solve(&self) -> Result<Solution> {
         let (n, units) = (self.labels.len(), self.units);
         if n == 0 || units == 0 || !self.features.len().is_multiple_of(n) || self.features.is_empty() {
@@ -66,10 +68,13 @@ impl Problem<'_> {
         let mut x = vec![0.0; (c + 1) * units];
         let mut work = Work::new(n, c, units);
         let minimum = threads::pool().install(|| {
-            minimize(&mut x, MAX_ITERATIONS, TOLERANCE, |x, g| {
-                self.value_and_gradient(x, g, &weights, &mut work)
+            minimize(&mut x, MAX_ITERATIONS, TOLERANCE, |x, g| match stop_requested() {
+                // The search never goes where the function is not finite: it ends here.
+                true => f64::NAN,
+                false => self.value_and_gradient(x, g, &weights, &mut work),
             })
         });
+        check_stop("The training of the head")?;
         let (kernel, bias) = x.split_at(c * units);
         let single = |v: &[f64]| v.iter().map(|&v| v as f32).collect();
         Ok(Solution { kernel: single(kernel), bias: single(bias), minimum })
@@ -209,6 +214,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    #[ignore = "one of the children of progress::tests::whatever_waits_or_searches_notices_a_stop"]
+    fn child_after_a_stop_the_head_is_not_solved() {
+        // Classes that overlap, so that there is something to search for.
+        let features: Vec<f32> = (0..64).map(|i| (i % 7) as f32).collect();
+        let labels: Vec<u32> = (0..64).map(|i| i % 2).collect();
+        let problem =
+            Problem { features: &features, labels: &labels, units: 1, class_weights: None, l2: 1e-3 };
+        assert!(problem.solve().unwrap().minimum.iterations > 1);
+        crate::progress::request_stop();
+        let stopped = problem.solve();
+        assert!(matches!(stopped, Err(Error::Interrupted(_))), "{stopped:?}");
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -13,7 +12,7 @@ use crate::data::Dataset;
 use crate::input::{self, Input};
 use crate::model::{not_compiled, Model};
 use crate::progress::check_stop;
-use crate::threads::pool;
+use crate::threads;
 use crate::weights::{hex, Weights};
 use crate::{Result, Show};
 
@@ -186,7 +185,7 @@ fn data(dataset: &Dataset) -> Result<(String, Images)> {
         check_stop("The training")?;
         input::patiently(|| file_digest(&paths[i])).map_err(|e| input::photograph(&paths[i], e))
     };
-    let files: Result<Vec<[u8; 32]>> = pool().install(|| indices.par_iter().map(digest).collect());
+    let files: Result<Vec<[u8; 32]>> = threads::map(indices.iter().collect(), digest).into_iter().collect();
     let mut hash = Sha256::new();
     let classes = dataset.class_names();
     let mut by_class: BTreeMap<u32, Vec<(&std::ffi::OsStr, &[u8; 32])>> = BTreeMap::new();
