@@ -6,6 +6,7 @@
 use super::bad_images::{BadImages, Skipped};
 use super::batches::{Batches, Plan};
 use super::decode::probe;
+use super::digest::FileDigest;
 use super::listing::list;
 use super::options::{ImageDatasetOptions, OnBadImage, Subset};
 use super::store::{bad_image, Scratch, Store};
@@ -350,6 +351,14 @@ impl Dataset {
             "batches of {batch_size} of {h}x{w}, shuffle {shuffle}, seed {seed}, reshuffle {reshuffle}, cache {}",
             self.cache
         )
+    }
+
+    /// What each image is, in the order of epoch 0: the digest of its file's bytes, or `None` where it is left out.
+    /// Reads the files, but for those of which `cache()` keeps a decoded copy: there it is the copy that counts.
+    pub(crate) fn digests(&self) -> Vec<Option<FileDigest>> {
+        let indices = &self.order[self.range.clone()];
+        crate::threads::pool()
+            .install(|| indices.par_iter().map(|&i| self.store.digest(i, self.cache)).collect())
     }
 
     /// The images of one epoch in their order, as [`indices`](Self::indices) has those of epoch 0.

@@ -40,6 +40,7 @@ mod batch;
 mod batches;
 mod dataset;
 mod decode;
+mod digest;
 mod jpeg;
 mod listing;
 mod options;
@@ -54,6 +55,7 @@ pub use bad_images::{BadImages, Skipped};
 pub use batch::Batch;
 pub use batches::Batches;
 pub use dataset::{image_dataset_from_directory, Dataset, AUTOTUNE};
+pub(crate) use digest::{file_digest, FileDigest};
 pub use decode::{MAX_DECODED_BYTES, MAX_FILE_BYTES, MAX_RATIO, MAX_SIDE};
 pub use options::{ImageDatasetOptions, OnBadImage, Subset};
 pub use own_photographs::{

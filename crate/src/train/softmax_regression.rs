@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// Iterations at most; the usual is 20 to 100.
 const MAX_ITERATIONS: usize = 200;
 /// The gradient's largest element at the end.
-const TOLERANCE: f64 = 1e-5;
+pub(super) const TOLERANCE: f64 = 1e-5;
 
 /// What a dense layer is fitted to.
 pub(crate) struct Problem<'a> {

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::data::Dataset;
+use crate::data::{file_digest, Dataset};
 use crate::model::{not_compiled, Model};
 use crate::threads::pool;
 use crate::weights::{hex, Weights};
@@ -96,36 +96,6 @@ fn data(dataset: &Dataset) -> String {
     let classes = dataset.class_names();
     let digest = hex(hash);
     format!("{} images of {classes:?}, {}, SHA-256 {digest}", indices.len(), dataset.rules())
-}
-
-/// The digest of a file's bytes; of those at its ends where it is very long. An unreadable file has one
-/// too: it is left out of training, and that is a fact about the data like others.
-fn file_digest(path: &Path) -> [u8; 32] {
-    use std::io::{Read, Seek, SeekFrom};
-    const WHOLE: u64 = 4 << 20;
-    const END: u64 = 64 << 10;
-    let mut hash = Sha256::new();
-    let mut bytes = Vec::new();
-    let read = (|| {
-        let about = std::fs::metadata(path)?;
-        if !about.is_file() {
-            return Err(std::io::ErrorKind::InvalidInput.into());
-        }
-        let mut file = std::fs::File::open(path)?;
-        hash.update(about.len().to_le_bytes());
-        if about.len() > WHOLE {
-            file.by_ref().take(END).read_to_end(&mut bytes)?;
-            file.seek(SeekFrom::Start(about.len() - END))?;
-            file.take(END).read_to_end(&mut bytes)
-        } else {
-            file.take(WHOLE).read_to_end(&mut bytes)
-        }
-    })();
-    match read {
-        Ok(_) => hash.update(&bytes),
-        Err(_) => hash.update(b"unreadable"),
-    }
-    hash.finalize().into()
 }
 
 /// The longest folder that all paths lie in, so that a data set may move.
