@@ -55,8 +55,8 @@ pub use bad_images::{BadImages, Skipped};
 pub use batch::Batch;
 pub use batches::Batches;
 pub use dataset::{image_dataset_from_directory, Dataset, AUTOTUNE};
-pub(crate) use digest::{file_digest, FileDigest};
 pub use decode::{MAX_DECODED_BYTES, MAX_FILE_BYTES, MAX_RATIO, MAX_SIDE};
+pub(crate) use digest::{file_digest, FileDigest};
 pub use options::{ImageDatasetOptions, OnBadImage, Subset};
 pub use own_photographs::{
     own_photographs, own_photographs_with_validation, photographs_of_classes, OwnPhotographs, VALIDATION_PART,

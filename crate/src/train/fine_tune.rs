@@ -260,12 +260,13 @@ impl Model {
         let mirrors_alone = options.flip && asked.is_none();
         let mirror = mirrors_alone.then(|| Sequential::new().add(RandomFlip::horizontal()).seed(self.seed));
         self.augmentation = asked.or(mirror);
-        let history = self.train_head(dataset, &options, loss, mirrors_alone).and_then(|(mut history, views)| {
-            if options.fine_tunes() {
-                history.extend(&self.fit_on(dataset, options.fit, views)?);
-            }
-            Ok(history)
-        });
+        let history =
+            self.train_head(dataset, &options, loss, mirrors_alone).and_then(|(mut history, views)| {
+                if options.fine_tunes() {
+                    history.extend(&self.fit_on(dataset, options.fit, views)?);
+                }
+                Ok(history)
+            });
         self.augmentation = own;
         history
     }
@@ -349,5 +350,22 @@ impl Model {
             (0..2).for_each(|view| views.complete(view));
         }
         Ok(Collected { features, labels, views })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_that_was_not_solved_for_is_no_solved_one_and_the_line_says_how_far_it_is() {
+        let unsolved = Minimum { value: 0.5, iterations: 2000, gradient: 0.00321, converged: false };
+        let line = how_it_ended(&unsolved);
+        assert!(line.starts_with("Head, NOT solved") && !line.contains("Head, solved"), "{line}");
+        for part in ["2000 iterations", "3.2e-3", "1e-5 was wanted"] {
+            assert!(line.contains(part), "{part} is not in: {line}");
+        }
+        let solved = how_it_ended(&Minimum { gradient: 9e-6, converged: true, ..unsolved });
+        assert_eq!(solved, "Head, solved in 2000 iterations on features");
     }
 }

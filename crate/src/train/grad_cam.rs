@@ -112,7 +112,8 @@ impl Model {
                     sums.iter_mut().zip(weights).for_each(|(sum, &w)| *sum += f64::from(x) * f64::from(w));
                 }
             }
-            logits.extend(sums.iter().zip(&bias).map(|(sum, &b)| (sum / (h * w) as f64 + f64::from(b)) as f32));
+            logits
+                .extend(sums.iter().zip(&bias).map(|(sum, &b)| (sum / (h * w) as f64 + f64::from(b)) as f32));
         }
         let predictions = self.predictions(logits, (0..n).collect(), Vec::new())?;
         Ok(Seen { activations, kernel, predictions })
