@@ -102,7 +102,7 @@ fn a_corrupt_file_in_the_middle_is_named_and_passed_over() {
         lines.contains("00017.png") && lines.contains("triangle/00029.png"),
         "those behind it are predicted"
     );
-    assert!(!lines.contains("00015.png,") || !lines.contains("square/00015.png"), "{lines}");
+    assert!(!lines.lines().any(|line| line.contains("square") && line.contains("00015.png")), "{lines}");
     for name in ["square/00015.png", "square/00016.png is empty", "missing.jpg", "3 of 91 could not be used"]
     {
         assert!(said.contains(name), "{said}");

@@ -67,6 +67,9 @@ pub mod preprocess;
 pub mod progress;
 pub mod random;
 mod show;
+#[cfg(test)]
+#[path = "../tests/common/skipped.rs"]
+mod skipped;
 pub mod threads;
 pub mod train;
 pub mod weights;

@@ -12,6 +12,10 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use transfer::data::*;
 
+#[path = "common/skipped.rs"]
+mod skipped;
+use skipped::folder_or_skip;
+
 const COLOUR: [u8; 3] = [200, 40, 90];
 /// Bytes that the cache takes for one image of 6x6: two for each number, and eight numbers to spare.
 const KEPT: usize = (6 * 6 * 3 + 8) * 2;
@@ -80,12 +84,11 @@ fn resize_equals_tensorflow_on_the_synthetic_images() {
 
 #[test]
 fn decoding_and_resizing_photographs_stays_close_to_tensorflow() {
-    let dirs = ("TRANSFER_GOLDEN_DIR", "TRANSFER_DATA_DIR");
-    let (Some(golden_dir), Some(data)) = (std::env::var_os(dirs.0), std::env::var_os(dirs.1)) else {
-        eprintln!("NOT CHECKED: comparing photographs needs {} and {}", dirs.0, dirs.1);
-        return;
-    };
-    let bytes = std::fs::read(Path::new(&golden_dir).join("keras_golden.safetensors")).unwrap();
+    let what = "TensorFlow's pixels and the photographs that they are of are not at hand";
+    let golden_dir = folder_or_skip("TRANSFER_GOLDEN_DIR", "TRANSFER_REQUIRE_GOLDEN", what);
+    let data = folder_or_skip("TRANSFER_DATA_DIR", "TRANSFER_REQUIRE_DATA", what);
+    let (Some(golden_dir), Some(data)) = (golden_dir, data) else { return };
+    let bytes = std::fs::read(golden_dir.join("keras_golden.safetensors")).unwrap();
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
     let names: Vec<String> = serde_json::from_str(&header.metadata().as_ref().unwrap()["files"]).unwrap();
     let wanted = golden(&bytes, "resized");

@@ -336,11 +336,12 @@ fn a_model_saved_and_loaded_is_the_same_bit_for_bit_and_another_one_is_refused()
     assert!(matches!(error, Error::Io { .. }), "{error}");
 }
 
-/// The training of the test below; nothing where it is not started by it.
+/// The training of the test below.
 #[test]
-#[ignore = "the child of a_killed_process_ends_where_an_unbroken_one_does"]
+#[ignore = "run by a_killed_process_ends_where_an_unbroken_one_does"]
 fn child() {
-    let Some(dir) = std::env::var_os("TRANSFER_TEST_CHILD").map(PathBuf::from) else { return };
+    let dir =
+        std::env::var_os("TRANSFER_TEST_CHILD").map(PathBuf::from).expect("the test below starts this one");
     let digest = scenario::train(&dir.join("pictures"), Some(&dir.join("checkpoints"))).unwrap();
     println!("digest {digest}");
 }

@@ -19,6 +19,7 @@ mod process;
 mod project;
 mod python;
 mod resume;
+mod skipped;
 mod step;
 mod test;
 mod toolchain;

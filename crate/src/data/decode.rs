@@ -52,6 +52,8 @@ impl Buffers {
 
 /// A decoded image: bytes (h, w, 3).
 pub(super) struct Rgb<'a> {
+    /// All bytes of the file that it was decoded from.
+    pub file: &'a [u8],
     pub pixels: &'a [u8],
     pub height: usize,
     pub width: usize,
@@ -156,7 +158,7 @@ pub(super) fn decode<T>(
     let mut turn = None;
     let result = decode_buffered(buffers, &mut turn).map(|(height, width, in_rgb)| {
         let pixels = if in_rgb { &buffers.rgb } else { &buffers.raw };
-        take(Rgb { pixels: &pixels[..height * width * 3], height, width })
+        take(Rgb { file: &buffers.file, pixels: &pixels[..height * width * 3], height, width })
     });
     buffers.shrink();
     result

