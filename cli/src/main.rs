@@ -7,6 +7,7 @@ mod args;
 mod evaluate;
 mod files;
 mod formats;
+mod left_out;
 mod output;
 mod predict;
 mod recipe;

@@ -8,11 +8,12 @@ use transfer::prelude::*;
 use transfer::Show;
 
 use crate::args::Train;
-use crate::{output, recipe, screen, stop, Failure};
+use crate::{left_out, output, recipe, screen, stop, Failure};
 
 pub fn train(arguments: &Train) -> crate::Result<()> {
     stop::listen();
     let output = output::of_training(arguments)?;
+    left_out::check(&output)?;
     let folder = output::checkpoints(arguments, &output)?;
     let checkpoints = recipe::noted(Checkpoints::new(&folder).each_run(true), arguments);
     let photographs = photographs(arguments)?;
@@ -35,19 +36,36 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
     })?;
     model.save(&output).map_err(|e| not_saved(e, &checkpoints))?;
     discard(&checkpoints, arguments, &folder);
+    let bad = photographs.bad_images();
+    let list = left_out::write(&output, &bad)?;
     measure(&model, &photographs).map_err(|e| measured_in_part(e, output.path()))?;
-    writeln!(std::io::stdout().lock(), "saved: {}", output.path().shown())?;
-    Ok(())
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "saved: {}", output.path().shown())?;
+    if let Some(list) = list {
+        writeln!(
+            out,
+            "left out: {} of {} photographs, listed in {}",
+            bad.len(),
+            bad.found,
+            list.path().shown()
+        )?;
+    }
+    match arguments.strict && !bad.is_empty() {
+        true => Err(Failure::SomeFiles),
+        false => Ok(()),
+    }
 }
 
 fn photographs(arguments: &Train) -> crate::Result<OwnPhotographs> {
     let (h, w) = arguments.image_size;
     let options = ImageDatasetOptions {
         validation_split: Some(arguments.validation_split),
+        class_names: (!arguments.classes.is_empty()).then(|| arguments.classes.clone()),
         ..ImageDatasetOptions::default()
             .image_size(h, w)
             .batch_size(arguments.batch_size as usize)
             .seed(arguments.seed)
+            .max_left_out(arguments.max_left_out)
     };
     let mut photographs = match &arguments.validation {
         Some(validation) => own_photographs_with_validation(&arguments.dir, validation, options)?,

@@ -46,6 +46,7 @@
 
 pub mod assets;
 pub mod augment;
+mod cell;
 pub mod data;
 pub mod deploy;
 mod device;
@@ -53,6 +54,7 @@ mod environment;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod input;
 pub mod metrics;
 pub mod model;
 pub mod ops;
@@ -69,6 +71,7 @@ pub mod threads;
 pub mod train;
 pub mod weights;
 
+pub use cell::csv_cell;
 pub use device::Device;
 pub use error::{Error, Result};
 pub use output::OutputFile;

@@ -66,7 +66,7 @@ impl Sets {
             &photographs.validation_dir,
             options.seed(SPLIT_SEED).reshuffle_each_iteration(false),
         )?;
-        let test_batches = held_out.cardinality() / 5;
-        Ok(Sets { train, validation: held_out.skip(test_batches), test: held_out.take(test_batches) })
+        let (test, validation) = held_out.test_split(0.2)?;
+        Ok(Sets { train, validation, test })
     }
 }

@@ -120,6 +120,7 @@ impl Model {
         model.set_weights(weights)?;
         model.class_names = about.class_names;
         model.test_time_flip = about.test_time_flip;
+        model.trained_on = about.trained_on;
         if let Some(loss) = about.loss {
             let loss = match loss {
                 SavedLoss::BinaryCrossentropy => Loss::BinaryCrossentropy,

@@ -45,8 +45,6 @@ use std::sync::{Arc, Mutex};
 
 pub(crate) use format::{with_png_marker, Format};
 pub use partial::remove_unfinished;
-pub(crate) use place::open_regular;
-pub use table::csv_cell;
 pub(crate) use table::encode as encode_csv;
 use writing::Reserved;
 

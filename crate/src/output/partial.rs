@@ -10,7 +10,7 @@ use std::sync::{Mutex, TryLockError as Held};
 
 use sha2::{Digest, Sha256};
 
-use crate::Show;
+use crate::{input, Show};
 
 /// What contents are written through.
 pub(crate) type Out<'a> = BufWriter<&'a File>;
@@ -91,7 +91,8 @@ pub(crate) fn sweep_abandoned(path: &Path) {
     for left in partials(path) {
         let regular = left.symlink_metadata().is_ok_and(|about| about.is_file());
         if regular
-            && super::open_regular(&left).is_ok_and(|file| file.try_lock().is_ok() && is_at(&file, &left))
+            && input::open(&left)
+                .is_ok_and(|left_over| left_over.file.try_lock().is_ok() && is_at(&left_over.file, &left))
         {
             remove(&left);
         }

@@ -1,6 +1,6 @@
 //! Where a path leads: the regular file, there or not, that would be written.
 
-use std::fs::{File, FileType, Metadata};
+use std::fs::{FileType, Metadata};
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result, Show};
@@ -149,21 +149,5 @@ fn kind(kind: FileType) -> &'static str {
         "a folder"
     } else {
         "no regular file"
-    }
-}
-
-/// Opens a regular file for reading, and nothing else: opening a FIFO would wait for a writer.
-pub(crate) fn open_regular(path: &Path) -> std::io::Result<File> {
-    let mut options = File::options();
-    options.read(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.custom_flags(libc::O_NONBLOCK);
-    }
-    let file = options.open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(std::io::Error::other("it is no regular file")),
     }
 }

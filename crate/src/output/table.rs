@@ -1,40 +1,21 @@
 //! Tables as CSV.
 
-use std::borrow::Cow;
 use std::io::Write;
 
 use super::{place, Format, OutputFile};
-use crate::{Error, Result, Show};
-
-/// The text of a cell as it stands in every table that this program writes. Spreadsheets take a text that starts
-/// with `=`, `+`, `-`, `@`, a tab or a line break for a formula, and a file name may be made to be one. Such a text
-/// gets an apostrophe in front, which spreadsheets take for the mark of plain text. Numbers stay as they are.
-///
-/// ```
-/// use transfer::output::csv_cell;
-///
-/// assert_eq!(csv_cell("=HYPERLINK(\"…\")"), "'=HYPERLINK(\"…\")");
-/// assert_eq!(csv_cell("-0.25"), "-0.25");
-/// assert_eq!(csv_cell("cats/1.jpg"), "cats/1.jpg");
-/// ```
-pub fn csv_cell(text: &str) -> Cow<'_, str> {
-    match text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) && text.parse::<f64>().is_err() {
-        true => format!("'{text}").into(),
-        false => text.into(),
-    }
-}
+use crate::{csv_cell, input, Error, Result, Show};
 
 /// A table as bytes: the columns' names, then a line for each row.
 pub(crate) fn encode<R, C>(header: &[&str], rows: R, separator: u8) -> std::io::Result<Vec<u8>>
 where
     R: IntoIterator<Item = C>,
-    C: IntoIterator<Item: AsRef<str>>,
+    C: IntoIterator<Item: AsRef<[u8]>>,
 {
     let mut table = csv::WriterBuilder::new().delimiter(separator).from_writer(Vec::new());
     table.write_record(header)?;
     for row in rows {
         for cell in row {
-            table.write_field(csv_cell(cell.as_ref()).as_bytes())?;
+            table.write_field(csv_cell(cell.as_ref()))?;
         }
         table.write_record(None::<&[u8]>)?;
     }
@@ -51,12 +32,20 @@ impl OutputFile {
     pub fn write_csv<R, C>(&self, header: &[&str], rows: R) -> Result<()>
     where
         R: IntoIterator<Item = C>,
-        C: IntoIterator<Item: AsRef<str>>,
+        C: IntoIterator<Item: AsRef<[u8]>>,
     {
         let table = encode(header, rows, b',').map_err(|e| {
             Error::Invalid(format!("{} expected rows of {} cells: {e}", self.path.shown(), header.len()))
         })?;
         self.write(&Format::Table(vec![header.join(",")]), |out| out.write_all(&table))
+    }
+
+    /// Finds out whether a table with these columns could be written now.
+    ///
+    /// # Errors
+    /// As [`write_csv`](Self::write_csv).
+    pub fn check_csv(&self, header: &[&str]) -> Result<()> {
+        self.check(&Format::Table(vec![header.join(",")]))
     }
 
     /// Removes an earlier table with these columns; `true` where there was one. Anything else stays.
@@ -74,7 +63,7 @@ impl OutputFile {
         }
         let place = place::resolve(&self.path)?;
         self.check_place(&place)?;
-        let mut file = place::open_regular(&self.path).map_err(failed)?;
+        let mut file = input::open(&self.path).map_err(failed)?.file;
         let ours = Format::Table(vec![header.join(",")]).is_written_here(&mut file).map_err(failed)?;
         if ours {
             std::fs::remove_file(&self.path).map_err(failed)?;

@@ -8,7 +8,7 @@ use super::place::{self, Place};
 use super::{attributes, Format, OutputFile};
 use crate::assets::files::{create_parent, sync_parent};
 use crate::progress::check_stop;
-use crate::{Error, Result, Show};
+use crate::{input, Error, Result, Show};
 
 /// How long another process may still hold a reserved path: one that was just ended takes a moment to go.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -137,7 +137,7 @@ impl OutputFile {
         if old.len() == 0 {
             return Ok(place);
         }
-        let is_ours = place::open_regular(&place.file).and_then(|mut file| format.is_written_here(&mut file));
+        let is_ours = input::open(&place.file).and_then(|mut input| format.is_written_here(&mut input.file));
         match is_ours {
             Ok(true) => Ok(place),
             Ok(false) => {

@@ -167,6 +167,7 @@ impl Model {
                 kept.batches.push(n);
             }
         }
+        dataset.check_left_out()?;
         if keep {
             let mut cache = self.features.0.lock().unwrap_or_else(|e| e.into_inner());
             cache.insert(key, Arc::new(kept));

@@ -26,6 +26,7 @@ use super::softmax_regression::{Problem, Solution};
 use super::views::Views;
 use crate::augment::{RandomFlip, Sequential};
 use crate::data::Dataset;
+use crate::deploy::TrainedOn;
 use crate::model::{Dense, Dropout, GlobalAveragePooling2D, LayerRef, MobileNetV2, Model};
 use crate::optim::{Adam, LayerRates, Schedule};
 use crate::preprocess::Rescaling;
@@ -284,6 +285,7 @@ impl Model {
             minimum.iterations,
             labels.len(),
         ));
+        self.trained_on = Some(TrainedOn::of(dataset, options.fit.validation.as_ref()));
         report::fitted(&history, dataset, options.fit.validation.as_ref());
         Ok((history, views))
     }
@@ -322,6 +324,7 @@ impl Model {
             observe(Event::Computed { done, total });
             check_stop("The training of the head")?;
         }
+        seen.check_left_out()?;
         if let Some(views) = &mut views {
             (0..2).for_each(|view| views.complete(view));
         }

@@ -21,9 +21,12 @@ struct Run {
     data_set: Value,
     why: Value,
     split: Value,
+    /// Photographs that could not be decoded.
+    left_out: Value,
     phases: Vec<f64>,
     history: History,
     test: Option<Evaluation>,
+    test_left_out: Value,
 }
 
 static RUN: Mutex<Option<Run>> = Mutex::new(None);
@@ -42,6 +45,8 @@ pub(crate) fn fitted(history: &History, train: &Dataset, validation: Option<&Dat
         }
         run.history.extend(history);
         run.phases.push(history.seconds.iter().sum());
+        let apart = validation.filter(|validation| !validation.shares_files_with(train));
+        run.left_out = json!(train.left_out() + apart.map_or(0, Dataset::left_out));
         run.split = json!({
             "train_images": train.len(), "train_batches": train.cardinality(),
             "validation_images": validation.map(Dataset::len),
@@ -55,6 +60,7 @@ pub(crate) fn fitted(history: &History, train: &Dataset, validation: Option<&Dat
 pub(crate) fn evaluated(dataset: &Dataset, evaluation: &Evaluation) {
     with(|run| {
         run.test = Some(*evaluation);
+        run.test_left_out = json!(dataset.left_out());
         if let Some(split) = run.split.as_object_mut() {
             split.insert("test_images".into(), dataset.len().into());
             split.insert("test_batches".into(), dataset.cardinality().into());
@@ -75,6 +81,8 @@ fn with(change: impl FnOnce(&mut Run)) {
         "data_set": run.data_set,
         "data_set_why": run.why,
         "split": run.split,
+        "left_out": run.left_out,
+        "test_left_out": run.test_left_out,
         "seed": crate::seed(),
         "history": {
             "accuracy": h.accuracy, "val_accuracy": h.val_accuracy, "loss": h.loss, "val_loss": h.val_loss,

@@ -4,8 +4,8 @@ use crate::Show;
 use std::io::Write;
 
 use super::{Action, Callback, History, Progress};
-use crate::output::{encode_csv, open_regular, Format};
-use crate::{Error, OutputFile, Result};
+use crate::output::{encode_csv, Format};
+use crate::{input, Error, OutputFile, Result};
 
 /// Keras' `CSVLogger`: a file with a line for each epoch, whose number counts from 0. The file is whole after
 /// each epoch. An earlier table with the same columns is replaced; any other file only with
@@ -88,8 +88,8 @@ impl CSVLogger {
             return Ok(Vec::new());
         }
         let failed = |e: std::io::Error| Error::io("cannot read", self.file.path(), e);
-        let file = match open_regular(self.file.path()) {
-            Ok(file) => file,
+        let file = match input::open(self.file.path()) {
+            Ok(input) => input.file,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(failed(e)),
         };

@@ -2,6 +2,7 @@
 //! compare. Not the number of epochs, so that a run can be prolonged, and not the number of threads.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -9,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::data::Dataset;
+use crate::input::{self, Input};
 use crate::model::{not_compiled, Model};
+use crate::progress::check_stop;
 use crate::threads::pool;
 use crate::weights::{hex, Weights};
 use crate::{Result, Show};
@@ -66,9 +69,9 @@ impl Identity {
         let base = &model.net.base;
         let trainable: Vec<usize> = (0..base.len()).filter(|&layer| base.trainable_layers()[layer]).collect();
         let chain = (&model.augmentation, model.rescaling, base.input_shape(), model.dropout, model.units());
-        let (train, train_images) = data(train);
+        let (train, train_images) = data(train)?;
         let (validation, validation_images) =
-            validation.map_or_else(|| ("none".to_owned(), Images::default()), data);
+            validation.map_or_else(|| Ok(("none".to_owned(), Images::default())), data)?;
         let images = [(TRAINING, train_images), (VALIDATION, validation_images)];
         let images = images.into_iter().map(|(name, images)| (name.to_owned(), images)).collect();
         let facts = [
@@ -175,15 +178,19 @@ fn where_different(a: &str, b: &str) -> (String, String) {
 }
 
 /// Which images, with which labels, in which order; and their bytes.
-fn data(dataset: &Dataset) -> (String, Images) {
+fn data(dataset: &Dataset) -> Result<(String, Images)> {
     let (paths, labels) = (dataset.file_paths(), dataset.labels());
     let top = common_folder(paths.iter().map(|path| path.as_path()));
     let indices = dataset.indices();
-    let files: Vec<[u8; 32]> =
-        pool().install(|| indices.par_iter().map(|&i| file_digest(&paths[i])).collect());
+    let digest = |&i: &usize| {
+        check_stop("The training")?;
+        input::patiently(|| file_digest(&paths[i])).map_err(|e| input::photograph(&paths[i], e))
+    };
+    let files: Result<Vec<[u8; 32]>> = pool().install(|| indices.par_iter().map(digest).collect());
     let mut hash = Sha256::new();
     let classes = dataset.class_names();
     let mut by_class: BTreeMap<u32, Vec<(&std::ffi::OsStr, &[u8; 32])>> = BTreeMap::new();
+    let files = files?;
     for (&index, file) in indices.iter().zip(&files) {
         let name = paths[index].strip_prefix(&top).unwrap_or(&paths[index]);
         by_class.entry(labels[index]).or_default().push((name.as_os_str(), file));
@@ -205,37 +212,29 @@ fn data(dataset: &Dataset) -> (String, Images) {
     });
     let images = Images(images.collect());
     let digest = hex(hash);
-    (format!("{} images of {classes:?}, {}, SHA-256 {digest}", indices.len(), dataset.rules()), images)
+    Ok((format!("{} images of {classes:?}, {}, SHA-256 {digest}", indices.len(), dataset.rules()), images))
 }
 
-/// The digest of a file's bytes; of those at its ends where it is very long. An unreadable file has one
-/// too: it is left out of training, and that is a fact about the data like others.
-fn file_digest(path: &Path) -> [u8; 32] {
-    use std::io::{Read, Seek, SeekFrom};
+/// The digest of a file's bytes; of those at its ends where it is very long.
+fn file_digest(path: &Path) -> std::io::Result<[u8; 32]> {
     const WHOLE: u64 = 4 << 20;
     const END: u64 = 64 << 10;
-    let mut hash = Sha256::new();
+    let Input { mut file, length } = input::open(path)?;
     let mut bytes = Vec::new();
-    let read = (|| {
-        let about = std::fs::metadata(path)?;
-        if !about.is_file() {
-            return Err(std::io::ErrorKind::InvalidInput.into());
-        }
-        let mut file = std::fs::File::open(path)?;
-        hash.update(about.len().to_le_bytes());
-        if about.len() > WHOLE {
-            file.by_ref().take(END).read_to_end(&mut bytes)?;
-            file.seek(SeekFrom::Start(about.len() - END))?;
-            file.take(END).read_to_end(&mut bytes)
-        } else {
-            file.take(WHOLE).read_to_end(&mut bytes)
-        }
-    })();
-    match read {
-        Ok(_) => hash.update(&bytes),
-        Err(_) => hash.update(b"unreadable"),
-    }
-    hash.finalize().into()
+    let expected = if length > WHOLE {
+        file.by_ref().take(END).read_to_end(&mut bytes)?;
+        file.seek(SeekFrom::Start(length - END))?;
+        file.take(END).read_to_end(&mut bytes)?;
+        2 * END
+    } else {
+        file.take(WHOLE).read_to_end(&mut bytes)?;
+        length
+    };
+    input::same_length(expected, bytes.len() as u64)?;
+    let mut hash = Sha256::new();
+    hash.update(length.to_le_bytes());
+    hash.update(&bytes);
+    Ok(hash.finalize().into())
 }
 
 /// The longest folder that all paths lie in, so that a data set may move.

@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::{Identity, Images};
 use crate::assets::files;
-use crate::output::open_regular;
-use crate::{Error, Result, Show};
+use crate::{input, Error, Result, Show};
 
 /// The name of the marker.
 pub(super) const MARKER: &str = ".transfer-checkpoints";
@@ -96,10 +95,10 @@ impl Marker {
         let path = folder.join(MARKER);
         let failed = |e| Error::io("cannot read", &path, e);
         let mut bytes = Vec::new();
-        match open_regular(&path) {
+        match input::open(&path) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(failed(e)),
-            Ok(file) => file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(failed)?,
+            Ok(input) => input.file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(failed)?,
         };
         let marker: Marker = serde_json::from_slice(&bytes).map_err(|e| {
             Error::Training(format!(

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Action, Callback, History, Progress};
 use crate::assets::files::create_parent;
-use crate::output::open_regular;
+use crate::input;
 use crate::{Error, OutputFile, Result, Show};
 
 /// Keras' `TensorBoard`: `epoch_loss`, `epoch_accuracy` and `epoch_learning_rate` by the number of the epoch
@@ -121,7 +121,7 @@ fn is_event_file(path: &Path) -> bool {
     let regular = path.symlink_metadata().is_ok_and(|about| about.is_file());
     let read = || {
         let mut start = Vec::new();
-        open_regular(path)?.take(1 << 10).read_to_end(&mut start).map(|_| start)
+        input::open(path)?.file.take(1 << 10).read_to_end(&mut start).map(|_| start)
     };
     regular && read().is_ok_and(|start| is_start(&start))
 }
