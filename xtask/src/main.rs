@@ -44,10 +44,10 @@ cargo xtask <command>
                        on an emulated card. Needs Linux on x86-64; the toolkit is fetched into target/cuda
   gpu-test             make the folder target/gpu-test, whose run.sh checks the card's code on a machine with a
                        card and times it beside PyTorch; that machine needs no Rust
-  faults [WORD …]      kill, fill the disk, lie over the network, and see what is survived: a table, also in
-                       target/xtask/faults.json. With words, only what holds one of them in its name;
-                       --quick kills less often, --readme puts the table into README.md. Some minutes;
-                       as root it can also make small disks, which it fills
+  faults [WORD …]      kill, fill the disk, lie over the network, make each system call fail, and see what is
+                       survived: a table, also in target/xtask/faults.json. With words, only what holds one of
+                       them in its name; --quick tries less of each, --docs puts the table into
+                       docs/robustness.md. Half an hour; as root it can also make small disks and devices
   bench [PART …]       measure beside TensorFlow, PyTorch, ONNX Runtime and OpenVINO; parts are forward,
                        train, loader, memory, whole and report, all where none is named; `bench --help`
                        says more. It takes an hour; its results are in bench/RESULTS.md
