@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn the_page_has_a_place_for_the_table() {
-        let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(PAGE)).unwrap();
+        let page =
+            std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(PAGE)).unwrap();
         assert!(with_table(&page, "| new |\n").is_ok());
     }
 }

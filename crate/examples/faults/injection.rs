@@ -70,7 +70,10 @@ impl Library {
             Ok(output) if !output.status.success() => {
                 let said = String::from_utf8_lossy(&output.stderr).into_owned();
                 let first = said.lines().find(|line| line.contains("error")).unwrap_or(&said).trim();
-                Ok(Err(format!("no library to make calls fail: {}", first.replace(&*folder.to_string_lossy(), ""))))
+                Ok(Err(format!(
+                    "no library to make calls fail: {}",
+                    first.replace(&*folder.to_string_lossy(), "")
+                )))
             }
             Ok(_) => {
                 open_to_all(&path)?;

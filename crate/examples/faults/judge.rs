@@ -46,7 +46,10 @@ pub fn outcome(
     let old = work.output().map(|output| before.digest(Path::new(output)));
     let new = work.output().map(|_| reference.digest.as_deref());
     if now != new && now != old {
-        return Err(format!("the output is neither the old nor the new one: {now:?}. It said: {}", ended.text));
+        return Err(format!(
+            "the output is neither the old nor the new one: {now:?}. It said: {}",
+            ended.text
+        ));
     }
     if ending == Ending::Done && (now != new || ended.out != reference.out) {
         let what = if now == new { "other results" } else { "no result" };

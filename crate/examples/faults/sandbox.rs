@@ -137,7 +137,8 @@ fn mount(options: &[&str], path: &Path) -> Fallible<()> {
     match output {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr).replace(&format!("{}: ", path.to_string_lossy()), "");
+            let said =
+                String::from_utf8_lossy(&output.stderr).replace(&format!("{}: ", path.to_string_lossy()), "");
             Err(format!("no small disk: {}", said.lines().next().unwrap_or("mount failed")))
         }
         Err(e) => Err(format!("no small disk: cannot start mount: {e}")),

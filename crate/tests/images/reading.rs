@@ -204,7 +204,7 @@ fn a_training_that_cannot_read_on_keeps_what_it_learned_until_then() {
     let run = |options: FitOptions| {
         let mut model = model();
         let history = model.fit(&data, options)?;
-        Ok::<_, Error>((history.loss, model.weights().unwrap()))
+        Ok::<_, Error>((history.loss, model.weights()?))
     };
     let undisturbed = run(FitOptions::epochs(2)).unwrap();
     let kept = || FitOptions::epochs(2).checkpoint(checkpoints.as_path());

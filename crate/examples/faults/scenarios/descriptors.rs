@@ -79,7 +79,8 @@ fn among_photographs(sandbox: &Sandbox, work: Work) -> Fallible<Outcome> {
     let ended = stage.run(&work.arguments())?;
     let after = stage.now()?;
     let result = judge::ending(&ended).and_then(|_| judge::unchanged(work, &before, &after, true));
-    let control = "a FIFO that nobody writes to, a socket and a dangling link lay in a class folder".to_owned();
+    let control =
+        "a FIFO that nobody writes to, a socket and a dangling link lay in a class folder".to_owned();
     Ok(Outcome::Done { tries: 1, control, failures: result.err().into_iter().collect() })
 }
 

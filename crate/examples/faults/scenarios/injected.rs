@@ -11,7 +11,7 @@ use crate::sandbox::Sandbox;
 use crate::snapshot::Snapshot;
 use crate::Fallible;
 use rayon::prelude::*;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use transfer::Show;
 
 /// What goes wrong in a call.
@@ -112,8 +112,10 @@ fn inject(sandbox: &Sandbox, kind: Kind, work: Work, effort: Effort) -> Fallible
     if hits * 20 < chosen.len() * 19 {
         return Err(format!("of {} calls that were to fail, {hits} did", chosen.len()));
     }
-    let failures: Vec<String> = tries.into_iter().filter(|tried| tried.hit).filter_map(|t| t.failure).collect();
-    let control = format!("of {} such calls of a run; the library that makes them fail named each", calls.len());
+    let failures: Vec<String> =
+        tries.into_iter().filter(|tried| tried.hit).filter_map(|t| t.failure).collect();
+    let control =
+        format!("of {} such calls of a run; the library that makes them fail named each", calls.len());
     Ok(Outcome::Done { tries: hits, control, failures })
 }
 
@@ -161,20 +163,19 @@ impl Setting<'_> {
         Ok(Try { hit: log.hit.is_some(), failure })
     }
 
-    fn check(
-        &self,
-        stage: &Stage,
-        before: &Snapshot,
-        ended: &Ended,
-    ) -> Fallible<()> {
+    fn check(&self, stage: &Stage, before: &Snapshot, ended: &Ended) -> Fallible<()> {
         let (work, reference) = (self.work, self.program.of(self.work));
         let after = stage.now()?;
         let ending = match self.kind.action {
             Action::Killed if ended.signal == Some(libc::SIGKILL) => {
                 // Whatever is at the output is whole.
-                let old_or_new = [before, &after].map(|all| work.output().and_then(|o| all.digest(Path::new(o))));
+                let old_or_new =
+                    [before, &after].map(|all| work.output().and_then(|o| all.digest(Path::new(o))));
                 if old_or_new[1] != old_or_new[0] && old_or_new[1] != reference.digest.as_deref() {
-                    return Err(format!("the output is neither the old nor the new one: {:?}", old_or_new[1]));
+                    return Err(format!(
+                        "the output is neither the old nor the new one: {:?}",
+                        old_or_new[1]
+                    ));
                 }
                 judge::unchanged(work, before, &after, false)?;
                 Ending::Error
@@ -200,7 +201,8 @@ impl Setting<'_> {
 
 /// An error unless the text names one of the files of a try.
 fn says_where(text: &str) -> Fallible<()> {
-    const NAMES: [&str; 6] = ["model.safetensors", "model.onnx", "weights.safetensors", "photos", ".png", "rings"];
+    const NAMES: [&str; 6] =
+        ["model.safetensors", "model.onnx", "weights.safetensors", "photos", ".png", "rings"];
     match NAMES.iter().any(|name| text.contains(name)) {
         true => Ok(()),
         false => Err(format!("the error names no file: {text}")),

@@ -87,8 +87,7 @@ fn kept(before: &Snapshot, after: &Snapshot) -> Fallible<()> {
     let places = [DEFAULTS[0], DEFAULTS[1], NAMED];
     let may_differ = |path: &Path| {
         let in_place = places.iter().any(|place| path.starts_with(place));
-        path == Path::new(MODEL)
-            || (is_new(path) && in_place && !name(path).ends_with(".partial"))
+        path == Path::new(MODEL) || (is_new(path) && in_place && !name(path).ends_with(".partial"))
     };
     let changed = before.differences(after, may_differ);
     match changed.is_empty() {

@@ -48,7 +48,11 @@ impl Setup<'_> {
 
     /// A file of the kind that the command writes, of an earlier run.
     fn own(&self) -> &'static str {
-        if self.work == Work::Train { MODEL } else { ONNX }
+        if self.work == Work::Train {
+            MODEL
+        } else {
+            ONNX
+        }
     }
 
     fn copy(&self, from: &str, to: &str) -> Fallible<()> {
@@ -123,7 +127,12 @@ fn files(work: Work) -> Vec<Thing> {
         thing("an empty file", "empty", (Either, Written), |at| at.stage.put("empty", b"")),
         thing("a text", "text", (Refused, Written), |at| at.stage.put("text", b"three years of work\n")),
         thing("a photograph", "holiday.png", (Refused, Written), |_| Ok(())),
-        thing("a file of its own", if work == Work::Train { MODEL } else { ONNX }, (Written, Written), |_| Ok(())),
+        thing(
+            "a file of its own",
+            if work == Work::Train { MODEL } else { ONNX },
+            (Written, Written),
+            |_| Ok(()),
+        ),
         thing("a file of its own of the other kind", other, (Either, Written), |at| match at.work {
             Work::Train => Ok(()),
             _ => at.copy(MODEL, "other.safetensors"),
@@ -214,8 +223,15 @@ fn inputs(work: Work) -> Vec<Thing> {
     if work == Work::Train {
         return vec![
             thing("one of its photographs", "photos/rings/0.png", never, |_| Ok(())),
-            thing("one of its photographs, in another spelling", "photos/../photos/rings/0.png", never, |_| Ok(())),
-            thing("a link to one of its photographs", "link", never, |at| at.link("photos/rings/0.png", "link")),
+            thing(
+                "one of its photographs, in another spelling",
+                "photos/../photos/rings/0.png",
+                never,
+                |_| Ok(()),
+            ),
+            thing("a link to one of its photographs", "link", never, |at| {
+                at.link("photos/rings/0.png", "link")
+            }),
             thing("a second name of one of its photographs", "second", (Refused, Either), |at| {
                 at.hard_link("photos/rings/0.png", "second")
             }),
@@ -224,7 +240,12 @@ fn inputs(work: Work) -> Vec<Thing> {
     }
     vec![
         thing("the model that is read", MODEL, never, |_| Ok(())),
-        thing("the model that is read, in another spelling", "photos/../model.safetensors", never, |_| Ok(())),
+        thing(
+            "the model that is read, in another spelling",
+            "photos/../model.safetensors",
+            never,
+            |_| Ok(()),
+        ),
         thing("a link to the model that is read", "link", never, |at| at.link(MODEL, "link")),
         thing("a second name of the model that is read", "second", never, |at| at.hard_link(MODEL, "second")),
     ]

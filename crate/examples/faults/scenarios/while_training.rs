@@ -5,8 +5,8 @@ use super::Scenario;
 use crate::jobs::write;
 use crate::judge::{self, Ending};
 use crate::outcome::Outcome;
-use crate::program::{Stage, MODEL};
 use crate::program::{Reference, Work};
+use crate::program::{Stage, MODEL};
 use crate::running::Ended;
 use crate::sandbox::{Sandbox, SmallDisk};
 use crate::snapshot::Snapshot;
@@ -26,7 +26,9 @@ pub fn scenarios() -> Vec<Scenario> {
         ("a class is removed", remove_class),
         ("the photographs are moved away", move_away),
         ("photographs become FIFOs", |photos| replace(photos, fifo)),
-        ("photographs become folders", |photos| replace(photos, |path| std::fs::create_dir(path).map_err(text))),
+        ("photographs become folders", |photos| {
+            replace(photos, |path| std::fs::create_dir(path).map_err(text))
+        }),
         ("photographs become links to nothing", |photos| {
             replace(photos, |path| std::os::unix::fs::symlink("missing", path).map_err(text))
         }),
@@ -141,7 +143,8 @@ fn fill_up(sandbox: &Sandbox) -> Fallible<Outcome> {
         let result = full(&stage, &right, &before, &ended, &disk);
         failures.extend(result.err().map(|what| format!("after {moment:?}: {what}")));
     }
-    let control = "the training was held until a plain write failed with \"No space left on device\"".to_owned();
+    let control =
+        "the training was held until a plain write failed with \"No space left on device\"".to_owned();
     Ok(Outcome::Done { tries, control, failures })
 }
 
