@@ -30,7 +30,12 @@ Exit codes:
   0    done
   1    something failed; or, in `evaluate`, `predict` and `train --strict`, photographs were left out
   2    wrong usage
-  130  interrupted (Ctrl-C); `train` has said how to go on
+  129  ended by SIGHUP: the terminal was closed
+  130  ended by Ctrl-C (SIGINT)
+  143  ended by SIGTERM
+
+After one of these three signals `train` writes a checkpoint and says how to go on from it; a second one ends any
+command at once. Signals that were ignored when the program started (`nohup`, `trap '' INT`) stay ignored.
 
 Environment:
   TRANSFER_WEIGHTS   the weights of MobileNetV2, instead of looking in data/ and downloading them
@@ -71,8 +76,8 @@ Examples:
   transfer train my_photos --validation other_photos --image-size 224
   transfer train 20000_photos --no-cache        memory stays below 400 MB
 
-Ctrl-C keeps what was learned: a checkpoint is written, and the same command goes on from it. A second
-Ctrl-C ends at once.")]
+Ctrl-C (or SIGTERM, or SIGHUP) keeps what was learned: a checkpoint is written, and the same command goes on
+from it. A second one ends at once.")]
 pub struct Train {
     /// The folder with the class folders
     pub dir: PathBuf,

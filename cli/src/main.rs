@@ -27,7 +27,7 @@ enum Failure {
     Error(String),
     /// Some files could not be used; each was named already.
     SomeFiles,
-    /// Somebody pressed Ctrl-C; the text says how to go on.
+    /// A signal asked for the end; the text says how to go on, where there is a way.
     Interrupted(String),
     /// Whoever reads standard output has gone, as `head` does.
     ReaderGone,
@@ -53,14 +53,22 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// Exit codes, as `--help` tells them.
+/// The exit code of a command that failed; those of signals are in `stop.rs`, and `--help` tells them all.
 const FAILED: u8 = 1;
-const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     // Wrong usage ends here, with exit code 2.
     let program = Program::parse();
     screen::set_up(program.quiet);
+    transfer::environment::unknown().iter().for_each(|line| screen::say(line));
+    if let Err(error) = transfer::environment::check() {
+        screen::say(&format!("error: {error}"));
+        return ExitCode::from(FAILED);
+    }
+    stop::listen(match program.command {
+        Command::Train(_) => stop::Keeps::Checkpoint,
+        _ => stop::Keeps::Nothing,
+    });
     let outcome = match program.command {
         Command::Train(arguments) => train::train(&arguments),
         Command::Evaluate(arguments) => evaluate::evaluate(&arguments),
@@ -78,7 +86,7 @@ fn main() -> ExitCode {
         }
         Err(Failure::Interrupted(text)) => {
             screen::say(&text);
-            ExitCode::from(INTERRUPTED)
+            ExitCode::from(stop::code())
         }
     }
 }

@@ -7,11 +7,12 @@ use transfer::deploy::TrainedOn;
 use transfer::model::Model;
 
 use crate::args::{Export, Summary};
-use crate::output;
+use crate::{output, stop};
 
 pub fn export(arguments: &Export) -> crate::Result<()> {
     let output = output::of_export(arguments)?;
     let model = Model::load(&arguments.model)?;
+    stop::check("The export")?;
     model.export_onnx(&output)?;
     let bytes = std::fs::metadata(&arguments.output).map_or(0, |about| about.len());
     let mut out = std::io::stdout().lock();
@@ -21,6 +22,7 @@ pub fn export(arguments: &Export) -> crate::Result<()> {
 
 pub fn summary(arguments: &Summary) -> crate::Result<()> {
     let model = Model::load(&arguments.model)?;
+    stop::check("The summary")?;
     let (h, w, _) = model.base_model().input_shape();
     let names = model.class_names();
     let mut out = std::io::stdout().lock();
@@ -29,6 +31,10 @@ pub fn summary(arguments: &Summary) -> crate::Result<()> {
         writeln!(out, "  {}", name.shown())?;
     }
     writeln!(out, "images: resized to {h}x{w} (height x width)")?;
+    match model.base_model().weights_origin() {
+        Some(origin) => writeln!(out, "trained from: {}, SHA-256 {}", origin.name.shown(), origin.sha256)?,
+        None => writeln!(out, "trained from: the file does not say which weights")?,
+    }
     if let Some(TrainedOn { training, validation, left_out }) = model.trained_on() {
         writeln!(out, "trained on {training} photographs, validated with {validation}; {left_out} left out")?;
     }

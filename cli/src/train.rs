@@ -11,11 +11,10 @@ use crate::args::Train;
 use crate::{left_out, output, recipe, screen, stop, Failure};
 
 pub fn train(arguments: &Train) -> crate::Result<()> {
-    stop::listen();
     let output = output::of_training(arguments)?;
     left_out::check(&output)?;
     let folder = output::checkpoints(arguments, &output)?;
-    let checkpoints = Checkpoints::new(&folder).each_run(true);
+    let checkpoints = recipe::noted(Checkpoints::new(&folder).each_run(true), arguments);
     let photographs = photographs(arguments)?;
     let output = not_among(output, &photographs)?;
     screen::note(&photographs.to_string());

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use dfdx::prelude::{Cache, Cpu};
+use dfdx::prelude::Cpu;
 
 use crate::environment;
 use crate::ops::simd::isa;
@@ -36,20 +36,27 @@ pub(crate) enum Place {
 /// The variable that chooses.
 const VARIABLE: &str = "TRANSFER_DEVICE";
 
+/// What the variable says: `auto`, `cpu` or `cuda`.
+pub(crate) fn asked() -> Result<&'static str> {
+    let known = |value: &str| {
+        let value = value.to_ascii_lowercase();
+        ["auto", "cpu", "cuda"].into_iter().find(|&name| name == value)
+    };
+    Ok(environment::read(VARIABLE, "`auto`, `cpu` or `cuda`", known)?.unwrap_or("auto"))
+}
+
 impl Device {
     /// The fastest device of this machine: the first card, where this crate has its feature `cuda` and there
     /// is a card that can be used, else the CPU. Looking for one never panics; why it was not used is in
     /// [`no_card`](Self::no_card).
     ///
     /// # Errors
-    /// Where `TRANSFER_DEVICE` asks for a card that can't be used, or is neither `cpu` nor `cuda`; where
-    /// `TRANSFER_ISA` asks for instructions that the processor lacks.
+    /// Where `TRANSFER_DEVICE` asks for a card that can't be used, and where the value of any variable makes no
+    /// sense: see [`environment::check`].
     pub fn auto() -> Result<Self> {
-        let known = |value: &str| {
-            let value = value.to_ascii_lowercase();
-            ["auto", "cpu", "cuda"].into_iter().find(|&name| name == value)
-        };
-        match environment::read(VARIABLE, "`auto`, `cpu` or `cuda`", known)?.unwrap_or("auto") {
+        environment::check()?;
+        environment::say_unknown();
+        match asked()? {
             "auto" => match Self::card() {
                 Ok(device) => Ok(device),
                 Err(why) => {
@@ -65,13 +72,10 @@ impl Device {
     /// The CPU.
     ///
     /// # Errors
-    /// Where `TRANSFER_ISA` asks for instructions that the processor lacks.
+    /// Where the value of a variable makes no sense: see [`environment::check`].
     pub fn cpu() -> Result<Self> {
-        isa()?;
-        let cpu = Cpu::default();
-        // dfdx then reuses the memory of its tensors from step to step.
-        cpu.enable_cache();
-        Ok(Device { place: Place::Cpu(cpu), no_card: None })
+        environment::check()?;
+        Ok(Device { place: Place::Cpu(Cpu::default()), no_card: None })
     }
 
     /// The first NVIDIA card (of those that `CUDA_VISIBLE_DEVICES` shows).
@@ -87,6 +91,7 @@ impl Device {
 
     #[cfg(feature = "cuda")]
     fn card() -> Result<Self> {
+        threads::check()?;
         Ok(Device { place: Place::Cuda(crate::ops::cuda::Card::get()?), no_card: None })
     }
 
@@ -100,8 +105,14 @@ impl Device {
         ))
     }
 
+    /// The device for one model. On the CPU each has memory of its own for tensors to use again: dfdx panics where
+    /// two threads take from the same at the same moment.
     pub(crate) fn place(&self) -> Place {
-        self.place.clone()
+        match &self.place {
+            Place::Cpu(_) => Place::Cpu(crate::ops::lent::new_cpu()),
+            #[cfg(feature = "cuda")]
+            card => card.clone(),
+        }
     }
 
     /// Whether it is a card.

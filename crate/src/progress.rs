@@ -105,3 +105,19 @@ pub(crate) fn check_stop(what: &str) -> Result<()> {
         false => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    /// Who asks for a stop asks the whole process, so that these run in one of their own.
+    #[test]
+    fn whatever_waits_or_searches_notices_a_stop() {
+        let program = std::env::current_exe().unwrap();
+        let mut child = Command::new(program);
+        let output = child.args(["--ignored", "child_after_a_stop", "--test-threads", "1"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let all = if cfg!(unix) { 3 } else { 2 };
+        assert!(output.status.success() && said.contains(&format!("{all} passed")), "{said}");
+    }
+}

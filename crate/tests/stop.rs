@@ -1,5 +1,5 @@
-//! Long work that is watched and asked to end. One test, in a program of its own, since whoever asks for it
-//! asks the whole process.
+//! Long work that is watched and asked to end. In a program of its own, one test after the other, since whoever asks
+//! for it asks the whole process.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,12 @@ use transfer::weights::Weights;
 #[path = "common/random_weights.rs"]
 mod random_weights;
 use random_weights::random_weights;
+
+#[path = "stop/assets.rs"]
+mod assets;
+
+/// Held by the test that may ask for an end.
+static TURN: Mutex<()> = Mutex::new(());
 
 const SIZE: usize = 32;
 const EPOCHS: usize = 2;
@@ -29,13 +35,18 @@ fn pictures(dir: &Path) -> Dataset {
     image_dataset_from_directory(dir, options).unwrap()
 }
 
-/// Trains with checkpoints in `folder`; the weights afterwards.
-fn train(data: &Dataset, folder: &Path, start: &Weights) -> Result<(History, Weights)> {
+fn network(start: &Weights) -> Result<Model> {
     let mut base = MobileNetV2::new((SIZE, SIZE, 3), start)?;
     base.fine_tune_at(140)?;
     let chain = Model::chain().then(Rescaling::new(1.0 / 127.5, -1.0)).then(base);
     let mut model = chain.then(GlobalAveragePooling2D).then(Dense::new(1).seed(7)).seed(8).build()?;
     model.compile(Adam::new(1e-3), Loss::BinaryCrossentropy)?;
+    Ok(model)
+}
+
+/// Trains with checkpoints in `folder`; the weights afterwards.
+fn train(data: &Dataset, folder: &Path, start: &Weights) -> Result<(History, Weights)> {
+    let mut model = network(start)?;
     // What is kept of an evaluation is not evaluated again, so that there would be nothing to interrupt.
     model.set_feature_cache_bytes(0);
     let options = FitOptions::epochs(EPOCHS).validation_data(data).checkpoint(folder);
@@ -45,6 +56,7 @@ fn train(data: &Dataset, folder: &Path, start: &Weights) -> Result<(History, Wei
 
 #[test]
 fn a_training_that_is_asked_to_stop_keeps_a_checkpoint_wherever_it_is_and_ends_as_an_unbroken_one() {
+    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
     let dir = tempfile::tempdir().unwrap();
     let data = pictures(&dir.path().join("pictures"));
     let start = random_weights();
@@ -115,4 +127,24 @@ fn a_training_that_is_asked_to_stop_keeps_a_checkpoint_wherever_it_is_and_ends_a
     let (again, same) = train(&data, &folder, &start).unwrap();
     assert_eq!((&again.loss, &again.val_loss), (&history.loss, &history.val_loss));
     assert!(same == weights, "the same bits");
+
+    // A photograph that cannot be read is not tried again either.
+    request_stop();
+    let missing = transfer::data::load_img(dir.path().join("missing.png"), (4, 4)).unwrap_err();
+    assert!(matches!(missing, Error::Interrupted(_)), "{missing}");
+    let opened = image_dataset_from_directory(dir.path().join("pictures"), ImageDatasetOptions::default());
+    assert!(matches!(opened, Err(Error::Interrupted(_))));
+    resume();
+
+    // A range test ends, too, and leaves no trace. So does a prediction of files.
+    let mut model = network(&start).unwrap();
+    let before = model.weights().unwrap();
+    request_stop();
+    let stopped = model.lr_find(&data, LrFindOptions::default()).map(drop);
+    assert!(matches!(stopped, Err(Error::Interrupted(_))), "{stopped:?}");
+    assert!(model.weights().unwrap() == before, "the same bits");
+    let stopped = model.predict_files(&data.file_paths()[..1]).map(drop);
+    assert!(matches!(stopped, Err(Error::Interrupted(_))), "{stopped:?}");
+    resume();
+    assert!(model.predict_files(&data.file_paths()[..1]).is_ok());
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::process::{command, run};
 use crate::project::Project;
 use crate::step::step;
-use crate::{cuda_build, Result};
+use crate::{cuda_build, owned, Result};
 
 /// The most that the folder may hold.
 const LIMIT: u64 = 60 << 20;
@@ -25,9 +25,17 @@ const FILES: [(&str, &str); 4] = [
 pub fn gpu_test() -> Result<()> {
     let project = Project::find()?;
     let folder = PathBuf::from("target").join("gpu-test");
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).map_err(|e| format!("cannot empty {}: {e}", folder.display()))?;
+    // What a run on this machine found out took time, and is somebody's.
+    let results = folder.join("results");
+    if owned::is_there(&folder, &["run.sh"])? && results.symlink_metadata().is_ok() {
+        let kept = folder.with_file_name("gpu-test-results");
+        if kept.symlink_metadata().is_ok() {
+            owned::set_aside(&kept)?;
+        }
+        rename(&results, &kept)?;
+        println!("==> the results of the last run are kept in {}", kept.display());
     }
+    owned::empty_folder(&folder, &["run.sh"])?;
     step("weights, reference values and photographs", "a minute when new", || {
         let mut cargo = command("cargo");
         cargo.args(["run", "--quiet", "--package", "transfer", "--example", "gpu_test", "--", "prepare"]);
@@ -48,6 +56,11 @@ pub fn gpu_test() -> Result<()> {
         true => run(command("sh").arg(folder.join("run.sh")), "checking on this machine's card"),
         false => Ok(()),
     }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to)
+        .map_err(|e| format!("cannot rename {} to {}: {e}", from.display(), to.display()))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

@@ -4,17 +4,22 @@
 //! nothing that the notebook needs to run: with the kernel installed by hand, plain Jupyter does.
 
 mod bench;
+mod concurrency;
 mod cuda;
 mod cuda_build;
+mod deny;
 mod faults;
 mod fuzz;
 mod gpu_test;
 mod kernel;
+mod locks;
 mod notebook;
+mod owned;
 mod process;
 mod project;
 mod python;
 mod resume;
+mod skipped;
 mod step;
 mod test;
 mod toolchain;
@@ -48,6 +53,11 @@ cargo xtask <command>
                        says more. It takes an hour; its results are in bench/RESULTS.md
   fuzz [--minutes N] [TARGET …]
                        fuzz what reads files: 10 minutes for each target, all where none is named
+  lock-python [NAME …] write the lock files of Python packages in xtask/locks/ anew, from environment.yml and the
+                       requirements.txt of tests/ and bench/
+  deny                 look at the crates that the project depends on: licences, sources, duplicates, advisories
+  concurrency          loom, ThreadSanitizer and Miri on the places where threads meet; the latter two need a nightly
+                       compiler and are left out without it
   resume [TRIES]       kill and resume 50 small trainings; each must end where an unbroken one does
 ";
 
@@ -81,6 +91,9 @@ fn main() -> ExitCode {
         ["faults", rest @ ..] => faults::faults(rest),
         ["bench", rest @ ..] => bench::bench(rest),
         ["fuzz", rest @ ..] => fuzz::fuzz(rest),
+        ["lock-python", rest @ ..] => locks::lock_python(rest),
+        ["deny", rest @ ..] => deny::deny(rest),
+        ["concurrency"] => concurrency::concurrency(),
         ["resume", rest @ ..] => resume::resume(rest),
         [] | ["help" | "-h" | "--help"] => {
             print!("{HELP}");

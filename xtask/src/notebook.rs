@@ -73,9 +73,24 @@ pub fn execute(name: Option<&str>) -> Result<()> {
 }
 
 /// Runs the notebook headless and writes its committed form.
+///
+/// Edits that were made while it ran are not lost: what ran is another notebook then, and nothing is written.
 pub fn save(name: Option<&str>) -> Result<()> {
-    execute(name)?;
     let project = Project::find()?.with_notebook(name)?;
+    let read = || {
+        let path = project.notebook();
+        std::fs::read(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))
+    };
+    let before = read()?;
+    execute(name)?;
+    if read()? != before {
+        return Err(format!(
+            "{} was changed while it ran, so its committed form was not written over it. What ran is in {}. Run the \
+             command again",
+            project.notebook().display(),
+            project.results().display()
+        ));
+    }
     let executed = project.results().join(project.notebook().file_name().unwrap_or_default());
     let mut runner = runner(&project);
     runner.arg("save").arg(executed).arg(project.notebook());
@@ -135,7 +150,7 @@ fn warm(project: &Project, tools: &str) -> Result<()> {
 /// Everything that makes the kernel compile or fetch anew when it changes.
 fn warm_inputs(project: &Project, tools: &str) -> Result<String> {
     let mut lines = vec![tools.trim().to_owned()];
-    for name in ["TRANSFER_DATA_DIR", "TRANSFER_WEIGHTS"] {
+    for name in ["TRANSFER_DATA_DIR", "TRANSFER_WEIGHTS", "TRANSFER_CACHE"] {
         lines.push(format!("{name} {:?}", std::env::var_os(name)));
     }
     for file in ["Cargo.lock", "crate/Cargo.toml", ".cargo/config.toml", "notebooks/evcxr.toml"] {

@@ -11,12 +11,13 @@ use super::decode::last_words;
 use super::store::{Scratch, Store};
 use super::ImageKey;
 use super::ImageMap;
+use crate::progress::say;
 use crate::{Error, Result};
 use ndarray::{Array1, Array4};
 use rayon::prelude::*;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{sync_channel, Receiver};
+use std::sync::mpsc::{sync_channel, Receiver, SendError};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -42,6 +43,42 @@ enum Source {
     Finished,
 }
 
+impl Source {
+    /// A queue of `prefetch` batches that a thread of its own fills. Without a queue, or without a thread to be had,
+    /// batches are made when they are asked for.
+    fn start(producer: Box<Producer>, prefetch: usize) -> Self {
+        if prefetch == 0 {
+            return Source::Direct(producer);
+        }
+        // One batch is being made while the others wait.
+        let (sender, queue) = sync_channel(prefetch - 1);
+        // What goes into a thread that does not start is lost, so that the producer follows when it runs.
+        let (hand, taken) = sync_channel::<Box<Producer>>(1);
+        let work = move || {
+            let Ok(mut producer) = taken.recv() else { return };
+            while let Some(batch) = producer.next() {
+                let last = batch.is_err();
+                if sender.send(Some(batch)).is_err() || last {
+                    return;
+                }
+            }
+            let _ = sender.send(None);
+        };
+        match std::thread::Builder::new().name("transfer-batches".into()).spawn(work) {
+            Ok(maker) => match hand.send(producer) {
+                Ok(()) => Source::Queue { queue, maker: Some(maker) },
+                Err(SendError(producer)) => Source::Direct(producer),
+            },
+            Err(why) => {
+                say(format!(
+                    "The system did not start a thread for images ({why}). They are loaded between steps."
+                ));
+                Source::Direct(producer)
+            }
+        }
+    }
+}
+
 /// What a pass is to bring.
 pub(super) struct Plan {
     pub store: Arc<Store>,
@@ -58,28 +95,14 @@ pub(super) struct Plan {
 
 impl Batches {
     pub(super) fn start(plan: Plan) -> Result<Self> {
+        crate::threads::check()?;
         let store = plan.store.clone();
         let stop = Arc::new(AtomicBool::new(false));
         let left = plan.order.len().div_ceil(store.options.batch_size).saturating_sub(plan.first);
         let prefetch = plan.prefetch.min(left);
-        let mut producer = Box::new(Producer::new(plan, stop.clone())?);
-        if prefetch == 0 {
-            return Ok(Self { source: Source::Direct(producer), store, stop, left });
-        }
-        // One batch is being made while the others wait.
-        let (sender, queue) = sync_channel(prefetch - 1);
-        let work = move || {
-            while let Some(batch) = producer.next() {
-                let last = batch.is_err();
-                if sender.send(Some(batch)).is_err() || last {
-                    return;
-                }
-            }
-            let _ = sender.send(None);
-        };
-        let maker = std::thread::Builder::new().name("transfer-batches".into()).spawn(work);
-        let maker = maker.map_err(|e| cannot_start(&e))?;
-        Ok(Self { source: Source::Queue { queue, maker: Some(maker) }, store, stop, left })
+        let threads = crate::threads::pool().current_num_threads().min(store.options.batch_size);
+        let source = Source::start(Box::new(Producer::new(plan, stop.clone(), threads)), prefetch);
+        Ok(Self { source, store, stop, left })
     }
 
     /// Ends the pass, whether or not all of it was wanted.
@@ -133,33 +156,33 @@ impl std::fmt::Debug for Batches {
     }
 }
 
-fn cannot_start(error: &dyn std::fmt::Display) -> Error {
-    Error::Data(format!(
-        "cannot start the threads that load images: {error}. Set TRANSFER_THREADS to a smaller number."
-    ))
-}
-
 struct Producer {
     plan: Plan,
     position: usize,
     made_images: bool,
     stop: Arc<AtomicBool>,
-    workers: rayon::ThreadPool,
-    scratch: Vec<Mutex<Scratch>>,
+    /// `None` where the system starts no threads for them: then images are loaded one after the other.
+    workers: Option<rayon::ThreadPool>,
+    /// What waits to be used again. Taken for an image and put back, not locked meanwhile: an image map may wait for
+    /// threads of its own, and its thread may then be given the next image.
+    scratch: Mutex<Vec<Scratch>>,
 }
 
 impl Producer {
-    fn new(plan: Plan, stop: Arc<AtomicBool>) -> Result<Self> {
-        let n = crate::threads::pool().current_num_threads().min(plan.store.options.batch_size);
-        let workers = rayon::ThreadPoolBuilder::new()
-            .num_threads(n)
-            .thread_name(|i| format!("transfer-images-{i}"))
-            .build()
-            .map_err(|e| cannot_start(&e))?;
-        let scratch = (0..n).map(|_| Mutex::default()).collect();
+    fn new(plan: Plan, stop: Arc<AtomicBool>, threads: usize) -> Self {
+        let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let workers = match builder.thread_name(|i| format!("transfer-images-{i}")).build() {
+            Ok(workers) => Some(workers),
+            Err(why) => {
+                say(format!(
+                    "The system did not start {threads} threads for images ({why}). One loads them all."
+                ));
+                None
+            }
+        };
         let position = plan.first.saturating_mul(plan.store.options.batch_size).min(plan.order.len());
         let made_images = plan.first > 0;
-        Ok(Self { plan, position, made_images, stop, workers, scratch })
+        Self { plan, position, made_images, stop, workers, scratch: Mutex::default() }
     }
 
     /// The next batch that has an image at all.
@@ -193,12 +216,18 @@ impl Producer {
         self.position = end;
         let len = store.options.image_len();
         let mut buffer = store.buffer(indices.len() * len);
-        let load_all = || {
-            let pairs = buffer.par_chunks_exact_mut(len).zip(&indices).with_max_len(1);
-            pairs.map(|(image, &index)| self.load(index, image)).collect()
+        let load_all = || match &self.workers {
+            Some(workers) => workers.install(|| {
+                let pairs = buffer.par_chunks_exact_mut(len).zip(&indices).with_max_len(1);
+                pairs.map(|(image, &index)| self.load(index, image)).collect()
+            }),
+            None => {
+                let pairs = buffer.chunks_exact_mut(len).zip(&indices);
+                pairs.map(|(image, &index)| self.load(index, image)).collect()
+            }
         };
         // Decoders are guarded; what may still panic is somebody's image map.
-        let loaded: Vec<Result<bool>> = catch_unwind(AssertUnwindSafe(|| self.workers.install(load_all)))
+        let loaded: Vec<Result<bool>> = catch_unwind(AssertUnwindSafe(load_all))
             .map_err(|panic| Error::Data(format!("preparing an image panicked: {}", last_words(&*panic))))?;
         let mut kept = 0;
         for (i, loaded) in loaded.into_iter().enumerate() {
@@ -223,14 +252,16 @@ impl Producer {
         if self.stop.load(Ordering::Relaxed) {
             return Ok(false);
         }
+        let free = || self.scratch.lock().unwrap_or_else(|e| e.into_inner());
+        let waiting = free().pop();
+        let mut scratch = waiting.unwrap_or_default();
+        let loaded = self.load_with(index, image, &mut scratch);
+        free().push(scratch);
+        loaded
+    }
+
+    fn load_with(&self, index: usize, image: &mut [f32], scratch: &mut Scratch) -> Result<bool> {
         let Plan { store, epoch, map, cache, .. } = &self.plan;
-        let mut own = None;
-        let place = rayon::current_thread_index().and_then(|i| self.scratch.get(i));
-        let mut held = place.map(|m| m.lock().unwrap_or_else(|e| e.into_inner()));
-        let scratch = match &mut held {
-            Some(scratch) => &mut **scratch,
-            None => own.insert(Scratch::default()),
-        };
         let (h, w) = store.options.image_size;
         let key = ImageKey { epoch: *epoch, index: index as u64 };
         if let (Some(map), Some(stored)) = (map, store.stored(index).filter(|_| *cache)) {

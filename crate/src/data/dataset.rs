@@ -5,12 +5,15 @@
 
 use super::bad_images::{BadImages, Skipped};
 use super::batches::{Batches, Plan};
+use super::digest::FileDigest;
 use super::listing::list;
 use super::opening::{examine, nothing, Opened};
 use super::options::{ImageDatasetOptions, Subset};
 use super::store::{Scratch, Store};
 use super::{Batch, ImageMap};
+use crate::progress::check_stop;
 use crate::random::Rng;
+use crate::threads;
 use crate::Show;
 use crate::{Error, Result};
 use ndarray::Array4;
@@ -61,6 +64,7 @@ const PREFETCH: usize = 2;
 pub fn image_dataset_from_directory(dir: impl AsRef<Path>, options: ImageDatasetOptions) -> Result<Dataset> {
     let dir = dir.as_ref();
     options.check()?;
+    crate::threads::check()?;
     let listing = list(dir, options.class_names.as_deref(), options.missing_classes)?;
     let (class_names, Opened { mut files, skipped, tally }) = examine(listing, dir, &options)?;
     if files.is_empty() {
@@ -341,6 +345,21 @@ impl Dataset {
             "batches of {batch_size} of {h}x{w}, shuffle {shuffle}, seed {seed}, reshuffle {reshuffle}, cache {}",
             self.cache
         )
+    }
+
+    /// What each image is, in the order of epoch 0: the digest of its file's bytes, or `None` where it is left out.
+    /// Reads the files, but for those of which `cache()` keeps a decoded copy: there it is the copy that counts.
+    ///
+    /// # Errors
+    /// Where a file cannot be read.
+    pub(crate) fn digests(&self) -> Result<Vec<Option<FileDigest>>> {
+        let indices = self.order[self.range.clone()].to_vec();
+        threads::map(indices, |i| {
+            check_stop("The evaluation")?;
+            self.store.digest(i, self.cache)
+        })
+        .into_iter()
+        .collect()
     }
 
     /// The images of one epoch in their order, as [`indices`](Self::indices) has those of epoch 0.

@@ -3,7 +3,6 @@
 //! The head of each file is looked at. Of classes with few files all of it is, since there a single damaged one
 //! decides whether either side of a split has any.
 
-use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
 use super::bad_images::Skipped;
@@ -53,7 +52,7 @@ pub(super) fn examine(
         Look::of(path, found)
     };
     let found: Result<Vec<Look>> =
-        crate::threads::pool().install(|| files.par_iter().map_init(Buffers::default, look).collect());
+        crate::threads::map_init(files.iter().collect(), Buffers::default, look).into_iter().collect();
     let mut opened = Opened {
         files: Vec::new(),
         skipped: Vec::new(),

@@ -7,7 +7,6 @@ use super::look::{look, Look};
 use super::names::{composed, counted, joined, rough};
 use crate::progress::say;
 use crate::{Error, Result, Show};
-use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -38,7 +37,7 @@ pub(super) fn check_classes(dir: &Path, wanted: Option<&[String]>, validation: O
         }
         [only] => {
             let folder = dir.join(only);
-            let inner = class_folders(&folder)?;
+            let inner = if found.contains(only) { class_folders(&folder)? } else { Vec::new() };
             let hint = match (&inner[..], loose.len()) {
                 ([_, ..], _) if loose_images(&folder)?.is_empty() => is_it_deeper(&folder, &inner),
                 (_, 0) => HOW.to_owned(),
@@ -104,8 +103,7 @@ pub(super) fn loose_images(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> =
         entries(dir)?.into_iter().filter(|e| e.kind == super::folder::Kind::File).map(|e| e.path).collect();
     files.sort();
-    let looks: Vec<Result<Look>> =
-        crate::threads::pool().install(|| files.par_iter().map(|path| look(path)).collect());
+    let looks: Vec<Result<Look>> = crate::threads::map(files.iter().collect(), |path: &PathBuf| look(path));
     let mut loose = Vec::new();
     for (path, look) in files.into_iter().zip(looks) {
         if look? != Look::Other {

@@ -28,7 +28,7 @@ pub struct Base<D: Backend> {
     precision: Precision,
     /// For each unit the numbers of the five variables of each of its convolutions.
     convs: Vec<Vec<[usize; 5]>>,
-    scratch: Vec<Arc<Mutex<D::UnitScratch>>>,
+    scratch: Vec<Arc<D::UnitScratch>>,
     /// Another number whenever any variable may have changed; only ever grows.
     changes: u64,
     /// What `changes` was when a variable that does not train may last have changed.
@@ -229,22 +229,28 @@ impl<D: Backend> Base<D> {
 }
 
 impl<D: Backend> Base<D> {
-    /// A tensor with the pooled features `(n, c)` of all units, from values computed before, ready to be
+    /// A tensor on `device` with the pooled features `(n, c)` of all units, from values computed before, ready to be
     /// traced.
     ///
     /// # Errors
     /// Where the lengths do not fit or memory is short.
-    pub fn features_from(&self, values: &[f32], n: usize) -> Result<Matrix<D>> {
-        D::tensor(&self.device, (n, self.output_of(self.architecture.units.len()).2), values)
+    pub fn features_from(&self, device: &D, values: &[f32], n: usize) -> Result<Matrix<D>> {
+        D::tensor(device, (n, self.output_of(self.architecture.units.len()).2), values)
     }
 
-    /// A tensor with the outputs of units `0..to`, from values computed before, ready to be traced.
+    /// A tensor on `device` with the outputs of units `0..to`, from values computed before, ready to be traced.
     ///
     /// # Errors
     /// Where the lengths do not fit or memory is short.
-    pub fn activations_from(&self, values: &[f32], n: usize, to: usize) -> Result<Activations<D>> {
+    pub fn activations_from(
+        &self,
+        device: &D,
+        values: &[f32],
+        n: usize,
+        to: usize,
+    ) -> Result<Activations<D>> {
         let (h, w, c) = self.output_of(to);
-        D::tensor(&self.device, (n, h, w, c), values)
+        D::tensor(device, (n, h, w, c), values)
     }
 
     /// As [`features_from`](Self::features_from), computed from images in [-1, 1].
@@ -269,12 +275,15 @@ impl Base<Cpu> {
     /// kept until a frozen variable changes.
     fn plan(&self, to: usize, pool: bool) -> Result<Arc<FrozenPlan>> {
         let key = (to, pool, self.version);
-        let mut plans = self.plans.lock().unwrap_or_else(|e| e.into_inner());
-        if let Some(plan) = plans.get(&key) {
-            return Ok(plan.clone());
+        let plans = || self.plans.lock().unwrap_or_else(|e| e.into_inner());
+        let known = plans().get(&key).cloned();
+        if let Some(plan) = known {
+            return Ok(plan);
         }
-        plans.retain(|k, _| k.2 == self.version);
+        // Without the lock, so that nobody waits: two threads may each make the plan, and it is the same one.
         let plan = Arc::new(self.new_plan(to, pool)?);
+        let mut plans = plans();
+        plans.retain(|k, _| k.2 == self.version);
         // A plan through trainable layers is out of date after the next step.
         if to <= self.first_trainable_unit() {
             plans.insert(key, plan.clone());

@@ -50,8 +50,16 @@ pub trait Backend: Device<f32> {
     /// What a block keeps between forward and backward.
     type BlockSaved: 'static;
     /// What a unit of the network (a block, or the last convolution) keeps from step to step: memory,
-    /// and whatever it has made of its variables.
-    type UnitScratch: Default + Send + 'static;
+    /// and whatever it has made of its variables. Threads that compute with one model at the same time share it, so
+    /// it must hold no lock while it computes.
+    type UnitScratch: Default + Send + Sync + 'static;
+
+    /// A device for one pass without a tape.
+    type Lent: std::ops::Deref<Target = Self>;
+
+    /// What a pass without a tape allocates its tensors on. Other threads may do such a pass at the same time, which
+    /// would not be safe on a model's own device.
+    fn lend(&self) -> Self::Lent;
 
     /// Inverted residual block; with `keep`, what its backward needs is returned too.
     fn block_forward(
@@ -86,7 +94,7 @@ pub trait Backend: Device<f32> {
     fn last_forward(
         x: &Activations<Self>,
         conv: &ConvBn<Self>,
-        scratch: &mut Self::UnitScratch,
+        scratch: &Self::UnitScratch,
     ) -> Result<Activations<Self>>;
 
     /// Adds the gradients of its variables, and of `x` with `input_gradient`.
@@ -95,7 +103,7 @@ pub trait Backend: Device<f32> {
         y: &Activations<Self>,
         conv: &ConvBn<Self>,
         input_gradient: bool,
-        scratch: &mut Self::UnitScratch,
+        scratch: &Self::UnitScratch,
         grads: &mut Gradients<f32, Self>,
     ) -> Result<(), Self::Err>;
 

@@ -1,7 +1,7 @@
 //! The two convolutions outside the blocks, as dfdx ops: the first (3x3, stride 2) and the last
 //! (pointwise), each with its BatchNormalization in inference mode and ReLU6.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use dfdx::prelude::{PutTape, SplitTape, Tape};
 
@@ -36,16 +36,13 @@ pub fn last_convolution<D: Backend, T: Tape<f32, D>>(
     x: Activations<D, T>,
     conv: &ConvBn<D>,
     input_gradient: bool,
-    scratch: &Arc<Mutex<D::UnitScratch>>,
+    scratch: &Arc<D::UnitScratch>,
 ) -> Result<Activations<D, T>> {
     let (x, mut tape) = x.split_tape();
-    let y = D::last_forward(&x, conv, &mut scratch.lock().unwrap_or_else(|e| e.into_inner()))?;
+    let y = D::last_forward(&x, conv, scratch)?;
     if T::OWNS_TAPE && (conv.trains.any() || input_gradient) {
         let (y, conv, scratch) = (y.clone(), conv.clone(), scratch.clone());
-        tape.add_backward_op(move |grads| {
-            let mut scratch = scratch.lock().unwrap_or_else(|e| e.into_inner());
-            D::last_backward(&x, &y, &conv, input_gradient, &mut scratch, grads)
-        });
+        tape.add_backward_op(move |grads| D::last_backward(&x, &y, &conv, input_gradient, &scratch, grads));
     }
     Ok(y.put_tape(tape))
 }

@@ -13,6 +13,7 @@ use super::buffer::Buffer;
 use super::conv3x3::{conv3x3_first, conv3x3_first_backward_weights};
 use super::conv_bn::{cpu as conv_bn, ConvBn, Folded};
 use super::inverted_residual::{cpu as block, BlockParams};
+use super::lent::LentCpu;
 use super::pointwise::{pointwise, pointwise_backward_input, pointwise_backward_weights, PackedWeights};
 use super::pooling;
 use super::view::{slice, slice_mut};
@@ -27,6 +28,11 @@ use crate::{Error, Result};
 impl Backend for Cpu {
     type BlockSaved = block::BlockSaved;
     type UnitScratch = block::UnitScratch;
+    type Lent = LentCpu;
+
+    fn lend(&self) -> LentCpu {
+        LentCpu::take()
+    }
 
     fn block_forward(
         x: &Activations<Cpu>,
@@ -82,7 +88,7 @@ impl Backend for Cpu {
     fn last_forward(
         x: &Activations<Cpu>,
         conv: &ConvBn<Cpu>,
-        scratch: &mut block::UnitScratch,
+        scratch: &block::UnitScratch,
     ) -> Result<Activations<Cpu>> {
         let (n, h, w, ci) = *x.shape();
         let co = conv.gamma.shape().0;
@@ -94,7 +100,7 @@ impl Backend for Cpu {
         }
         let mut y = x.device().try_zeros_like(&(n, h, w, co)).map_err(device_error)?;
         let packed = scratch.project.packed(conv);
-        pointwise(slice(x), n * h * w, packed, Activation::Relu6, None, slice_mut(&mut y));
+        pointwise(slice(x), n * h * w, &packed, Activation::Relu6, None, slice_mut(&mut y));
         Ok(y)
     }
 
@@ -103,7 +109,7 @@ impl Backend for Cpu {
         y: &Activations<Cpu>,
         conv: &ConvBn<Cpu>,
         input_gradient: bool,
-        scratch: &mut block::UnitScratch,
+        scratch: &block::UnitScratch,
         grads: &mut Gradients<f32, Cpu>,
     ) -> Result<(), CpuError> {
         let (n, h, w, ci) = *x.shape();
@@ -118,7 +124,7 @@ impl Backend for Cpu {
         if input_gradient {
             let mut dx = Buffer::take(rows * ci);
             let wt = scratch.project.transposed(conv);
-            pointwise_backward_input(&dy, rows, wt, None, None, &mut dx);
+            pointwise_backward_input(&dy, rows, &wt, None, None, &mut dx);
             conv_bn::add_into(grads.get_or_alloc_mut(x)?, &dx);
         }
         **grads.get_or_alloc_mut(y)? = dy;

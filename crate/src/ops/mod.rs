@@ -27,9 +27,13 @@ pub mod depthwise;
 pub mod frozen;
 pub mod head;
 pub mod inverted_residual;
+pub(crate) mod kept;
+pub(crate) mod lent;
+pub(crate) mod meeting;
 pub mod pointwise;
 pub(crate) mod pooling;
 pub mod simd;
+mod sync;
 pub(crate) mod team;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -4,8 +4,11 @@
 //! A fork and a join at each step would cost more than the step where it takes microseconds; here
 //! the threads start once and wait for each other in a loop.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::Mutex;
+use std::any::Any;
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
+use std::sync::{Mutex, PoisonError, TryLockError};
+
+use super::meeting::{Broken, Meeting};
 
 /// One thread's view of the work.
 pub(crate) struct Member<'a> {
@@ -16,74 +19,71 @@ pub(crate) struct Member<'a> {
     meeting: &'a Meeting,
 }
 
-#[derive(Default)]
-struct Meeting {
-    arrived: AtomicUsize,
-    round: AtomicUsize,
-    broken: AtomicBool,
-}
-
-/// Tells the others when its thread panics, or they would wait for ever.
-struct Alarm<'a>(&'a Meeting);
-
-impl Drop for Alarm<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.broken.store(true, Ordering::Release);
-        }
-    }
-}
-
 impl Member<'_> {
-    /// Returns when all members have called it, and sees then what they did before.
+    /// Returns when all members have called it, and sees then what they did before. Unwinds where one of them
+    /// panicked.
     pub(crate) fn meet(&self) {
-        let Meeting { arrived, round, broken } = self.meeting;
-        let now = round.load(Ordering::Acquire);
-        if arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.count {
-            arrived.store(0, Ordering::Relaxed);
-            round.store(now.wrapping_add(1), Ordering::Release);
-            return;
-        }
-        let mut turns = 0u32;
-        while round.load(Ordering::Acquire) == now {
-            assert!(!broken.load(Ordering::Acquire), "another thread of this computation panicked");
-            turns += 1;
-            // Where there are more threads than processors, the others need this one.
-            if turns.is_multiple_of(4096) {
-                std::thread::yield_now();
-            } else {
-                std::hint::spin_loop();
-            }
+        if let Err(broken) = self.meeting.wait(self.count) {
+            // Not a panic: the member that panicked has said what happened.
+            resume_unwind(Box::new(broken));
         }
     }
 }
 
-/// Runs `work` on each thread of the pool at the same time, or returns `false` where other threads do
-/// so already: two such computations could each wait for a thread that the other one holds.
+/// Runs `work` on each thread of the pool at the same time. Returns `false`, and does nothing, where that would not
+/// be safe or of use:
+///
+/// - Other threads do so already: two such computations could each wait for a thread that the other one holds.
+/// - The calling thread belongs to a pool, this one or another. Its pool may have other work, and members that wait
+///   for a thread with other work do nothing meanwhile.
+/// - There are no threads to share the work with.
+///
+/// # Panics
+/// Where `work` panics, with the same panic, after all members have left.
 pub(crate) fn on_all_threads(work: impl Fn(Member<'_>) + Sync) -> bool {
     static TEAM: Mutex<()> = Mutex::new(());
+    if rayon::current_thread_index().is_some() {
+        return false;
+    }
     let _only = match TEAM.try_lock() {
         Ok(guard) => guard,
-        Err(std::sync::TryLockError::Poisoned(guard)) => guard.into_inner(),
-        Err(std::sync::TryLockError::WouldBlock) => return false,
+        Err(TryLockError::Poisoned(guard)) => guard.into_inner(),
+        Err(TryLockError::WouldBlock) => return false,
     };
-    let meeting = Meeting::default();
-    crate::threads::pool().broadcast(|context| {
-        let _alarm = Alarm(&meeting);
-        work(Member { index: context.index(), count: context.num_threads(), meeting: &meeting });
+    let meeting = Meeting::new();
+    let panicked: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
+    let ran = crate::threads::pool().on_each_thread(|index, count| {
+        let member = Member { index, count, meeting: &meeting };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(member))) {
+            meeting.give_up();
+            if !panic.is::<Broken>() {
+                *panicked.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
+            }
+        }
     });
-    true
+    if let Some(panic) = panicked.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        resume_unwind(panic);
+    }
+    ran
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Runs `work` with the team, however often the other tests of this program have it.
+    fn insist(work: impl Fn(Member<'_>) + Sync) {
+        while !on_all_threads(&work) {
+            std::thread::yield_now();
+        }
+    }
 
     #[test]
     fn members_see_what_the_others_did_before_they_met() {
-        let threads = crate::threads::pool().current_num_threads();
         let steps: Vec<AtomicUsize> = (0..100).map(|_| AtomicUsize::new(0)).collect();
-        let ran = on_all_threads(|member| {
+        let count = AtomicUsize::new(0);
+        insist(|member| {
             for step in &steps {
                 step.fetch_add(1, Ordering::Relaxed);
                 member.meet();
@@ -91,7 +91,32 @@ mod tests {
             }
             assert!(member.index < member.count);
             assert!(!on_all_threads(|_| {}), "a second team at the same time");
+            count.store(member.count, Ordering::Relaxed);
         });
-        assert!(!ran || steps[0].load(Ordering::Relaxed) == threads);
+        assert_eq!(steps[0].load(Ordering::Relaxed), count.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn a_member_that_panics_ends_the_work_of_all_and_the_next_team_works() {
+        for index in [0, 1] {
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                insist(|member| {
+                    assert!(member.index != index % member.count, "the member breaks down");
+                    member.meet();
+                    unreachable!("nobody passes without the one who panicked");
+                })
+            }));
+            let panic = outcome.unwrap_err();
+            let said = panic.downcast_ref::<&str>().copied().unwrap_or_default();
+            assert_eq!(said, "the member breaks down");
+            insist(|member| member.meet());
+        }
+    }
+
+    #[test]
+    fn a_thread_of_a_pool_computes_alone_and_so_never_waits_for_its_own_pool() {
+        assert!(!crate::threads::pool().install(|| on_all_threads(|_| {})));
+        let other = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        assert!(!other.install(|| on_all_threads(|_| {})));
     }
 }

@@ -1,7 +1,6 @@
 //! Memory and threads for the kernels: aligned buffers, scratch space that each thread keeps, and a
 //! loop over independent pieces of work.
 
-use rayon::prelude::*;
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
@@ -88,13 +87,7 @@ pub(crate) fn with_scratch<R>(f: impl FnOnce(&mut Scratch) -> R) -> R {
 
 /// Runs `f(0)` to `f(count - 1)`, in any order and on any thread of the pool.
 pub(crate) fn parallel(count: usize, f: impl Fn(usize) + Send + Sync) {
-    let pool = crate::threads::pool();
-    if count <= 1 || pool.current_num_threads() == 1 {
-        // Nothing to share: the calling thread does it all.
-        (0..count).for_each(f);
-    } else {
-        pool.install(|| (0..count).into_par_iter().with_max_len(1).for_each(f));
-    }
+    crate::threads::count_to(count, f);
 }
 
 /// How many threads compute.

@@ -70,28 +70,7 @@ pub(crate) fn evaluated(dataset: &Dataset, evaluation: &Evaluation) {
 
 fn with(change: impl FnOnce(&mut Run)) {
     let Some(path) = crate::environment::path("TRANSFER_REPORT") else { return };
-    let mut run = RUN.lock().unwrap_or_else(|e| e.into_inner());
-    let run = run.get_or_insert_with(Run::default);
-    change(run);
-    let h = &run.history;
-    let seconds: serde_json::Map<String, Value> =
-        run.phases.iter().enumerate().map(|(i, s)| (format!("phase{}", i + 1), json!(s))).collect();
-    let report = json!({
-        "written_by": concat!("transfer ", env!("CARGO_PKG_VERSION")),
-        "data_set": run.data_set,
-        "data_set_why": run.why,
-        "split": run.split,
-        "left_out": run.left_out,
-        "test_left_out": run.test_left_out,
-        "seed": crate::seed(),
-        "history": {
-            "accuracy": h.accuracy, "val_accuracy": h.val_accuracy, "loss": h.loss, "val_loss": h.val_loss,
-        },
-        "test_accuracy": run.test.map(|t| t.accuracy),
-        "test_errors": run.test.map(|t| t.errors),
-        "seconds": seconds,
-        "peak_rss_bytes": peak_memory(),
-    });
+    let report = noted(change);
     let written = OutputFile::new(&path).write(&Format::Report, |out| {
         serde_json::to_writer_pretty(&mut *out, &report)?;
         out.write_all(b"\n")
@@ -100,6 +79,32 @@ fn with(change: impl FnOnce(&mut Run)) {
     if let Err(e) = written {
         say(format!("The report of TRANSFER_REPORT was not written: {e}"));
     }
+}
+
+/// The report after a change. Nothing is said or written meanwhile: whoever is told may evaluate a model itself.
+fn noted(change: impl FnOnce(&mut Run)) -> Value {
+    let mut run = RUN.lock().unwrap_or_else(|e| e.into_inner());
+    let run = run.get_or_insert_with(Run::default);
+    change(run);
+    let h = &run.history;
+    let seconds: serde_json::Map<String, Value> =
+        run.phases.iter().enumerate().map(|(i, s)| (format!("phase{}", i + 1), json!(s))).collect();
+    json!({
+        "written_by": concat!("transfer ", env!("CARGO_PKG_VERSION")),
+        "data_set": run.data_set,
+        "data_set_why": run.why,
+        "split": run.split,
+        "left_out": run.left_out,
+        "test_left_out": run.test_left_out,
+        "seed": crate::environment::seed_or_default(),
+        "history": {
+            "accuracy": h.accuracy, "val_accuracy": h.val_accuracy, "loss": h.loss, "val_loss": h.val_loss,
+        },
+        "test_accuracy": run.test.map(|t| t.accuracy),
+        "test_errors": run.test.map(|t| t.errors),
+        "seconds": seconds,
+        "peak_rss_bytes": peak_memory(),
+    })
 }
 
 /// Refuses a path in `TRANSFER_REPORT` that cannot be written, before any work.

@@ -69,7 +69,7 @@ fn traced_logits<D: Backend>(
     let mut features = if all_frozen {
         let features = match batch.input {
             Input::Images(images) => base.frozen_features(images, n)?,
-            Input::Frozen(values) => base.features_from(values, n)?,
+            Input::Frozen(values) => base.features_from(&base.device, values, n)?,
             #[cfg(feature = "cuda")]
             Input::Placed(placed) => {
                 head::global_average_pooling(base.forward(D::placed(&base.device, placed)?, 0)?)?
@@ -79,7 +79,7 @@ fn traced_logits<D: Backend>(
     } else {
         let x = match batch.input {
             Input::Images(images) => base.frozen_activations(images, n, to)?,
-            Input::Frozen(values) => base.activations_from(values, n, to)?,
+            Input::Frozen(values) => base.activations_from(&base.device, values, n, to)?,
             #[cfg(feature = "cuda")]
             Input::Placed(placed) => base.forward_units(D::placed(&base.device, placed)?, 0..to)?,
         };
@@ -119,13 +119,19 @@ pub(super) fn named_gradients<D: Backend>(
     Ok(out)
 }
 
-/// What the dense layer gets of `n` outputs of the frozen part, without a tape.
-pub(super) fn pooled<D: Backend>(base: &Base<D>, frozen: &[f32], n: usize) -> Result<Matrix<D>> {
+/// What the dense layer gets of `n` outputs of the frozen part, without a tape: `(n, channels)`.
+pub(super) fn pooled<D: Backend>(base: &Base<D>, frozen: &[f32], n: usize) -> Result<Vec<f32>> {
+    let device = base.device.lend();
+    D::read(&pooled_on(&*device, base, frozen, n)?)
+}
+
+fn pooled_on<D: Backend>(device: &D, base: &Base<D>, frozen: &[f32], n: usize) -> Result<Matrix<D>> {
     let to = base.first_trainable_unit();
     if to == base.architecture.units.len() {
-        base.features_from(frozen, n)
+        base.features_from(device, frozen, n)
     } else {
-        head::global_average_pooling(base.forward(base.activations_from(frozen, n, to)?, to)?)
+        let x = base.activations_from(device, frozen, n, to)?;
+        head::global_average_pooling(base.forward(x, to)?)
     }
 }
 
@@ -136,6 +142,7 @@ pub(super) fn logits<D: Backend>(
     frozen: &[f32],
     n: usize,
 ) -> Result<Vec<f32>> {
-    let x = pooled(base, frozen, n)?;
+    let device = base.device.lend();
+    let x = pooled_on(&*device, base, frozen, n)?;
     D::read(&head::dense(x, &dense.kernel.tensor, &dense.bias.tensor, false)?)
 }

@@ -3,65 +3,62 @@
 //! Between two steps of training everything that trains changes; but what does not train stays, and
 //! so does everything from one batch of an evaluation to the next.
 
+use std::sync::Arc;
+
 use dfdx::prelude::{Cpu, HasShape};
 
 use super::cpu::fold;
 use super::{ConvBn, Folded};
+use crate::ops::kept::Kept;
 use crate::ops::pointwise::PackedWeights;
 
-/// Folded and packed weights of one convolution.
+/// Folded and packed weights of one convolution. Any number of threads may use them at the same time.
 ///
 /// Each part remembers the [`version`](ConvBn::version) that it was made from, so it must not serve
 /// convolutions of two networks.
 #[derive(Debug, Default)]
 pub struct Prepared {
-    folded: Folded,
-    packed: Option<PackedWeights>,
-    transposed: Option<PackedWeights>,
-    /// Versions of the three.
-    versions: [Option<u64>; 3],
+    folded: Kept<Folded>,
+    packed: Kept<PackedWeights>,
+    transposed: Kept<PackedWeights>,
 }
 
 impl Prepared {
     /// The folded convolution.
-    pub fn folded(&mut self, conv: &ConvBn<Cpu>) -> &Folded {
-        if self.versions[0] != Some(conv.version) {
-            fold(conv, &mut self.folded);
-            self.versions[0] = Some(conv.version);
-        }
-        &self.folded
+    pub fn folded(&self, conv: &ConvBn<Cpu>) -> Arc<Folded> {
+        self.folded.get(conv.version, |older| {
+            let mut folded = older.unwrap_or_default();
+            fold(conv, &mut folded);
+            folded
+        })
     }
 
     /// The weights of a pointwise convolution as its forward pass reads them.
-    pub fn packed(&mut self, conv: &ConvBn<Cpu>) -> &PackedWeights {
-        self.folded(conv);
-        let Prepared { folded, packed, versions, .. } = self;
-        let (ci, co) = channels(conv);
-        let packed = packed.get_or_insert_with(|| {
-            versions[1] = Some(conv.version);
-            PackedWeights::new(&folded.w, &folded.b, ci, co)
-        });
-        if versions[1] != Some(conv.version) {
-            packed.repack(&folded.w, &folded.b);
-            versions[1] = Some(conv.version);
-        }
-        packed
+    pub fn packed(&self, conv: &ConvBn<Cpu>) -> Arc<PackedWeights> {
+        self.packed.get(conv.version, |older| {
+            let (folded, (ci, co)) = (self.folded(conv), channels(conv));
+            match older {
+                Some(mut packed) => {
+                    packed.repack(&folded.w, &folded.b);
+                    packed
+                }
+                None => PackedWeights::new(&folded.w, &folded.b, ci, co),
+            }
+        })
     }
 
     /// The weights of a pointwise convolution as its gradient by the input reads them.
-    pub fn transposed(&mut self, conv: &ConvBn<Cpu>) -> &PackedWeights {
-        self.folded(conv);
-        let Prepared { folded, transposed, versions, .. } = self;
-        let (ci, co) = channels(conv);
-        let transposed = transposed.get_or_insert_with(|| {
-            versions[2] = Some(conv.version);
-            PackedWeights::new_transposed(&folded.w, ci, co)
-        });
-        if versions[2] != Some(conv.version) {
-            transposed.repack_transposed(&folded.w);
-            versions[2] = Some(conv.version);
-        }
-        transposed
+    pub fn transposed(&self, conv: &ConvBn<Cpu>) -> Arc<PackedWeights> {
+        self.transposed.get(conv.version, |older| {
+            let (folded, (ci, co)) = (self.folded(conv), channels(conv));
+            match older {
+                Some(mut transposed) => {
+                    transposed.repack_transposed(&folded.w);
+                    transposed
+                }
+                None => PackedWeights::new_transposed(&folded.w, ci, co),
+            }
+        })
     }
 }
 

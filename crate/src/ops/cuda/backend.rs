@@ -2,12 +2,12 @@
 
 use dfdx::prelude::{
     AsArray, Backward, Cpu, Cuda, CudaError, Gradients, HasShape, NoneTape, OwnedTape, PutTape, Rank0, Shape,
-    SplitTape, Tape, Tensor, Trace, ZerosTensor,
+    SplitTape, Tape, Tensor, Trace,
 };
 
 use super::block::{self, BlockSaved, UnitScratch};
 use super::folded::{add_gradients, add_pointwise_gradients, sum_columns, sum_taps_and_bias, Folded};
-use super::{address, calls, copy, gradient, product, Card};
+use super::{address, calls, copy, gradient, product, zeros, Card};
 use crate::model::architecture::BlockShape;
 use crate::model::base::Base;
 use crate::ops::backend::{
@@ -30,6 +30,12 @@ fn card() -> Result<&'static Card, CudaError> {
 impl Backend for Cuda {
     type BlockSaved = BlockSaved;
     type UnitScratch = UnitScratch;
+    type Lent = Box<Cuda>;
+
+    fn lend(&self) -> Box<Cuda> {
+        // One card has one memory; `zeros` keeps threads apart.
+        Box::new(self.clone())
+    }
 
     fn block_forward(
         x: &Activations<Cuda>,
@@ -60,8 +66,8 @@ impl Backend for Cuda {
             )));
         }
         let card = Card::get()?;
-        let y = x.device().try_zeros_like(&(n, h.div_ceil(2), w.div_ceil(2), co)).map_err(device_error)?;
-        let mut folded = Folded::default();
+        let y = zeros(x.device(), (n, h.div_ceil(2), w.div_ceil(2), co))?;
+        let folded = Folded::default();
         let at = folded.of(card, conv)?;
         let (x, to, act) = (address(x)?, address(&y)?, Activation::Relu6);
         // SAFETY: the tensors have these shapes, and the kernel is (3, 3, 3, co) by `Base::new`.
@@ -98,7 +104,7 @@ impl Backend for Cuda {
     fn last_forward(
         x: &Activations<Cuda>,
         conv: &ConvBn<Cuda>,
-        scratch: &mut UnitScratch,
+        scratch: &UnitScratch,
     ) -> Result<Activations<Cuda>> {
         let (n, h, w, ci) = *x.shape();
         let (rows, co) = (n * h * w, conv.gamma.shape().0);
@@ -109,7 +115,7 @@ impl Backend for Cuda {
             )));
         }
         let card = Card::get()?;
-        let y = x.device().try_zeros_like(&(n, h, w, co)).map_err(device_error)?;
+        let y = zeros(x.device(), (n, h, w, co))?;
         let at = scratch.project.of(card, conv)?;
         let (x, to) = (address(x)?, address(&y)?);
         // SAFETY: tensors and kernel have these sizes.
@@ -125,7 +131,7 @@ impl Backend for Cuda {
         y: &Activations<Cuda>,
         conv: &ConvBn<Cuda>,
         input_gradient: bool,
-        scratch: &mut UnitScratch,
+        scratch: &UnitScratch,
         grads: &mut Gradients<f32, Cuda>,
     ) -> Result<(), CudaError> {
         let card = card()?;
@@ -150,7 +156,7 @@ impl Backend for Cuda {
 
     fn pool_forward(x: &Activations<Cuda>) -> Result<Matrix<Cuda>> {
         let (n, h, w, c) = *x.shape();
-        let y = x.device().try_zeros_like(&(n, c)).map_err(device_error)?;
+        let y = zeros(x.device(), (n, c))?;
         // SAFETY: the tensors have these shapes.
         unsafe { Card::get()?.launch(calls::pool_forward(address(x)?, address(&y)?, n, h * w, c)?) }?;
         Ok(y)
@@ -171,10 +177,7 @@ impl Backend for Cuda {
 
     fn scale_forward(x: &Matrix<Cuda>, scale: &[f32]) -> Result<Matrix<Cuda>> {
         let card = Card::get()?;
-        let (y, factors) = (
-            x.device().try_zeros_like(x.shape()).map_err(device_error)?,
-            Self::tensor(x.device(), *x.shape(), scale)?,
-        );
+        let (y, factors) = (zeros(x.device(), *x.shape())?, Self::tensor(x.device(), *x.shape(), scale)?);
         let len = scale.len();
         // SAFETY: three tensors of one shape.
         unsafe { card.launch(calls::multiply(address(x)?, address(&factors)?, address(&y)?, len)?) }?;
@@ -200,7 +203,7 @@ impl Backend for Cuda {
     fn dense_forward(x: &Matrix<Cuda>, kernel: &Flat<Cuda>, bias: &Flat<Cuda>) -> Result<Matrix<Cuda>> {
         let card = Card::get()?;
         let ((n, c), units) = (*x.shape(), bias.shape().0);
-        let y = x.device().try_zeros_like(&(n, units)).map_err(device_error)?;
+        let y = zeros(x.device(), (n, units))?;
         let to = address(&y)?;
         // SAFETY: the tensors have these shapes; `head::dense` has compared the kernel's.
         unsafe {
@@ -279,7 +282,7 @@ impl Backend for Cuda {
         if shape.num_elements() != values.len() {
             return Err(wrong_length(shape.num_elements(), values.len()));
         }
-        let t = device.try_zeros_like(&shape).map_err(device_error)?;
+        let t = zeros(device, shape)?;
         // SAFETY: lengths were compared.
         unsafe { copy::to_card(Card::get()?, values, address(&t)?) }?;
         Ok(t)
@@ -294,7 +297,7 @@ impl Backend for Cuda {
             return Err(wrong_length(len, dy.len()));
         }
         let (y, mut tape) = y.split_tape();
-        let seed: Tensor<Rank0, f32, Cuda> = y.device().try_zeros_like(&()).map_err(device_error)?;
+        let seed: Tensor<Rank0, f32, Cuda> = zeros(y.device(), ())?;
         let dy = dy.to_vec();
         tape.add_backward_op(move |grads| {
             let to = gradient(grads, &y)?;
@@ -349,7 +352,7 @@ impl Backend for Cuda {
         n: usize,
         to: usize,
     ) -> Result<Activations<Cuda>> {
-        base.forward_units(base.activations_from(images, n, 0)?, 0..to)
+        base.forward_units(base.activations_from(&base.device, images, n, 0)?, 0..to)
     }
 
     fn frozen_features(base: &Base<Cuda>, images: &[f32], n: usize) -> Result<Matrix<Cuda>> {

@@ -3,13 +3,13 @@
 //! The bare product of the expansion is kept, without bias and ReLU6: the kernels of the depthwise
 //! convolution apply them as they read, which saves a pass over the largest activation in each direction.
 
-use dfdx::prelude::{Cuda, CudaError, Gradients, HasShape, ZerosTensor};
+use dfdx::prelude::{Cuda, CudaError, Gradients, HasShape};
 
 use super::card::Memory;
 use super::folded::{add_gradients, add_pointwise_gradients, sum_taps_and_bias, Folded};
-use super::{address, calls, gradient, product, Card};
+use super::{address, calls, gradient, product, zeros, Card};
 use crate::model::architecture::BlockShape;
-use crate::ops::backend::{device_error, Activations};
+use crate::ops::backend::Activations;
 use crate::ops::inverted_residual::BlockParams;
 use crate::ops::{Activation, DepthwiseShape};
 use crate::{Error, Result};
@@ -60,8 +60,8 @@ pub(super) fn forward(
         )));
     }
     let Sizes { shape, rows_in, rows_out } = Sizes::new(n, s);
-    let mut scratch = p.scratch.lock().unwrap_or_else(|e| e.into_inner());
-    let y = x.device().try_zeros_like(&(n, s.out_h(), s.out_w(), s.co)).map_err(device_error)?;
+    let scratch = &p.scratch;
+    let y = zeros(x.device(), (n, s.out_h(), s.out_w(), s.co))?;
     let (x_at, y_at) = (address(x)?, address(&y)?);
     let filtered = card.memory(rows_out * s.expanded)?;
     let mut expanded = None;
@@ -105,7 +105,7 @@ pub(super) fn backward(
         true => Some(gradient(grads, x)?),
         false => None,
     };
-    let mut scratch = p.scratch.lock().unwrap_or_else(|e| e.into_inner());
+    let scratch = &p.scratch;
     let failed = |e| card.failed(e);
     let (filtered, x) = (saved.filtered.address(), address(x).map_err(failed)?);
     // SAFETY: as in `forward`, where the saved memory was filled for these sizes.

@@ -205,6 +205,7 @@ impl Card {
         once().or_else(|_| {
             // What waits to be used again may be what is missing.
             self.lock_spare().clear();
+            let _alone = super::allocating();
             self.cuda.0.try_empty_cache().and_then(|()| Ok(device.synchronize()?)).map_or_else(
                 |e| Err(crate::ops::backend::device_error(e)),
                 |()| once().map_err(|e| driver_error(&format!("allocate {} bytes", 4 * len), e)),

@@ -1,6 +1,8 @@
 //! A convolution with its BatchNormalization folded into it, on the card, and the gradients back out of it:
 //! [`crate::ops::conv_bn`] for [`Cuda`].
 
+use std::sync::Mutex;
+
 use dfdx::prelude::{Cuda, CudaError, Gradients, HasShape};
 
 use super::card::Memory;
@@ -11,8 +13,11 @@ use crate::Result;
 
 /// Folded kernel and bias, kept until a variable changes. Not to be shared by two convolutions.
 #[derive(Default)]
-pub struct Folded {
-    memory: Option<(Memory, Memory)>,
+pub struct Folded(Mutex<InMemory>);
+
+#[derive(Default)]
+struct InMemory {
+    kernel_and_bias: Option<(Memory, Memory)>,
     version: Option<u64>,
 }
 
@@ -41,19 +46,24 @@ fn sides(conv: &ConvBn<Cuda>) -> (usize, usize) {
 
 impl Folded {
     /// The folded convolution, made anew where a variable may have changed.
-    pub fn of(&mut self, card: &'static Card, conv: &ConvBn<Cuda>) -> Result<At> {
+    pub fn of(&self, card: &'static Card, conv: &ConvBn<Cuda>) -> Result<At> {
         let (rows, c) = sides(conv);
-        if self.memory.is_none() {
-            (self.memory, self.version) = (Some((card.memory(rows * c)?, card.memory(c)?)), None);
+        // Held while a kernel is put behind others on the card's stream; nothing waits meanwhile.
+        let mut folded = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        if folded.kernel_and_bias.is_none() {
+            let memory = (card.memory(rows * c)?, card.memory(c)?);
+            (folded.kernel_and_bias, folded.version) = (Some(memory), None);
         }
-        let at =
-            self.memory.as_ref().map_or(At { w: 0, b: 0 }, |(w, b)| At { w: w.address(), b: b.address() });
-        if self.version != Some(conv.version) {
+        let at = folded
+            .kernel_and_bias
+            .as_ref()
+            .map_or(At { w: 0, b: 0 }, |(w, b)| At { w: w.address(), b: b.address() });
+        if folded.version != Some(conv.version) {
             let call = calls::fold_batch_norm(variables(conv)?, BATCH_NORM_EPSILON, (rows, c), at.w, at.b)?;
             // SAFETY: the memory was taken for this convolution's kernel and bias, and the variables have the
             // lengths of their tensors.
             unsafe { card.launch(call) }?;
-            self.version = Some(conv.version);
+            folded.version = Some(conv.version);
         }
         Ok(at)
     }

@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 
 use cudarc::driver::{result, CudaSlice, DevicePtr};
-use dfdx::prelude::{Cuda, ZerosTensor};
+use dfdx::prelude::Cuda;
 
 use super::card::driver_error;
-use super::{address, calls, copy, Card};
+use super::{address, calls, copy, zeros, Card};
 use crate::augment::Placing;
 use crate::data::Stored;
-use crate::ops::backend::{device_error, Activations};
+use crate::ops::backend::Activations;
 use crate::preprocess::Rescaling;
 use crate::{Error, Result};
 
@@ -72,7 +72,7 @@ impl Placed<'_> {
         let card = Card::get()?;
         let ((h, w), n) = (self.images.size, self.indices.len());
         let len = h * w * 3;
-        let y = cuda.try_zeros_like(&(n, h, w, 3)).map_err(device_error)?;
+        let y = zeros(cuda, (n, h, w, 3))?;
         // Two numbers of 16 bits in the room of a float.
         let gathered = card.memory((n * len).div_ceil(2))?;
         let numbers: Vec<f32> = self.placings.iter().flat_map(|placing| placing.numbers).collect();

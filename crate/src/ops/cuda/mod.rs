@@ -62,5 +62,24 @@ fn gradient<S: dfdx::prelude::Shape>(
     grads: &mut dfdx::prelude::Gradients<f32, dfdx::prelude::Cuda>,
     t: &dfdx::prelude::Tensor<S, f32, dfdx::prelude::Cuda>,
 ) -> std::result::Result<u64, dfdx::prelude::CudaError> {
+    let _alone = allocating();
     Ok(*cudarc::driver::DevicePtr::device_ptr(grads.get_or_alloc_mut(t)?))
+}
+
+/// A tensor of zeros.
+#[cfg(feature = "cuda")]
+fn zeros<S: dfdx::prelude::Shape>(
+    device: &dfdx::prelude::Cuda,
+    shape: S,
+) -> crate::Result<dfdx::prelude::Tensor<S, f32, dfdx::prelude::Cuda>> {
+    let _alone = allocating();
+    dfdx::prelude::ZerosTensor::try_zeros_like(device, &shape).map_err(crate::ops::backend::device_error)
+}
+
+/// Held while dfdx allocates a tensor on the card, and only then: dfdx panics where two threads take memory that it
+/// has kept at the same moment.
+#[cfg(feature = "cuda")]
+fn allocating() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ALONE.lock().unwrap_or_else(|e| e.into_inner())
 }

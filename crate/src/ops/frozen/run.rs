@@ -21,14 +21,16 @@ pub(super) fn run(plan: &FrozenPlan, images: &[f32], n: usize, y: &mut [f32]) {
         return;
     }
     let (each_x, each_y) = (images.len() / n, y.len() / n);
+    let mut done = 0;
     if n < threads {
         for (x, y) in images.chunks_exact(each_x).zip(y.chunks_exact_mut(each_y)) {
             if !one_on_all_threads(plan, x, y) {
-                with_scratch(|scratch| some_on_this_thread(plan, x, 1, y, scratch));
+                break;
             }
+            done += 1;
         }
-        return;
     }
+    let (images, n, y) = (&images[done * each_x..], n - done, &mut y[done * each_y..]);
     let tasks = n.div_ceil(TASK).next_multiple_of(threads).min(n);
     let y = Shared::new(y);
     parallel(tasks, |i| {

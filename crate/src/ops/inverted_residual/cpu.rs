@@ -94,16 +94,10 @@ pub(crate) fn forward(
             s.h, s.w, s.ci
         )));
     }
-    let mut scratch = p.scratch.lock().unwrap_or_else(|e| e.into_inner());
-    let UnitScratch { expand, depthwise: filter, project } = &mut *scratch;
-    join(
-        || {
-            p.expand.iter().for_each(|conv| _ = expand.packed(conv));
-        },
-        || {
-            filter.folded(&p.depthwise);
-            project.packed(&p.project);
-        },
+    let UnitScratch { expand, depthwise: filter, project } = &*p.scratch;
+    let (expand, (filter, project)) = join(
+        || p.expand.as_ref().map(|conv| expand.packed(conv)),
+        || (filter.folded(&p.depthwise), project.packed(&p.project)),
     );
     let mut y = x.device().try_zeros_like(&(n, s.out_h(), s.out_w(), s.co)).map_err(device_error)?;
     let rows_in = n * s.h * s.w;
@@ -111,8 +105,6 @@ pub(crate) fn forward(
 
     let mut expanded = p.expand.as_ref().map(|_| Buffer::take(rows_in * s.expanded));
     let mut filtered = Buffer::take(rows_out * s.expanded);
-    let expand = p.expand.as_ref().map(|conv| expand.packed(conv));
-    let (filter, project) = (filter.folded(&p.depthwise), project.packed(&p.project));
     let groups = Groups::new(n, s);
     let x_parts = groups.of(slice(x), n);
     let parts = x_parts
@@ -122,7 +114,7 @@ pub(crate) fn forward(
     each(parts.collect(), |(((x, expanded), filtered), y)| {
         let shape = depthwise_shape(x.len() / (s.h * s.w * s.ci), s);
         let (rows_in, rows_out) = (shape.n * s.h * s.w, shape.n * s.out_h() * s.out_w());
-        let input = match expand {
+        let input = match &expand {
             Some(w) => {
                 warm(x);
                 warm(expanded);
@@ -133,7 +125,7 @@ pub(crate) fn forward(
         };
         warm(filtered);
         depthwise(input, shape, &filter.w, &filter.b, Activation::Relu6, filtered);
-        pointwise(filtered, rows_out, project, Activation::Linear, s.residual.then_some(x), y);
+        pointwise(filtered, rows_out, &project, Activation::Linear, s.residual.then_some(x), y);
     });
     let saved = keep.then(|| BlockSaved { x: x.clone(), expanded, filtered });
     Ok((y, saved))
@@ -150,21 +142,13 @@ pub(crate) fn backward(
     let n = saved.x.shape().0;
     let rows_in = n * s.h * s.w;
     let rows_out = n * s.out_h() * s.out_w();
-    let mut scratch = p.scratch.lock().unwrap_or_else(|e| e.into_inner());
-    let UnitScratch { expand, depthwise: filter, project } = &mut *scratch;
+    let UnitScratch { expand, depthwise: filter, project } = &*p.scratch;
     let expand_trains = p.expand.as_ref().is_some_and(|e| e.trains.any());
     let below_depthwise = expand_trains || p.input_gradient;
     let below_project = p.depthwise.trains.any() || below_depthwise;
-    join(
-        || {
-            let conv = p.expand.as_ref().filter(|_| p.input_gradient);
-            conv.iter().for_each(|conv| _ = expand.transposed(conv));
-        },
-        || {
-            if below_project {
-                project.transposed(&p.project);
-            }
-        },
+    let (expand, prepared) = join(
+        || p.expand.as_ref().filter(|_| p.input_gradient).map(|conv| expand.transposed(conv)),
+        || below_project.then(|| (filter.folded(&p.depthwise), project.transposed(&p.project))),
     );
     let dy = std::mem::take(&mut **grads.get_or_alloc_mut(y_kept)?);
 
@@ -178,7 +162,7 @@ pub(crate) fn backward(
     };
 
     weights(&p.project, &saved.filtered, &dy, rows_out, s.expanded, s.co, grads)?;
-    if below_project {
+    if let Some((filter, project)) = prepared {
         let groups = Groups::new(n, s);
         let mut d_input = below_depthwise.then(|| Buffer::take(rows_in * s.expanded));
         let mut dx = match p.input_gradient {
@@ -187,8 +171,6 @@ pub(crate) fn backward(
         };
         // Of each group nine taps and the bias.
         let mut taps = Buffer::take(groups.count(n) * 10 * s.expanded);
-        let expand = p.expand.as_ref().filter(|_| p.input_gradient).map(|conv| expand.transposed(conv));
-        let (filter, project) = (filter.folded(&p.depthwise), project.transposed(&p.project));
         let input: &[f32] = saved.expanded.as_deref().unwrap_or(slice(&saved.x));
         let parts = groups
             .of(&dy, n)
@@ -203,7 +185,7 @@ pub(crate) fn backward(
                 let (rows_in, rows_out) = (shape.n * s.h * s.w, shape.n * s.out_h() * s.out_w());
                 let d_filtered = scratch.a.at_least(rows_out * s.expanded);
                 warm(filtered);
-                pointwise_backward_input(dy, rows_out, project, Some(filtered), None, d_filtered);
+                pointwise_backward_input(dy, rows_out, &project, Some(filtered), None, d_filtered);
                 warm(input);
                 if p.depthwise.trains.any() {
                     let (dk, db) = taps.split_at_mut(9 * s.expanded);
@@ -217,7 +199,7 @@ pub(crate) fn backward(
                 let mask = p.expand.is_some().then_some(input);
                 warm(d_input);
                 depthwise_backward_input(d_filtered, shape, &filter.w, mask, d_input);
-                match expand {
+                match &expand {
                     Some(wt) => {
                         let here = scratch.b.at_least(rows_in * s.ci);
                         let residual = s.residual.then_some(dy);

@@ -13,7 +13,7 @@ pub(crate) mod cpu;
 #[cfg(test)]
 pub(crate) mod reference;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use dfdx::prelude::{PutTape, SplitTape, Tape};
 
@@ -32,8 +32,9 @@ pub struct BlockParams<D: Backend> {
     pub project: ConvBn<D>,
     /// Whether something below this block trains, so that the gradient of `x` is needed.
     pub input_gradient: bool,
-    /// What the block keeps from step to step; not to be shared with another block.
-    pub scratch: Arc<Mutex<D::UnitScratch>>,
+    /// What the block keeps from step to step; not to be shared with another block, but with other threads that
+    /// compute this one.
+    pub scratch: Arc<D::UnitScratch>,
 }
 
 // Not derived: the scratch memory is shared, and need not be `Clone` itself.

@@ -2,18 +2,16 @@
 //! compare. Not the number of epochs, so that a run can be prolonged, and not the number of threads.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::data::Dataset;
-use crate::input::{self, Input};
+use crate::data::{file_digest, Dataset};
+use crate::input;
 use crate::model::{not_compiled, Model};
 use crate::progress::check_stop;
-use crate::threads::pool;
+use crate::threads;
 use crate::weights::{hex, Weights};
 use crate::{Result, Show};
 
@@ -186,7 +184,7 @@ fn data(dataset: &Dataset) -> Result<(String, Images)> {
         check_stop("The training")?;
         input::patiently(|| file_digest(&paths[i])).map_err(|e| input::photograph(&paths[i], e))
     };
-    let files: Result<Vec<[u8; 32]>> = pool().install(|| indices.par_iter().map(digest).collect());
+    let files: Result<Vec<[u8; 32]>> = threads::map(indices.iter().collect(), digest).into_iter().collect();
     let mut hash = Sha256::new();
     let classes = dataset.class_names();
     let mut by_class: BTreeMap<u32, Vec<(&std::ffi::OsStr, &[u8; 32])>> = BTreeMap::new();
@@ -213,28 +211,6 @@ fn data(dataset: &Dataset) -> Result<(String, Images)> {
     let images = Images(images.collect());
     let digest = hex(hash);
     Ok((format!("{} images of {classes:?}, {}, SHA-256 {digest}", indices.len(), dataset.rules()), images))
-}
-
-/// The digest of a file's bytes; of those at its ends where it is very long.
-fn file_digest(path: &Path) -> std::io::Result<[u8; 32]> {
-    const WHOLE: u64 = 4 << 20;
-    const END: u64 = 64 << 10;
-    let Input { mut file, length } = input::open(path)?;
-    let mut bytes = Vec::new();
-    let expected = if length > WHOLE {
-        file.by_ref().take(END).read_to_end(&mut bytes)?;
-        file.seek(SeekFrom::Start(length - END))?;
-        file.take(END).read_to_end(&mut bytes)?;
-        2 * END
-    } else {
-        file.take(WHOLE).read_to_end(&mut bytes)?;
-        length
-    };
-    input::same_length(expected, bytes.len() as u64)?;
-    let mut hash = Sha256::new();
-    hash.update(length.to_le_bytes());
-    hash.update(&bytes);
-    Ok(hash.finalize().into())
 }
 
 /// The longest folder that all paths lie in, so that a data set may move.

@@ -1,0 +1,31 @@
+//! The places where threads of the package `transfer` meet without anything between them but atomics or a lock:
+//! `crate/src/ops/meeting.rs` and `kept.rs`, the very files, compiled with what a checker needs.
+//!
+//! - loom runs each test of `src/loom_tests.rs` in every order that its threads can take:
+//!   `RUSTFLAGS="--cfg loom" cargo test --release --manifest-path concurrency/Cargo.toml`
+//! - ThreadSanitizer and Miri run `src/thread_tests.rs`, where real threads do the same many times; both need a nightly
+//!   compiler (`cargo xtask concurrency` runs all three).
+
+#![cfg(test)]
+
+#[path = "../../crate/src/ops/kept.rs"]
+mod kept;
+#[path = "../../crate/src/ops/meeting.rs"]
+mod meeting;
+
+#[cfg(not(loom))]
+#[path = "../../crate/src/ops/sync.rs"]
+mod sync;
+
+#[cfg(loom)]
+mod sync {
+    pub(crate) use loom::hint::spin_loop;
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
+    pub(crate) use loom::thread::yield_now;
+}
+
+#[cfg(loom)]
+mod loom_tests;
+#[cfg(not(loom))]
+mod thread_tests;
