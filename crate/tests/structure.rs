@@ -53,8 +53,7 @@ fn environment_variables_are_read_in_one_place() {
 fn files_are_written_in_few_places_and_folders_are_never_removed_whole() {
     let words = ["fs::write(", "File::create", "fs::rename(", "File::options()", "fs::copy(", "hard_link("];
     // What a user names goes through `OutputFile`; the others know that a folder or file is the program's own.
-    let own =
-        ["crate/src/assets/", "crate/src/output/", "src/input.rs", "ops/cuda/host/", "src/fuzzing.rs"];
+    let own = ["crate/src/assets/", "crate/src/output/", "src/input.rs", "ops/cuda/host/", "src/fuzzing.rs"];
     let checked = ["src/train/checkpoint/folder", "src/train/callbacks/tensorboard/"];
     let found = lines_with(&words, &[&own[..], &checked].concat());
     assert!(
