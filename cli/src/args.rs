@@ -28,7 +28,7 @@ Examples:
 
 Exit codes:
   0    done
-  1    something failed, or some of the files could not be read
+  1    something failed; or, in `evaluate`, `predict` and `train --strict`, photographs were left out
   2    wrong usage
   130  interrupted (Ctrl-C); `train` has said how to go on
 
@@ -52,9 +52,16 @@ pub enum Command {
 
 /// Train a classifier on a folder of class folders.
 ///
-/// DIR holds one folder for each class, named after it, with its photographs. Where DIR has `train` and
-/// `validation` (or `val`, `test`) and the class folders lie in those, they are taken as they are. Else a part
-/// of each class is set aside for validation, always the same one.
+/// DIR holds one folder for each class, named after it, with its photographs. Where DIR has `train`, and the class
+/// folders lie in that, it is the training set, and `validation` and `test` beside it are taken as they are; `training`,
+/// `valid`, `val` and `testing` mean the same. Without a validation set a part of each class is set aside, always the
+/// same one. What is an image is decided by content; hidden files are left out, and everything else that is left out is
+/// named.
+///
+/// A photograph that cannot be decoded is left out. The last line of the output says how many were, and they are listed
+/// with their reasons in a table beside the model, MODEL.left_out.csv (columns file and reason; a name that a
+/// spreadsheet would compute, because it begins with `=`, `+`, `-` or `@`, has a `'` in front). A photograph that cannot
+/// be read from its disk ends the training.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -69,9 +76,12 @@ Ctrl-C ends at once.")]
 pub struct Train {
     /// The folder with the class folders
     pub dir: PathBuf,
-    /// Where the model goes
-    #[arg(short, long, default_value = "model.safetensors")]
-    pub output: PathBuf,
+    /// Where the model goes; model.safetensors without it. An earlier model of this program is replaced
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace whatever file is there; never a photograph, nor anything in a folder of photographs
+    #[arg(long)]
+    pub force: bool,
     /// How often all photographs are looked at while fine-tuning, after the new head has been trained; 0 trains
     /// the head alone. More help where photographs are many, or look like no photographs
     #[arg(short, long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=10_000))]
@@ -103,21 +113,34 @@ pub struct Train {
     #[arg(long, value_name = "PART", default_value_t = transfer::data::VALIDATION_PART, value_parser = part,
           conflicts_with = "validation")]
     pub validation_split: f32,
+    /// The class folders to use, separated by commas, where not each folder in DIR is a class
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub classes: Vec<String>,
     /// In which precision frozen layers compute; bf16 is faster where the processor has it
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub precision: Precision,
     /// Photographs in a step
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub batch_size: u32,
+    /// The part of each class, from 0 to 1, that may be left out because it cannot be decoded; more is an error. One
+    /// photograph of a class may always be left out unless this is 0, all of a class never
+    #[arg(long, value_name = "PART", default_value_t = 0.1, value_parser = left_out)]
+    pub max_left_out: f32,
+    /// End with exit code 1 where a photograph was left out; the model is written all the same
+    #[arg(long)]
+    pub strict: bool,
     /// Keep no decoded photographs in memory: slower, and memory does not grow with their number
     #[arg(long)]
     pub no_cache: bool,
-    /// Where checkpoints go; without it beside the model, until it is done
+    /// A folder for checkpoints, in which each training gets one of its own; they stay. Without it they lie beside
+    /// the model, in a hidden folder, until it is done
     #[arg(long, value_name = "DIR")]
     pub checkpoints: Option<PathBuf>,
 }
 
 /// Measure a model on photographs whose classes are known.
+///
+/// A photograph that cannot be decoded is left out and named on standard error; the exit code is 1 then.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -131,16 +154,23 @@ pub struct Evaluate {
     /// How to say it
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub format: ReportFormat,
-    /// Photographs that are computed at a time
+    /// Photographs that are computed at a time; fewer where the model's images are large, so that memory stays small
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub batch_size: u32,
+    /// The part of each class, from 0 to 1, that may be left out because it cannot be decoded; more is an error. One
+    /// photograph of a class may always be left out unless this is 0, all of a class never
+    #[arg(long, value_name = "PART", default_value_t = 0.1, value_parser = left_out)]
+    pub max_left_out: f32,
 }
 
 /// Tell the classes of image files.
 ///
 /// Files are read one after the other, however many there are, and each result is written as soon as it is
-/// known. A file that is no readable image is named on standard error and passed over; the exit code is 1
+/// known. A file that cannot be read or decoded is named on standard error and passed over; the exit code is 1
 /// then, at the end.
+///
+/// CSV: a name that a spreadsheet would compute, because it begins with `=`, `+`, `-`, `@` or a tab, has a `'` in front.
+/// JSON lines: a file whose name is not UTF-8 has the field `file_bytes` besides `file`, its path in base64.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -151,8 +181,8 @@ Examples:
 pub struct Predict {
     /// A model that `transfer train` wrote
     pub model: PathBuf,
-    /// Image files; folders, of which all files called like images are taken, also in sub-folders; and
-    /// patterns such as `in/*.jpg`
+    /// Image files; folders, of which all images are taken, also in sub-folders, and other files are counted and
+    /// named; and patterns such as `in/*.jpg`
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// How to say it
@@ -172,9 +202,12 @@ pub struct Predict {
 pub struct Export {
     /// A model that `transfer train` wrote
     pub model: PathBuf,
-    /// Where the ONNX file goes
-    #[arg(short, long, default_value = "model.onnx")]
+    /// Where the ONNX file goes. An earlier ONNX file of this program is replaced
+    #[arg(short, long, value_name = "FILE", default_value = "model.onnx")]
     pub output: PathBuf,
+    /// Replace whatever file is there; never the model that is read
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Show what a model is: its classes, what it expects of images, its layers.
@@ -221,6 +254,11 @@ fn part(text: &str) -> Result<f32, String> {
     part.ok_or_else(|| "expected a number between 0 and 1, both excluded, such as 0.2".into())
 }
 
+fn left_out(text: &str) -> Result<f32, String> {
+    let part = text.parse().ok().filter(|part: &f32| (0.0..=1.0).contains(part));
+    part.ok_or_else(|| "expected a number from 0 to 1, such as 0.1".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,6 +279,10 @@ mod tests {
         assert_eq!(part("0.25"), Ok(0.25));
         for wrong in ["0", "1", "nan", "-0.1", "half"] {
             assert!(part(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!((left_out("0"), left_out("1")), (Ok(0.0), Ok(1.0)));
+        for wrong in ["1.01", "nan", "-0.1", "10%"] {
+            assert!(left_out(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -2,13 +2,15 @@
 
 use std::io::Write;
 
-use serde_json::json;
-use transfer::data::photographs_of_classes;
+use serde_json::{json, Map, Value};
+use transfer::data::{photographs_of_classes, Skipped};
 use transfer::metrics::{confusion_matrix, ConfusionMatrix};
 use transfer::prelude::*;
+use transfer::Show;
 
 use crate::args::{Evaluate, ReportFormat};
-use crate::screen;
+use crate::formats::insert_file;
+use crate::{screen, Failure};
 
 /// A matrix of more classes does not fit a screen; then the commonest mistakes are told.
 const SHOWN: usize = 20;
@@ -20,7 +22,8 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
     let (h, w, _) = model.base_model().input_shape();
     let options = ImageDatasetOptions::default()
         .image_size(h, w)
-        .batch_size(arguments.batch_size as usize)
+        .batch_size(model.images_at_once().min(arguments.batch_size as usize))
+        .max_left_out(arguments.max_left_out)
         .shuffle(false);
     let names = model.class_names();
     let data = photographs_of_classes(&arguments.dir, &names, options)?;
@@ -31,7 +34,7 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
     let report = matrix.report()?;
     let bad = data.bad_images();
     if !bad.is_empty() {
-        screen::note(&bad.to_string());
+        screen::say(&bad.to_string());
     }
     let mut out = std::io::stdout().lock();
     match arguments.format {
@@ -65,13 +68,25 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
                 "images": matrix.total(),
                 "errors": matrix.errors(),
                 "left_out": bad.len(),
+                "left_out_files": bad.files.iter().map(left_out).collect::<Vec<_>>(),
                 "classes": classes,
                 "confusion_matrix": rows,
             });
             writeln!(out, "{said}")?;
         }
     }
-    Ok(())
+    match bad.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::SomeFiles),
+    }
+}
+
+/// A file that was left out, as JSON.
+fn left_out(file: &Skipped) -> Value {
+    let mut said = Map::new();
+    insert_file(&mut said, &file.path);
+    said.insert("reason".into(), file.reason.clone().into());
+    said.into()
 }
 
 /// The commonest mistakes, one a line.
@@ -85,7 +100,8 @@ fn mistakes(matrix: &ConfusionMatrix) -> String {
     all.sort_by(|a, b| b.0.cmp(&a.0).then(a.cmp(b)));
     let mut text = String::from("commonest mistakes (actual, taken for, how often):\n");
     for (n, actual, predicted) in all.into_iter().take(SHOWN) {
-        text += &format!("  {}  {}  {n}\n", matrix.class_names[actual], matrix.class_names[predicted]);
+        let [actual, predicted] = [actual, predicted].map(|class| matrix.class_names[class].shown());
+        text += &format!("  {actual}  {predicted}  {n}\n");
     }
     text
 }

@@ -1,9 +1,13 @@
 //! Predictions as a table, as JSON lines and as CSV.
 
-use std::io::Write;
+use std::io::{Error, Write};
+use std::path::Path;
 
-use serde_json::json;
+use base64::Engine;
+use csv::ByteRecord;
+use serde_json::{json, Map, Value};
 use transfer::deploy::Prediction;
+use transfer::{csv_cell, Show};
 
 use crate::args::PredictFormat;
 
@@ -20,7 +24,7 @@ pub struct Writer {
 
 impl Writer {
     pub fn new(format: PredictFormat, top: usize, classes: &[String]) -> Self {
-        let names = classes.iter().map(|name| plain(name).chars().count());
+        let names = classes.iter().map(|name| name.shown().to_string().chars().count());
         let width = names.max().unwrap_or(0).clamp("class".len(), 40);
         Writer { format, top: top.min(classes.len()), width, begun: false }
     }
@@ -34,11 +38,11 @@ impl Writer {
             }
             PredictFormat::Jsonl => Ok(()),
             PredictFormat::Csv => {
-                write!(out, "file,class,confidence")?;
+                let mut head = ["file", "class", "confidence"].map(String::from).to_vec();
                 for rank in 2..=self.top {
-                    write!(out, ",class_{rank},confidence_{rank}")?;
+                    head.extend([format!("class_{rank}"), format!("confidence_{rank}")]);
                 }
-                writeln!(out)
+                line(out, &ByteRecord::from(head))
             }
         }
     }
@@ -49,15 +53,14 @@ impl Writer {
             self.begin(out)?;
             self.begun = true;
         }
-        let file = prediction.path.to_string_lossy();
         let top = prediction.top(self.top);
         match self.format {
             PredictFormat::Table => {
-                let (name, width) = (plain(&prediction.class_name), self.width);
+                let (name, width) = (prediction.class_name.shown(), self.width);
                 let confidence = 100.0 * prediction.confidence;
-                write!(out, "{confidence:>8.1} %  {name:<width$}  {}", plain(&file))?;
+                write!(out, "{confidence:>8.1} %  {name:<width$}  {}", prediction.path.shown())?;
                 let others =
-                    top.iter().skip(1).map(|(name, p)| format!("{} {:.1} %", plain(name), 100.0 * p));
+                    top.iter().skip(1).map(|(name, p)| format!("{} {:.1} %", name.shown(), 100.0 * p));
                 let others: Vec<String> = others.collect();
                 match others.is_empty() {
                     true => writeln!(out),
@@ -67,75 +70,112 @@ impl Writer {
             PredictFormat::Jsonl => {
                 let top: Vec<_> =
                     top.iter().map(|(name, p)| json!({ "class": name, "probability": p })).collect();
-                let line = json!({
-                    "file": file,
-                    "class": prediction.class_name,
-                    "confidence": prediction.confidence,
-                    "top": top,
-                });
-                writeln!(out, "{line}")
+                let mut said = Map::new();
+                insert_file(&mut said, &prediction.path);
+                said.insert("class".into(), prediction.class_name.clone().into());
+                said.insert("confidence".into(), prediction.confidence.into());
+                said.insert("top".into(), top.into());
+                writeln!(out, "{}", Value::from(said))
             }
             PredictFormat::Csv => {
-                write!(out, "{}", cell(&file))?;
+                let mut record = ByteRecord::new();
+                record.push_field(&csv_cell(prediction.path.as_os_str().as_encoded_bytes()));
                 for (name, p) in &top {
-                    write!(out, ",{},{p}", cell(name))?;
+                    record.push_field(&csv_cell(name.as_bytes()));
+                    record.push_field(p.to_string().as_bytes());
                 }
-                writeln!(out)
+                line(out, &record)
             }
         }
     }
 }
 
-/// Somebody's text for a line of a terminal: it must not break the line or paint the screen.
-pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+/// A file's path as JSON: as text in `file`, and where it is not UTF-8 also in `file_bytes`, in base64, since then
+/// the text has replacement characters.
+pub fn insert_file(said: &mut Map<String, Value>, path: &Path) {
+    said.insert("file".into(), path.to_string_lossy().into());
+    if path.to_str().is_none() {
+        let bytes = path.as_os_str().as_encoded_bytes();
+        said.insert("file_bytes".into(), base64::engine::general_purpose::STANDARD.encode(bytes).into());
+    }
 }
 
-/// A cell of CSV, quoted where it has to be (RFC 4180).
-fn cell(text: &str) -> String {
-    match text.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
-    }
+/// One line of CSV (RFC 4180).
+fn line(out: &mut impl Write, record: &ByteRecord) -> std::io::Result<()> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_byte_record(record).map_err(Error::from)?;
+    out.write_all(&writer.into_inner().map_err(|e| Error::other(e.to_string()))?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn written(format: PredictFormat, top: usize) -> String {
-        let names = ["cats", "dogs, wet", "eels"].map(String::from);
-        let prediction = Prediction {
-            path: "a \"b\"\n.jpg".into(),
-            class_name: "dogs, wet".into(),
+    fn prediction(path: impl AsRef<Path>, names: [&str; 3]) -> Prediction {
+        let names = names.map(String::from);
+        Prediction {
+            path: path.as_ref().into(),
+            class_name: names[1].clone(),
             label: 1,
             confidence: 0.75,
             probabilities: vec![0.125, 0.75, 0.125],
             class_names: names.to_vec().into(),
-        };
+        }
+    }
+
+    fn written(format: PredictFormat, top: usize, prediction: &Prediction) -> Vec<u8> {
         let mut out = Vec::new();
-        let mut writer = Writer::new(format, top, &names);
-        writer.write(&mut out, &prediction).unwrap();
-        String::from_utf8(out).unwrap()
+        let mut writer = Writer::new(format, top, &prediction.class_names);
+        writer.write(&mut out, prediction).unwrap();
+        out
+    }
+
+    fn text(format: PredictFormat, top: usize, prediction: &Prediction) -> String {
+        String::from_utf8(written(format, top, prediction)).unwrap()
     }
 
     #[test]
     fn each_format_has_one_line_a_file_whatever_its_name() {
-        let table = written(PredictFormat::Table, 2);
+        let odd = prediction("a \"b\"\n.jpg", ["cats", "dogs, wet", "eels"]);
         assert_eq!(
-            table,
-            "confidence  class      file\n    75.0 %  dogs, wet  a \"b\"\u{FFFD}.jpg  (cats 12.5 %)\n"
+            text(PredictFormat::Table, 2, &odd),
+            "confidence  class      file\n    75.0 %  dogs, wet  a \"b\"\\n.jpg  (cats 12.5 %)\n"
         );
-        let line: serde_json::Value = serde_json::from_str(&written(PredictFormat::Jsonl, 2)).unwrap();
+        let line: Value = serde_json::from_str(&text(PredictFormat::Jsonl, 2, &odd)).unwrap();
         assert_eq!(line["file"], "a \"b\"\n.jpg");
         assert_eq!((&line["class"], &line["confidence"]), (&json!("dogs, wet"), &json!(0.75)));
         assert_eq!(line["top"][1], json!({ "class": "cats", "probability": 0.125 }));
-        assert_eq!(written(PredictFormat::Jsonl, 9).lines().count(), 1);
+        assert!(line.get("file_bytes").is_none());
+        assert_eq!(text(PredictFormat::Jsonl, 9, &odd).lines().count(), 1);
         assert_eq!(
-            written(PredictFormat::Csv, 9),
+            text(PredictFormat::Csv, 9, &odd),
             "file,class,confidence,class_2,confidence_2,class_3,confidence_3\n\
              \"a \"\"b\"\"\n.jpg\",\"dogs, wet\",0.75,cats,0.125,eels,0.125\n"
         );
-        assert!(written(PredictFormat::Csv, 1).starts_with("file,class,confidence\n"));
+        assert!(text(PredictFormat::Csv, 1, &odd).starts_with("file,class,confidence\n"));
+    }
+
+    #[test]
+    fn a_spreadsheet_computes_no_name_and_a_terminal_acts_on_none() {
+        let hostile = prediction("=cmd|' /C calc'!A0", ["-1", "@home\u{1b}[2J", "+1+1"]);
+        let table = text(PredictFormat::Csv, 3, &hostile);
+        let line = table.lines().nth(1).unwrap();
+        assert_eq!(line, "'=cmd|' /C calc'!A0,'@home\u{1b}[2J,0.75,-1,0.125,'+1+1,0.125");
+        assert!(!text(PredictFormat::Table, 3, &hostile).contains('\u{1b}'));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_that_is_not_utf_8_comes_out_whole() {
+        use std::os::unix::ffi::OsStrExt;
+        let bytes = b"photos/a\xff\xfe.jpg";
+        let odd = prediction(std::ffi::OsStr::from_bytes(bytes), ["a", "b", "c"]);
+        let line: Value = serde_json::from_str(&text(PredictFormat::Jsonl, 1, &odd)).unwrap();
+        assert_eq!(line["file"], "photos/a\u{fffd}\u{fffd}.jpg");
+        let encoded = line["file_bytes"].as_str().unwrap();
+        assert_eq!(base64::engine::general_purpose::STANDARD.decode(encoded).unwrap(), bytes);
+        let table = written(PredictFormat::Csv, 1, &odd);
+        assert!(table.windows(bytes.len()).any(|part| part == bytes));
+        assert!(text(PredictFormat::Table, 1, &odd).contains(r"photos/a\xff\xfe.jpg"));
     }
 }

@@ -7,6 +7,8 @@ mod args;
 mod evaluate;
 mod files;
 mod formats;
+mod left_out;
+mod output;
 mod predict;
 mod recipe;
 mod screen;

@@ -7,7 +7,7 @@ use transfer::model::Model;
 
 use crate::args::Predict;
 use crate::files::Files;
-use crate::formats::{plain, Writer};
+use crate::formats::Writer;
 use crate::{screen, Failure};
 
 /// Files that are computed at a time.
@@ -27,7 +27,7 @@ pub fn predict(arguments: &Predict) -> crate::Result<()> {
                 Ok(path) => chunk.push(path),
                 Err(why) => {
                     failed += 1;
-                    screen::say(&format!("error: {}", plain(&why)));
+                    screen::say(&format!("error: {why}"));
                 }
             }
         }
@@ -49,14 +49,18 @@ pub fn predict(arguments: &Predict) -> crate::Result<()> {
             out.flush()
         })?;
         failed += unreadable.len();
-        unreadable.iter().for_each(|why| screen::say(&format!("error: {}", plain(&why.to_string()))));
+        unreadable.iter().for_each(|why| screen::say(&format!("error: {why}")));
         seen += chunk.len();
         screen::count(seen as u64);
     }
+    let passed_over = files.passed_over();
+    if !passed_over.is_empty() {
+        screen::note(&passed_over.to_string());
+    }
     if seen == 0 && failed == 0 {
         return Err(Failure::Error(
-            "there is no image in what was named; predict takes jpg, jpeg, png, bmp, gif \
-                                   and webp from folders"
+            "expected images in what was named: jpeg, png, bmp, gif, webp or tiff. Received no image. Name other files \
+             or folders."
                 .to_owned(),
         ));
     }

@@ -1,14 +1,17 @@
 //! How a classifier is trained: [`Model::fine_tune`] with what the command line says.
 
-use std::path::Path;
-
 use transfer::model::LayerRef;
 use transfer::prelude::*;
 
 use crate::args::{Precision as Asked, Train};
 
 /// Trains a classifier of the classes of `train`, with checkpoints in a folder.
-pub fn train(train: &Dataset, validation: &Dataset, asked: &Train, checkpoints: &Path) -> Result<Model> {
+pub fn train(
+    train: &Dataset,
+    validation: &Dataset,
+    asked: &Train,
+    checkpoints: &Checkpoints,
+) -> Result<Model> {
     let mut model = Model::imagenet(train)?;
     model.base_model_mut().set_precision(match asked.precision {
         Asked::F32 => Precision::F32,
@@ -27,7 +30,7 @@ pub fn train(train: &Dataset, validation: &Dataset, asked: &Train, checkpoints: 
         .flip(!asked.no_flip)
         .seed(asked.seed)
         .validation_data(validation)
-        .checkpoint(Checkpoints::new(checkpoints).each_run(true));
+        .checkpoint(checkpoints.clone());
     if asked.balanced {
         options = options.class_weights(ClassWeights::balanced());
     }

@@ -3,14 +3,16 @@
 use std::io::Write;
 use transfer::Show;
 
+use transfer::deploy::TrainedOn;
 use transfer::model::Model;
 
 use crate::args::{Export, Summary};
-use crate::formats::plain;
+use crate::output;
 
 pub fn export(arguments: &Export) -> crate::Result<()> {
+    let output = output::of_export(arguments)?;
     let model = Model::load(&arguments.model)?;
-    model.export_onnx(&arguments.output)?;
+    model.export_onnx(&output)?;
     let bytes = std::fs::metadata(&arguments.output).map_or(0, |about| about.len());
     let mut out = std::io::stdout().lock();
     writeln!(out, "wrote {} ({:.1} MB)", arguments.output.shown(), bytes as f64 / 1e6)?;
@@ -24,9 +26,12 @@ pub fn summary(arguments: &Summary) -> crate::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{} classes:", names.len())?;
     for name in &names {
-        writeln!(out, "  {}", plain(name))?;
+        writeln!(out, "  {}", name.shown())?;
     }
     writeln!(out, "images: resized to {h}x{w} (height x width)")?;
+    if let Some(TrainedOn { training, validation, left_out }) = model.trained_on() {
+        writeln!(out, "trained on {training} photographs, validated with {validation}; {left_out} left out")?;
+    }
     writeln!(out, "precision of frozen layers: {}\n", model.base_model().precision().name())?;
     writeln!(out, "{}", model.summary())?;
     Ok(())

@@ -11,6 +11,7 @@ static PRESSED: AtomicBool = AtomicBool::new(false);
 pub fn listen() {
     let handler = || {
         if PRESSED.swap(true, Ordering::SeqCst) {
+            transfer::output::remove_unfinished();
             std::process::exit(i32::from(INTERRUPTED));
         }
         transfer::progress::request_stop();

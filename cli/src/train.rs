@@ -1,25 +1,71 @@
 //! `transfer train`: a folder of photographs becomes a model.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use transfer::Show;
+use std::path::Path;
 
 use transfer::data::own_photographs_with_validation;
 use transfer::prelude::*;
+use transfer::Show;
 
 use crate::args::Train;
-use crate::{recipe, screen, stop, Failure};
+use crate::{left_out, output, recipe, screen, stop, Failure};
 
 pub fn train(arguments: &Train) -> crate::Result<()> {
     stop::listen();
-    check_output(&arguments.output)?;
+    let output = output::of_training(arguments)?;
+    left_out::check(&output)?;
+    let folder = output::checkpoints(arguments, &output)?;
+    let checkpoints = Checkpoints::new(&folder).each_run(true);
+    let photographs = photographs(arguments)?;
+    let output = not_among(output, &photographs)?;
+    screen::note(&photographs.to_string());
+    screen::note(&format!("Computing on {}.", Device::auto()?));
+    if let Some(earlier) = output::earlier_checkpoints(&output).filter(|_| arguments.checkpoints.is_none()) {
+        screen::note(&format!(
+            "Checkpoints of an earlier version lie in {0}; this one keeps them in {1}. To go on from them, give \
+             `--checkpoints {0}`.",
+            earlier.shown(),
+            folder.shown()
+        ));
+    }
+    let trained = recipe::train(&photographs.train, &photographs.validation, arguments, &checkpoints);
+    let model = trained.map_err(|e| {
+        // Goes only where it is empty, and so has no checkpoint of this or another training.
+        let _ = std::fs::remove_dir(&folder);
+        how_to_go_on(e, &checkpoints)
+    })?;
+    model.save(&output).map_err(|e| not_saved(e, &checkpoints))?;
+    discard(&checkpoints, arguments, &folder);
+    let bad = photographs.bad_images();
+    let list = left_out::write(&output, &bad)?;
+    measure(&model, &photographs).map_err(|e| measured_in_part(e, output.path()))?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "saved: {}", output.path().shown())?;
+    if let Some(list) = list {
+        writeln!(
+            out,
+            "left out: {} of {} photographs, listed in {}",
+            bad.len(),
+            bad.found,
+            list.path().shown()
+        )?;
+    }
+    match arguments.strict && !bad.is_empty() {
+        true => Err(Failure::SomeFiles),
+        false => Ok(()),
+    }
+}
+
+fn photographs(arguments: &Train) -> crate::Result<OwnPhotographs> {
     let (h, w) = arguments.image_size;
     let options = ImageDatasetOptions {
         validation_split: Some(arguments.validation_split),
+        class_names: (!arguments.classes.is_empty()).then(|| arguments.classes.clone()),
         ..ImageDatasetOptions::default()
             .image_size(h, w)
             .batch_size(arguments.batch_size as usize)
             .seed(arguments.seed)
+            .max_left_out(arguments.max_left_out)
     };
     let mut photographs = match &arguments.validation {
         Some(validation) => own_photographs_with_validation(&arguments.dir, validation, options)?,
@@ -28,60 +74,74 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
     if !arguments.no_cache {
         photographs.train = photographs.train.cache();
     }
-    screen::note(&photographs.to_string());
-    screen::note(&format!("Computing on {}.", Device::auto()?));
-    let checkpoints = arguments.checkpoints.clone().unwrap_or_else(|| beside(&arguments.output));
-    let model = recipe::train(&photographs.train, &photographs.validation, arguments, &checkpoints)
-        .map_err(how_to_go_on)?;
-    let measured = model.evaluate(&photographs.validation).map_err(how_to_go_on)?;
-    model.save(&arguments.output)?;
-    if arguments.checkpoints.is_none() {
-        // What cannot be removed is in nobody's way.
-        let _ = std::fs::remove_dir_all(&checkpoints);
+    Ok(photographs)
+}
+
+/// The output, which is none of the photographs and lies in none of their folders, also by way of links.
+fn not_among(output: OutputFile, photographs: &OwnPhotographs) -> crate::Result<OutputFile> {
+    let sets = [Some(&photographs.train), Some(&photographs.validation), photographs.test.as_ref()];
+    let files = sets.into_iter().flatten().flat_map(|set| set.file_paths());
+    output.not_among(files).map_err(|e| Failure::Error(format!("--output: {e}")))
+}
+
+/// Loss and accuracy of the photographs that were not trained on.
+fn measure(model: &Model, photographs: &OwnPhotographs) -> crate::Result<()> {
+    for (name, set) in [("validation", Some(&photographs.validation)), ("test", photographs.test.as_ref())] {
+        let Some(set) = set else { continue };
+        let Evaluation { loss, accuracy, images, errors } = model.evaluate(set)?;
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{name}: accuracy {accuracy:.4}, loss {loss:.4}, {errors} of {images} wrong")?;
     }
-    let mut out = std::io::stdout().lock();
-    let Evaluation { loss, accuracy, images, errors } = measured;
-    writeln!(out, "validation: accuracy {accuracy:.4}, loss {loss:.4}, {errors} of {images} wrong")?;
-    if let Some(test) = &photographs.test {
-        let Evaluation { loss, accuracy, images, errors } = model.evaluate(test)?;
-        writeln!(out, "test: accuracy {accuracy:.4}, loss {loss:.4}, {errors} of {images} wrong")?;
-    }
-    writeln!(out, "saved: {}", arguments.output.shown())?;
     Ok(())
+}
+
+/// Removes what the training has no more use for: its own checkpoints, where they lie beside the model.
+fn discard(checkpoints: &Checkpoints, arguments: &Train, folder: &Path) {
+    if arguments.checkpoints.is_some() {
+        return;
+    }
+    if let Err(e) = checkpoints.discard() {
+        screen::note(&format!("The checkpoints are needed no more, and stay: {e}"));
+    }
+    // Goes only if it is empty, and so has no checkpoints of other trainings.
+    let _ = std::fs::remove_dir(folder);
 }
 
 /// An interruption with the command that goes on.
-fn how_to_go_on(error: Error) -> Failure {
-    match error {
-        Error::Interrupted(_) => Failure::Interrupted(format!(
-            "Interrupted. This command goes on from the last checkpoint:\n  {}",
-            stop::this_command()
+fn how_to_go_on(error: Error, checkpoints: &Checkpoints) -> Failure {
+    let Error::Interrupted(_) = error else { return error.into() };
+    let how = match checkpoints.last() {
+        Some(_) => "This command goes on from the last checkpoint",
+        None => "This training had not written a checkpoint yet. This command starts it again",
+    };
+    Failure::Interrupted(format!("Interrupted. {how}:\n  {}", stop::this_command()))
+}
+
+/// A model that is trained and could not be written.
+fn not_saved(error: Error, checkpoints: &Checkpoints) -> Failure {
+    let again = match checkpoints.last() {
+        Some(_) => {
+            "What was learned is in the checkpoints. Once this is mended, this command goes on from them"
+        }
+        None => "Once this is mended, this command trains again",
+    };
+    Failure::Error(format!(
+        "the model was trained and not saved: {error}\n{again}:\n  {}",
+        stop::this_command()
+    ))
+}
+
+/// What is said where the model is saved and could not be measured.
+fn measured_in_part(failure: Failure, output: &Path) -> Failure {
+    let saved = output.shown();
+    match failure {
+        Failure::Interrupted(_) => Failure::Interrupted(format!(
+            "Interrupted while the model was measured. It is trained and saved: {saved}. `transfer evaluate` measures \
+             it."
         )),
-        other => other.into(),
+        Failure::Error(text) => Failure::Error(format!(
+            "the model is trained and saved ({saved}), but was not measured to the end: {text}"
+        )),
+        other => other,
     }
-}
-
-/// A folder beside the model, for as long as it is not done.
-fn beside(output: &Path) -> PathBuf {
-    let mut name = output.file_name().unwrap_or_default().to_owned();
-    name.push(".checkpoints");
-    output.with_file_name(name)
-}
-
-/// Refuses a place that cannot hold a model, before hours are spent on one.
-fn check_output(output: &Path) -> crate::Result<()> {
-    let folder = output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if output.is_dir() || output.file_name().is_none() {
-        return Err(Failure::Error(format!(
-            "--output expected the name of a file. Received a folder: {}",
-            output.shown()
-        )));
-    }
-    if !folder.is_dir() {
-        return Err(Failure::Error(format!(
-            "--output expected a folder that exists. Received: {}",
-            folder.shown()
-        )));
-    }
-    Ok(())
 }

@@ -1,6 +1,8 @@
 //! Ctrl-C while training: a checkpoint, the command that goes on, and the same end as without it.
 #![cfg(unix)]
 
+#[path = "interrupt/checkpoints.rs"]
+mod checkpoints;
 mod common;
 
 use std::io::{BufRead, BufReader};
@@ -26,6 +28,14 @@ fn started(dir: &Path, line: &str) -> (Child, BufReader<std::process::ChildStder
     (child, said)
 }
 
+/// What a folder holds, sorted.
+fn names(folder: &Path) -> Vec<String> {
+    let names = folder.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
 fn press_ctrl_c(child: &Child) {
     // SAFETY: a signal to a child that has not been waited for, so that the number is still its own.
     assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
@@ -49,7 +59,8 @@ fn ctrl_c_leaves_a_checkpoint_and_the_same_command_ends_where_an_unbroken_one_en
     assert!(rest.contains("Interrupted. This command goes on"), "{rest}");
     let command = rest.lines().last().unwrap().trim();
     assert!(command.ends_with("train 'my shapes' --epochs 2 --image-size 64 --batch-size 4"), "{rest}");
-    assert!(!here.join("model.safetensors").exists() && here.join("model.safetensors.checkpoints").is_dir());
+    let left = names(here);
+    assert_eq!(left, [".model.safetensors.checkpoints", "my shapes"], "no model, and nothing unfinished");
 
     // The very command that it said, as a shell reads it.
     let mut shell = std::process::Command::new("sh");
@@ -58,7 +69,7 @@ fn ctrl_c_leaves_a_checkpoint_and_the_same_command_ends_where_an_unbroken_one_en
     assert!(stderr(&again).contains("Resuming"), "{}", stderr(&again));
     assert_eq!(stdout(&again), unbroken);
     assert!(std::fs::read(here.join("model.safetensors")).unwrap() == expected, "the same bytes");
-    assert!(!here.join("model.safetensors.checkpoints").exists());
+    assert_eq!(names(here), ["model.safetensors", "my shapes"]);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What the program says and how it ends where something is not as it should be.
 
 mod common;
+#[path = "usage/output.rs"]
+mod output;
 
 use common::{code, run, stderr, stdout, untrained_model};
 
@@ -41,6 +43,17 @@ fn what_cannot_be_done_is_said_and_ends_with_1() {
     untrained_model(&here.join("m.safetensors"));
     std::fs::create_dir_all(here.join("photos/cats")).unwrap();
     std::fs::create_dir_all(here.join("empty")).unwrap();
+    for name in [
+        "sets/train/cats",
+        "sets/test/circle",
+        "deep/photos/cats",
+        "deep/photos/dogs",
+        "loose/train",
+        "loose/test",
+    ] {
+        std::fs::create_dir_all(here.join(name)).unwrap();
+        common::shape(0, 1, 40).save(here.join(name).join("1.png")).unwrap();
+    }
     for (arguments, what) in [
         (&["train", "nothing"][..], "nothing"),
         (&["train", "photos"], "at least two class folders"),
@@ -48,7 +61,16 @@ fn what_cannot_be_done_is_said_and_ends_with_1() {
         (&["train", "photos", "--output", "empty"], "--output"),
         (&["predict", "nothing.safetensors", "a.jpg"], "nothing.safetensors"),
         (&["predict", "text.safetensors", "a.jpg"], "text.safetensors"),
-        (&["predict", "m.safetensors", "empty"], "no image"),
+        (&["train", "empty"], "Received none"),
+        (&["train", "text.safetensors"], "Received a file"),
+        (&["train", "deep"], "did you mean deep/photos"),
+        (&["train", "loose"], "never taken for classes"),
+        (&["train", "deep/photos"], "at least two photographs of each class"),
+        (&["train", "deep/photos", "--classes", "cats,cows"], "cows"),
+        (&["train", "deep/photos", "--validation", "deep/photos"], "the same folder twice"),
+        (&["evaluate", "m.safetensors", "sets"], "sets/test"),
+        (&["evaluate", "m.safetensors", "empty"], "Received no folder"),
+        (&["predict", "m.safetensors", "empty"], "Received no image"),
         (&["evaluate", "m.safetensors", "photos"], "Received: cats"),
         (&["evaluate", "m.safetensors", "nothing"], "nothing"),
         (&["export", "m.safetensors", "-o", "empty"], "empty"),
@@ -103,4 +125,55 @@ fn evaluation_leaves_a_corrupt_file_out_and_counts_it() {
     let said: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!((&said["images"], &said["left_out"]), (&7.into(), &1.into()), "{said}");
     assert_eq!(said["classes"][0]["support"], 0);
+}
+
+#[test]
+fn prediction_takes_images_by_their_content_and_names_what_it_passes_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path();
+    untrained_model(&here.join("m.safetensors"));
+    std::fs::create_dir_all(here.join("in/__MACOSX")).unwrap();
+    let picture = common::shape(0, 1, 40);
+    for name in ["in/a", "in/b.txt", "in/.hidden.png", "in/__MACOSX/c.png"] {
+        picture.save_with_format(here.join(name), image::ImageFormat::Png).unwrap();
+    }
+    for name in ["in/notes.txt", "in/labels.csv", "in/.DS_Store", "in/Thumbs.db"] {
+        std::fs::write(here.join(name), "no image").unwrap();
+    }
+    let predict = |dir: &str| run(here, &["predict", "m.safetensors", dir, "--format", "csv"]);
+    let output = predict("in");
+    let lines = stdout(&output);
+    assert_eq!((code(&output), lines.lines().count()), (0, 3), "{}", stderr(&output));
+    assert!(lines.contains("in/a,") && lines.contains("in/b.txt,"), "{lines}");
+    let said = stderr(&output);
+    assert!(said.contains("Passed over 2 files that are no images: in/labels.csv, in/notes.txt."), "{said}");
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(here.join("in"), here.join("linked")).unwrap();
+        std::fs::create_dir(here.join("out")).unwrap();
+        std::os::unix::fs::symlink("../linked", here.join("out/in")).unwrap();
+        std::os::unix::fs::symlink("..", here.join("out/circle")).unwrap();
+        let output = predict("out");
+        assert_eq!((code(&output), stdout(&output).lines().count()), (0, 3), "{}", stderr(&output));
+        assert!(stderr(&output).contains("out/circle leads to the same folder as"), "{}", stderr(&output));
+        std::os::unix::fs::symlink("nothing", here.join("out/gone.jpg")).unwrap();
+        let output = predict("out");
+        assert_eq!((code(&output), stdout(&output).lines().count()), (1, 3));
+        assert!(stderr(&output).contains("out/gone.jpg"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn training_takes_the_classes_that_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path();
+    common::shapes(here, 4, 0, 40);
+    std::fs::rename(here.join("circle"), here.join("train")).unwrap();
+    // The folder is read before the weights are, and these cannot be.
+    let mut train = common::transfer();
+    train.current_dir(here).env("TRANSFER_WEIGHTS", here.join("none"));
+    let output = train.args(["train", ".", "--classes", "train,square"]).output().unwrap();
+    let said = stderr(&output);
+    assert!(said.contains("6 photographs to train on, 2 to validate with, of 2 classes"), "{said}");
+    assert!(said.contains("Left out beside the class folders in .: triangle."), "{said}");
 }

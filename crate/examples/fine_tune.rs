@@ -26,8 +26,7 @@ fn main() -> Result<()> {
         &photographs.validation_dir,
         options.seed(SPLIT_SEED).reshuffle_each_iteration(false),
     )?;
-    let test_batches = held_out.cardinality() / 5;
-    let (test, validation) = (held_out.take(test_batches), held_out.skip(test_batches));
+    let (test, validation) = held_out.test_split(0.2)?;
 
     let mut model = Model::imagenet(&train)?;
     let history =

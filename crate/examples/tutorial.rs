@@ -17,8 +17,7 @@ fn main() -> Result<()> {
         &photographs.validation_dir,
         options.seed(SPLIT_SEED).reshuffle_each_iteration(false),
     )?;
-    let test_batches = held_out.cardinality() / 5;
-    let (test, validation) = (held_out.take(test_batches), held_out.skip(test_batches));
+    let (test, validation) = held_out.test_split(0.2)?;
 
     let mut base_model = MobileNetV2::imagenet((160, 160, 3))?;
     base_model.set_trainable(false);

@@ -19,6 +19,7 @@
 //! | [`weights`] | HDF5 and safetensors files |
 //! | [`metrics`] | confusion matrix, precision and recall, ROC curve, principal components |
 //! | [`plot`] | figures |
+//! | [`output`] | files that a user names as output: what may be replaced |
 //!
 //! The whole of it in a few lines:
 //!
@@ -45,6 +46,7 @@
 
 pub mod assets;
 pub mod augment;
+mod cell;
 pub mod data;
 pub mod deploy;
 mod device;
@@ -52,10 +54,12 @@ mod environment;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod input;
 pub mod metrics;
 pub mod model;
 pub mod ops;
 pub mod optim;
+pub mod output;
 pub mod plot;
 mod precision;
 pub mod prelude;
@@ -70,8 +74,10 @@ pub mod threads;
 pub mod train;
 pub mod weights;
 
+pub use cell::csv_cell;
 pub use device::Device;
 pub use error::{Error, Result};
+pub use output::OutputFile;
 pub use precision::Precision;
 pub use show::{shown_lines, Show, Shown};
 
@@ -85,7 +91,17 @@ pub fn seed() -> u64 {
     std::env::var("TRANSFER_SEED").ok().and_then(|s| s.trim().parse().ok()).unwrap_or(1)
 }
 
-/// The code in the README compiles, too: `cargo test --doc` tries it.
+/// `cargo test --doc` compiles the code in the README and in `docs/`, too.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+mod pages {
+    macro_rules! page {
+        ($name:ident, $file:literal) => {
+            #[doc = include_str!(concat!("../../", $file))]
+            struct $name;
+        };
+    }
+    page!(Readme, "README.md");
+    page!(Checkpoints, "docs/checkpoints.md");
+    page!(OwnPhotographs, "docs/own-photographs.md");
+    page!(Performance, "docs/performance.md");
+}

@@ -25,5 +25,5 @@ pub use crate::train::{
     History, Loss, LrFind, LrFindOptions, ModelCheckpoint, PooledFeatures, Predictions, ReduceLROnPlateau,
     TensorBoard, TopLosses,
 };
-pub use crate::{seed, Device, Error, Precision, Result, SPLIT_SEED};
+pub use crate::{seed, Device, Error, OutputFile, Precision, Result, SPLIT_SEED};
 pub use ndarray::{Array2, Array3, Array4};

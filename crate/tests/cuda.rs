@@ -132,7 +132,7 @@ fn train(device: &Device, folder: &std::path::Path) -> (Vec<f64>, Vec<u32>) {
     let more = FitOptions::epochs(4).initial_epoch(2).validation_data(&data);
     history.extend(&model.fit(&data, more).unwrap());
     let losses = history.loss.iter().chain(&history.val_loss).map(|&v| f64::from(v)).collect();
-    let weights = model.weights();
+    let weights = model.weights().unwrap();
     let bits = weights.iter().flat_map(|(_, tensor)| tensor.data.iter().map(|v| v.to_bits()));
     (losses, bits.collect())
 }

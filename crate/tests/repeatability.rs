@@ -61,7 +61,7 @@ fn run(folder: &Path, weights: &Weights, precision: Precision) -> (Vec<u64>, Vec
 
     let numbers = [&history.loss, &history.accuracy, &history.val_loss, &history.val_accuracy];
     let numbers = numbers.into_iter().flatten().map(|v| v.to_bits()).collect();
-    let trained = model.weights();
+    let trained = model.weights().unwrap();
     let base = transfer::weights::mobilenet_v2_shapes().into_iter().map(|(name, _)| name);
     let names = base.chain(["dense/kernel", "dense/bias"].map(String::from));
     let bits = |name: &str| trained.get(name).unwrap().data.iter().map(|v| v.to_bits()).collect();

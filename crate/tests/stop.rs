@@ -40,7 +40,7 @@ fn train(data: &Dataset, folder: &Path, start: &Weights) -> Result<(History, Wei
     model.set_feature_cache_bytes(0);
     let options = FitOptions::epochs(EPOCHS).validation_data(data).checkpoint(folder);
     let history = model.fit(data, options)?;
-    Ok((history, model.weights()))
+    Ok((history, model.weights()?))
 }
 
 #[test]
@@ -100,6 +100,16 @@ fn a_training_that_is_asked_to_stop_keeps_a_checkpoint_wherever_it_is_and_ends_a
         }
     }
     assert!(stops[0] > 1 && stops[1] > 1, "{stops:?}");
+    // A folder is not even listed to its end.
+    request_stop();
+    let pictures = dir.path().join("pictures");
+    for opened in [
+        image_dataset_from_directory(&pictures, ImageDatasetOptions::default()).map(|_| ()),
+        own_photographs(&pictures, ImageDatasetOptions::default()).map(|_| ()),
+        transfer::data::ImageFiles::below(&pictures).collect::<Result<Vec<_>>>().map(|_| ()),
+    ] {
+        assert!(matches!(opened, Err(Error::Interrupted(_))), "{opened:?}");
+    }
     resume();
     set_observer(None);
     let (again, same) = train(&data, &folder, &start).unwrap();

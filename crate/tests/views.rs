@@ -22,7 +22,7 @@ fn train(folder: &Path, views: Option<usize>, threads: usize) -> Result<(Vec<u64
     fine_tune(&mut model)?;
     history.extend(&model.fit(&data, with(FitOptions::epochs(6).initial_epoch(2)))?);
     let losses = history.loss.iter().chain(&history.accuracy).map(|v| v.to_bits()).collect();
-    let head = model.weights().get("dense/kernel")?.data.iter().map(|v| v.to_bits()).collect();
+    let head = model.weights()?.get("dense/kernel")?.data.iter().map(|v| v.to_bits()).collect();
     Ok((losses, head))
 }
 

@@ -168,14 +168,14 @@ fn digest(said: &str) -> Result<String> {
     line.map(str::to_owned).ok_or_else(|| format!("a training ended without a digest: {said}"))
 }
 
-/// What lies beside the two checkpoints and the lock of each phase, as paths.
+/// What lies beside the two checkpoints, the lock and the marker of each phase, as paths.
 fn leftovers(checkpoints: &Path) -> Vec<PathBuf> {
     let entries =
         |folder: PathBuf| folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut all: Vec<PathBuf> =
         ["phase 1", "phase 2"].iter().flat_map(|phase| entries(checkpoints.join(phase))).collect();
-    all.retain(|path| name(path) != ".lock");
+    all.retain(|path| ![".lock", ".transfer-checkpoints"].contains(&name(path).as_str()));
     match all.len() == 4 && all.iter().all(|path| name(path).starts_with("checkpoint-")) {
         true => Vec::new(),
         false => all,

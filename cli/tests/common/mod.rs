@@ -89,6 +89,12 @@ pub fn shapes(dir: &Path, each: u64, first: u64, side: u32) {
     }
 }
 
+/// Weights of the whole network that nothing has trained, as a file for `TRANSFER_WEIGHTS`.
+pub fn untrained_weights(path: &Path) {
+    let none = Default::default();
+    transfer::weights::write_safetensors(path, &random_weights::random_weights(), &none).unwrap();
+}
+
 /// A model of the shapes that has learned nothing, as a file; it needs no trained weights.
 pub fn untrained_model(path: &Path) {
     let base = MobileNetV2::new((32, 32, 3), &random_weights::random_weights()).unwrap();

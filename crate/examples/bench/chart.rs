@@ -19,7 +19,7 @@ pub fn chart(arguments: &Arguments) -> Result<()> {
         eprintln!("{path} has no figures to draw yet");
         return Ok(());
     }
-    Ok(bar_chart(&panels)?.save(arguments.text("to")?)?)
+    Ok(bar_chart(&panels)?.save(transfer::OutputFile::new(arguments.text("to")?).overwrite(true))?)
 }
 
 fn runs(section: &Value) -> &[Value] {

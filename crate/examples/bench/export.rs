@@ -17,16 +17,18 @@ pub fn export(arguments: &Arguments) -> Result<()> {
     eprintln!("{photographs}");
     let sets = Sets::new(&photographs, 0)?;
     let none = BTreeMap::new();
+    // The folder belongs to the benchmark.
+    let ours = |name: &str| OutputFile::new(folder.join(name)).overwrite(true);
 
     let weights = load(&mobilenet_v2_weights()?.path)?;
-    write_safetensors(folder.join("weights.safetensors"), &weights, &none)?;
+    write_safetensors(ours("weights.safetensors"), &weights, &none)?;
 
     let batch = sets.train.first_batch()?;
     let images = mobilenet_v2::preprocess_input(batch.into_images());
     let shape = images.shape().to_vec();
     let mut exported = Weights::new();
     exported.insert("images", Tensor::new(shape, images.into_raw_vec_and_offset().0)?);
-    write_safetensors(folder.join("images.safetensors"), &exported, &none)?;
+    write_safetensors(ours("images.safetensors"), &exported, &none)?;
 
     let files = json!({
         "data_set": photographs.to_string(),
@@ -64,7 +66,7 @@ impl Sets {
             &photographs.validation_dir,
             options.seed(SPLIT_SEED).reshuffle_each_iteration(false),
         )?;
-        let test_batches = held_out.cardinality() / 5;
-        Ok(Sets { train, validation: held_out.skip(test_batches), test: held_out.take(test_batches) })
+        let (test, validation) = held_out.test_split(0.2)?;
+        Ok(Sets { train, validation, test })
     }
 }

@@ -26,7 +26,7 @@ pub fn answer(arguments: &Arguments) -> Result<()> {
             let shape = features.shape().to_vec();
             let mut out = Weights::new();
             out.insert("features", Tensor::new(shape, features.into_raw_vec_and_offset().0)?);
-            write_safetensors(file, &out, &BTreeMap::new())?;
+            write_safetensors(transfer::OutputFile::new(*file).overwrite(true), &out, &BTreeMap::new())?;
             Ok(json!({}))
         }
         ["run", seconds] => {

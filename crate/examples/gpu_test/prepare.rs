@@ -17,7 +17,11 @@ const SIZE: usize = 160;
 pub fn prepare(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     let weights = load(&mobilenet_v2_weights()?.path)?;
-    write_safetensors(folder.join("weights.safetensors"), &weights, &BTreeMap::new())?;
+    write_safetensors(
+        transfer::OutputFile::new(folder.join("weights.safetensors")).overwrite(true),
+        &weights,
+        &BTreeMap::new(),
+    )?;
 
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     std::fs::copy(

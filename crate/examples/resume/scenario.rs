@@ -98,7 +98,7 @@ pub fn train_with(pictures: &Path, checkpoints: Option<&Path>, first: Sequential
 /// A digest of all weights and of the history without its seconds: the same for the same bits.
 pub fn digest(model: &Model, history: &History) -> String {
     let mut hash = Sha256::new();
-    for (name, tensor) in &model.weights() {
+    for (name, tensor) in &model.weights().unwrap() {
         hash.update(name);
         tensor.data.iter().for_each(|v| hash.update(v.to_bits().to_le_bytes()));
     }

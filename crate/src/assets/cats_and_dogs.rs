@@ -24,6 +24,8 @@ pub enum Source {
     RealPhotographs,
     /// 2000 pictures of 32x32 pixels, for where the photographs cannot be had.
     StandIn,
+    /// Somebody's own photographs of two classes, which `TRANSFER_PHOTOS` names.
+    Own,
 }
 
 /// A data set of cats and dogs on disk. Its `Display` says which one it is, and why.
@@ -53,6 +55,7 @@ impl std::fmt::Display for CatsAndDogs {
                  accuracy stays below that on photographs.",
                 self.why
             ),
+            Source::Own => write!(f, "Data set: your own photographs in {}, {}.", self.dir.shown(), self.why),
         }
     }
 }
@@ -71,16 +74,22 @@ pub fn photographs_folder() -> Result<PathBuf> {
 
 /// Finds the tutorial's data set, or fetches it into the project's `data/`.
 ///
-/// Searched in this order: the folder that `TRANSFER_DATA_DIR` names, what is in `data/` already, the
+/// Where `TRANSFER_PHOTOS` names a folder, that is taken instead: somebody's own photographs of two classes, in class
+/// folders below `train` and `validation`. Without the variable, searched in this order: the folder that
+/// `TRANSFER_DATA_DIR` names, what is in `data/` already, the
 /// official address, and, where that cannot be reached, the stand-in. See [`FindCatsAndDogs`].
 ///
 /// # Errors
-/// See [`FindCatsAndDogs::find`].
+/// See [`FindCatsAndDogs::find`]; [`Error::Data`] where the folder that `TRANSFER_PHOTOS` names is not as it should be.
 pub fn cats_and_dogs() -> Result<CatsAndDogs> {
-    let found = FindCatsAndDogs::from_env().find()?;
+    let found = match crate::environment::path("TRANSFER_PHOTOS") {
+        Some(folder) => super::in_their_place::own_photographs(&folder)?,
+        None => FindCatsAndDogs::from_env().find()?,
+    };
     let name = match found.source {
         Source::RealPhotographs => "photographs",
         Source::StandIn => "stand-in",
+        Source::Own => "own photographs",
     };
     crate::train::report::data_set(name, &found.why);
     Ok(found)

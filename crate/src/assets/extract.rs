@@ -4,6 +4,7 @@
 //! One such entry and the whole archive is refused; nothing of it remains.
 
 use super::files::{beside, create_parent, sync_parent, sync_tree, RemoveOnDrop};
+use crate::input::{self, Input};
 use crate::Show;
 use crate::{Error, Result};
 use std::collections::HashSet;
@@ -80,8 +81,7 @@ pub(super) fn read_entry(path: &Path, name: &str, limit: u64) -> Result<Vec<u8>>
 
 fn open(path: &Path) -> Result<(Archive, u64)> {
     let fail = |e| Error::io("cannot read", path, e);
-    let file = File::open(path).map_err(fail)?;
-    let bytes = file.metadata().map_err(fail)?.len();
+    let Input { file, length: bytes } = input::open(path).map_err(fail)?;
     match ZipArchive::new(BufReader::new(file)) {
         Ok(archive) => Ok((archive, bytes)),
         Err(e) => Err(refuse(path, format!("it is no whole zip archive ({bytes} bytes): {e}"))),

@@ -1,40 +1,17 @@
 //! Files and folders that appear whole or not at all: written beside, synced, renamed.
 
+use crate::output::partial::{partials, sweep_abandoned, Out, Partial};
 use crate::{Error, Result};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A path beside `path` that no other thread or process uses.
-///
-/// It starts with a dot and ends in `.partial`, so that no search for data or weights takes it for
-/// anything.
-pub(crate) fn beside(path: &Path) -> PathBuf {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let unique = NEXT.fetch_add(1, Ordering::Relaxed);
-    path.with_file_name(format!(".{name}.{}-{unique}.partial", std::process::id()))
-}
+pub(crate) use crate::output::partial::beside;
 
 /// Removes what killed processes left of their [`beside`] for this path. Only for who holds the lock
 /// that everyone takes before writing it.
 pub(crate) fn sweep(path: &Path) {
     partials(path).into_iter().for_each(|left| drop(RemoveOnDrop(left)));
-}
-
-/// What lies [`beside`] a path.
-fn partials(path: &Path) -> Vec<PathBuf> {
-    let start = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
-    let unique = |middle: &str| !middle.is_empty() && middle.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-    let parent = path.parent().map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
-    let entries = parent.and_then(|parent| parent.read_dir().ok()).into_iter().flatten().flatten();
-    let is_partial = |entry: &std::fs::DirEntry| {
-        let name = entry.file_name();
-        let middle = name.to_str().and_then(|name| name.strip_prefix(&start)?.strip_suffix(".partial"));
-        middle.is_some_and(unique)
-    };
-    entries.filter(is_partial).map(|entry| entry.path()).collect()
 }
 
 /// Makes the folder that `path` lies in.
@@ -85,47 +62,26 @@ pub(crate) fn sync_tree(folder: &Path) -> Result<()> {
 }
 
 /// Writes a file through `write`; `path` changes only when all of it is on disk. On any error the
-/// old file, if there was one, stays as it was.
+/// old file, if there was one, stays as it was. For files of this program's own; what a user names goes through
+/// [`OutputFile`](crate::OutputFile).
 pub(crate) fn write_whole(
     path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
+    write: impl FnOnce(&mut Out<'_>) -> std::io::Result<()>,
 ) -> Result<()> {
     create_parent(path)?;
     sweep_abandoned(path);
-    let (partial, file) = create_held(path).map_err(|e| Error::io("cannot write", path, e))?;
-    let mut out = BufWriter::new(file);
     let written = (|| {
+        let partial = Partial::create(path)?;
+        let mut out = BufWriter::new(partial.file());
         write(&mut out)?;
         out.flush()?;
-        out.get_ref().sync_all()?;
-        std::fs::rename(&partial.0, path)
+        drop(out);
+        partial.file().sync_all()?;
+        partial.rename(path)
     })();
     written.map_err(|e| Error::io("cannot write", path, e))?;
-    std::mem::forget(partial);
     sync_parent(path);
     Ok(())
-}
-
-/// A new file [`beside`] a path, locked as long as it is open: so that others see that it is in use.
-fn create_held(path: &Path) -> std::io::Result<(RemoveOnDrop, File)> {
-    loop {
-        let partial = RemoveOnDrop(beside(path));
-        let file = File::create(&partial.0)?;
-        // Where the file system knows no locks, nobody sweeps either. And whoever sweeps may come between
-        // the two calls above; the next file is not his any more.
-        if file.lock().is_err() || partial.0.exists() {
-            return Ok((partial, file));
-        }
-    }
-}
-
-/// Removes what [`write_whole`] left beside this path in processes that were killed: nobody holds it.
-fn sweep_abandoned(path: &Path) {
-    for left in partials(path) {
-        if File::open(&left).is_ok_and(|file| file.try_lock().is_ok() && left.is_file()) {
-            let _ = std::fs::remove_file(left);
-        }
-    }
 }
 
 /// A temporary file or folder that goes away with this value, whichever way the function is left.
@@ -170,9 +126,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model");
         std::fs::write(beside(&path), "left behind").unwrap();
-        let (mine, _held) = create_held(&path).unwrap();
+        let mine = Partial::create(&path).unwrap();
         write_whole(&path, |out| out.write_all(b"new")).unwrap();
-        assert!(mine.0.exists());
+        assert!(mine.path().exists());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 

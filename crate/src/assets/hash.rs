@@ -1,8 +1,7 @@
 //! Hashes of files and of folders.
 
-use crate::{Error, Result};
+use crate::{input, Error, Result};
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// [`Error::Io`] where the file cannot be read.
 pub fn sha256_file(path: impl AsRef<Path>) -> Result<String> {
     let path = path.as_ref();
-    let mut file = File::open(path).map_err(|e| Error::io("cannot read", path, e))?;
+    let mut file = input::open(path).map_err(|e| Error::io("cannot read", path, e))?.file;
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 18]);
     loop {
         match file.read(&mut buffer).map_err(|e| Error::io("cannot read", path, e))? {

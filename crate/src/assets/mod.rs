@@ -22,6 +22,7 @@ pub(crate) mod files;
 mod get_file;
 mod hash;
 mod http;
+mod in_their_place;
 mod lock;
 mod mobilenet_v2;
 mod programs;

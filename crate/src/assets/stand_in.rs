@@ -10,7 +10,6 @@ use crate::Show;
 use crate::{progress::say, Error, Result};
 use base64::Engine;
 use serde::Deserialize;
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -109,7 +108,7 @@ fn pixels(text: &str) -> Result<Vec<u8>, String> {
 
 /// One file of a gzipped tar archive. Plain headers are all that this package has.
 fn read_tgz_entry(path: &Path, wanted: &str) -> Result<Vec<u8>, String> {
-    let file = File::open(path).map_err(|e| e.to_string())?;
+    let file = crate::input::open(path).map_err(|e| e.to_string())?.file;
     let mut tar = flate2::read::GzDecoder::new(BufReader::new(file));
     let mut header = [0; 512];
     loop {

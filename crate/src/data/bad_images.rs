@@ -2,7 +2,7 @@
 //!
 //! What is wrong with a file is found in [`decode`](super::decode); who skips it is the store.
 
-use crate::Show;
+use crate::{OutputFile, Result, Show};
 use std::path::{Path, PathBuf};
 
 /// How many files the text of a report names; all are in [`BadImages::files`].
@@ -23,11 +23,11 @@ impl std::fmt::Display for Skipped {
     }
 }
 
-/// Which files of a data set are no readable images, so far; made by
+/// Which photographs of a data set cannot be decoded, so far; made by
 /// [`Dataset::bad_images`](super::Dataset::bad_images).
 ///
 /// Its text, which a notebook shows for a cell's last expression, names each with its reason.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct BadImages {
     /// The files that were left out, sorted by path.
     pub files: Vec<Skipped>,
@@ -47,6 +47,30 @@ impl BadImages {
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
+
+    /// This report and another's as one, for data sets of one folder. What is in both counts once.
+    pub(super) fn and(mut self, other: BadImages) -> BadImages {
+        self.files.extend(other.files);
+        self.files.sort();
+        self.files.dedup();
+        self.found += other.found;
+        self
+    }
+
+    /// Writes all files as a table (CSV) with the columns `file` and `reason`. Names stand there byte for byte, but for
+    /// those that a spreadsheet would compute: see [`csv_cell`](crate::csv_cell).
+    ///
+    /// # Errors
+    /// As [`OutputFile::write_csv`].
+    pub fn save_csv(&self, to: impl Into<OutputFile>) -> Result<()> {
+        let row = |file: &Skipped| {
+            [file.path.as_os_str().as_encoded_bytes().to_vec(), file.reason.clone().into_bytes()]
+        };
+        to.into().write_csv(&Self::COLUMNS, self.files.iter().map(row))
+    }
+
+    /// The columns of the table that [`save_csv`](Self::save_csv) writes.
+    pub const COLUMNS: [&'static str; 2] = ["file", "reason"];
 
     /// The reason of one file; `None` where it was not left out.
     pub fn reason(&self, path: impl AsRef<Path>) -> Option<String> {
@@ -99,6 +123,25 @@ mod tests {
         assert_eq!(report(2).to_string().lines().count(), 3);
         assert_eq!(report(2).reason("/data/cats/001.jpg").as_deref(), Some("is empty (0 bytes)"));
         assert_eq!(report(2).reason("/data/cats/002.jpg"), None);
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_each_file_and_computes_nothing() {
+        let mut odd = report(2);
+        odd.files[0].path = "=cmd(),\n.jpg".into();
+        let dir = tempfile::tempdir().unwrap();
+        let table = dir.path().join("left_out.csv");
+        odd.save_csv(&table).unwrap();
+        assert_eq!(
+            std::fs::read_to_string(&table).unwrap(),
+            "file,reason\n\"'=cmd(),\n.jpg\",is empty (0 bytes)\n/data/cats/001.jpg,is empty (0 bytes)\n"
+        );
+    }
+
+    #[test]
+    fn reports_of_one_folder_add_up_without_naming_a_file_twice() {
+        let both = report(3).and(BadImages { found: 5, ..report(4) });
+        assert_eq!((both.len(), both.found), (4, 105));
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl Iterator for Batches {
         item
     }
 
-    /// Fewer come only where no file of a batch is readable.
+    /// Fewer come only where no file of a batch can be decoded.
     fn size_hint(&self) -> (usize, Option<usize>) {
         (0, Some(self.left))
     }
@@ -180,7 +180,7 @@ impl Producer {
         let first =
             self.plan.store.skipped().first().map(|file| format!(" The first: {file}")).unwrap_or_default();
         Some(Err(Error::Data(format!(
-            "none of the {} files of this data set could be read.{first}",
+            "none of the {} photographs of this data set can be decoded.{first}",
             self.plan.order.len()
         ))))
     }

@@ -5,12 +5,13 @@
 
 use super::bad_images::{BadImages, Skipped};
 use super::batches::{Batches, Plan};
-use super::decode::probe;
 use super::digest::FileDigest;
 use super::listing::list;
-use super::options::{ImageDatasetOptions, OnBadImage, Subset};
-use super::store::{bad_image, Scratch, Store};
+use super::opening::{examine, nothing, Opened};
+use super::options::{ImageDatasetOptions, Subset};
+use super::store::{Scratch, Store};
 use super::{Batch, ImageMap};
+use crate::progress::check_stop;
 use crate::random::Rng;
 use crate::Show;
 use crate::{Error, Result};
@@ -22,7 +23,7 @@ use std::sync::Arc;
 
 /// Purposes that random numbers are drawn for.
 const ORDER: u64 = u64::from_be_bytes(*b"order   ");
-const SPLIT: u64 = u64::from_be_bytes(*b"split   ");
+pub(super) const SPLIT: u64 = u64::from_be_bytes(*b"split   ");
 
 /// Leaves it to [`Dataset::prefetch`] how many batches to prepare ahead.
 pub const AUTOTUNE: usize = usize::MAX;
@@ -38,13 +39,17 @@ const PREFETCH: usize = 2;
 /// dir/dogs/1.jpg
 /// ```
 ///
-/// Labels are the positions of the folders' names in sorted order. Every file's head is looked at
-/// now; what is no image is left out, said in one line, and listed by [`Dataset::bad_images`]. Names
-/// that start with a dot are not looked at.
+/// Labels are the positions of the folders' names in sorted order. Every file's head is looked at now; of classes
+/// with at most ten files, all of it. A photograph that is damaged is left out, said in one line, and listed by
+/// [`Dataset::bad_images`]. Files that are no images by content and name are passed over, which is said, too. Hidden
+/// files and what systems put beside photographs (`__MACOSX`, `Thumbs.db`) are not looked at. Links are followed; a
+/// folder that several paths lead to is read once.
 ///
 /// # Errors
-/// Where the options make no sense, the folder cannot be read, it has no class folder, or no file
-/// in it is an image (with [`OnBadImage::Fail`]: where one is not).
+/// Where the options make no sense, a folder or file cannot be read (which was tried several times), there is no class
+/// folder, two of them have the same name but for Unicode normalisation, no photograph of a class can be decoded, or
+/// more of a class are left out than [`max_left_out`](ImageDatasetOptions::max_left_out) allows (with
+/// [`OnBadImage::Fail`](super::OnBadImage::Fail): where one is).
 ///
 /// ```no_run
 /// use transfer::data::{image_dataset_from_directory, ImageDatasetOptions};
@@ -60,25 +65,11 @@ pub fn image_dataset_from_directory(dir: impl AsRef<Path>, options: ImageDataset
     let dir = dir.as_ref();
     options.check()?;
     let listing = list(dir, options.class_names.as_deref(), options.missing_classes)?;
-    let probes: Vec<Result<(), String>> =
-        crate::threads::pool().install(|| listing.files.par_iter().map(|(path, _)| probe(path)).collect());
-    let (mut files, mut skipped) = (Vec::new(), Vec::new());
-    for ((path, label), probe) in listing.files.into_iter().zip(probes) {
-        match probe {
-            Ok(()) => files.push((path, label)),
-            Err(reason) => skipped.push(Skipped { path, reason }),
-        }
-    }
-    if let (OnBadImage::Fail, Some(first)) = (options.on_bad_image, skipped.first()) {
-        return Err(bad_image(first));
-    }
+    let (class_names, Opened { mut files, skipped, tally }) = examine(listing, dir, &options)?;
     if files.is_empty() {
-        let first = skipped.first().map(|s| format!(" The first file: {s}.")).unwrap_or_default();
-        return Err(Error::Data(format!(
-            "expected jpeg, png, bmp, gif or webp images in the sub-folders of {}, found none.{first}",
-            dir.shown()
-        )));
+        return Err(nothing(dir, &skipped));
     }
+    tally.check_all()?;
     let found = files.len();
     if let (Some(part), Some(subset)) = (options.validation_split, options.subset) {
         files = split(files, part, subset, options.seed);
@@ -92,7 +83,7 @@ pub fn image_dataset_from_directory(dir: impl AsRef<Path>, options: ImageDataset
     if options.shuffle {
         Rng::new(&[options.seed, ORDER]).shuffle(&mut order);
     }
-    let store = Store::new(dir.to_owned(), options, listing.class_names, found, files, skipped);
+    let store = Store::new(dir.to_owned(), options, class_names, found, files, (skipped, tally));
     store.tell_skipped();
     let range = 0..order.len();
     Ok(Dataset { store: Arc::new(store), order: order.into(), range, cache: false, prefetch: PREFETCH })
@@ -147,7 +138,7 @@ impl Dataset {
         self.len().div_ceil(self.batch_size())
     }
 
-    /// How many images an epoch has, less those that cannot be read after all.
+    /// How many images an epoch has, those included that cannot be decoded, as the first epoch will show.
     pub fn len(&self) -> usize {
         self.range.len()
     }
@@ -202,7 +193,7 @@ impl Dataset {
             let out = image.as_slice_mut().unwrap_or_default();
             if !self.store.load(index, self.cache, out, &mut scratch)? {
                 return Err(Error::Data(format!(
-                    "{} cannot be read; skipped() says why.",
+                    "{} cannot be decoded; bad_images() says why.",
                     self.file_paths()[index].shown()
                 )));
             }
@@ -210,7 +201,7 @@ impl Dataset {
         Ok(images)
     }
 
-    /// The files left out so far because they could not be read. A damaged file may be found only
+    /// The files left out so far because they could not be decoded. A damaged file may be found only
     /// when it is decoded, in the first pass; its batch is then shorter.
     pub fn skipped(&self) -> Vec<Skipped> {
         self.store.skipped()
@@ -220,6 +211,49 @@ impl Dataset {
     /// files were left out, and each with its reason.
     pub fn bad_images(&self) -> BadImages {
         self.store.bad_images()
+    }
+
+    /// How many of its images have turned out to be damaged so far, of those that [`len`](Self::len) counts.
+    pub(crate) fn damaged(&self) -> usize {
+        self.order[self.range.clone()].iter().filter(|&&i| self.store.is_bad(i)).count()
+    }
+
+    /// How many photographs of the folder were left out so far.
+    pub(crate) fn left_out(&self) -> usize {
+        self.store.tally.left_out()
+    }
+
+    /// Whether both were cut from one: they share their files, and what was left out of those.
+    pub(crate) fn shares_files_with(&self, other: &Dataset) -> bool {
+        Arc::ptr_eq(&self.store, &other.store)
+    }
+
+    /// An error where more was left out than may be, as far as is known now: too many photographs of a class of the
+    /// folder, or all photographs of a class that this data set has. After a pass over it, all is known.
+    pub(crate) fn check_left_out(&self) -> Result<()> {
+        self.store.tally.check_all()?;
+        let classes = self.class_names().len();
+        let (mut bad, mut any) = (vec![Vec::new(); classes], vec![false; classes]);
+        for &i in &self.order[self.range.clone()] {
+            let label = self.labels()[i] as usize;
+            match self.store.reason(i) {
+                Some(_) => bad[label].push(i),
+                None => any[label] = true,
+            }
+        }
+        for (label, bad) in bad.iter().enumerate().filter(|(label, _)| !any[*label]) {
+            let Some(&first) = bad.iter().min() else { continue };
+            return Err(Error::Data(format!(
+                "the class {} has no photograph left here: {} of {} cannot be decoded, as the first: {} {}. Replace or \
+                 remove them.",
+                self.class_names()[label].shown(),
+                bad.len(),
+                bad.len(),
+                self.file_paths()[first].shown(),
+                self.store.reason(first).unwrap_or_default()
+            )));
+        }
+        Ok(())
     }
 
     /// The first `n` batches. The selection is fixed, whatever the epoch, so that it never shares
@@ -235,57 +269,16 @@ impl Dataset {
         Dataset { range: self.range.start + images..self.range.end, ..self.clone() }
     }
 
+    /// The images of `order` alone, in that order.
+    pub(super) fn with_order(&self, order: Vec<usize>) -> Dataset {
+        Dataset { range: 0..order.len(), order: order.into(), ..self.clone() }
+    }
+
     /// How many images of each class it has, in the order of the labels.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.class_names().len()];
         self.order[self.range.clone()].iter().for_each(|&i| counts[self.labels()[i] as usize] += 1);
         counts
-    }
-
-    /// Two data sets without a common image: one to train on, and `part` of each class for validation. A
-    /// class of two images or more has at least one in each; a single image is trained on. Which image is
-    /// where depends on `seed` and the images alone. Both share their files and cache with this one.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] where `part` does not lie between 0 and 1; [`Error::Data`] where either would be
-    /// empty.
-    ///
-    /// ```no_run
-    /// # fn example(all: &transfer::data::Dataset) -> transfer::Result<()> {
-    /// let (train, validation) = all.stratified_split(0.2, transfer::SPLIT_SEED)?;
-    /// println!("{:?} and {:?}", train.class_counts(), validation.class_counts());
-    /// # Ok(()) }
-    /// ```
-    pub fn stratified_split(&self, part: f32, seed: u64) -> Result<(Dataset, Dataset)> {
-        if !(part > 0.0 && part < 1.0) {
-            return Err(Error::Invalid(format!(
-                "stratified_split expected a part between 0 and 1, both excluded. Received: {part}"
-            )));
-        }
-        let mut aside = vec![false; self.labels().len()];
-        let mut sorted = self.indices();
-        sorted.sort_unstable();
-        for label in 0..self.class_names().len() as u32 {
-            let mut of_class: Vec<usize> =
-                sorted.iter().copied().filter(|&i| self.labels()[i] == label).collect();
-            Rng::new(&[seed, SPLIT, u64::from(label)]).shuffle(&mut of_class);
-            let n = of_class.len();
-            let wanted = (n as f64 * f64::from(part)).round() as usize;
-            let wanted = if n < 2 { 0 } else { wanted.clamp(1, n - 1) };
-            of_class[..wanted].iter().for_each(|&i| aside[i] = true);
-        }
-        let side = |validation: bool| {
-            let order: Vec<usize> = self.indices().into_iter().filter(|&i| aside[i] == validation).collect();
-            Dataset { range: 0..order.len(), order: order.into(), ..self.clone() }
-        };
-        let (train, validation) = (side(false), side(true));
-        if train.is_empty() || validation.is_empty() {
-            return Err(Error::Data(format!(
-                "a split needs a class with two images or more. Received: {} of each class",
-                self.class_counts().iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
-            )));
-        }
-        Ok((train, validation))
     }
 
     /// Keeps images in memory once they are decoded and resized. They are kept as fixed-point
@@ -295,7 +288,7 @@ impl Dataset {
         Dataset { cache: true, ..self.clone() }
     }
 
-    /// All readable images as the cache has them, by their index; `None` where one is not in it.
+    /// All decodable images as the cache has them, by their index; `None` where one is not in it.
     #[cfg(feature = "cuda")]
     pub(crate) fn cached_images(&self) -> Option<Vec<(usize, super::Stored<'_>)>> {
         let mut all = Vec::with_capacity(self.len());
@@ -355,10 +348,16 @@ impl Dataset {
 
     /// What each image is, in the order of epoch 0: the digest of its file's bytes, or `None` where it is left out.
     /// Reads the files, but for those of which `cache()` keeps a decoded copy: there it is the copy that counts.
-    pub(crate) fn digests(&self) -> Vec<Option<FileDigest>> {
+    ///
+    /// # Errors
+    /// Where a file cannot be read.
+    pub(crate) fn digests(&self) -> Result<Vec<Option<FileDigest>>> {
+        let digest = |&index: &usize| {
+            check_stop("Looking for photographs that have changed")?;
+            self.store.digest(index, self.cache)
+        };
         let indices = &self.order[self.range.clone()];
-        crate::threads::pool()
-            .install(|| indices.par_iter().map(|&i| self.store.digest(i, self.cache)).collect())
+        crate::threads::pool().install(|| indices.par_iter().map(digest).collect())
     }
 
     /// The images of one epoch in their order, as [`indices`](Self::indices) has those of epoch 0.

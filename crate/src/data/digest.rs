@@ -1,10 +1,11 @@
 //! Digests of files: what tells a photograph from another one under the same name.
 
-use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+
+use crate::input::{self, Input};
 
 /// The SHA-256 of bytes.
 pub(crate) type FileDigest = [u8; 32];
@@ -14,25 +15,27 @@ pub(super) fn bytes_digest(bytes: &[u8]) -> FileDigest {
     Sha256::digest(bytes).into()
 }
 
-/// The digest of all bytes of the file at `path`. An unreadable file has one too: that it cannot be read is a
-/// fact about the data like others.
-pub(crate) fn file_digest(path: &Path) -> FileDigest {
-    read_and_digest(path).unwrap_or_else(|_| bytes_digest(b"unreadable"))
-}
-
-fn read_and_digest(path: &Path) -> std::io::Result<FileDigest> {
-    // A pipe would block for ever, so the kind is looked at before the file is opened.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::ErrorKind::InvalidInput.into());
-    }
-    let (mut file, mut hash) = (File::open(path)?, Sha256::new());
+/// The digest of all bytes of the file at `path`.
+///
+/// # Errors
+/// As [`input::open`], what the system says, and where the file grew or shrank meanwhile.
+pub(crate) fn file_digest(path: &Path) -> io::Result<FileDigest> {
+    let Input { mut file, length } = input::open(path)?;
+    let (mut hash, mut read) = (Sha256::new(), 0);
     let mut buffer = vec![0; 1 << 16];
     loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hash.finalize().into()),
-            n => hash.update(&buffer[..n]),
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => {
+                hash.update(&buffer[..n]);
+                read += n as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
         }
     }
+    input::same_length(length, read)?;
+    Ok(hash.finalize().into())
 }
 
 #[cfg(test)]
@@ -45,16 +48,17 @@ mod tests {
         let path = folder.path().join("long");
         let mut bytes = vec![7; 5 << 20];
         std::fs::write(&path, &bytes).unwrap();
-        assert_eq!(file_digest(&path), bytes_digest(&bytes));
-        let before = file_digest(&path);
+        let before = file_digest(&path).unwrap();
+        assert_eq!(before, bytes_digest(&bytes));
         bytes[2 << 20] = 8;
         std::fs::write(&path, &bytes).unwrap();
-        assert_ne!(file_digest(&path), before);
+        assert_ne!(file_digest(&path).unwrap(), before);
     }
 
     #[test]
-    fn what_is_no_file_has_a_digest_too() {
+    fn what_cannot_be_read_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(file_digest(folder.path()), file_digest(&folder.path().join("nothing")));
+        assert!(file_digest(folder.path()).is_err());
+        assert!(file_digest(&folder.path().join("nothing")).is_err());
     }
 }

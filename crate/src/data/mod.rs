@@ -8,7 +8,7 @@
 //!
 //! # What an image file may be
 //!
-//! jpeg, png, bmp, gif or webp (which TensorFlow does not read), whatever its name ends in. It becomes
+//! jpeg, png, bmp, gif; webp and tiff (which TensorFlow does not read). What it is called does not matter. It becomes
 //! red, green and blue of 8 bits, as `tf.io.decode_image(channels=3, expand_animations=False)` makes it,
 //! with one exception:
 //!
@@ -18,18 +18,30 @@
 //! | an alpha channel, or a transparent colour | dropped, not blended: the colour below counts |
 //! | 16 bits a sample | the upper 8 |
 //! | a palette | the colours it stands for |
-//! | CMYK or YCCK (jpeg) | red = (255 - cyan) (255 - black) / 255, and so on |
-//! | several frames | the first |
+//! | CMYK (tiff, jpeg) or YCCK (jpeg) | red = (255 - cyan) (255 - black) / 255, and so on |
+//! | several frames or pages | the first |
 //! | interlaced rows, progressive scans | as if they were not |
 //! | a colour profile, gamma | nothing: numbers are taken as they are |
-//! | an EXIF orientation | **turned upright**, where TensorFlow shows it lying |
+//! | an orientation (EXIF, tiff) | **turned upright**, where TensorFlow shows it lying |
 //!
 //! The exception is for photographs from telephones, which mostly lie on their side: the network learned
 //! from upright ones.
 //!
-//! What cannot be decoded, or goes beyond [`MAX_SIDE`], [`MAX_FILE_BYTES`], [`MAX_DECODED_BYTES`] or
-//! [`MAX_RATIO`], is left out and listed by [`Dataset::bad_images`], or is an error with
-//! [`OnBadImage::Fail`].
+//! Of tiff, these are read: grey of 1, 8 or 16 bits, colours and CMYK of 8 or 16 bits, each with or without alpha where
+//! that is not grey; uncompressed, PackBits, LZW, deflate, or fax group 4. Not read are palettes, jpeg data inside,
+//! floating-point samples, and cameras' raw files, which are tiff files with a thumbnail in front. HEIC, AVIF, JPEG XL,
+//! raw files, PSD, PDF, SVG and films are known by their content and named, with a command that converts them.
+//!
+//! # What is left out, and what is an error
+//!
+//! What cannot be decoded, or goes beyond [`MAX_SIDE`], [`MAX_FILE_BYTES`] or [`MAX_DECODED_BYTES`], is left out and
+//! listed by [`Dataset::bad_images`], or is an error with [`OnBadImage::Fail`]. Left out are at most 10 % of a class, or
+//! what [`ImageDatasetOptions::max_left_out`] allows; one photograph of each class is always allowed, all of a class
+//! never.
+//!
+//! A file that cannot be *read* is another matter: the disk failed, the network is gone, it was moved, too many files are
+//! open. It may be a good photograph, so it is tried again for up to two seconds, and then the work ends with an error
+//! that names it.
 //!
 //! Not here: downloading and extracting (see [`assets`](crate::assets)), augmentation (see
 //! [`augment`](crate::augment)), and the scaling that a model wants (see
@@ -41,23 +53,38 @@ mod batches;
 mod dataset;
 mod decode;
 mod digest;
+mod folder;
+mod image_files;
 mod jpeg;
+mod kinds;
+mod layout;
+mod left_out;
+mod limits;
 mod listing;
+mod look;
+mod names;
+mod opening;
 mod options;
+mod own_classes;
 mod own_folder;
 mod own_photographs;
 mod resize;
+mod splits;
 mod store;
 mod stored;
+mod tiff;
 
 use crate::Show;
 pub use bad_images::{BadImages, Skipped};
 pub use batch::Batch;
 pub use batches::Batches;
 pub use dataset::{image_dataset_from_directory, Dataset, AUTOTUNE};
-pub use decode::{MAX_DECODED_BYTES, MAX_FILE_BYTES, MAX_RATIO, MAX_SIDE};
 pub(crate) use digest::{file_digest, FileDigest};
+pub use image_files::ImageFiles;
+pub use limits::{MAX_DECODED_BYTES, MAX_FILE_BYTES, MAX_SIDE};
+pub use look::PassedOver;
 pub use options::{ImageDatasetOptions, OnBadImage, Subset};
+pub(crate) use own_photographs::two_sets;
 pub use own_photographs::{
     own_photographs, own_photographs_with_validation, photographs_of_classes, OwnPhotographs, VALIDATION_PART,
 };
@@ -66,7 +93,8 @@ pub use resize::resize;
 pub(crate) use stored::store as store_image;
 pub use stored::Stored;
 
-use crate::{Error, Result};
+use crate::{input, Error, Result};
+use decode::Unusable;
 use ndarray::Array3;
 use std::path::Path;
 
@@ -104,7 +132,7 @@ pub trait ImageMap: Send + Sync {
 /// Reads one image file, resized to `target_size` = (height, width): (height, width, 3), 0..255.
 ///
 /// # Errors
-/// Where the file is not a readable image.
+/// [`Error::Io`] where the file cannot be read, [`Error::Data`] where it is no image or cannot be decoded.
 pub fn load_img(path: impl AsRef<Path>, target_size: (usize, usize)) -> Result<Array3<f32>> {
     let path = path.as_ref();
     let (h, w) = target_size;
@@ -120,5 +148,10 @@ pub(crate) fn load_img_into(path: &Path, target_size: (usize, usize), out: &mut 
     decode::decode(path, &mut buffers, |rgb| {
         resize::resize_into(rgb.pixels, (rgb.height, rgb.width), 3, out, target_size, &mut Vec::new());
     })
-    .map_err(|reason| Error::Data(format!("{} {reason}", path.shown())))
+    .map_err(|unusable| match unusable {
+        Unusable::Unread(e) => input::photograph(path, e),
+        Unusable::Content(reason) | Unusable::NoImage(reason) | Unusable::NoFile(reason) => {
+            Error::Data(format!("{} {reason}", path.shown()))
+        }
+    })
 }

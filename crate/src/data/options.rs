@@ -2,7 +2,7 @@
 //!
 //! Not a description of the images themselves: sizes, types and labels are read from the folder.
 
-use super::decode::MAX_SIDE;
+use super::limits::MAX_SIDE;
 use crate::{Error, Result};
 
 /// The largest batch that is accepted, in bytes; a larger one is surely a slip of the finger.
@@ -42,8 +42,12 @@ pub struct ImageDatasetOptions {
     /// Which side of the [`validation_split`](Self::validation_split) is wanted. Ask twice with
     /// the same seed, once for each.
     pub subset: Option<Subset>,
-    /// What happens to a file that is not a readable image.
+    /// What happens to a photograph that cannot be decoded.
     pub on_bad_image: OnBadImage,
+    /// The part of the photographs of each class, from 0 to 1, that may be left out because they cannot be decoded;
+    /// more is an error. Unless it is 0, one photograph of a class may always be left out, however small the class
+    /// is; all photographs of a class never. Files that are no images by content and name do not count.
+    pub max_left_out: f32,
     /// How many bytes [`Dataset::cache`](super::Dataset::cache) may hold; images beyond that are
     /// decoded anew in each epoch.
     pub cache_limit_bytes: usize,
@@ -58,11 +62,13 @@ pub enum Subset {
     Validation,
 }
 
-/// What happens to a file that cannot be read as an image.
+/// What happens to a photograph whose content cannot be decoded. (One that cannot be read from its disk is always an
+/// error.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnBadImage {
     /// It is left out, reported, and listed by [`Dataset::bad_images`](super::Dataset::bad_images). Its
-    /// batch is one image shorter; nothing else changes.
+    /// batch is one image shorter; nothing else changes. Too many of a class are an error, see
+    /// [`max_left_out`](ImageDatasetOptions::max_left_out).
     Skip,
     /// It is an error.
     Fail,
@@ -81,6 +87,7 @@ impl Default for ImageDatasetOptions {
             validation_split: None,
             subset: None,
             on_bad_image: OnBadImage::Skip,
+            max_left_out: 0.1,
             cache_limit_bytes: 1 << 30,
         }
     }
@@ -135,6 +142,12 @@ impl ImageDatasetOptions {
         self
     }
 
+    /// Sets [`max_left_out`](Self::max_left_out).
+    pub fn max_left_out(mut self, part: f32) -> Self {
+        self.max_left_out = part;
+        self
+    }
+
     /// Sets [`cache_limit_bytes`](Self::cache_limit_bytes).
     pub fn cache_limit_bytes(mut self, bytes: usize) -> Self {
         self.cache_limit_bytes = bytes;
@@ -166,6 +179,9 @@ impl ImageDatasetOptions {
                 self.batch_size,
                 MAX_BATCH_BYTES >> 30
             ));
+        }
+        if !(0.0..=1.0).contains(&self.max_left_out) {
+            return wrong(format!("max_left_out must lie between 0 and 1. Received: {}", self.max_left_out));
         }
         match (self.validation_split, self.subset) {
             (None, None) => Ok(()),

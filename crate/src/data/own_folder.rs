@@ -1,163 +1,171 @@
-//! What a folder of somebody's photographs looks like, by names alone: which layout it has, and what is
-//! wrong with it.
+//! What is wrong with a folder of class folders, before its photographs are opened.
 
-use crate::Show;
+use super::folder::entries;
+use super::layout::{without, Part, NAME_CLASSES};
+use super::listing::class_folders;
+use super::look::{look, Look};
+use super::names::{composed, counted, joined, rough};
+use crate::progress::say;
+use crate::{Error, Result, Show};
+use rayon::prelude::*;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::listing::class_folders;
-use crate::progress::say;
-use crate::{Error, Result};
-
-/// The most classes that are expected to make sense.
-const MAX_CLASSES: usize = 1000;
-/// Ends of names of files that are most likely images.
-const IMAGES: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "gif", "webp"];
-
-const TRAIN: [&str; 2] = ["train", "training"];
-const VALIDATION: [&str; 3] = ["validation", "valid", "val"];
-const TEST: [&str; 2] = ["test", "testing"];
-
-/// Where the class folders lie.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Layout {
-    pub train: PathBuf,
-    pub validation: Option<PathBuf>,
-    pub test: Option<PathBuf>,
-}
-
-/// Tells a folder of class folders from one of `train` and `validation`, in which those lie.
-pub(super) fn layout(dir: &Path) -> Result<Layout> {
-    if dir.is_file() {
-        return Err(Error::Data(format!(
-            "expected a folder that holds one folder for each class. Received a file: {}",
-            dir.shown()
-        )));
-    }
-    let found = class_folders(dir)?;
-    let part = |names: &[&str]| {
-        let named = found.iter().filter(|name| names.contains(&name.to_lowercase().as_str()));
-        // A class may be called `train`; but then its images do not lie one folder deeper.
-        let mut folders = named.map(|name| dir.join(name));
-        folders.find(|folder| class_folders(folder).is_ok_and(|inner| !inner.is_empty()))
-    };
-    let (train, validation, test) = (part(&TRAIN), part(&VALIDATION), part(&TEST));
-    let known = [&train, &validation, &test].into_iter().flatten().count();
-    match train {
-        Some(train) if known == found.len() => Ok(Layout { train, validation, test }),
-        Some(_) if known > 1 => {
-            let is_part = |name: &&String| !TRAIN.iter().chain(&VALIDATION).chain(&TEST).any(|p| p == name);
-            let other = found.iter().find(is_part).map_or("", |name| name.as_str());
-            Err(Error::Data(format!(
-                "expected in {} either class folders or `train` and `validation`, `test`. Received both: {other} \
-                 lies beside `train`. Move it.",
-                dir.shown()
-            )))
-        }
-        _ => Ok(Layout { train: dir.to_owned(), validation: None, test: None }),
-    }
-}
+/// Names that a message lists.
+const SHOWN: usize = 20;
+/// Files that a message lists.
+const FILES_SHOWN: usize = 3;
+const HOW: &str = "Put the photographs of each class into a folder named after it, as in cats/ and dogs/.";
 
 /// Refuses a folder that has not got at least two class folders, with what is there instead. Says what will
-/// be left out of others.
-pub(super) fn check_classes(dir: &Path, wanted: Option<&[String]>) -> Result<()> {
-    const HOW: &str =
-        "Put the photographs of each class into a folder named after it, as in cats/ and dogs/.";
-    let found = class_folders(dir)?;
-    let loose = images_in(dir);
+/// be left out of others. `validation` is a folder to validate with; lying in `dir`, it is not left out.
+pub(super) fn check_classes(dir: &Path, wanted: Option<&[String]>, validation: Option<&Path>) -> Result<()> {
+    let mut found = class_folders(dir)?;
+    if let Some(validation) = validation {
+        found = without(dir, found, validation)?;
+    }
+    let loose = loose_images(dir)?;
     let shown = dir.shown();
-    let images = |n: usize| if n == 1 { "1 image lies".to_owned() } else { format!("{n} images lie") };
-    let classes = wanted.map_or(found.len(), <[String]>::len);
-    match classes {
-        0 if loose > 0 => Err(Error::Data(format!(
+    let lie = |n: usize| format!("{} {}", counted(n, "image"), if n == 1 { "lies" } else { "lie" });
+    let names = wanted.unwrap_or(&found);
+    match names {
+        [] if !loose.is_empty() => Err(Error::Data(format!(
             "expected at least two class folders in {shown}. Received none: {} loose in it. {HOW}",
-            images(loose)
+            lie(loose.len())
         ))),
-        0 => Err(Error::Data(format!("expected at least two class folders in {shown}. Received none. {HOW}"))),
-        1 => {
-            let only = wanted.map_or(&found[0], |wanted| &wanted[0]);
-            let inner = class_folders(&dir.join(only)).unwrap_or_default();
-            let hint = match (inner.len() > 1, loose) {
-                (true, _) => format!(
-                    "It has folders itself ({}, …): name {} if these are the classes.",
-                    inner[0],
-                    dir.join(only).shown()
-                ),
-                (false, 0) => HOW.to_owned(),
-                (false, n) => format!("{} loose beside it. {HOW}", images(n)),
+        [] => {
+            Err(Error::Data(format!("expected at least two class folders in {shown}. Received none. {HOW}")))
+        }
+        [only] => {
+            let folder = dir.join(only);
+            let inner = class_folders(&folder)?;
+            let hint = match (&inner[..], loose.len()) {
+                ([_, ..], _) if loose_images(&folder)?.is_empty() => is_it_deeper(&folder, &inner),
+                (_, 0) => HOW.to_owned(),
+                (_, n) => format!("{} loose beside it. {HOW}", lie(n)),
             };
             Err(Error::Data(format!(
                 "expected at least two class folders in {shown}, since with one there is nothing to tell apart. \
-                 Received one: {only}. {hint}"
+                 Received one: {}. {hint}",
+                only.shown()
             )))
         }
-        n if n > MAX_CLASSES => Err(Error::Data(format!(
-            "expected at most {MAX_CLASSES} class folders in {shown}. Received: {n}. Is each photograph in a folder \
-             of its own?"
-        ))),
         _ => {
-            if loose > 0 {
-                say(format!("{} loose in {shown}, in no class folder, and left out.", images(loose)));
-            }
+            tell_left_out(dir, &found, names);
+            say_loose(dir, &loose);
+            tell_alike(names);
             Ok(())
         }
     }
 }
 
-/// How many files right in `dir` are called like images.
-fn images_in(dir: &Path) -> usize {
-    let named_so = |path: PathBuf| {
-        let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_lowercase();
-        IMAGES.contains(&end.as_str()) && path.is_file()
+/// Says which folders are none of the classes.
+fn tell_left_out(dir: &Path, found: &[String], classes: &[String]) {
+    let known: HashSet<String> = classes.iter().map(|name| composed(name)).collect();
+    let left: Vec<&str> =
+        found.iter().filter(|name| !known.contains(&composed(name))).map(String::as_str).collect();
+    if left.is_empty() {
+        return;
+    }
+    let hint = match left.iter().any(|name| Part::named(name).is_some()) {
+        true => format!(" {NAME_CLASSES}."),
+        false => String::new(),
     };
-    dir.read_dir().into_iter().flatten().flatten().filter(|entry| named_so(entry.path())).count()
+    let names = joined(left, SHOWN);
+    say(format!("Left out beside the class folders in {}: {names}.{hint}", dir.shown()));
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Asks whether the classes are the folders in a folder.
+pub(super) fn is_it_deeper(folder: &Path, inner: &[String]) -> String {
+    format!(
+        "It has folders itself ({}): did you mean {}?",
+        joined(inner.iter().map(String::as_str), FILES_SHOWN),
+        folder.shown()
+    )
+}
 
-    fn folders(names: &[&str]) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        names.iter().for_each(|name| std::fs::create_dir_all(dir.path().join(name)).unwrap());
-        dir
+/// Says which images lie beside the class folders, and in none.
+pub(super) fn say_loose(dir: &Path, loose: &[PathBuf]) {
+    if loose.is_empty() {
+        return;
     }
+    let names = loose.iter().filter_map(|path| path.file_name()).map(|name| name.shown().to_string());
+    let names: Vec<String> = names.collect();
+    say(format!(
+        "Left out {} loose in {}, in no class folder: {}.",
+        counted(loose.len(), "image"),
+        dir.shown(),
+        joined(names.iter().map(String::as_str), FILES_SHOWN)
+    ));
+}
 
-    #[test]
-    fn train_validation_and_test_are_known_by_their_names_and_their_inner_folders() {
-        for (names, validation, test) in [
-            (&["train/a", "train/b", "validation/a", "test/a"][..], Some("validation"), Some("test")),
-            (&["Training/a", "val/a"], Some("val"), None),
-            (&["train/a", "train/b", "TEST/a"], None, Some("TEST")),
-            (&["train/a", "valid/b"], Some("valid"), None),
-        ] {
-            let dir = folders(names);
-            let found = layout(dir.path()).unwrap();
-            assert!(found.train != dir.path());
-            assert_eq!(found.validation, validation.map(|name| dir.path().join(name)));
-            assert_eq!(found.test, test.map(|name| dir.path().join(name)));
+/// The files right in `dir` that are images or called like images, sorted.
+pub(super) fn loose_images(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> =
+        entries(dir)?.into_iter().filter(|e| e.kind == super::folder::Kind::File).map(|e| e.path).collect();
+    files.sort();
+    let looks: Vec<Result<Look>> =
+        crate::threads::pool().install(|| files.par_iter().map(|path| look(path)).collect());
+    let mut loose = Vec::new();
+    for (path, look) in files.into_iter().zip(looks) {
+        if look? != Look::Other {
+            loose.push(path);
         }
-        let classes = folders(&["train", "plane", "test"]);
-        assert_eq!(layout(classes.path()).unwrap().train, classes.path(), "classes of vehicles");
-        let both = folders(&["train/a", "val/a", "cats"]);
-        let text = layout(both.path()).unwrap_err().to_string();
-        assert!(text.contains("cats lies beside `train`"), "{text}");
     }
+    Ok(loose)
+}
 
-    #[test]
-    fn what_is_no_folder_of_classes_is_told_with_what_to_do() {
-        let says = |names: &[&str], files: &[&str], what: &str| {
-            let dir = folders(names);
-            files.iter().for_each(|file| std::fs::write(dir.path().join(file), "").unwrap());
-            let text = check_classes(dir.path(), None).unwrap_err().to_string();
-            assert!(text.contains(what) && text.contains(dir.path().to_str().unwrap()), "{text}");
-        };
-        says(&[], &[], "Received none. Put");
-        says(&[], &["a.jpg", "b.PNG", "notes.txt"], "2 images lie loose");
-        says(&["cats"], &[], "Received one: cats. Put");
-        says(&["cats"], &["a.jpg"], "1 image lies loose beside it");
-        says(&["photos/cats", "photos/dogs"], &[], "photos if these are the classes");
-        let many: Vec<String> = (0..1001).map(|i| i.to_string()).collect();
-        says(&many.iter().map(String::as_str).collect::<Vec<_>>(), &[], "Received: 1001");
-        check_classes(folders(&["cats", "dogs"]).path(), None).unwrap();
+/// Says which names of classes differ by case or blanks alone.
+fn tell_alike(names: &[String]) {
+    let mut seen: HashMap<String, &String> = HashMap::new();
+    for name in names {
+        if let Some(other) = seen.insert(rough(name), name) {
+            say(format!(
+                "`{}` and `{}` are two classes; their names differ only by case or blanks.",
+                other.shown(),
+                name.shown()
+            ));
+        }
     }
+}
+
+/// Refuses a folder that holds other folders than those of `class_names`, to measure with. Those of `left_out` are left
+/// out there as in training.
+pub(super) fn check_known(dir: &Path, class_names: &[String], left_out: &[String]) -> Result<()> {
+    let shown = dir.shown();
+    let found = class_folders(dir)?;
+    let known: HashSet<String> = class_names.iter().chain(left_out).map(|name| composed(name)).collect();
+    let unknown: Vec<&String> = found.iter().filter(|name| !known.contains(&composed(name))).collect();
+    let names = joined(class_names.iter().map(String::as_str), SHOWN);
+    if let Some(part) = unknown.iter().find(|name| Part::named(name).is_some()) {
+        return Err(Error::Data(format!(
+            "expected folders of the classes that the model knows in {shown}: {names}. Received: {}. Its sets are \
+             measured one at a time: name one of them, such as {}.",
+            joined(unknown.iter().map(|name| name.as_str()), SHOWN),
+            dir.join(part).shown()
+        )));
+    }
+    if let Some(first) = unknown.first() {
+        let alike = class_names.iter().find(|name| rough(name) == rough(first));
+        let hint = match alike {
+            Some(name) => format!(" Rename {} to {}.", first.shown(), name.shown()),
+            None => " Move the others elsewhere.".to_owned(),
+        };
+        return Err(Error::Data(format!(
+            "expected in {shown} only folders of the classes that the model knows: {names}. Received: {}.{hint}",
+            joined(unknown.iter().map(|name| name.as_str()), SHOWN)
+        )));
+    }
+    let loose = loose_images(dir)?;
+    if found.is_empty() {
+        let and = match loose.len() {
+            0 => String::new(),
+            n => format!(", and {} loose in it", counted(n, "image")),
+        };
+        return Err(Error::Data(format!(
+            "expected in {shown} folders of the classes that the model knows: {names}. Received no folder{and}. {HOW}"
+        )));
+    }
+    say_loose(dir, &loose);
+    Ok(())
 }

@@ -9,8 +9,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::dataset::image_dataset_from_directory;
-use super::own_folder::{check_classes, layout, Layout};
-use super::{Dataset, ImageDatasetOptions};
+use super::folder::is_same;
+use super::layout::{expect_folder, layout, Layout};
+use super::listing::class_folders;
+use super::names::joined;
+use super::own_classes::{check_opened, check_splittable, tell_few, tell_missing};
+use super::own_folder::{check_classes, check_known, loose_images, say_loose};
+use super::{BadImages, Dataset, ImageDatasetOptions};
+use crate::progress::say;
 use crate::{Error, Result, SPLIT_SEED};
 
 /// The part set aside for validation where a folder has no validation folder.
@@ -40,16 +46,23 @@ pub struct OwnPhotographs {
 /// dir/cats/…                     split by class, 80 : 20 or as `options.validation_split` says
 /// dir/dogs/…
 ///
-/// dir/train/cats/…               as they are; `training`, `valid`, `val` and `test` are known, too
+/// dir/train/cats/…               as they are
 /// dir/validation/cats/…
+/// dir/test/cats/…
 /// ```
 ///
-/// There may be 2 to 1000 classes of any sizes. Each class with two images or more has at least one on
+/// In the second layout the sets may also be called `training`, `valid`, `val` and `testing`, in any case; other
+/// folders beside them are left out, and named in a line. None of these names is taken for a class, unless
+/// [`class_names`](ImageDatasetOptions::class_names) says so. Photographs in sub-folders of a class folder belong to the
+/// class, and are counted in a line; so are photographs that lie beside the class folders and belong to none. What can
+/// be read in two ways is an error that says how to decide it.
+///
+/// There may be two classes or more, of any sizes; for the split each needs two photographs, and has at least one on
 /// either side. The split depends on [`SPLIT_SEED`] and the files alone, not on `options.seed`.
 ///
 /// # Errors
-/// [`Error::Data`] that says what to do where there are no class folders or only one, a class has no
-/// readable image, images lie loose, or validation has a class that is not trained; and as
+/// [`Error::Data`] that says what to do where there are no class folders or only one, the layout is ambiguous, a class
+/// has no readable image or only one and must be split, or validation has a class that is not trained; and as
 /// [`image_dataset_from_directory`](super::image_dataset_from_directory).
 ///
 /// ```no_run
@@ -83,43 +96,88 @@ fn open(dir: &Path, validation_dir: Option<&Path>, options: ImageDatasetOptions)
             "own_photographs expected a validation_split between 0 and 1, both excluded. Received: {part}"
         )));
     }
-    let Layout { train: folder, validation, test } = layout(dir)?;
-    let all = classes_of(&folder, options.clone())?;
+    if let Some(validation) = validation_dir {
+        expect_folder(validation)?;
+    }
+    let layout = layout(dir, options.class_names.as_deref(), validation_dir)?;
+    let Layout { train: folder, classes, validation, test } = layout;
+    if folder != dir {
+        say_loose(dir, &loose_images(dir)?);
+    }
+    if let (Some(unused), Some(_)) = (&validation, validation_dir) {
+        say(format!("Left out {}, since another folder to validate with is named.", unused.shown()));
+    }
+    let classes_named = options.class_names.is_some();
+    let class_names = options.class_names.clone().or(classes);
+    let of_training = ImageDatasetOptions { class_names, ..options.clone() };
+    check_classes(&folder, of_training.class_names.as_deref(), validation_dir)?;
+    let all = image_dataset_from_directory(&folder, of_training)?;
+    check_opened(&all, &folder, classes_named)?;
     let names = all.class_names().to_vec();
-    let held_out = |folder: PathBuf| photographs_of_classes(folder, &names, options.clone());
+    let left_out: Vec<String> = match classes_named {
+        true => class_folders(&folder)?.into_iter().filter(|name| !names.contains(name)).collect(),
+        false => Vec::new(),
+    };
+    let held_out = |other: PathBuf| {
+        if is_same(&other, &folder)? {
+            return Err(Error::Data(format!(
+                "expected other photographs to measure with than to train on. Received the same folder twice: {}. Leave \
+                 the second one away to set a part of each class aside.",
+                other.shown()
+            )));
+        }
+        measured(&other, &names, &left_out, options.clone())
+    };
     let (train, validation, how) = match validation_dir.map(Path::to_owned).or(validation) {
         Some(folder) => {
             let name = folder.file_name().unwrap_or(folder.as_os_str()).shown();
             (all, held_out(folder.clone())?, format!("validated with {name}"))
         }
         None => {
+            check_splittable(&all)?;
             let (train, validation) = all.stratified_split(part, SPLIT_SEED)?;
             (train, validation, format!("{:.0} % of each class set aside", 100.0 * part))
         }
     };
+    tell_few(&train);
     let test = test.map(held_out).transpose()?;
     Ok(OwnPhotographs { train, validation, test, dir: dir.to_owned(), how })
 }
 
-/// The classes below one folder, none of them empty.
-fn classes_of(folder: &Path, options: ImageDatasetOptions) -> Result<Dataset> {
-    check_classes(folder, options.class_names.as_deref())?;
-    let all = image_dataset_from_directory(folder, options)?;
-    let counts = all.class_counts();
-    if let Some(empty) = counts.iter().position(|&n| n == 0) {
-        let name = &all.class_names()[empty];
-        let why = all.skipped().into_iter().find(|file| file.path.starts_with(folder.join(name)));
+/// The two sets of a folder, which have the same class folders.
+pub(crate) struct TwoSets {
+    pub train: PathBuf,
+    pub validation: PathBuf,
+    pub class_names: Vec<String>,
+}
+
+/// The folders of the training and the validation set in `dir`, for whoever opens them one by one.
+pub(crate) fn two_sets(dir: &Path) -> Result<TwoSets> {
+    let Layout { train, validation, .. } = layout(dir, None, None)?;
+    let Some(validation) = validation else {
         return Err(Error::Data(format!(
-            "the class folder {} has no readable image{}. Put photographs into it, or remove it.",
-            folder.join(name).shown(),
-            why.map(|file| format!(" ({file})")).unwrap_or_default()
+            "expected `train` and `validation` in {}, with the same class folders in both. Received no validation set. \
+             Put a part of the photographs of each class there.",
+            dir.shown()
+        )));
+    };
+    let (class_names, measured) = (class_folders(&train)?, class_folders(&validation)?);
+    if class_names != measured {
+        let names = |all: &[String]| joined(all.iter().map(String::as_str), SHOWN);
+        return Err(Error::Data(format!(
+            "expected the same class folders in {} and {}. Received: {}, and {}. Make them the same.",
+            train.shown(),
+            validation.shown(),
+            names(&class_names),
+            names(&measured)
         )));
     }
-    Ok(all)
+    Ok(TwoSets { train, validation, class_names })
 }
 
 /// The images below `dir` of classes that are known already, with their labels: to evaluate a model on.
-/// Classes without a folder have no images.
+/// Names are compared in Unicode's normalisation form C. Classes without a folder have no images; they are named in a
+/// line.
 ///
 /// # Errors
 /// [`Error::Data`] where a sub-folder is none of the classes, or there is no image at all.
@@ -128,23 +186,38 @@ pub fn photographs_of_classes(
     class_names: &[String],
     options: ImageDatasetOptions,
 ) -> Result<Dataset> {
-    let dir = dir.as_ref();
-    let found = super::listing::class_folders(dir)?;
-    if let Some(unknown) = found.iter().find(|name| !class_names.contains(name)) {
-        let mut known = class_names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-        if class_names.len() > SHOWN {
-            known += ", …";
+    measured(dir.as_ref(), class_names, &[], options)
+}
+
+/// The same, where some classes were left out of the training.
+fn measured(
+    dir: &Path,
+    class_names: &[String],
+    left_out: &[String],
+    options: ImageDatasetOptions,
+) -> Result<Dataset> {
+    expect_folder(dir)?;
+    check_known(dir, class_names, left_out)?;
+    let class_names = Some(class_names.to_vec());
+    let options = ImageDatasetOptions { class_names, missing_classes: true, ..options };
+    let dataset = image_dataset_from_directory(dir, options)?;
+    tell_missing(&dataset, dir);
+    Ok(dataset)
+}
+
+impl OwnPhotographs {
+    /// What was left out of all its data sets so far. After training and measuring with them, all is known.
+    pub fn bad_images(&self) -> BadImages {
+        let mut seen = vec![&self.train];
+        let mut all = self.train.bad_images();
+        for dataset in [Some(&self.validation), self.test.as_ref()].into_iter().flatten() {
+            if !seen.iter().any(|other| other.shares_files_with(dataset)) {
+                all = all.and(dataset.bad_images());
+                seen.push(dataset);
+            }
         }
-        return Err(Error::Data(format!(
-            "expected in {} only folders of the classes that the model knows: {known}. Received: {unknown}.",
-            dir.shown()
-        )));
+        BadImages { folder: self.dir.clone(), ..all }
     }
-    let options = ImageDatasetOptions { missing_classes: true, ..options };
-    image_dataset_from_directory(
-        dir,
-        ImageDatasetOptions { class_names: Some(class_names.to_vec()), ..options },
-    )
 }
 
 impl fmt::Display for OwnPhotographs {

@@ -1,16 +1,17 @@
 //! The images behind a data set and all data sets cut from it: their files, their labels, which of
-//! them proved unreadable, and the decoded copies that `cache()` keeps.
+//! them proved damaged, and the decoded copies that `cache()` keeps.
 //!
 //! Not an order of images: which come when is the [`Dataset`](super::Dataset)'s.
 
 use super::bad_images::{BadImages, Skipped};
-use super::decode::{decode, Buffers};
+use super::decode::{decode, Buffers, Unusable};
 use super::digest::{bytes_digest, file_digest, FileDigest};
+use super::left_out::Tally;
 use super::options::{ImageDatasetOptions, OnBadImage};
 use super::resize::resize_into;
 use super::stored::{pass_through, store, stored_bytes, Stored};
 use crate::progress::say;
-use crate::{Error, Result};
+use crate::{input, Error, Result, Show};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -38,7 +39,9 @@ pub(super) struct Store {
     pub paths: Vec<PathBuf>,
     pub labels: Vec<u32>,
     skipped: Mutex<SkippedList>,
-    /// Once a file proved unreadable it stays so, and every epoch has the same images.
+    /// How many of each class were left out, of all that were found.
+    pub tally: Tally,
+    /// Once a file proved damaged it stays so, and every epoch has the same images.
     bad: Vec<OnceLock<String>>,
     cached: Vec<OnceLock<Kept>>,
     cached_bytes: AtomicUsize,
@@ -65,7 +68,7 @@ impl Store {
         class_names: Vec<String>,
         found: usize,
         files: Vec<(PathBuf, u32)>,
-        skipped: Vec<Skipped>,
+        (skipped, tally): (Vec<Skipped>, Tally),
     ) -> Self {
         let (paths, labels): (Vec<_>, Vec<_>) = files.into_iter().unzip();
         Self {
@@ -79,17 +82,21 @@ impl Store {
             paths,
             labels,
             skipped: Mutex::new(SkippedList { all: skipped, told: 0 }),
+            tally,
             spare: Mutex::default(),
         }
     }
 
-    /// Puts one image, resized, 0..255, into `out`; false where its file is unreadable.
+    /// Puts one image, resized, 0..255, into `out`; false where it cannot be decoded and is left out.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or more is left out than may be.
     ///
     /// With `cache`, the image passes through the cache's fixed-point numbers also the first time
     /// and also where the cache is full, so that all epochs see the same.
     pub fn load(&self, index: usize, cache: bool, out: &mut [f32], scratch: &mut Scratch) -> Result<bool> {
-        if self.bad[index].get().is_some() {
-            return Ok(false);
+        if self.is_bad(index) {
+            return self.tally.check(self.labels[index]).map(|()| false);
         }
         if let Some(kept) = self.cached[index].get().filter(|_| cache) {
             Stored::new(&kept.image).unpack(out);
@@ -108,17 +115,26 @@ impl Store {
                 }
                 Ok(true)
             }
-            Err(reason) if self.options.on_bad_image == OnBadImage::Fail => {
-                Err(bad_image(&Skipped { path: self.paths[index].clone(), reason }))
-            }
-            Err(reason) => {
-                if self.bad[index].set(reason.clone()).is_ok() {
-                    let path = self.paths[index].clone();
-                    lock(&self.skipped).all.push(Skipped { path, reason });
-                }
-                Ok(false)
-            }
+            Err(Unusable::Unread(e)) => Err(input::photograph(&self.paths[index], e)),
+            Err(Unusable::NoFile(reason)) => Err(Error::Data(format!(
+                "{} {reason}. It was one when the folder was listed: leave photographs as they are while they are used.",
+                self.paths[index].shown()
+            ))),
+            Err(Unusable::Content(reason) | Unusable::NoImage(reason)) => self.leave_out(index, reason),
         }
+    }
+
+    /// Leaves a file out from now on, where that is allowed.
+    fn leave_out(&self, index: usize, reason: String) -> Result<bool> {
+        let file = Skipped { path: self.paths[index].clone(), reason };
+        if self.options.on_bad_image == OnBadImage::Fail {
+            return Err(bad_image(&file));
+        }
+        if self.bad[index].set(file.reason.clone()).is_ok() {
+            self.tally.leave_out(self.labels[index], &file);
+            lock(&self.skipped).all.push(file);
+        }
+        self.tally.check(self.labels[index]).map(|()| false)
     }
 
     /// The image as the cache has it.
@@ -128,18 +144,28 @@ impl Store {
 
     /// The digest of the file that [`load`](Self::load) takes an image from: of the one behind the decoded copy
     /// where that is used, else of what the file is now. `None` where the image is left out.
-    pub fn digest(&self, index: usize, cache: bool) -> Option<FileDigest> {
-        if self.bad[index].get().is_some() {
-            return None;
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn digest(&self, index: usize, cache: bool) -> Result<Option<FileDigest>> {
+        if self.is_bad(index) {
+            return Ok(None);
         }
-        let kept = self.cached[index].get().filter(|_| cache);
-        Some(kept.map_or_else(|| file_digest(&self.paths[index]), |kept| kept.file))
+        if let Some(kept) = self.cached[index].get().filter(|_| cache) {
+            return Ok(Some(kept.file));
+        }
+        let path = &self.paths[index];
+        input::patiently(|| file_digest(path)).map(Some).map_err(|e| input::photograph(path, e))
     }
 
-    /// Whether its file turned out to be unreadable.
-    #[cfg(feature = "cuda")]
+    /// Whether its file turned out to be damaged.
     pub fn is_bad(&self, index: usize) -> bool {
-        self.bad[index].get().is_some()
+        self.reason(index).is_some()
+    }
+
+    /// Why it is left out.
+    pub fn reason(&self, index: usize) -> Option<&str> {
+        self.bad[index].get().map(String::as_str)
     }
 
     fn keep(&self, index: usize, image: &mut [f32], file: FileDigest) {
@@ -194,7 +220,7 @@ impl Store {
             names.push(format!("and {} more; bad_images() lists them all", news.len() - NAMES_TOLD));
         }
         let files = if news.len() == 1 { "file" } else { "files" };
-        say(format!("Skipped {} unreadable {files}: {}", news.len(), names.join("; ")));
+        say(format!("Left out {} damaged {files}: {}", news.len(), names.join("; ")));
     }
 
     /// A buffer of `len` numbers whose values are whatever was there before: fresh memory of a
@@ -232,7 +258,8 @@ mod tests {
 
     #[test]
     fn a_buffer_given_back_is_used_again() {
-        let store = Store::new(PathBuf::new(), ImageDatasetOptions::default(), vec![], 0, vec![], vec![]);
+        let nothing = (vec![], Tally::default());
+        let store = Store::new(PathBuf::new(), ImageDatasetOptions::default(), vec![], 0, vec![], nothing);
         let buffer = store.buffer(1000);
         let address = buffer.as_ptr() as usize;
         store.give_back(buffer);

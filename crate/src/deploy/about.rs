@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::Dataset;
 use crate::model::Model;
 use crate::train::Loss;
 use crate::{Error, Precision, Result};
@@ -43,6 +44,33 @@ pub(crate) struct About {
     /// Used in later training only.
     pub dropout: f64,
     pub seed: u64,
+    /// Older files say nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained_on: Option<TrainedOn>,
+}
+
+/// How many photographs a model was last trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrainedOn {
+    /// Photographs that it was trained on.
+    pub training: usize,
+    /// Photographs that it was validated with.
+    pub validation: usize,
+    /// Photographs of both that were left out because they could not be decoded.
+    pub left_out: usize,
+}
+
+impl TrainedOn {
+    /// After a training on `train`, when it is known what cannot be decoded.
+    pub(crate) fn of(train: &Dataset, validation: Option<&Dataset>) -> Self {
+        let good = |dataset: &Dataset| dataset.len() - dataset.damaged();
+        let other = validation.filter(|validation| !validation.shares_files_with(train));
+        TrainedOn {
+            training: good(train),
+            validation: validation.map_or(0, good),
+            left_out: train.left_out() + other.map_or(0, Dataset::left_out),
+        }
+    }
 }
 
 /// `x · scale + offset`. Every f32 is an f64, and those come back from JSON bit for bit.
@@ -99,6 +127,7 @@ impl About {
             test_time_flip: model.test_time_flip,
             dropout: f64::from(model.dropout.rate),
             seed: model.seed,
+            trained_on: model.trained_on,
         }
     }
 
@@ -205,7 +234,7 @@ impl Model {
     }
 
     /// Takes the names of the classes from a data set that it is fitted on.
-    pub(crate) fn take_class_names(&mut self, dataset: &crate::data::Dataset) {
+    pub(crate) fn take_class_names(&mut self, dataset: &Dataset) {
         let names = dataset.class_names();
         self.class_names = names[..names.len().min(self.units().max(2))].to_vec();
     }
@@ -243,6 +272,7 @@ mod tests {
             test_time_flip: true,
             dropout: f64::from(0.2f32),
             seed: u64::MAX,
+            trained_on: Some(TrainedOn { training: 40, validation: 10, left_out: 3 }),
         }
     }
 
@@ -251,6 +281,14 @@ mod tests {
         let again = About::parse(&serde_json::to_string(&sample()).unwrap()).unwrap();
         assert_eq!(again, sample());
         assert_eq!(again.rescaling.unwrap().scale as f32, 1.0f32 / 127.5);
+    }
+
+    #[test]
+    fn files_of_before_photographs_were_counted_are_read() {
+        let without = About { trained_on: None, ..sample() };
+        let text = serde_json::to_string(&without).unwrap();
+        assert!(!text.contains("trained_on"), "{text}");
+        assert_eq!(About::parse(&text).unwrap(), without);
     }
 
     #[test]

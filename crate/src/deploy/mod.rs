@@ -16,5 +16,6 @@ mod prediction;
 mod saved;
 
 pub(crate) use about::About;
+pub use about::TrainedOn;
 pub use prediction::Prediction;
 pub(crate) use saved::parse as parse_model;

@@ -12,10 +12,8 @@ use rayon::prelude::*;
 
 use crate::data::load_img_into;
 use crate::model::Model;
+use crate::train::check_outputs;
 use crate::{threads, Error, Result};
-
-/// Files that are decoded and computed at a time: memory does not grow with their number.
-const AT_ONCE: usize = 32;
 
 /// What a model says of one file.
 ///
@@ -64,7 +62,8 @@ impl Model {
     /// Predicts the class of one image file, decoded and resized as a data set does it.
     ///
     /// # Errors
-    /// [`Error::Data`] where the file is no readable image.
+    /// [`Error::Io`] where the file cannot be read, [`Error::Data`] where it is no image or cannot be decoded,
+    /// [`Error::Weights`] where the model's outputs for it are not finite.
     pub fn predict_file(&self, path: impl AsRef<Path>) -> Result<Prediction> {
         let mut all = self.try_predict_files(&[path.as_ref()])?;
         all.pop().unwrap_or_else(|| Err(Error::Data("no file was given".into())))
@@ -73,14 +72,15 @@ impl Model {
     /// Predicts the class of each image file, in their order.
     ///
     /// # Errors
-    /// [`Error::Data`] for the first file that is no readable image;
+    /// As [`predict_file`](Self::predict_file), for the first file that cannot be used;
     /// [`try_predict_files`](Self::try_predict_files) goes on behind it.
     pub fn predict_files(&self, paths: &[impl AsRef<Path>]) -> Result<Vec<Prediction>> {
         self.try_predict_files(paths)?.into_iter().collect()
     }
 
-    /// Predicts the class of each image file, in their order; one that is no readable image has its error in
-    /// its place. What a file's prediction is does not depend on the others.
+    /// Predicts the class of each image file, in their order; one that cannot be used has its error in
+    /// its place. What a file's prediction is does not depend on the others. Memory does not grow with their number:
+    /// [`images_at_once`](Self::images_at_once) are computed at a time.
     ///
     /// # Errors
     /// Where the model cannot compute; not because of a file.
@@ -88,7 +88,7 @@ impl Model {
         let names: Arc<[String]> = self.class_names().into();
         let paths: Vec<&Path> = paths.iter().map(AsRef::as_ref).collect();
         let mut all = Vec::with_capacity(paths.len());
-        for paths in paths.chunks(AT_ONCE) {
+        for paths in paths.chunks(self.images_at_once()) {
             self.predict_chunk(paths, &names, &mut all)?;
         }
         Ok(all)
@@ -115,13 +115,15 @@ impl Model {
             all.extend(loaded.into_iter().filter_map(Result::err).map(Err));
             return Ok(());
         }
-        let predictions = self.predict_on_batch(&images)?;
+        let predictions = self.predict_unchecked(&images)?;
         let (labels, probabilities) = (predictions.labels(), predictions.probabilities());
-        let mut rows = labels.iter().zip(probabilities.outer_iter());
+        let logits = predictions.logits.outer_iter();
+        let mut rows = labels.iter().zip(probabilities.outer_iter()).zip(logits);
         for (path, loaded) in paths.iter().zip(loaded) {
             let prediction = loaded.and_then(|()| {
-                let (&label, row) =
+                let ((&label, row), logits) =
                     rows.next().ok_or_else(|| Error::Shape("a prediction is missing".into()))?;
+                check_outputs(&logits.to_vec(), logits.len(), |_| path.shown().to_string())?;
                 Ok(Prediction {
                     path: path.to_path_buf(),
                     class_name: names[label as usize].clone(),

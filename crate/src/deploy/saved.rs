@@ -17,7 +17,7 @@ use crate::preprocess::Rescaling;
 use crate::progress::say;
 use crate::train::Loss;
 use crate::weights::{parse_sealed, read_bytes, write_sealed, Weights};
-use crate::{Error, Precision, Result};
+use crate::{Error, OutputFile, Precision, Result};
 
 /// The largest file that is read: the base has 9 MB, the head 5 KB a class.
 const MAX_BYTES: u64 = 1 << 30;
@@ -34,9 +34,11 @@ impl Model {
     /// preprocessing, all that [`load`](Self::load) needs to predict the same in another process.
     /// Augmentation and the optimizer's state are left out, as they only matter in training.
     ///
+    /// An earlier model of this program is replaced; any other file only with [`OutputFile::overwrite`].
+    ///
     /// # Errors
-    /// [`Error::Weights`] where a value is not finite, [`Error::Io`] where the file cannot be written; an
-    /// older one stays as it was then.
+    /// [`Error::Weights`] where a value is not finite, [`Error::Invalid`] where the path may not be written,
+    /// [`Error::Io`] where it cannot be; an older file stays as it was then.
     ///
     /// ```no_run
     /// # fn example(model: &transfer::model::Model) -> transfer::Result<()> {
@@ -46,11 +48,11 @@ impl Model {
     /// println!("{}", again.predict_file("my_cat.jpg")?);
     /// # Ok(()) }
     /// ```
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
+    pub fn save(&self, file: impl Into<OutputFile>) -> Result<()> {
+        let file = file.into();
         let about = serde_json::to_string(&About::of(self))
-            .map_err(|e| Error::Weights(format!("cannot save {}: {e}", path.shown())))?;
-        write_sealed(path, &self.weights(), [(KEY.to_owned(), about)].into())
+            .map_err(|e| Error::Weights(format!("cannot save {}: {e}", file.path().shown())))?;
+        write_sealed(&file, &self.weights()?, [(KEY.to_owned(), about)].into())
     }
 
     /// Reads what [`save`](Self::save) wrote. It predicts what the saved model predicted, bit for bit on the
@@ -118,6 +120,7 @@ impl Model {
         model.set_weights(weights)?;
         model.class_names = about.class_names;
         model.test_time_flip = about.test_time_flip;
+        model.trained_on = about.trained_on;
         if let Some(loss) = about.loss {
             let loss = match loss {
                 SavedLoss::BinaryCrossentropy => Loss::BinaryCrossentropy,

@@ -1,5 +1,6 @@
 //! Which class is taken for which.
 
+use crate::Show;
 use std::fmt;
 
 use ndarray::Array2;
@@ -111,15 +112,16 @@ impl fmt::Display for ConfusionMatrix {
     /// Actual classes from top to bottom, predicted ones from left to right.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let length = |text: &str| text.chars().count();
-        let names = self.class_names.iter().map(|name| length(name)).max().unwrap_or(0);
+        let class_names: Vec<String> = self.class_names.iter().map(|name| name.shown().to_string()).collect();
+        let names = class_names.iter().map(|name| length(name)).max().unwrap_or(0);
         let head = names.max(length("actual"));
         let cell = names.max(self.counts.iter().map(|count| count.to_string().len()).max().unwrap_or(0));
         writeln!(f, "{:>head$}   predicted", "actual")?;
         write!(f, "{:>head$}", "")?;
-        for name in &self.class_names {
+        for name in &class_names {
             write!(f, "  {name:>cell$}")?;
         }
-        for (name, row) in self.class_names.iter().zip(self.counts.rows()) {
+        for (name, row) in class_names.iter().zip(self.counts.rows()) {
             write!(f, "\n{name:>head$}")?;
             for count in row {
                 write!(f, "  {count:>cell$}")?;

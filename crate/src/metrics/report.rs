@@ -1,5 +1,6 @@
 //! Precision, recall and F1 of each class, and their averages.
 
+use crate::Show;
 use std::fmt;
 
 use super::{confusion_matrix, ConfusionMatrix};
@@ -126,7 +127,7 @@ fn average(classes: &[ClassScores], weight: impl Fn(&ClassScores) -> f64) -> Ave
 
 impl fmt::Display for ClassificationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.classes.iter().map(|class| class.name.chars().count());
+        let names = self.classes.iter().map(|class| class.name.shown().to_string().chars().count());
         let width = names.max().unwrap_or(0).max("weighted avg".len());
         writeln!(
             f,
@@ -135,6 +136,7 @@ impl fmt::Display for ClassificationReport {
         )?;
         for class in &self.classes {
             let ClassScores { name, precision, recall, f1_score, support } = class;
+            let name = name.shown();
             writeln!(f, "{name:>width$}  {precision:>9.2} {recall:>9.2} {f1_score:>9.2} {support:>9}")?;
         }
         let support = self.support;

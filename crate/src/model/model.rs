@@ -12,6 +12,7 @@ use super::network::Network;
 use super::on_device::{on_device, Any, Optimizers};
 use super::summary::{Summary, SummaryRow};
 use crate::augment::Sequential;
+use crate::deploy::TrainedOn;
 use crate::optim::{KerasOptimizer, OptimizerConfig};
 use crate::preprocess::Rescaling;
 use crate::train::feature_cache::{FeatureCache, LIMIT_BYTES};
@@ -32,6 +33,8 @@ pub struct Model {
     /// Empty, or one for each label of the data set that it was fitted on.
     pub(crate) class_names: Vec<String>,
     pub(crate) test_time_flip: bool,
+    /// `None` where it was never fitted.
+    pub(crate) trained_on: Option<TrainedOn>,
 }
 
 pub(crate) struct Compiled {
@@ -108,6 +111,7 @@ impl Model {
             feature_cache_bytes: LIMIT_BYTES,
             class_names: Vec::new(),
             test_time_flip: false,
+            trained_on: None,
         })
     }
 
@@ -157,6 +161,12 @@ impl Model {
         self.net.units()
     }
 
+    /// How many photographs it was last trained on, and how many were left out; `None` where it never was, or an older
+    /// version saved it.
+    pub fn trained_on(&self) -> Option<TrainedOn> {
+        self.trained_on
+    }
+
     /// The base, to read.
     pub fn base_model(&self) -> &MobileNetV2 {
         &self.net.base
@@ -172,10 +182,12 @@ impl Model {
         self.net.base.trainable_variables() + 2
     }
 
-    /// All variables by name, with their shapes and values, in the order of the layers. Empty where they
-    /// are on a card that has failed, of which [`save_weights`](Self::save_weights) would tell.
-    pub fn weights(&self) -> crate::weights::Weights {
-        self.net.weights().unwrap_or_default()
+    /// All variables by name, with their shapes and values, in the order of the layers.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where they are on a card that has failed.
+    pub fn weights(&self) -> Result<crate::weights::Weights> {
+        self.net.weights()
     }
 
     /// The layers of the chain with their shapes and parameters, as Keras' `summary()`.

@@ -13,6 +13,7 @@ use plotters_bitmap::BitMapBackendError;
 
 use super::text::{rasterize, width, wrap, TextStyle};
 use super::{style, Figure};
+use crate::output::with_png_marker;
 use crate::{Error, Result};
 
 /// Pixels of the sheet, each way, for one of the finished picture.
@@ -212,7 +213,7 @@ fn blend(pixels: &mut RgbImage, x: i32, y: i32, color: RGBColor, cover: f32) {
     }
 }
 
-/// The smaller of two PNGs: charts are smaller without a filter, photographs with.
+/// The smaller of two PNGs: charts are smaller without a filter, photographs with. It says in a text chunk who made it.
 fn encode(image: &RgbImage) -> Result<Vec<u8>> {
     let encoded = |filter| {
         let mut png = Vec::new();
@@ -222,5 +223,5 @@ fn encode(image: &RgbImage) -> Result<Vec<u8>> {
         Ok(png)
     };
     let (plain, filtered) = (encoded(FilterType::NoFilter)?, encoded(FilterType::Adaptive)?);
-    Ok(if plain.len() < filtered.len() { plain } else { filtered })
+    Ok(with_png_marker(if plain.len() < filtered.len() { plain } else { filtered }))
 }

@@ -2,12 +2,12 @@
 
 use crate::Show;
 use std::io::Write;
-use std::path::Path;
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 
-use crate::{Error, Result};
+use crate::output::Format;
+use crate::{Error, OutputFile, Result};
 
 /// A finished picture (PNG) with its caption.
 ///
@@ -36,7 +36,7 @@ pub struct Figure {
 
 impl Figure {
     pub(super) fn new(png: Vec<u8>, caption: String, width: u32, height: u32) -> Self {
-        Figure { png, caption, width, height }
+        Figure { png, caption: caption.shown().to_string(), width, height }
     }
 
     /// The picture as the bytes of a PNG file.
@@ -59,35 +59,23 @@ impl Figure {
         self.height
     }
 
-    /// Writes the picture to a PNG file, and makes the folders above it where they are missing.
+    /// Writes the picture to a PNG file, whole or not at all, and makes the folders above it where they are missing.
+    /// An earlier figure of this program is replaced; any other file only with [`OutputFile::overwrite`].
     ///
     /// # Errors
-    /// [`Error::Plot`] where the name ends like another kind of picture's, [`Error::Io`] where the
-    /// file can't be written; a file that was there before is then still whole.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    /// [`Error::Plot`] where the name ends like another kind of picture's, [`Error::Invalid`] where the path may
+    /// not be written, [`Error::Io`] where it cannot be; a file that was there before is then still whole.
+    pub fn save(&self, file: impl Into<OutputFile>) -> Result<()> {
+        let file = file.into();
+        let extension = file.path().extension().map(|e| e.to_string_lossy().to_lowercase());
         if let Some(other) = extension.filter(|e| e != "png") {
             return Err(Error::Plot(format!(
-                "a figure is saved as PNG. Expected a name that ends in .png, received {} (.{other})",
-                path.shown()
+                "a figure is saved as PNG. Expected a name that ends in .png, received {} (.{})",
+                file.path().shown(),
+                other.shown()
             )));
         }
-        if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|e| Error::io("cannot make the folder", folder, e))?;
-        }
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(format!(".{}.part", std::process::id()));
-        let write = || {
-            let mut file = std::fs::File::create(&beside)?;
-            file.write_all(&self.png)?;
-            file.sync_all()?;
-            std::fs::rename(&beside, path)
-        };
-        write().map_err(|e| {
-            let _ = std::fs::remove_file(&beside);
-            Error::io("cannot write the figure", path, e)
-        })
+        file.write(&Format::Figure, |out| out.write_all(&self.png))
     }
 
     /// Prints the figure in the form in which the notebook's kernel takes pictures from a program's

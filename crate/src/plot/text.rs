@@ -3,6 +3,7 @@
 //! plotters could draw text too, but sets each letter at a whole pixel and leaves out the space
 //! that the font puts before it, which shows.
 
+use crate::Show;
 use std::sync::OnceLock;
 
 use ab_glyph::{point, Font, FontRef, GlyphId, PxScale, PxScaleFont, ScaleFont};
@@ -50,8 +51,8 @@ fn scaled(size: f32, bold: bool) -> PxScaleFont<&'static FontRef<'static>> {
 fn layout(text: &str, size: f32, bold: bool) -> (Vec<(GlyphId, f32)>, f32) {
     let font = scaled(size, bold);
     let (mut places, mut x, mut last) = (Vec::new(), 0.0, None);
-    for c in text.chars() {
-        let id = font.glyph_id(if c.is_control() { ' ' } else { c });
+    for c in text.shown().to_string().chars() {
+        let id = font.glyph_id(c);
         if let Some(last) = last {
             x += font.kern(last, id);
         }

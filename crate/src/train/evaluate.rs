@@ -1,9 +1,10 @@
 //! Loss and accuracy of a data set.
 
+use super::predict::check_outputs;
 use super::report;
 use crate::data::Dataset;
 use crate::model::Model;
-use crate::Result;
+use crate::{Result, Show};
 
 /// Loss and accuracy of a data set.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,19 +23,37 @@ impl Model {
     /// Loss and accuracy of `dataset`, without augmentation and dropout.
     ///
     /// # Errors
-    /// Where the model is not compiled, or the data set does not fit it or cannot be read.
+    /// Where the model is not compiled, the data set does not fit it or cannot be read, or an output is not finite.
     pub fn evaluate(&self, dataset: &Dataset) -> Result<Evaluation> {
-        let evaluation = self.measure(dataset)?;
+        report::check()?;
+        let name = |i: usize| dataset.file_paths()[i].shown().to_string();
+        let evaluation = self.measure_with(dataset, &|logits, of: &[usize]| {
+            check_outputs(logits, self.units(), |i| name(of[i]))
+        })?;
         report::evaluated(dataset, &evaluation);
         Ok(evaluation)
     }
 
+    /// The same for whoever looks at the loss: where an output is not finite, neither is the loss.
     pub(crate) fn measure(&self, dataset: &Dataset) -> Result<Evaluation> {
+        self.measure_with(dataset, &|_, _| Ok(()))
+    }
+
+    fn measure_with(
+        &self,
+        dataset: &Dataset,
+        check: &dyn Fn(&[f32], &[usize]) -> Result<()>,
+    ) -> Result<Evaluation> {
         let (loss, units) = (self.loss()?, self.units());
         let (mut sum, mut images, mut correct) = (0.0, 0, 0);
-        self.each_batch(dataset, &mut |logits, labels, _| {
+        self.each_batch(dataset, &mut |logits, labels, indices| {
             loss.check_labels(units, labels)?;
-            sum += loss.sum(logits, labels, units);
+            check(logits, indices)?;
+            sum += match logits.iter().all(|logit| logit.is_finite()) {
+                true => loss.sum(logits, labels, units),
+                // Minus infinity for another class than the right one would go unnoticed.
+                false => f64::NAN,
+            };
             correct += loss.correct(logits, labels, units);
             images += labels.len();
             Ok(())

@@ -97,7 +97,7 @@ impl Model {
         if !self.features.has_room(bytes, limit) {
             return self.compute_frozen(dataset, mirrored, None, visit);
         }
-        let before = dataset.digests();
+        let before = dataset.digests()?;
         if let Some(f) = self.features.get(&Key::new(self, dataset, &before, mirrored)) {
             let mut at = 0;
             for &n in &f.batches {
@@ -114,7 +114,7 @@ impl Model {
         kept.values.reserve_exact(dataset.len() * per_image);
         self.compute_frozen(dataset, mirrored, Some(&mut kept), visit)?;
         // A file that changed meanwhile may have been read before or after that: nobody knows what was computed.
-        let after = dataset.digests();
+        let after = dataset.digests()?;
         let unchanged = before.iter().zip(&after).all(|(before, after)| after.is_none() || before == after);
         if unchanged && kept.indices.len() == after.iter().flatten().count() {
             room.fill(Key::new(self, dataset, &after, mirrored), kept);
@@ -149,6 +149,7 @@ impl Model {
                 kept.batches.push(n);
             }
         }
+        dataset.check_left_out()?;
         Ok(())
     }
 

@@ -26,6 +26,7 @@ use super::softmax_regression::{Problem, Solution, TOLERANCE};
 use super::views::Views;
 use crate::augment::{RandomFlip, Sequential};
 use crate::data::Dataset;
+use crate::deploy::TrainedOn;
 use crate::model::{Dense, Dropout, GlobalAveragePooling2D, LayerRef, MobileNetV2, Model};
 use crate::optim::lbfgs::Minimum;
 use crate::optim::{Adam, LayerRates, Schedule};
@@ -244,6 +245,7 @@ impl Model {
     /// As [`fit`](Self::fit).
     pub fn fine_tune(&mut self, dataset: &Dataset, options: FineTuneOptions) -> Result<History> {
         options.check()?;
+        report::check()?;
         self.check_dataset(dataset)?;
         let loss = Loss::for_units(self.units());
         loss.check_labels(self.units(), dataset.labels())?;
@@ -302,6 +304,7 @@ impl Model {
         let seconds = start.elapsed().as_secs_f64();
         (history.seconds, history.learning_rate) = (vec![seconds], vec![0.0]);
         say(format!("{} of {} images - {seconds:.1}s - {line}", how_it_ended(&minimum), labels.len()));
+        self.trained_on = Some(TrainedOn::of(dataset, options.fit.validation.as_ref()));
         report::fitted(&history, dataset, options.fit.validation.as_ref());
         Ok((history, views))
     }
@@ -346,6 +349,7 @@ impl Model {
             observe(Event::Computed { done, total });
             check_stop("The training of the head")?;
         }
+        seen.check_left_out()?;
         if let Some(views) = &mut views {
             (0..2).for_each(|view| views.complete(view));
         }

@@ -19,6 +19,8 @@ use super::step::{self, Batch, Input};
 use super::targets::Targets;
 use super::views::{OneView, Views};
 use crate::data::Dataset;
+use crate::deploy::TrainedOn;
+use crate::input::is_photograph;
 use crate::model::network::{Network, Parts};
 use crate::model::on_device::on_device;
 use crate::model::{not_compiled, Model};
@@ -66,6 +68,7 @@ impl Model {
         options: FitOptions,
         views: Option<Views>,
     ) -> Result<History> {
+        report::check()?;
         let loss = self.loss()?;
         self.check_dataset(dataset)?;
         if options.initial_epoch >= options.epochs {
@@ -76,6 +79,7 @@ impl Model {
             )));
         }
         loss.check_labels(self.units(), dataset.labels())?;
+        dataset.check_left_out()?;
         self.take_class_names(dataset);
         let recipe = Recipe::new(&options, self, dataset)?;
         let history = self.fit_by(&recipe, dataset, &options, views);
@@ -118,6 +122,7 @@ impl Model {
         callbacks.train_begin(&self.progress(options, &state))?;
         while state.epoch < options.epochs && state.history.stopped_epoch.is_none() {
             self.epoch(recipe, dataset, options, &mut state, &mut keeper, (views.as_mut(), &mut kept))
+                .map_err(|e| self.keep_before(e, &state, &mut keeper))
                 .map_err(|e| match (e, &keeper) {
                     (Error::Training(what), Some(keeper)) => {
                         Error::Training(format!("{what} The last good checkpoint: {}.", keeper.last()))
@@ -133,8 +138,29 @@ impl Model {
             say(format!("The weights are those of epoch {}.", epoch + 1));
         }
         callbacks.train_end(&self.progress(options, &state))?;
+        self.trained_on = Some(TrainedOn::of(dataset, validation));
+        if let Some(keeper) = &mut keeper {
+            keeper.finish()?;
+        }
         report::fitted(&state.history, dataset, validation);
         Ok(state.history)
+    }
+
+    /// A photograph that cannot be read, or somebody who asked to stop while it was tried again, ends the training
+    /// between two steps: what was learned until then is kept.
+    fn keep_before(&self, error: Error, state: &RunState, keeper: &mut Option<Keeper>) -> Error {
+        let stopped = matches!(error, Error::Interrupted(_));
+        let Some(kept) = keeper.as_mut().filter(|_| state.steps > 0 && (stopped || is_photograph(&error)))
+        else {
+            return error;
+        };
+        let saved = self.check_finite(state.epoch, state.running.steps).and_then(|()| kept.save(self, state));
+        match saved {
+            Err(e) => say(format!("No checkpoint could be written before the end: {e}")),
+            Ok(()) if stopped => return interrupted(keeper),
+            Ok(()) => say(format!("The same call goes on from the checkpoint {}.", kept.last())),
+        }
+        error
     }
 
     fn progress<'a>(&'a self, options: &FitOptions, state: &'a RunState) -> Progress<'a> {
@@ -186,6 +212,7 @@ impl Model {
             }
             Some(views) => self.epoch_of_views(recipe, dataset, views, state, &mut after_step)?,
         }
+        dataset.check_left_out()?;
         let trained = before + start.elapsed().as_secs_f64();
         let (epoch, steps) = (state.epoch, state.running.steps);
         self.check_finite(epoch, steps)?;

@@ -1,5 +1,6 @@
 //! Training and prediction: `fit`, `evaluate`, `predict`, the history of a run, its callbacks and checkpoints.
 
+mod at_once;
 pub mod callbacks;
 pub mod checkpoint;
 mod class_weights;
@@ -38,5 +39,6 @@ pub use loss::Loss;
 pub use lr_find::{LrFind, LrFindOptions, Suggestion};
 pub use options::FitOptions;
 pub use pooled::PooledFeatures;
+pub(crate) use predict::check_outputs;
 pub use predict::Predictions;
 pub use top_losses::TopLosses;

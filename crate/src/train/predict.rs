@@ -6,7 +6,7 @@ use super::features::not_contiguous;
 use super::loss::Loss;
 use crate::data::Dataset;
 use crate::model::Model;
-use crate::{Error, Result};
+use crate::{Error, Result, Show};
 
 /// Predictions for a number of images.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,13 +82,37 @@ impl Predictions {
     }
 }
 
+/// The error of a model whose outputs are NaN or infinite; `what` is the image.
+fn not_finite(what: &str, value: f32) -> Error {
+    Error::Weights(format!(
+        "The model expected to compute finite outputs. Received: {value} for {what}. Its weights are damaged, or so \
+         large that sums overflow: load a good copy, or train it again with a smaller learning rate."
+    ))
+}
+
+/// Refuses outputs that are NaN or infinite; `units` for each image, which `name` names.
+pub(crate) fn check_outputs(logits: &[f32], units: usize, name: impl Fn(usize) -> String) -> Result<()> {
+    match logits.iter().position(|logit| !logit.is_finite()) {
+        None => Ok(()),
+        Some(at) => Err(not_finite(&name(at / units.max(1)), logits[at])),
+    }
+}
+
 impl Model {
     /// Predictions for a batch of images `(n, h, w, 3)` with grey levels 0..255, as a data set gives
     /// them; the model preprocesses them itself.
     ///
     /// # Errors
-    /// Where the images have another size than the model's.
+    /// Where the images have another size than the model's, or an output is not finite.
     pub fn predict_on_batch(&self, images: &Array4<f32>) -> Result<Predictions> {
+        let predictions = self.predict_unchecked(images)?;
+        let logits = predictions.logits.as_slice().unwrap_or_default();
+        check_outputs(logits, self.units(), |i| format!("image {i} of the batch"))?;
+        Ok(predictions)
+    }
+
+    /// [`predict_on_batch`](Self::predict_on_batch), with outputs that may be NaN or infinite.
+    pub(crate) fn predict_unchecked(&self, images: &Array4<f32>) -> Result<Predictions> {
         let (n, h, w, c) = images.dim();
         if (h, w, c) != self.net.base.input_shape() {
             let (eh, ew, ec) = self.net.base.input_shape();
@@ -108,10 +132,12 @@ impl Model {
     /// Predictions for all images of a data set, in the order of its first epoch.
     ///
     /// # Errors
-    /// Where the data set does not fit the model or cannot be read.
+    /// Where the data set does not fit the model or cannot be read, or an output is not finite.
     pub fn predict(&self, dataset: &Dataset) -> Result<Predictions> {
         let (mut all, mut indices, mut actual) = (Vec::new(), Vec::new(), Vec::new());
+        let name = |i: usize| dataset.file_paths()[i].shown().to_string();
         self.each_batch(dataset, &mut |logits, labels, of| {
+            check_outputs(logits, self.units(), |i| name(of[i]))?;
             all.extend_from_slice(logits);
             indices.extend_from_slice(of);
             actual.extend_from_slice(labels);

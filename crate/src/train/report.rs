@@ -1,10 +1,10 @@
 //! What a run measured, as a file for programs.
 //!
 //! Where `TRANSFER_REPORT` names a file, each `fit` and `evaluate` writes it anew: the data set, the
-//! split, the seed, the history of all phases, the last evaluation, seconds and peak memory. Nothing
-//! is written otherwise.
+//! split, the seed, the history of all phases, the last evaluation, seconds and peak memory. An earlier report is
+//! replaced, and no other file. Nothing is written otherwise.
 
-use crate::Show;
+use std::io::Write;
 use std::sync::Mutex;
 
 use serde_json::{json, Value};
@@ -12,16 +12,21 @@ use serde_json::{json, Value};
 use super::evaluate::Evaluation;
 use super::history::History;
 use crate::data::Dataset;
+use crate::output::Format;
 use crate::progress::say;
+use crate::{Error, OutputFile, Result};
 
 #[derive(Default)]
 struct Run {
     data_set: Value,
     why: Value,
     split: Value,
+    /// Photographs that could not be decoded.
+    left_out: Value,
     phases: Vec<f64>,
     history: History,
     test: Option<Evaluation>,
+    test_left_out: Value,
 }
 
 static RUN: Mutex<Option<Run>> = Mutex::new(None);
@@ -40,6 +45,8 @@ pub(crate) fn fitted(history: &History, train: &Dataset, validation: Option<&Dat
         }
         run.history.extend(history);
         run.phases.push(history.seconds.iter().sum());
+        let apart = validation.filter(|validation| !validation.shares_files_with(train));
+        run.left_out = json!(train.left_out() + apart.map_or(0, Dataset::left_out));
         run.split = json!({
             "train_images": train.len(), "train_batches": train.cardinality(),
             "validation_images": validation.map(Dataset::len),
@@ -53,6 +60,7 @@ pub(crate) fn fitted(history: &History, train: &Dataset, validation: Option<&Dat
 pub(crate) fn evaluated(dataset: &Dataset, evaluation: &Evaluation) {
     with(|run| {
         run.test = Some(*evaluation);
+        run.test_left_out = json!(dataset.left_out());
         if let Some(split) = run.split.as_object_mut() {
             split.insert("test_images".into(), dataset.len().into());
             split.insert("test_batches".into(), dataset.cardinality().into());
@@ -69,9 +77,12 @@ fn with(change: impl FnOnce(&mut Run)) {
     let seconds: serde_json::Map<String, Value> =
         run.phases.iter().enumerate().map(|(i, s)| (format!("phase{}", i + 1), json!(s))).collect();
     let report = json!({
+        "written_by": concat!("transfer ", env!("CARGO_PKG_VERSION")),
         "data_set": run.data_set,
         "data_set_why": run.why,
         "split": run.split,
+        "left_out": run.left_out,
+        "test_left_out": run.test_left_out,
         "seed": crate::seed(),
         "history": {
             "accuracy": h.accuracy, "val_accuracy": h.val_accuracy, "loss": h.loss, "val_loss": h.val_loss,
@@ -81,12 +92,22 @@ fn with(change: impl FnOnce(&mut Run)) {
         "seconds": seconds,
         "peak_rss_bytes": peak_memory(),
     });
-    let written = serde_json::to_string_pretty(&report)
-        .map_err(std::io::Error::from)
-        .and_then(|text| std::fs::write(&path, text + "\n"));
+    let written = OutputFile::new(&path).write(&Format::Report, |out| {
+        serde_json::to_writer_pretty(&mut *out, &report)?;
+        out.write_all(b"\n")
+    });
+    // What was measured is still the caller's.
     if let Err(e) = written {
-        say(format!("The report could not be written to {}: {e}", path.shown()));
+        say(format!("The report of TRANSFER_REPORT was not written: {e}"));
     }
+}
+
+/// Refuses a path in `TRANSFER_REPORT` that cannot be written, before any work.
+pub(crate) fn check() -> Result<()> {
+    let Some(path) = crate::environment::path("TRANSFER_REPORT") else { return Ok(()) };
+    OutputFile::new(path).check(&Format::Report).map_err(|e| {
+        Error::Invalid(format!("the environment variable TRANSFER_REPORT expected a file to write. {e}"))
+    })
 }
 
 /// The largest resident memory of this process so far, in bytes, where the system tells it.

@@ -6,14 +6,16 @@ use std::path::Path;
 
 use crate::model::Model;
 use crate::weights::{load, write_safetensors, Weights};
-use crate::{Error, Result};
+use crate::{Error, OutputFile, Result};
 
 impl Model {
     /// Writes all variables, the base's and the head's, to a safetensors file, whole or not at all.
     ///
+    /// Earlier weights of this program are replaced; any other file only with [`OutputFile::overwrite`].
+    ///
     /// # Errors
-    /// [`Error::Weights`] where a value is not finite, [`Error::Io`] where the file cannot be written; an
-    /// older one stays as it was then.
+    /// [`Error::Weights`] where a value is not finite, [`Error::Invalid`] where the path may not be written,
+    /// [`Error::Io`] where it cannot be; an older file stays as it was then.
     ///
     /// ```no_run
     /// # fn example(model: &mut transfer::model::Model) -> transfer::Result<()> {
@@ -21,11 +23,11 @@ impl Model {
     /// model.load_weights("cats_and_dogs.safetensors")?;
     /// # Ok(()) }
     /// ```
-    pub fn save_weights(&self, path: impl AsRef<Path>) -> Result<()> {
+    pub fn save_weights(&self, file: impl Into<OutputFile>) -> Result<()> {
         let about =
             [("format", "transfer weights"), ("written_by", concat!("transfer ", env!("CARGO_PKG_VERSION")))];
         let about = about.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        write_safetensors(path, &self.net.weights()?, &about)
+        write_safetensors(file, &self.net.weights()?, &about)
     }
 
     /// Reads what [`save_weights`](Self::save_weights) wrote, or the weights of a checkpoint. Which layers

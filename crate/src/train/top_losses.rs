@@ -80,13 +80,18 @@ impl TopLosses {
 impl fmt::Display for TopLosses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let wide = |names: &[String], head: &str| {
-            names.iter().map(|name| name.chars().count()).chain([head.len()]).max().unwrap_or(0)
+            names
+                .iter()
+                .map(|name| name.shown().to_string().chars().count())
+                .chain([head.len()])
+                .max()
+                .unwrap_or(0)
         };
         let (p, a) = (wide(&self.predicted, "predicted"), wide(&self.actual, "actual"));
         write!(f, "{:>8}  {:<p$}  {:>11}  {:<a$}  file", "loss", "predicted", "probability", "actual")?;
         for (i, path) in self.paths.iter().enumerate() {
             let (loss, probability) = (self.losses[i], self.probabilities[i]);
-            let (predicted, actual) = (&self.predicted[i], &self.actual[i]);
+            let (predicted, actual) = (self.predicted[i].shown(), self.actual[i].shown());
             write!(f, "\n{loss:>8.4}  {predicted:<p$}  {probability:>11.4}  {actual:<a$}  {}", path.shown())?;
         }
         Ok(())

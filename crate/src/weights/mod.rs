@@ -22,7 +22,7 @@ pub(crate) use table::{Layer, BATCH_NORM};
 pub(crate) use tensors::{parse, write_values};
 pub use tensors::{read_safetensors, write_safetensors};
 
-use crate::{Error, Result};
+use crate::{input, Error, Result};
 use std::io::Read;
 use std::path::Path;
 
@@ -74,10 +74,12 @@ pub fn load(path: impl AsRef<Path>) -> Result<Weights> {
 pub fn load_with(path: impl AsRef<Path>, options: LoadOptions) -> Result<Weights> {
     let path = path.as_ref();
     let mut magic = [0; 8];
-    let file = std::fs::File::open(path).map_err(|e| Error::io("cannot read the weights", path, e))?;
-    let mut start = Vec::new();
-    let read = file.take(magic.len() as u64).read_to_end(&mut start);
-    read.map_err(|e| Error::io("cannot read the weights", path, e))?;
+    let start = input::patiently(|| {
+        let mut start = Vec::new();
+        input::open(path)?.file.take(magic.len() as u64).read_to_end(&mut start)?;
+        Ok(start)
+    });
+    let start = start.map_err(|e| Error::io("cannot read the weights", path, e))?;
     magic[..start.len()].copy_from_slice(&start);
     match magic {
         h5::MAGIC => h5::read_any_h5(path, options),
@@ -93,30 +95,10 @@ pub fn load_with(path: impl AsRef<Path>, options: LoadOptions) -> Result<Weights
 
 /// The bytes of a file of at most `limit` bytes; no more memory is taken than the file is long.
 pub(crate) fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let failed = |e| Error::io("cannot read the weights", path, e);
-    let file = std::fs::File::open(path).map_err(failed)?;
-    let about = file.metadata().map_err(failed)?;
-    if !about.is_file() {
-        let kind = std::io::Error::other("it is not a regular file");
-        return Err(failed(kind));
-    }
-    let too_large = || {
+    input::read_or("cannot read the weights", path, limit, || {
         Error::Weights(format!(
             "{} is larger than the {limit} bytes that a weight file of this kind may have",
             path.shown()
         ))
-    };
-    if about.len() > limit {
-        return Err(too_large());
-    }
-    let mut bytes = Vec::new();
-    let short = |_| failed(std::io::ErrorKind::OutOfMemory.into());
-    // One byte more, so that reading to the end need not grow it.
-    bytes.try_reserve_exact(about.len() as usize + 1).map_err(short)?;
-    // The limit holds for what is read, since a file can grow meanwhile.
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
-    match bytes.len() as u64 > limit {
-        true => Err(too_large()),
-        false => Ok(bytes),
-    }
+    })
 }

@@ -6,24 +6,27 @@
 use crate::Show;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::tensors::{header, header_of, parse, write_values};
 use super::{LoadOptions, Weights};
-use crate::assets::files;
-use crate::{Error, Result};
+use crate::output::Format;
+use crate::{Error, OutputFile, Result};
 
 /// In place of the digest while it is computed.
 const NO_DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 const KEY: &str = "sha256";
 
-/// Writes a sealed file, whole or not at all.
-pub(crate) fn write_sealed(path: &Path, weights: &Weights, metadata: BTreeMap<String, String>) -> Result<()> {
+/// Writes a model as a sealed file, whole or not at all.
+pub(crate) fn write_sealed(
+    file: &OutputFile,
+    weights: &Weights,
+    metadata: BTreeMap<String, String>,
+) -> Result<()> {
     let header = sealed_header(weights, metadata)
-        .map_err(|what| Error::Weights(format!("cannot save {}: {what}", path.shown())))?;
-    files::write_whole(path, |out| {
+        .map_err(|what| Error::Weights(format!("cannot save {}: {what}", file.path().shown())))?;
+    file.write(&Format::Model, |out| {
         out.write_all(&header)?;
         write_values(weights, out)
     })

@@ -4,8 +4,9 @@
 //! loaded, bit for bit. The same tensors and metadata always give the same bytes.
 
 use super::{read_bytes, LoadOptions, Tensor, Weights};
+use crate::output::Format;
 use crate::Show;
-use crate::{assets::files, Error, Result};
+use crate::{Error, OutputFile, Result};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -80,7 +81,9 @@ pub(crate) fn parse(bytes: &[u8], options: LoadOptions) -> Result<Contents, Stri
     Ok((weights, header.metadata().clone().unwrap_or_default().into_iter().collect()))
 }
 
-/// Writes a safetensors file, whole or not at all.
+/// Writes a safetensors file, whole or not at all. Its metadata gets an entry `written_by`, where it has none, so
+/// that a later call may replace the file; files of other programs are replaced only with
+/// [`OutputFile::overwrite`].
 ///
 /// ```
 /// use transfer::weights::{read_safetensors, write_safetensors, Tensor, Weights};
@@ -90,23 +93,28 @@ pub(crate) fn parse(bytes: &[u8], options: LoadOptions) -> Result<Contents, Stri
 /// weights.insert("dense/bias", Tensor::new([1], vec![0.25])?);
 /// let metadata = [("epoch".to_string(), "10".to_string())].into();
 /// write_safetensors(&path, &weights, &metadata)?;
-/// assert_eq!(read_safetensors(&path)?, (weights, metadata));
+/// let (read, about) = read_safetensors(&path)?;
+/// assert_eq!((read, about["epoch"].as_str()), (weights, "10"));
 /// # Ok::<(), transfer::Error>(())
 /// ```
 ///
 /// # Errors
 /// [`Error::Weights`] for values that are not finite or a tensor whose shape and values disagree,
-/// before anything is written; [`Error::Io`] where the file cannot be written, in which case an
-/// older one stays as it was.
+/// before anything is written; [`Error::Invalid`] where the path may not be written, [`Error::Io`] where it
+/// cannot be, in which case an older file stays as it was.
 pub fn write_safetensors(
-    path: impl AsRef<Path>,
+    file: impl Into<OutputFile>,
     weights: &Weights,
     metadata: &BTreeMap<String, String>,
 ) -> Result<()> {
-    let path = path.as_ref();
-    let header = header(weights, metadata)
-        .map_err(|what| Error::Weights(format!("cannot save {}: {what}", path.shown())))?;
-    files::write_whole(path, |out| {
+    let file = file.into();
+    let mut metadata = metadata.clone();
+    metadata
+        .entry("written_by".to_owned())
+        .or_insert_with(|| concat!("transfer ", env!("CARGO_PKG_VERSION")).to_owned());
+    let header = header(weights, &metadata)
+        .map_err(|what| Error::Weights(format!("cannot save {}: {what}", file.path().shown())))?;
+    file.write(&Format::Weights, |out| {
         out.write_all(&header)?;
         write_values(weights, out)
     })

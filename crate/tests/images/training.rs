@@ -40,7 +40,8 @@ fn train(data: &Dataset, weights: &Weights) -> (Vec<u64>, Vec<u32>) {
     model.compile(Adam::new(1e-3), Loss::BinaryCrossentropy).unwrap();
     let history = model.fit(data, FitOptions::epochs(3).validation_data(data)).unwrap();
     let losses = history.loss.iter().chain(&history.val_loss).map(|v| v.to_bits()).collect();
-    let kernel = model.weights().get("dense/kernel").unwrap().data.iter().map(|v| v.to_bits()).collect();
+    let kernel =
+        model.weights().unwrap().get("dense/kernel").unwrap().data.iter().map(|v| v.to_bits()).collect();
     (losses, kernel)
 }
 

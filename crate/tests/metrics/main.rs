@@ -143,3 +143,20 @@ fn principal_components_of_many_points_are_scikit_learns() {
         check_pca(&points, &case, 1e-6, &format!("{shape:?}"));
     }
 }
+
+/// Names of classes are names of folders, and so somebody's text.
+#[test]
+fn names_of_classes_neither_break_the_lines_of_a_report_nor_act_on_a_terminal() {
+    let names = ["a\nb".to_owned(), "\u{1b}[2J\u{202e}dogs".to_owned()];
+    let matrix = confusion_matrix(&[0, 1, 1], &[0, 0, 1], &names).unwrap();
+    let report = matrix.report().unwrap();
+    let plain = confusion_matrix(&[0, 1, 1], &[0, 0, 1], &["a".to_owned(), "b".to_owned()]).unwrap();
+    assert_eq!(matrix.to_string().lines().count(), plain.to_string().lines().count());
+    assert_eq!(report.to_string().lines().count(), plain.report().unwrap().to_string().lines().count());
+    for text in [matrix.to_string(), report.to_string(), matrix.figure().unwrap().caption().to_owned()] {
+        assert!(text.contains(r"a\nb"), "{text}");
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
+    }
+    let widths: Vec<usize> = matrix.to_string().lines().skip(1).map(|line| line.chars().count()).collect();
+    assert!(widths.windows(2).all(|pair| pair[0] == pair[1]), "columns stand below each other: {widths:?}");
+}

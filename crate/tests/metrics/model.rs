@@ -115,7 +115,7 @@ fn pooled_features_are_what_the_dense_layer_sees_wherever_training_starts() {
     let frozen = model.pooled_features(&data).unwrap();
     assert_eq!(frozen.values.dim(), (3 * EACH as usize, 1280));
     assert_eq!((&frozen.labels, &frozen.indices), (&predictions.actual, &predictions.indices));
-    let weights = model.weights();
+    let weights = model.weights().unwrap();
     let (kernel, bias) = (weights.get("dense/kernel").unwrap(), weights.get("dense/bias").unwrap());
     let kernel = Array2::from_shape_vec((1280, 3), kernel.data.clone()).unwrap();
     let logits = frozen.values.dot(&kernel) + &ndarray::Array1::from(bias.data.clone());

@@ -4,6 +4,7 @@
 //! `train/callbacks/`. The modules train with all of it.
 
 mod callbacks;
+mod output;
 #[path = "../../examples/resume/scenario.rs"]
 #[allow(dead_code)] // What belongs to killing and starting again.
 mod scenario;

@@ -8,16 +8,15 @@ mod protobuf;
 
 use crate::Show;
 use std::io::Write;
-use std::path::Path;
 
 use graph::{Attribute, Axis, Graph};
 
 use super::About;
-use crate::assets::files;
 use crate::model::architecture::{Architecture, ConvBnNames, Unit, UnitKind, BATCH_NORM_EPSILON};
 use crate::model::Model;
+use crate::output::Format;
 use crate::weights::Weights;
-use crate::{Error, Result};
+use crate::{Error, OutputFile, Result};
 
 /// The operator set; ONNX Runtime has it since version 1.6, of 2020.
 const OPSET: i64 = 13;
@@ -35,22 +34,26 @@ impl Model {
     /// probabilities, and how images have to be resized. Outputs agree with this crate's to about 1e-5 of
     /// their size; a model in bf16 is exported in f32.
     ///
+    /// An earlier ONNX file of this program is replaced; any other file only with [`OutputFile::overwrite`].
+    ///
     /// # Errors
-    /// [`Error::Weights`] where a weight is not finite, [`Error::Io`] where the file cannot be written.
+    /// [`Error::Weights`] where a weight is not finite, [`Error::Invalid`] where the path may not be written,
+    /// [`Error::Io`] where it cannot be.
     ///
     /// ```no_run
     /// # fn example(model: &transfer::model::Model) -> transfer::Result<()> {
     /// model.export_onnx("cats_and_dogs.onnx")?;
     /// # Ok(()) }
     /// ```
-    pub fn export_onnx(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let weights = self.weights();
-        let unusable = |what: String| Error::Weights(format!("cannot export {}: {what}", path.shown()));
+    pub fn export_onnx(&self, file: impl Into<OutputFile>) -> Result<()> {
+        let file = file.into();
+        let weights = self.weights()?;
+        let unusable =
+            |what: String| Error::Weights(format!("cannot export {}: {what}", file.path().shown()));
         weights.check_finite().map_err(unusable)?;
         let about = About::of(self);
         let bytes = encode(&about, self.net.base.architecture(), &weights)?;
-        files::write_whole(path, |out| out.write_all(&bytes))
+        file.write(&Format::Onnx, |out| out.write_all(&bytes))
     }
 }
 

@@ -2,31 +2,32 @@
 
 use crate::Show;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 
-use super::{check_writable, Action, Callback, History, Progress};
-use crate::assets::files::write_whole;
-use crate::{Error, Result};
+use super::{Action, Callback, History, Progress};
+use crate::output::{encode_csv, Format};
+use crate::{input, Error, OutputFile, Result};
 
 /// Keras' `CSVLogger`: a file with a line for each epoch, whose number counts from 0. The file is whole after
-/// each epoch.
+/// each epoch. An earlier table with the same columns is replaced; any other file only with
+/// [`OutputFile::overwrite`].
 ///
 /// ```
-/// use transfer::train::CSVLogger;
+/// use transfer::prelude::*;
 /// let log = CSVLogger::new("training.csv");
 /// let both_phases = CSVLogger::new("training.csv").append(true).separator(';');
+/// let over_anything = CSVLogger::new(OutputFile::new("training.csv").overwrite(true));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CSVLogger {
-    path: PathBuf,
+    file: OutputFile,
     separator: char,
     append: bool,
 }
 
 impl CSVLogger {
-    /// A table in this file, with commas. One that is there already is replaced.
-    pub fn new(path: impl AsRef<Path>) -> Self {
-        CSVLogger { path: path.as_ref().to_owned(), separator: ',', append: false }
+    /// A table in this file, with commas. An earlier one that is there is replaced.
+    pub fn new(file: impl Into<OutputFile>) -> Self {
+        CSVLogger { file: file.into(), separator: ',', append: false }
     }
 
     /// What stands between two numbers.
@@ -47,43 +48,71 @@ impl CSVLogger {
         let columns = columns(run.history, run.validated);
         let names: Vec<&str> =
             std::iter::once("epoch").chain(columns.iter().map(|(name, _)| *name)).collect();
-        let header = names.join(&self.separator.to_string());
-        let mut text = header.clone() + "\n";
-        for line in self.kept(&header, run.initial_epoch)? {
-            text += &(line + "\n");
-        }
+        let mut rows = self.kept(&names, run.initial_epoch)?;
         for (i, epoch) in run.history.epoch.iter().enumerate() {
-            text += &epoch.to_string();
-            for (_, values) in &columns {
-                // The shortest form that is read as the same number again.
-                text += &format!("{}{}", self.separator, values.get(i).copied().unwrap_or(f64::NAN));
-            }
-            text.push('\n');
+            // The shortest form that is read as the same number again.
+            let values = columns.iter().map(|(_, values)| values.get(i).copied().unwrap_or(f64::NAN));
+            rows.push(std::iter::once(epoch.to_string()).chain(values.map(|v| v.to_string())).collect());
         }
-        write_whole(&self.path, |out| out.write_all(text.as_bytes()))
+        let failed = |e| Error::io("cannot write", self.file.path(), e);
+        let table = encode_csv(&names, rows, self.byte()?).map_err(failed)?;
+        self.file.write(&self.format(), |out| out.write_all(&table))
     }
 
-    /// The lines of earlier epochs that stay.
-    fn kept(&self, header: &str, initial_epoch: usize) -> Result<Vec<String>> {
+    /// The table with and without the columns of validation data.
+    fn format(&self) -> Format {
+        let none = History::default();
+        let header = |validated| {
+            let names = columns(&none, validated).into_iter().map(|(name, _)| name);
+            std::iter::once("epoch").chain(names).collect::<Vec<_>>().join(&self.separator.to_string())
+        };
+        Format::Table(vec![header(false), header(true)])
+    }
+
+    /// The separator as it stands in the file.
+    fn byte(&self) -> Result<u8> {
+        let byte = u8::try_from(self.separator).ok().filter(u8::is_ascii);
+        let byte = byte.filter(|b| !b.is_ascii_alphanumeric() && !b"_.-+\"'\n\r\0".contains(b));
+        byte.ok_or_else(|| {
+            Error::Invalid(format!(
+                "CSVLogger expected a separator of ASCII that no number or name holds, such as ',' or ';'. Received: \
+                 {:?}",
+                self.separator
+            ))
+        })
+    }
+
+    /// The rows of earlier epochs that stay.
+    fn kept(&self, names: &[&str], initial_epoch: usize) -> Result<Vec<Vec<String>>> {
         if !self.append {
             return Ok(Vec::new());
         }
-        let text = match std::fs::read_to_string(&self.path) {
-            Ok(text) => text,
+        let failed = |e: std::io::Error| Error::io("cannot read", self.file.path(), e);
+        let file = match input::open(self.file.path()) {
+            Ok(input) => input.file,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(Error::io("cannot read", &self.path, e)),
+            Err(e) => return Err(failed(e)),
         };
-        let mut lines = text.lines();
-        let first = lines.next().unwrap_or(header);
-        if first != header {
+        let mut table = csv::ReaderBuilder::new().delimiter(self.byte()?).flexible(true).from_reader(file);
+        let first = table.headers().map_err(|e| failed(e.into()))?;
+        if !first.is_empty() && first != names {
+            let separator = self.separator.to_string();
             return Err(Error::Invalid(format!(
-                "CSVLogger expected a table with the columns {header} to append to, or no file. Received: {}, which \
-                 begins with {first:?}. Name another file, or leave `.append(true)` out.",
-                self.path.shown()
+                "CSVLogger expected a table with the columns {} to append to, or no file. Received: {}, which \
+                 begins with {:?}. Name another file, or leave `.append(true)` out.",
+                names.join(&separator),
+                self.file.path().shown(),
+                first.iter().collect::<Vec<_>>().join(&separator)
             )));
         }
-        let epoch = |line: &&str| line.split(self.separator).next().and_then(|n| n.parse::<usize>().ok());
-        Ok(lines.filter(|line| epoch(line).is_some_and(|n| n < initial_epoch)).map(str::to_owned).collect())
+        let mut kept = Vec::new();
+        for row in table.records() {
+            let row = row.map_err(|e| failed(e.into()))?;
+            if row.get(0).and_then(|n| n.parse::<usize>().ok()).is_some_and(|n| n < initial_epoch) {
+                kept.push(row.iter().map(str::to_owned).collect());
+            }
+        }
+        Ok(kept)
     }
 }
 
@@ -102,13 +131,6 @@ fn columns(history: &History, validated: bool) -> Vec<(&'static str, &[f64])> {
 
 impl Callback for CSVLogger {
     fn on_train_begin(&self, run: &Progress<'_>) -> Result<()> {
-        if self.separator.is_ascii_alphanumeric() || ".-+\"\n\r".contains(self.separator) {
-            return Err(Error::Invalid(format!(
-                "CSVLogger expected a separator that no number holds, such as ',' or ';'. Received: {:?}",
-                self.separator
-            )));
-        }
-        check_writable(&self.path)?;
         self.write(run)
     }
 

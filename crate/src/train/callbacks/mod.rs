@@ -37,7 +37,6 @@ mod set;
 mod template;
 mod tensorboard;
 
-use crate::Show;
 pub use csv_logger::CSVLogger;
 pub use early_stopping::EarlyStopping;
 pub use model_checkpoint::ModelCheckpoint;
@@ -45,13 +44,10 @@ pub use reduce_lr::ReduceLROnPlateau;
 pub(crate) use set::Callbacks;
 pub use tensorboard::TensorBoard;
 
-use std::path::Path;
-
 use super::History;
-use crate::assets::files;
 use crate::model::Model;
 use crate::optim::Schedule;
-use crate::{Error, Result};
+use crate::Result;
 
 /// What a callback wants once an epoch is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,19 +139,4 @@ pub trait Callback: std::fmt::Debug + Send + Sync {
     fn decides(&self) -> Option<String> {
         None
     }
-}
-
-/// Finds out, before anything is trained, that a file can be written.
-fn check_writable(path: &Path) -> Result<()> {
-    files::create_parent(path)?;
-    if path.is_dir() {
-        return Err(Error::Invalid(format!(
-            "A callback expected the path of a file to write. Received: {}, which is a folder",
-            path.shown()
-        )));
-    }
-    let probe = files::beside(path);
-    let written = std::fs::File::create(&probe);
-    let _ = std::fs::remove_file(&probe);
-    written.map(drop).map_err(|e| Error::io("cannot write", path, e))
 }

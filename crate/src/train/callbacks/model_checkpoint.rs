@@ -1,17 +1,17 @@
 //! Keeps the weights of epochs as files. Not what a run needs to go on: see [`Checkpoints`](crate::train::Checkpoints).
 
-use std::path::{Path, PathBuf};
-
 use super::monitor::Monitor;
-use super::template::expand;
-use super::{check_writable, Action, Callback, History, Progress};
-use crate::{Error, Result};
+use super::template::Template;
+use super::{Action, Callback, History, Progress};
+use crate::output::Format;
+use crate::{Error, OutputFile, Result};
 
 /// Keras' `ModelCheckpoint`: after each epoch, or after each that is the best so far, all weights go to a
 /// safetensors file, which [`load_weights`](crate::model::Model::load_weights) reads.
 ///
 /// The path may hold numbers: `weights/{epoch:02d}-{val_loss:.2f}.safetensors`, epochs from 1. Without them
-/// each file replaces the one before.
+/// each file replaces the one before. `{{` and `}}` stand for braces. Weights of an earlier training by this program
+/// are replaced; any other file only with [`OutputFile::overwrite`].
 ///
 /// ```
 /// use transfer::train::ModelCheckpoint;
@@ -20,7 +20,7 @@ use crate::{Error, Result};
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelCheckpoint {
-    path: PathBuf,
+    file: OutputFile,
     monitor: Monitor,
     save_best_only: bool,
     initial_value_threshold: Option<f64>,
@@ -28,9 +28,9 @@ pub struct ModelCheckpoint {
 
 impl ModelCheckpoint {
     /// The weights of each epoch to this path.
-    pub fn new(path: impl AsRef<Path>) -> Self {
+    pub fn new(file: impl Into<OutputFile>) -> Self {
         ModelCheckpoint {
-            path: path.as_ref().to_owned(),
+            file: file.into(),
             monitor: Monitor::new("val_loss", 0.0),
             save_best_only: false,
             initial_value_threshold: None,
@@ -57,14 +57,21 @@ impl ModelCheckpoint {
         self
     }
 
-    fn file(&self, history: &History) -> Result<PathBuf> {
-        // Only what has fields has to be text.
-        let Some(path) = self.path.to_str() else { return Ok(self.path.clone()) };
-        let expanded = expand(path, history);
-        expanded.map(PathBuf::from).map_err(|what| {
+    /// The path's fields; `None` for a path that is no text and so has none.
+    fn template(&self) -> Result<Option<Template>> {
+        let Some(path) = self.file.path().to_str() else { return Ok(None) };
+        Template::parse(path).map(Some).map_err(|what| {
             Error::Invalid(format!(
                 "ModelCheckpoint expected a path such as weights/{{epoch:02d}}.safetensors. Received: {what}"
             ))
+        })
+    }
+
+    /// The file of the last epoch of a history.
+    fn file(&self, history: &History) -> Result<OutputFile> {
+        Ok(match self.template()? {
+            Some(template) => self.file.with_path(template.expand(history)),
+            None => self.file.clone(),
         })
     }
 
@@ -84,12 +91,28 @@ impl Callback for ModelCheckpoint {
         if self.save_best_only {
             self.monitor.check("ModelCheckpoint", run)?;
         }
-        check_writable(&self.file(run.history)?)
+        let template = self.template()?;
+        if !run.validated && template.as_ref().is_some_and(Template::needs_validation) {
+            return Err(Error::Invalid(
+                "ModelCheckpoint has a path with {val_loss} or {val_accuracy}, which need validation data. Add it \
+                 with `.validation_data(&dataset)`, or name the files by {epoch}, {loss} and {accuracy}."
+                    .into(),
+            ));
+        }
+        // Files that are named by losses are looked at when those are known.
+        if template.is_none_or(|template| template.is_by_epoch()) {
+            let of_epoch = |epoch| self.file(&History { epoch: vec![epoch], ..History::default() });
+            of_epoch(run.initial_epoch)?.check(&Format::Weights)?;
+            for epoch in run.initial_epoch + 1..run.epochs {
+                of_epoch(epoch)?.check_existing(&Format::Weights)?;
+            }
+        }
+        Ok(())
     }
 
     fn on_epoch_end(&self, run: &Progress<'_>) -> Result<Action> {
         if !self.save_best_only || self.is_best(run.history) {
-            run.model.save_weights(self.file(run.history)?)?;
+            run.model.save_weights(&self.file(run.history)?)?;
         }
         Ok(Action::GoOn)
     }

@@ -1,46 +1,86 @@
 //! The folder of a run: one process at a time, the last two checkpoints, and the way back to the one
 //! before where the newest is damaged. What is in a checkpoint is the matter of `file.rs`.
+//!
+//! A folder is used where this program made it or where it was empty, which its [marker](super::marker) says, and
+//! while its lock is held. Only files that the marker lists are ever removed or replaced, one by one.
 
-use crate::Show;
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::file::Checkpoint;
+use super::identity::{Identity, Images};
+use super::marker::{Marker, MARKER};
 use crate::assets::files::sync_parent;
-use crate::progress::say;
-use crate::{Error, Result};
+use crate::output::partial::{is_at, sweep_abandoned};
+use crate::progress::{check_stop, say};
+use crate::{Error, Result, Show};
 
 /// How many are kept.
 const KEPT: usize = 2;
 /// How long another process may still hold the folder: one that was just killed takes a moment to go.
 const PATIENCE: Duration = Duration::from_secs(2);
+const LOCK: &str = ".lock";
 
-/// How many runs of one name are kept.
-const RUNS: usize = 5;
-
+/// An open folder of a run.
 pub(super) struct Folder {
     path: PathBuf,
+    marker: Marker,
     /// Numbers of the checkpoints that are known to be good, rising.
     good: Vec<u64>,
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 impl Folder {
-    /// Makes the folder where it is missing, and takes it for this run alone.
-    pub fn open(path: &Path) -> Result<Self> {
-        std::fs::create_dir_all(path)
-            .map_err(|e| Error::io("cannot create the checkpoints' folder", path, e))?;
-        sync_parent(path);
-        let folder = Folder { path: path.to_owned(), good: Vec::new(), _lock: lock(path)? };
-        folder.remove(|name| name.starts_with(".checkpoint-") && name.ends_with(".partial"));
+    /// Makes the folder where it is missing, and takes it for this run alone. An empty one that is there is taken
+    /// for made by this program where its name is one that only this program gives (`own_name`).
+    pub fn open(
+        path: &Path,
+        identity: &Identity,
+        images: BTreeMap<String, Images>,
+        own_name: bool,
+    ) -> Result<Self> {
+        let (made, lock) = loop {
+            let made = make(path)?;
+            let before = match names(path) {
+                // Whoever had the folder has removed it.
+                Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => continue,
+                before => before?,
+            };
+            if Marker::read(path)?.is_none() && !before.iter().all(|name| is_of_before_markers(name)) {
+                return Err(Error::Training(format!(
+                    "Checkpoints expected a folder that does not exist yet, is empty, or was made for checkpoints by \
+                     this program. Received: {}, which holds {}. Name another folder.",
+                    path.shown(),
+                    examples(&before)
+                )));
+            }
+            if let Some(lock) = lock(path, PATIENCE)? {
+                break (made || own_name, lock);
+            }
+        };
+        let new = Marker::new(identity.clone(), images, made);
+        let marker = match Marker::read(path)? {
+            None => Marker { found: numbers(path)?.into_iter().collect(), ..new },
+            // The folder of another run that has left no checkpoint is as good as new.
+            Some(old) if old.files.is_empty() && old.found.is_empty() => {
+                Marker { made: old.made || made, ..new }
+            }
+            Some(old) => old,
+        };
+        marker.write(path)?;
+        let folder = Folder { path: path.to_owned(), marker, good: Vec::new(), lock };
+        folder.marker.files.iter().for_each(|&number| sweep_abandoned(&folder.file(number)));
         Ok(folder)
     }
 
     /// The newest checkpoint that is whole. Says so where it is not the newest of all.
     pub fn newest(&mut self) -> Result<Option<Checkpoint>> {
         let mut damaged = Vec::new();
-        for number in self.numbers()?.into_iter().rev() {
+        let numbers = self.ours()?;
+        for &number in numbers.iter().rev() {
             let path = self.file(number);
             match Checkpoint::read(&path) {
                 Ok(checkpoint) => {
@@ -48,7 +88,7 @@ impl Folder {
                         say(format!("Going back to the checkpoint before: {}", path.shown()));
                     }
                     // The ones before it are good until they prove bad, which nobody need find out.
-                    self.good = self.numbers()?.into_iter().filter(|&n| n <= number).collect();
+                    self.good = numbers.into_iter().filter(|&n| n <= number).collect();
                     return Ok(Some(checkpoint));
                 }
                 Err(Error::Weights(what)) => {
@@ -66,20 +106,55 @@ impl Folder {
 
     /// Writes checkpoint `number`, then removes all but the last two good ones.
     pub fn save(&mut self, number: u64, checkpoint: Checkpoint) -> Result<()> {
-        checkpoint.write(&self.file(number))?;
+        let path = self.file(number);
+        let known = self.marker.files.contains(&number) || self.marker.found.contains(&number);
+        if !known && path.symlink_metadata().is_ok() {
+            return Err(Error::Training(format!(
+                "{} is in the way of a checkpoint, and this program did not write it. Move it away, or name another \
+                 folder.",
+                path.shown()
+            )));
+        }
+        // Listed first: a file that is not listed would never be removed.
+        if self.marker.finished || !self.marker.files.contains(&number) {
+            self.marker.finished = false;
+            self.marker.files.insert(number);
+            self.marker.write(&self.path)?;
+        }
+        checkpoint.write(&path)?;
         self.good.retain(|&n| n < number);
         self.good.push(number);
         let from = self.good.len().saturating_sub(KEPT);
         self.good.drain(..from);
-        let keep: Vec<String> = self.good.iter().map(|&n| name(n)).collect();
-        self.remove(|name| number_of(name).is_some() && !keep.iter().any(|kept| kept == name));
+        let keep = self.good.clone();
+        self.remove(|number| !keep.contains(&number));
         Ok(())
     }
 
-    /// Removes all checkpoints.
-    pub fn clear(&mut self) {
+    /// Removes all checkpoints of this program, for a run that starts over.
+    pub fn clear(&mut self, identity: &Identity, images: BTreeMap<String, Images>) -> Result<()> {
         self.good.clear();
-        self.remove(|name| number_of(name).is_some());
+        self.remove(|_| true);
+        let files = std::mem::take(&mut self.marker.files);
+        self.marker = Marker { files, ..Marker::new(identity.clone(), images, self.marker.made) };
+        self.marker.write(&self.path)
+    }
+
+    /// Notes which run the folder is of from now on, where no checkpoint of another one is whole.
+    pub fn begin(&mut self, identity: &Identity, images: BTreeMap<String, Images>) -> Result<()> {
+        let Marker { files, found, made, .. } = &mut self.marker;
+        let (files, found) = (std::mem::take(files), std::mem::take(found));
+        self.marker = Marker { files, found, ..Marker::new(identity.clone(), images, *made) };
+        self.marker.write(&self.path)
+    }
+
+    /// Notes that the run has come to its end.
+    pub fn finish(&mut self) -> Result<()> {
+        if self.marker.finished {
+            return Ok(());
+        }
+        self.marker.finished = true;
+        self.marker.write(&self.path)
     }
 
     /// The path of the last good checkpoint, where there is one.
@@ -87,51 +162,145 @@ impl Folder {
         self.good.last().map(|&number| self.file(number))
     }
 
+    /// What is known of the run that the folder is of.
+    pub fn marker(&self) -> &Marker {
+        &self.marker
+    }
+
+    /// Removes the checkpoints of run `run` in `path`, and the folder where this program made it and nothing else
+    /// is in it. A folder that another process has, or that is now another run's, stays as it is.
+    pub fn discard(path: &Path, run: &str) -> Result<()> {
+        if !path.symlink_metadata().is_ok_and(|about| about.is_dir()) {
+            return Ok(());
+        }
+        let Ok(Some(lock)) = lock(path, Duration::ZERO) else { return Ok(()) };
+        let Some(marker) = Marker::read(path)?.filter(|marker| marker.run == run) else { return Ok(()) };
+        let mut folder = Folder { path: path.to_owned(), marker, good: Vec::new(), lock };
+        folder.remove(|_| true);
+        folder.tidy()
+    }
+
+    /// Removes marker, lock and folder where no checkpoint of this program is left and nothing else is there.
+    fn tidy(&mut self) -> Result<()> {
+        let (path, marker) = (&self.path, &self.marker);
+        // Once removed, a folder of this name is that of somebody else.
+        if self.lock.as_ref().is_some_and(|lock| !is_at(lock, &path.join(LOCK))) {
+            return Ok(());
+        }
+        let others = names(path)?.iter().any(|name| ![MARKER, LOCK].contains(&name.as_str()));
+        if others || !marker.files.is_empty() || !marker.found.is_empty() {
+            return Ok(());
+        }
+        for name in [MARKER, LOCK] {
+            let file = path.join(name);
+            std::fs::remove_file(&file).map_err(|e| Error::io("cannot remove", &file, e))?;
+        }
+        if marker.made {
+            // Somebody may just have put something there.
+            let _ = std::fs::remove_dir(path);
+        }
+        Ok(())
+    }
+
     fn file(&self, number: u64) -> PathBuf {
         self.path.join(name(number))
     }
 
-    fn numbers(&self) -> Result<Vec<u64>> {
-        let failed = |e| Error::io("cannot list the checkpoints in", &self.path, e);
-        let mut numbers = Vec::new();
-        for entry in std::fs::read_dir(&self.path).map_err(failed)? {
-            numbers.extend(entry.map_err(failed)?.file_name().to_str().and_then(number_of));
-        }
-        numbers.sort_unstable();
-        Ok(numbers)
+    /// Numbers of the checkpoints of this program that are there, rising.
+    fn ours(&self) -> Result<Vec<u64>> {
+        let ours = |n: &u64| self.marker.files.contains(n) || self.marker.found.contains(n);
+        Ok(numbers(&self.path)?.into_iter().filter(ours).collect())
     }
 
-    fn remove(&self, unwanted: impl Fn(&str) -> bool) {
-        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            if entry.file_name().to_str().is_some_and(&unwanted) {
-                // What cannot be removed is in nobody's way, and goes next time.
-                let _ = std::fs::remove_file(entry.path());
+    /// Removes listed checkpoints, and those from the list that are gone.
+    fn remove(&mut self, unwanted: impl Fn(u64) -> bool) {
+        let before = self.marker.files.len();
+        let path = &self.path;
+        self.marker.files.retain(|&number| {
+            if !unwanted(number) {
+                return true;
             }
+            let file = path.join(name(number));
+            sweep_abandoned(&file);
+            // A folder or a link of this name is nobody's checkpoint.
+            let regular = file.symlink_metadata().map(|about| about.is_file());
+            let gone = match regular {
+                Ok(true) => std::fs::remove_file(&file).is_ok(),
+                Ok(false) => true,
+                Err(e) => e.kind() == ErrorKind::NotFound,
+            };
+            // What cannot be removed is in nobody's way, and goes next time.
+            !gone
+        });
+        if self.marker.files.len() != before {
+            // A list that is too long does no harm.
+            let _ = self.marker.write(path);
         }
     }
 }
 
-/// Removes the folders beside `current` of all but the last [`RUNS`] runs, `current` included. What
-/// another process holds stays, and so does everything that is no run.
-pub(super) fn forget_old_runs(current: &Path) {
-    let Some(entries) = current.parent().and_then(|parent| parent.read_dir().ok()) else { return };
-    let is_run = |path: &Path| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        path != current && name.len() == 16 && name.bytes().all(|b| b.is_ascii_hexdigit())
-    };
-    let mut runs: Vec<_> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| is_run(path))
-        .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
-        .collect();
-    runs.sort();
-    for (_, path) in runs.iter().rev().skip(RUNS - 1) {
-        let held = File::open(path.join(".lock")).is_ok_and(|lock| lock.try_lock().is_err());
-        if !held {
-            // What cannot be removed is in nobody's way.
-            let _ = std::fs::remove_dir_all(path);
+/// A run that has not written a checkpoint leaves no folder.
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.lock.is_some() && self.marker.files.is_empty() {
+            let _ = self.tidy();
         }
+    }
+}
+
+/// Makes the folder and those above it; `true` where it was not there.
+fn make(path: &Path) -> Result<bool> {
+    let failed = |e| Error::io("cannot create the checkpoints' folder", path, e);
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::create_dir_all(parent).map_err(failed)?;
+    }
+    match std::fs::create_dir(path) {
+        Ok(()) => {
+            sync_parent(path);
+            Ok(true)
+        }
+        Err(e) if e.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
+        Err(e) => Err(failed(e)),
+    }
+}
+
+/// The names in a folder, sorted, those of this program's unfinished files left out.
+fn names(folder: &Path) -> Result<Vec<String>> {
+    let failed = |e| Error::io("cannot list the checkpoints in", folder, e);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Numbers of the files that are called like checkpoints, rising.
+fn numbers(folder: &Path) -> Result<Vec<u64>> {
+    Ok(names(folder)?.iter().filter_map(|name| number_of(name)).collect())
+}
+
+/// Whether a version without markers may have left a file of this name.
+fn is_of_before_markers(name: &str) -> bool {
+    let unfinished = |name: &str| {
+        let name = name.strip_prefix('.').and_then(|name| name.strip_suffix(".partial"));
+        name.and_then(|name| name.rsplit_once('.')).is_some_and(|(name, _)| number_of(name).is_some())
+    };
+    let marker =
+        name.strip_prefix('.').is_some_and(|name| name.starts_with(MARKER) && name.ends_with(".partial"));
+    [LOCK, MARKER].contains(&name) || number_of(name).is_some() || unfinished(name) || marker
+}
+
+/// A few of the names that are no checkpoints.
+fn examples(names: &[String]) -> String {
+    let others: Vec<String> = names
+        .iter()
+        .filter(|name| !is_of_before_markers(name))
+        .map(|name| name.shown().to_string())
+        .collect();
+    match others.len() {
+        0..=3 => others.join(", "),
+        n => format!("{}, and {} more", others[..3].join(", "), n - 3),
     }
 }
 
@@ -144,19 +313,24 @@ fn number_of(file: &str) -> Option<u64> {
     (name(number) == file).then_some(number)
 }
 
-/// The lock belongs to the process, so that a dead owner's is no obstacle; the empty file means nothing.
-fn lock(folder: &Path) -> Result<Option<File>> {
-    let path = folder.join(".lock");
-    let file = File::options().create(true).append(true).open(&path);
-    let file = file.map_err(|e| Error::io("cannot write", &path, e))?;
+/// Locks the folder; `None` where it has just been removed. The lock belongs to the process, so that a dead owner's
+/// is no obstacle; the empty file means nothing. The inner `None` is that of a file system that knows no locks.
+fn lock(folder: &Path, patience: Duration) -> Result<Option<Option<File>>> {
+    let path = folder.join(LOCK);
+    let file = match open_lock(&path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|e| Error::io("cannot write", &path, e))?,
+    };
     let start = Instant::now();
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(Some(file)),
+            Ok(()) if is_at(&file, &path) => return Ok(Some(Some(file))),
+            Ok(()) => return Ok(None),
             // Some network file systems know no locks; training there is no reason to refuse.
-            Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => return Ok(None),
+            Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => return Ok(Some(None)),
             Err(TryLockError::Error(e)) => return Err(Error::io("cannot lock", &path, e)),
-            Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
+            Err(TryLockError::WouldBlock) if start.elapsed() < patience => {
+                check_stop("The start of the training")?;
                 std::thread::sleep(Duration::from_millis(50));
             }
             Err(TryLockError::WouldBlock) => {
@@ -170,53 +344,21 @@ fn lock(folder: &Path) -> Result<Option<File>> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_runs_are_kept_and_what_is_no_run_is_left_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let run = |i: usize| dir.path().join(format!("{i:016x}"));
-        for i in 0..9 {
-            Folder::open(&run(i)).unwrap();
-            std::fs::write(run(i).join(name(1)), "").unwrap();
-            let time = std::time::UNIX_EPOCH + Duration::from_secs(1000 + i as u64);
-            File::open(run(i)).unwrap().set_modified(time).unwrap();
-        }
-        std::fs::create_dir(dir.path().join("notes")).unwrap();
-        let held = Folder::open(&run(1)).unwrap();
-        forget_old_runs(&run(0));
-        let left: Vec<usize> = (0..9).filter(|&i| run(i).exists()).collect();
-        // The current one, one that is in use, and the four newest of the others.
-        assert_eq!(left, [0, 1, 5, 6, 7, 8]);
-        assert!(dir.path().join("notes").exists());
-        drop(held);
-        forget_old_runs(&run(0));
-        assert!(!run(1).exists());
+/// Opens the lock file, and makes it where it is missing; nothing but a regular file is opened.
+fn open_lock(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW);
     }
-
-    #[test]
-    fn names_and_numbers_belong_together() {
-        assert_eq!(name(126), "checkpoint-0000000126.safetensors");
-        assert_eq!(number_of(&name(126)), Some(126));
-        assert_eq!(number_of(&name(u64::MAX)), Some(u64::MAX));
-        for other in ["checkpoint-1.safetensors", "checkpoint-+000000001.safetensors", ".lock", ""] {
-            assert_eq!(number_of(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn what_a_killed_process_left_is_swept_and_nothing_else() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in [".checkpoint-0000000001.safetensors.7-1.partial", "notes.txt"] {
-            std::fs::write(dir.path().join(name), "").unwrap();
-        }
-        let mut folder = Folder::open(dir.path()).unwrap();
-        assert!(folder.newest().unwrap().is_none());
-        let mut left: Vec<_> =
-            std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        left.sort();
-        assert_eq!(left, [".lock", "notes.txt"]);
+    let file = options.open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(std::io::Error::other("it is no regular file")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::data::{file_digest, Dataset};
+use crate::input;
 use crate::model::{not_compiled, Model};
+use crate::progress::check_stop;
 use crate::threads::pool;
 use crate::weights::{hex, Weights};
-use crate::Result;
+use crate::{Result, Show};
 
 /// Names and values, such as `learning` and `Adam { learning_rate: 0.0001, … }`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +22,37 @@ use crate::Result;
 pub(crate) struct Identity(BTreeMap<String, String>);
 
 const START: &str = "weights at the start";
+const TRAINING: &str = "training data";
+const VALIDATION: &str = "validation data";
+
+/// The images of a data set class by class: how many, and a digest of which and what is in them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Images(BTreeMap<String, (usize, String)>);
+
+impl Images {
+    /// What is otherwise than in `there`, in words.
+    fn changes(&self, there: &Images) -> Vec<String> {
+        let mut classes: Vec<&String> = self.0.keys().chain(there.0.keys()).collect();
+        classes.sort();
+        classes.dedup();
+        let change = |class: &String| {
+            let name = class.shown();
+            match (there.0.get(class), self.0.get(class)) {
+                (Some((n, _)), None) => Some(format!("class {name} with its {n} images is gone")),
+                (None, Some((n, _))) => Some(format!("class {name} with {n} images is new")),
+                (Some((before, _)), Some((now, _))) if before != now => {
+                    Some(format!("class {name} had {before} images and has {now}"))
+                }
+                (Some((n, before)), Some((_, now))) if before != now => {
+                    Some(format!("some of the {n} images of class {name} are others, or have changed"))
+                }
+                _ => None,
+            }
+        };
+        classes.into_iter().filter_map(change).collect()
+    }
+}
 
 impl Identity {
     /// That of a run which begins now.
@@ -30,14 +63,19 @@ impl Identity {
         initial_epoch: usize,
         views: Option<usize>,
         more: &[(&'static str, String)],
-    ) -> Result<Self> {
+    ) -> Result<(Self, BTreeMap<String, Images>)> {
         let compiled = model.compiled.as_ref().ok_or_else(not_compiled)?;
         let base = &model.net.base;
         let trainable: Vec<usize> = (0..base.len()).filter(|&layer| base.trainable_layers()[layer]).collect();
         let chain = (&model.augmentation, model.rescaling, base.input_shape(), model.dropout, model.units());
+        let (train, train_images) = data(train)?;
+        let (validation, validation_images) =
+            validation.map_or_else(|| Ok(("none".to_owned(), Images::default())), data)?;
+        let images = [(TRAINING, train_images), (VALIDATION, validation_images)];
+        let images = images.into_iter().map(|(name, images)| (name.to_owned(), images)).collect();
         let facts = [
-            ("training data", data(train)),
-            ("validation data", validation.map_or_else(|| "none".to_owned(), data)),
+            (TRAINING, train),
+            (VALIDATION, validation),
             ("model", format!("{chain:?}")),
             ("precision of frozen layers", base.precision().name().to_owned()),
             ("augmented views of an image", views.map_or("new ones".to_owned(), |k| k.to_string())),
@@ -49,7 +87,49 @@ impl Identity {
             (START, start(&model.net.weights()?, compiled.step(), &compiled.moments()?)),
         ];
         let facts = facts.into_iter().chain(more.iter().cloned());
-        Ok(Identity(facts.map(|(name, fact)| (name.to_owned(), fact)).collect()))
+        Ok((Self::from_facts(facts), images))
+    }
+
+    /// That of these facts.
+    pub fn from_facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) -> Self {
+        Identity(facts.into_iter().map(|(name, fact)| (name.to_owned(), fact)).collect())
+    }
+
+    /// What of this run is otherwise than in an earlier one, `there`, in words: one line for each fact or class.
+    /// The images are those of either run, by the name of the data set, as far as they are known.
+    pub fn changes(
+        &self,
+        there: &Identity,
+        images: &BTreeMap<String, Images>,
+        images_there: &BTreeMap<String, Images>,
+    ) -> Vec<String> {
+        let mut names: Vec<&String> = self.0.keys().chain(there.0.keys()).collect();
+        names.sort();
+        names.dedup();
+        let mut lines = Vec::new();
+        for name in names {
+            let nothing = "nothing".to_owned();
+            let [now, before] = [self, there].map(|identity| identity.0.get(name).unwrap_or(&nothing));
+            // The weights at the start follow from the rest, but where nothing else is otherwise.
+            if now == before || name == START {
+                continue;
+            }
+            let of_images = match (images.get(name), images_there.get(name)) {
+                (Some(now), Some(before)) => now.changes(before),
+                _ => Vec::new(),
+            };
+            match of_images.is_empty() {
+                true => {
+                    let (before, now) = where_different(before, now);
+                    lines.push(format!("{name}: {before} before, {now} now"));
+                }
+                false => lines.extend(of_images.into_iter().map(|change| format!("{name}: {change}"))),
+            }
+        }
+        if lines.is_empty() && self.0.get(START) != there.0.get(START) {
+            lines.push(format!("{START}: others before"));
+        }
+        lines
     }
 
     /// A name for the run: 16 hexadecimal digits.
@@ -78,24 +158,60 @@ impl Identity {
     }
 }
 
+/// Two texts without most of what they begin and end with alike, cut between words.
+fn where_different(a: &str, b: &str) -> (String, String) {
+    let (left, right): (Vec<&str>, Vec<&str>) = (a.split(' ').collect(), b.split(' ').collect());
+    let both = left.len().min(right.len());
+    let start = (0..both).take_while(|&i| left[i] == right[i]).count();
+    let alike = |i: &usize| left[left.len() - 1 - i] == right[right.len() - 1 - i];
+    let end = (0..both - start).take_while(alike).count();
+    let cut = |words: &[&str]| {
+        // A word before tells what it is about.
+        let from = if start > 2 { start - 1 } else { 0 };
+        let to = if end > 2 { words.len() - end } else { words.len() };
+        let dots = |cut| if cut { "… " } else { "" };
+        let behind = if to < words.len() { " …" } else { "" };
+        format!("{}{}{behind}", dots(from > 0), words[from..to].join(" "))
+    };
+    (cut(&left), cut(&right))
+}
+
 /// Which images, with which labels, in which order; and their bytes.
-fn data(dataset: &Dataset) -> String {
+fn data(dataset: &Dataset) -> Result<(String, Images)> {
     let (paths, labels) = (dataset.file_paths(), dataset.labels());
     let top = common_folder(paths.iter().map(|path| path.as_path()));
     let indices = dataset.indices();
-    let files: Vec<[u8; 32]> =
-        pool().install(|| indices.par_iter().map(|&i| file_digest(&paths[i])).collect());
+    let digest = |&i: &usize| {
+        check_stop("The training")?;
+        input::patiently(|| file_digest(&paths[i])).map_err(|e| input::photograph(&paths[i], e))
+    };
+    let files: Result<Vec<[u8; 32]>> = pool().install(|| indices.par_iter().map(digest).collect());
     let mut hash = Sha256::new();
+    let classes = dataset.class_names();
+    let mut by_class: BTreeMap<u32, Vec<(&std::ffi::OsStr, &[u8; 32])>> = BTreeMap::new();
+    let files = files?;
     for (&index, file) in indices.iter().zip(&files) {
         let name = paths[index].strip_prefix(&top).unwrap_or(&paths[index]);
+        by_class.entry(labels[index]).or_default().push((name.as_os_str(), file));
         hash.update(name.as_os_str().as_encoded_bytes());
         // Positions count, too: augmentation and dropout are keyed by them.
         hash.update(format!("\0{index} {}\0", labels[index]));
         hash.update(file);
     }
-    let classes = dataset.class_names();
+    let images = by_class.into_iter().map(|(label, mut files)| {
+        files.sort();
+        let mut hash = Sha256::new();
+        for (name, file) in &files {
+            hash.update(name.as_encoded_bytes());
+            hash.update(b"\0");
+            hash.update(file);
+        }
+        let class = classes.get(label as usize).cloned().unwrap_or_else(|| label.to_string());
+        (class, (files.len(), hex(hash)[..16].to_owned()))
+    });
+    let images = Images(images.collect());
     let digest = hex(hash);
-    format!("{} images of {classes:?}, {}, SHA-256 {digest}", indices.len(), dataset.rules())
+    Ok((format!("{} images of {classes:?}, {}, SHA-256 {digest}", indices.len(), dataset.rules()), images))
 }
 
 /// The longest folder that all paths lie in, so that a data set may move.
@@ -167,6 +283,42 @@ mod tests {
         assert_eq!(old.differences(&new, true), ["loss: expected a. Received: b"]);
         assert_eq!(old.differences(&new, false).len(), 2);
         assert_eq!(old.differences(&old, false), [""; 0]);
+    }
+
+    #[test]
+    fn changes_are_told_by_class_and_by_what_differs() {
+        let images = |classes: &[(&str, usize, &str)]| {
+            let images = classes.iter().map(|&(class, n, digest)| (class.to_owned(), (n, digest.to_owned())));
+            BTreeMap::from([(TRAINING.to_owned(), Images(images.collect()))])
+        };
+        let run = |data: &str, optimizer: &str| {
+            Identity::from_facts([
+                (TRAINING, data.to_owned()),
+                ("optimizer", optimizer.to_owned()),
+                (START, data.to_owned()),
+            ])
+        };
+        let adam = |rate: &str| format!("Adam {{ learning_rate: {rate}, beta_1: 0.9, beta_2: 0.999 }}");
+        let before = images(&[("ants", 5, "a"), ("bees", 7, "b"), ("cats", 9, "c"), ("dogs", 2, "d")]);
+        let now = images(&[("ants", 5, "a"), ("bees", 8, "x"), ("cats", 9, "y"), ("eels", 1, "z")]);
+        let lines = run("2", &adam("0.1")).changes(&run("1", &adam("0.2")), &now, &before);
+        assert_eq!(
+            lines,
+            [
+                "optimizer: … learning_rate: 0.2, … before, … learning_rate: 0.1, … now",
+                "training data: class bees had 7 images and has 8",
+                "training data: some of the 9 images of class cats are others, or have changed",
+                "training data: class dogs with its 2 images is gone",
+                "training data: class eels with 1 images is new",
+            ]
+        );
+        // What only another order or batch size makes.
+        let lines = run("batches of 4", "x").changes(&run("batches of 8", "x"), &before, &before);
+        assert_eq!(lines, ["training data: batches of 8 before, batches of 4 now"]);
+        let other = Identity::from_facts([(START, "a".to_owned())]);
+        let start = other.changes(&Identity::from_facts([(START, "b".to_owned())]), &before, &before);
+        assert_eq!(start, ["weights at the start: others before"]);
+        assert!(other.changes(&other, &before, &before).is_empty());
     }
 
     #[test]

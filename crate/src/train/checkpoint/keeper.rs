@@ -1,10 +1,12 @@
 //! Between the training loop and the folder: when a checkpoint is due, what goes into it, and how a model
 //! becomes what it was.
 
+use std::collections::BTreeMap;
+
 use super::file::About;
-use super::folder::{forget_old_runs, Folder};
-use super::identity::Identity;
-use super::{Checkpoint, Checkpoints};
+use super::folder::Folder;
+use super::identity::{Identity, Images};
+use super::{others, Checkpoint, Checkpoints};
 use crate::data::Dataset;
 use crate::model::on_device::on_device;
 use crate::model::{not_compiled, Model};
@@ -18,6 +20,7 @@ pub(crate) struct Keeper {
     options: Checkpoints,
     folder: Folder,
     identity: Identity,
+    images: BTreeMap<String, Images>,
     initial_epoch: usize,
 }
 
@@ -33,26 +36,31 @@ impl Keeper {
         more: &[(&'static str, String)],
     ) -> Result<Self> {
         options.check()?;
-        let identity = Identity::of(model, train, validation, initial_epoch, views, more)?;
+        let (identity, images) = Identity::of(model, train, validation, initial_epoch, views, more)?;
         let mut options = options.clone();
         if options.each_run {
             options.folder = options.folder.join(identity.short());
         }
-        let folder = Folder::open(&options.folder)?;
-        if options.each_run {
-            forget_old_runs(&options.folder);
-        }
-        Ok(Keeper { options, folder, identity, initial_epoch })
+        let folder = Folder::open(&options.folder, &identity, images.clone(), options.each_run)?;
+        options.run.set(&options.folder, &identity.short());
+        Ok(Keeper { options, folder, identity, images, initial_epoch })
     }
 
     /// Brings `model` to where the newest checkpoint left it, and tells where that is; `None` where there
     /// is no checkpoint. Nothing changes where this fails.
     pub fn resume(&mut self, model: &mut Model, epochs: usize, batches: usize) -> Result<Option<RunState>> {
         if !self.options.resume {
-            self.folder.clear();
+            self.folder.clear(&self.identity, self.images.clone())?;
             return Ok(None);
         }
-        let Some(checkpoint) = self.folder.newest()? else { return Ok(None) };
+        let Some(checkpoint) = self.folder.newest()? else {
+            self.folder.begin(&self.identity, self.images.clone())?;
+            if self.options.each_run {
+                others::say_what_differs(&self.options.folder, self.folder.marker());
+            }
+            return Ok(None);
+        };
+        self.options.run.set_last(self.folder.last());
         let state = &checkpoint.about.state;
         self.check_identity(&checkpoint.about)?;
         let (done, mid) = (state.epoch, state.running.batches);
@@ -103,6 +111,9 @@ impl Keeper {
         if differences.is_empty() {
             return Ok(());
         }
+        let changes = self.identity.changes(&about.identity, &self.images, &self.folder.marker().images);
+        let of_images = changes.iter().filter(|line| line.contains(" class "));
+        let differences: Vec<String> = differences.iter().chain(of_images).cloned().collect();
         Err(Error::Training(format!(
             "The checkpoints in {} are of another run, so this one cannot go on from them. What differs:\n  {}\n\
              Name another folder, or start over with `.resume(false)`. To begin a new run with the weights of \
@@ -130,7 +141,14 @@ impl Keeper {
             model.net.base.device().instructions(),
         );
         let checkpoint = Checkpoint { about, weights: model.net.weights()?, moments: compiled.moments()? };
-        self.folder.save(state.steps, checkpoint)
+        self.folder.save(state.steps, checkpoint)?;
+        self.options.run.set_last(self.folder.last());
+        Ok(())
+    }
+
+    /// Notes that the run has come to its end. Its checkpoints stay.
+    pub fn finish(&mut self) -> Result<()> {
+        self.folder.finish()
     }
 
     /// The path of the last good checkpoint, in words where there is none.

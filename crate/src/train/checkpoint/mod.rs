@@ -22,7 +22,9 @@
 //! | `mod.rs` | what a user asks for |
 //! | `file.rs` | one checkpoint as bytes, and back |
 //! | `folder.rs` | the folder of a run: a lock, the last two files, falling back |
+//! | `marker.rs` | what says that a folder is this program's, and which files in it are |
 //! | `identity.rs` | what makes two runs the same |
+//! | `others.rs` | other runs beside this one, and how they differ |
 //! | `keeper.rs` | between the training loop and the folder |
 //!
 //! Not here: weights alone, which [`Model::save_weights`](crate::model::Model::save_weights) keeps.
@@ -31,11 +33,14 @@ mod file;
 mod folder;
 mod identity;
 mod keeper;
+mod marker;
+mod others;
 
 pub(crate) use file::Checkpoint;
 pub(crate) use keeper::Keeper;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use crate::assets::data_root;
 use crate::{Error, Result};
@@ -46,28 +51,79 @@ use crate::{Error, Result};
 /// With a folder that already has checkpoints, `fit` goes on from the newest one that is whole. One
 /// that is finished gives its history and weights back at once. A folder of another run (other images,
 /// another model, optimizer, seed, or weights at the start) is an error.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Nothing of anybody else's is touched. A folder is used that does not exist yet, that is empty, or that has the
+/// marker `.transfer-checkpoints`, which lists the files that this program wrote there; only those are ever
+/// removed. In a folder that a version without markers has written, checkpoints are read and stay.
+#[derive(Debug, Clone)]
 pub struct Checkpoints {
     folder: PathBuf,
     every_steps: Option<usize>,
     resume: bool,
     any_start: bool,
     each_run: bool,
+    run: Run,
+}
+
+/// The settings are the same.
+impl PartialEq for Checkpoints {
+    fn eq(&self, other: &Self) -> bool {
+        let settings = |c: &Self| (c.every_steps, c.resume, c.any_start, c.each_run);
+        self.folder == other.folder && settings(self) == settings(other)
+    }
+}
+
+impl Eq for Checkpoints {}
+
+/// The run that a `fit` with these options last kept checkpoints of; shared by all copies of the options.
+#[derive(Debug, Clone, Default)]
+struct Run(Arc<Mutex<Option<Kept>>>);
+
+#[derive(Debug, Clone)]
+struct Kept {
+    folder: PathBuf,
+    /// The run's short name.
+    name: String,
+    /// The last good checkpoint.
+    last: Option<PathBuf>,
+}
+
+impl Run {
+    fn set(&self, folder: &Path, name: &str) {
+        let kept = Kept { folder: folder.to_owned(), name: name.to_owned(), last: None };
+        *self.0.lock().unwrap_or_else(|e| e.into_inner()) = Some(kept);
+    }
+
+    fn set_last(&self, last: Option<PathBuf>) {
+        if let Some(kept) = &mut *self.0.lock().unwrap_or_else(|e| e.into_inner()) {
+            kept.last = last;
+        }
+    }
+
+    fn get(&self) -> Option<Kept> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner()).clone()
+    }
 }
 
 impl Checkpoints {
-    /// Checkpoints in this folder, after each epoch. It is made when the first one is written.
+    /// Checkpoints in this folder, after each epoch. It is made when training begins.
     pub fn new(folder: impl AsRef<Path>) -> Self {
         let folder = folder.as_ref().to_owned();
-        Checkpoints { folder, every_steps: None, resume: true, any_start: false, each_run: false }
+        Checkpoints {
+            folder,
+            every_steps: None,
+            resume: true,
+            any_start: false,
+            each_run: false,
+            run: Run::default(),
+        }
     }
 
     /// Checkpoints in the project's `data/checkpoints/NAME`, wherever the program runs; in `NAME` below
     /// the folder that `TRANSFER_CHECKPOINTS` names, if it is set.
     ///
     /// Each run has a folder of its own in there, named by what its numbers depend on: with another seed
-    /// or learning rate a training starts anew and that of before can still be gone on with. The last
-    /// five runs are kept.
+    /// or learning rate a training starts anew and that of before can still be gone on with.
     pub fn named(name: impl AsRef<Path>) -> Self {
         let given = crate::environment::path("TRANSFER_CHECKPOINTS");
         let folder = given.unwrap_or_else(|| data_root().join("checkpoints")).join(name);
@@ -95,10 +151,30 @@ impl Checkpoints {
         self
     }
 
-    /// Gives each run a folder of its own in the folder, as with [`named`](Self::named).
+    /// Gives each run a folder of its own in the folder, as with [`named`](Self::named). The outer folder may hold
+    /// anything; other runs in it stay. A run that starts anew beside one that was not finished says how they differ.
     pub fn each_run(mut self, yes: bool) -> Self {
         self.each_run = yes;
         self
+    }
+
+    /// The last good checkpoint of the run that these options, or a copy of them, were last used for; `None` where
+    /// it has not written one yet, or there was no run.
+    pub fn last(&self) -> Option<PathBuf> {
+        self.run.get().and_then(|run| run.last)
+    }
+
+    /// Removes the checkpoints of that run, once they are needed no more: the files that this program wrote, and the
+    /// run's folder where this program made it and nothing else is in it. Does nothing where another process goes on
+    /// from them.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where something cannot be removed.
+    pub fn discard(&self) -> Result<()> {
+        match self.run.get() {
+            Some(run) => folder::Folder::discard(&run.folder, &run.name),
+            None => Ok(()),
+        }
     }
 
     /// The folder.

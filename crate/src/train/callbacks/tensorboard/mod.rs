@@ -10,7 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Action, Callback, History, Progress};
 use crate::assets::files::create_parent;
-use crate::{Error, Result};
+use crate::input;
+use crate::{Error, OutputFile, Result, Show};
 
 /// Keras' `TensorBoard`: `epoch_loss`, `epoch_accuracy` and `epoch_learning_rate` by the number of the epoch
 /// from 0, in the folders `train` and `validation`, which TensorBoard shows as two runs:
@@ -21,7 +22,8 @@ use crate::{Error, Result};
 /// ```
 ///
 /// A `fit` has one file in each folder, named by its `initial_epoch`. So two phases of a training stand behind
-/// each other in one folder, and a training that starts over replaces what was there from its first epoch on.
+/// each other in one folder, and a training that starts over replaces what was there from its first epoch on. A file
+/// of such a name that is no event file is an error, and stays.
 ///
 /// ```
 /// use transfer::train::TensorBoard;
@@ -87,7 +89,7 @@ impl TensorBoard {
             };
             columns.iter().filter_map(of)
         });
-        bring(path, scalars, now).map_err(|e| Error::io("cannot write", path, e))
+        bring(path, scalars, now)
     }
 
     fn file(&self, folder: &str, run: &Progress<'_>) -> PathBuf {
@@ -103,9 +105,9 @@ impl TensorBoard {
                 let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
                 let number = name.strip_prefix(BEGINNING).and_then(|name| name.strip_suffix(ENDING));
                 let epoch = number.and_then(|number| number.parse::<usize>().ok());
-                if epoch.is_some_and(|epoch| epoch > run.initial_epoch)
-                    || (path == current && folder == "validation" && !run.validated)
-                {
+                let unwanted = epoch.is_some_and(|epoch| epoch > run.initial_epoch)
+                    || (path == current && folder == "validation" && !run.validated);
+                if unwanted && is_event_file(&path) {
                     // What cannot be removed shows too much, and breaks nothing.
                     let _ = std::fs::remove_file(path);
                 }
@@ -114,37 +116,84 @@ impl TensorBoard {
     }
 }
 
+/// Whether a regular file, no link to one, is an event file.
+fn is_event_file(path: &Path) -> bool {
+    let regular = path.symlink_metadata().is_ok_and(|about| about.is_file());
+    let read = || {
+        let mut start = Vec::new();
+        input::open(path)?.file.take(1 << 10).read_to_end(&mut start).map(|_| start)
+    };
+    regular && read().is_ok_and(|start| is_start(&start))
+}
+
+/// Whether bytes begin like an event file, or are what a killed process has written of the beginning of one.
+fn is_start(bytes: &[u8]) -> bool {
+    let expected = events::record(&events::file_version(0.0));
+    match events::first_record(bytes) {
+        Some((event, _)) => is_same(event, &events::file_version(0.0)),
+        None => bytes.len() < expected.len() && bytes.iter().zip(&expected).take(12).all(|(a, b)| a == b),
+    }
+}
+
+/// Whether two events are the same but for their times.
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let time = events::WALL_TIME;
+    a.len() == b.len() && a[..time.start] == b[..time.start] && a[time.end..] == b[time.end..]
+}
+
 /// Keeps of the file what is right, and writes the rest behind it: TensorBoard reads on where it was, and what
 /// a killed process left half written is gone.
-fn bring(path: &Path, scalars: impl Iterator<Item = Scalar>, now: f64) -> std::io::Result<()> {
-    create_parent(path).map_err(std::io::Error::other)?;
-    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+fn bring(path: &Path, scalars: impl Iterator<Item = Scalar>, now: f64) -> Result<()> {
+    create_parent(path)?;
+    let failed = |e| Error::io("cannot write", path, e);
+    // A device or a FIFO is refused before it is opened, and a link is followed.
+    let place = OutputFile::new(path).place()?;
+    let mut file = open_to_change(&place).map_err(failed)?;
     let mut bytes = Vec::new();
-    (&file).take(MAX_BYTES).read_to_end(&mut bytes)?;
-    let (mut rest, mut right, mut missing) = (bytes.as_slice(), 0, Vec::new());
-    let mut event = |event: Vec<u8>| {
-        let same = |there: &[u8]| {
-            let (time, len) = (events::WALL_TIME, event.len());
-            there.len() == len
-                && there[..time.start] == event[..time.start]
-                && there[time.end..] == event[time.end..]
-        };
-        match events::first_record(rest) {
-            Some((there, behind)) if missing.is_empty() && same(there) => {
-                right += rest.len() - behind.len();
-                rest = behind;
-            }
-            _ => missing.extend(events::record(&event)),
+    (&file).take(MAX_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+    if !is_start(&bytes) {
+        return Err(Error::Invalid(format!(
+            "TensorBoard expected an event file to go on with, or none. Received: {}, which is no event file. Name \
+             another folder, or move the file away.",
+            path.shown()
+        )));
+    }
+    let (right, missing) = compare(&bytes, scalars, now);
+    let mut write = || {
+        file.set_len(right)?;
+        file.seek(SeekFrom::Start(right))?;
+        file.write_all(&missing)?;
+        file.sync_all()
+    };
+    write().map_err(failed)
+}
+
+fn open_to_change(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW);
+    }
+    options.open(path)
+}
+
+/// How many bytes of a file are right, and what has to follow them.
+fn compare(bytes: &[u8], scalars: impl Iterator<Item = Scalar>, now: f64) -> (u64, Vec<u8>) {
+    let (mut rest, mut right, mut missing) = (bytes, 0, Vec::new());
+    let mut event = |event: Vec<u8>| match events::first_record(rest) {
+        Some((there, behind)) if missing.is_empty() && is_same(there, &event) => {
+            right += rest.len() - behind.len();
+            rest = behind;
         }
+        _ => missing.extend(events::record(&event)),
     };
     event(events::file_version(now));
     for s in scalars {
         event(events::scalar(s.wall_time, s.epoch as u64, s.tag, s.value as f32));
     }
-    file.set_len(right as u64)?;
-    file.seek(SeekFrom::Start(right as u64))?;
-    file.write_all(&missing)?;
-    file.sync_all()
+    (right as u64, missing)
 }
 
 impl Callback for TensorBoard {
@@ -181,10 +230,12 @@ mod tests {
         bring(&path, scalars(4, 20.0), 2.0).unwrap();
         let four = std::fs::read(&path).unwrap();
         assert_eq!(four[..three.len()], three, "what was there keeps its time");
-        // Half a record, one too many, a damaged one, another run's, and nothing.
+        // Half a record, one too many, a damaged one, the beginning of one, and nothing.
         let mut damaged = four.clone();
         damaged[three.len() + 20] ^= 1;
-        for wrong in [&four[..four.len() - 5], &[four.as_slice(), &three].concat(), &damaged, b"text", b""] {
+        for wrong in
+            [&four[..four.len() - 5], &[four.as_slice(), &three].concat(), &damaged, &four[..20], b""]
+        {
             std::fs::write(&path, wrong).unwrap();
             bring(&path, scalars(4, 20.0), 2.0).unwrap();
             let mended = std::fs::read(&path).unwrap();
@@ -197,5 +248,13 @@ mod tests {
         }
         bring(&path, scalars(2, 30.0), 3.0).unwrap();
         assert!(std::fs::read(&path).unwrap().len() < three.len(), "later epochs are gone");
+        let text = "somebody's text, longer than the first record of an event file";
+        for other in [text, "text"] {
+            std::fs::write(&path, other).unwrap();
+            let error = bring(&path, scalars(2, 30.0), 3.0).unwrap_err().to_string();
+            assert!(error.contains("no event file"), "{error}");
+            assert!(!is_event_file(&path));
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), other);
+        }
     }
 }

@@ -1,0 +1,100 @@
+//! What is found out about the files of a folder before the first is used.
+//!
+//! The head of each file is looked at. Of classes with few files all of it is, since there a single damaged one
+//! decides whether either side of a split has any.
+
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
+
+use super::bad_images::Skipped;
+use super::decode::{decode, probe, Buffers};
+use super::left_out::Tally;
+use super::listing::Listing;
+use super::look::{look_at_odd, Look, PassedOver};
+use super::options::{ImageDatasetOptions, OnBadImage};
+use super::store::bad_image;
+use crate::progress::{check_stop, say};
+use crate::{Error, Result, Show};
+
+/// The files of a class of at most so many are decoded at once.
+const SMALL_CLASS: usize = 10;
+/// More files than this are not decoded at once, however small their classes are.
+const MOST_DECODED: usize = 2000;
+
+/// The files of a folder.
+pub(super) struct Opened {
+    /// Those to use, with their labels.
+    pub files: Vec<(PathBuf, u32)>,
+    /// Those that were left out.
+    pub skipped: Vec<Skipped>,
+    pub tally: Tally,
+}
+
+/// Looks at the files of a listing of `dir`; tells the names of its classes, too.
+///
+/// # Errors
+/// Where a file cannot be read, a class has too many bad ones, or one is bad and the options ask for an error.
+pub(super) fn examine(
+    listing: Listing,
+    dir: &Path,
+    options: &ImageDatasetOptions,
+) -> Result<(Vec<String>, Opened)> {
+    let Listing { class_names, files, odd } = listing;
+    let mut sizes = vec![0usize; class_names.len()];
+    files.iter().for_each(|(_, label)| sizes[*label as usize] += 1);
+    let small = |label: u32| sizes[label as usize] <= SMALL_CLASS;
+    let few = files.iter().filter(|(_, label)| small(*label)).count() <= MOST_DECODED;
+    let look = |buffers: &mut Buffers, (path, label): &(PathBuf, u32)| {
+        check_stop("Looking at the photographs")?;
+        let found = probe(path).and_then(|()| match few && small(*label) {
+            true => decode(path, buffers, |_| ()),
+            false => Ok(()),
+        });
+        Look::of(path, found)
+    };
+    let found: Result<Vec<Look>> =
+        crate::threads::pool().install(|| files.par_iter().map_init(Buffers::default, look).collect());
+    let mut opened = Opened {
+        files: Vec::new(),
+        skipped: Vec::new(),
+        tally: Tally::new(&class_names, options.max_left_out),
+    };
+    let mut passed_over = PassedOver::default();
+    let odd = odd.into_iter().map(|(path, label, reason)| {
+        let look = look_at_odd(&path, reason);
+        (path, label, look)
+    });
+    let regular = files.into_iter().zip(found?).map(|((path, label), look)| (path, label, look));
+    for (path, label, look) in regular.chain(odd) {
+        match look {
+            Look::Image => {
+                opened.tally.count(label);
+                opened.files.push((path, label));
+            }
+            // Notes, tables, what a file manager leaves behind.
+            Look::Other => passed_over.add(path.strip_prefix(dir).unwrap_or(&path).to_owned()),
+            Look::Bad(reason) => {
+                let file = Skipped { path, reason };
+                opened.tally.count(label);
+                opened.tally.leave_out(label, &file);
+                opened.skipped.push(file);
+            }
+        }
+    }
+    if !passed_over.is_empty() {
+        say(passed_over.to_string());
+    }
+    match (options.on_bad_image, opened.skipped.first()) {
+        (OnBadImage::Fail, Some(first)) => Err(bad_image(first)),
+        _ => Ok((class_names, opened)),
+    }
+}
+
+/// The error where nothing is left of a folder.
+pub(super) fn nothing(dir: &Path, skipped: &[Skipped]) -> Error {
+    let first = skipped.first().map(|s| format!(" The first file: {s}.")).unwrap_or_default();
+    Error::Data(format!(
+        "expected jpeg, png, bmp, gif, webp or tiff images in the sub-folders of {}, found none.{first}",
+        dir.shown()
+    ))
+}

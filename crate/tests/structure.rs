@@ -1,0 +1,68 @@
+//! Rules about the source code that the compiler does not check.
+
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(sources(&path)),
+            false if path.extension().is_some_and(|kind| kind == "rs") => found.push(path),
+            false => {}
+        }
+    }
+    found
+}
+
+/// Lines outside of unit tests that hold one of `words`, as `file:line`.
+fn lines_with(words: &[&str], except: &[&str]) -> Vec<String> {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let files: Vec<PathBuf> =
+        ["crate/src", "cli/src"].iter().flat_map(|part| sources(&project.join(part))).collect();
+    assert!(files.len() > 100, "only {} source files were found", files.len());
+    let mut found = Vec::new();
+    for path in files {
+        let name = path.strip_prefix(project).unwrap().to_string_lossy().replace('\\', "/");
+        if except.iter().any(|part| name.contains(part)) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
+        let hits = code.lines().enumerate().filter(|(_, line)| words.iter().any(|word| line.contains(word)));
+        found.extend(hits.map(|(i, _)| format!("{name}:{}", i + 1)));
+    }
+    found
+}
+
+#[test]
+fn names_and_paths_are_printed_through_the_type_that_escapes_them() {
+    let found = lines_with(&[".display()"], &["ops/cuda/host/"]);
+    assert!(found.is_empty(), "use `Show::shown` instead of `display` in {found:#?}");
+}
+
+#[test]
+fn environment_variables_are_read_in_one_place() {
+    let found = lines_with(&["env::var(\"TRANSFER_", "env::var_os(\"TRANSFER_"], &["src/environment.rs"]);
+    // The choice of instructions is read in code that a later package has without the rest of the crate.
+    let found: Vec<_> = found.into_iter().filter(|place| !place.contains("ops/simd/mod.rs")).collect();
+    assert!(found.is_empty(), "use `environment::read` or `environment::path` in {found:#?}");
+}
+
+#[test]
+fn files_are_written_in_few_places_and_folders_are_never_removed_whole() {
+    let words = ["fs::write(", "File::create", "fs::rename(", "File::options()", "fs::copy(", "hard_link("];
+    // What a user names goes through `OutputFile`; the others know that a folder or file is the program's own.
+    let own = ["crate/src/assets/", "crate/src/output/", "ops/cuda/host/", "src/fuzzing.rs"];
+    let checked = ["src/train/checkpoint/folder", "src/train/callbacks/tensorboard/"];
+    let found = lines_with(&words, &[&own[..], &checked].concat());
+    assert!(
+        found.is_empty(),
+        "use `OutputFile`, or `files::write_whole` for a file of our own, in {found:#?}"
+    );
+    let found = lines_with(
+        &["remove_dir_all("],
+        &["crate/src/assets/", "ops/cuda/host/", "checkpoint/folder/tests.rs"],
+    );
+    assert!(found.is_empty(), "remove files that are known to be ours one by one in {found:#?}");
+}
