@@ -12,7 +12,7 @@ use crate::Result;
 pub const VARIABLE: &str = "TRANSFER_SKIPPED";
 
 /// An ignored test whose reason begins so is started by another one, and not left out.
-const RUN_BY_ANOTHER: &str = "run by ";
+const RUN_BY_ANOTHER: [&str; 3] = ["run by ", "the child of ", "one of the children of "];
 
 /// What was skipped so far, each with its reason.
 pub struct Skipped {
@@ -44,7 +44,7 @@ impl Skipped {
         let Some((before, rest)) = line.split_once(" ... ignored") else { return };
         let Some((_, name)) = before.rsplit_once("test ") else { return };
         let reason = rest.trim().trim_start_matches(',').trim();
-        if !reason.starts_with(RUN_BY_ANOTHER) {
+        if !RUN_BY_ANOTHER.iter().any(|start| reason.starts_with(start)) {
             let reason = if reason.is_empty() { "it is marked as ignored, without a reason" } else { reason };
             self.printed.insert(format!("{name}: {reason}"));
         }
