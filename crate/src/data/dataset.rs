@@ -17,6 +17,7 @@ use crate::threads;
 use crate::Show;
 use crate::{Error, Result};
 use ndarray::Array4;
+use rayon::prelude::*;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -355,7 +356,7 @@ impl Dataset {
     pub(crate) fn digests(&self) -> Result<Vec<Option<FileDigest>>> {
         let indices = self.order[self.range.clone()].to_vec();
         threads::map(indices, |i| {
-            check_stop("The evaluation")?;
+            check_stop("Looking for photographs that have changed")?;
             self.store.digest(i, self.cache)
         })
         .into_iter()
