@@ -81,7 +81,10 @@ fn run(arguments: &[String]) -> Fallible<bool> {
                 let file = arguments.next().ok_or("--program expected a file after it, found nothing")?;
                 program = Some(std::path::PathBuf::from(file));
             }
-            "--out" => out = Some(arguments.next().ok_or("--out expected a folder after it, found nothing")?),
+            "--out" => {
+                let folder = arguments.next().ok_or("--out expected a folder after it, found nothing")?;
+                out = Some(std::path::PathBuf::from(folder));
+            }
             word if word.starts_with('-') => return Err(format!("{word} is not an option of this program")),
             word => words.push(word.to_owned()),
         }
@@ -96,22 +99,28 @@ fn run(arguments: &[String]) -> Fallible<bool> {
         let outcome = (scenario.run)(&sandbox).unwrap_or_else(outcome::Outcome::broken);
         eprintln!("  {outcome}");
         outcomes.push((scenario.name, outcome));
+        if let Some(out) = &out {
+            // After each, since all of them take long.
+            keep(out, &outcomes)?;
+        }
     }
     if outcomes.is_empty() {
         return Err("no scenario has a name that holds one of the words given".into());
     }
-    let table = outcome::table(&outcomes);
-    println!("{table}");
-    if let Some(out) = out {
-        let write = |name: &str, text: &str| {
-            let path = std::path::Path::new(out).join(name);
-            let written = std::fs::create_dir_all(out).and_then(|()| std::fs::write(&path, text));
-            written.map_err(|e| format!("cannot write {}: {e}", transfer::Show::shown(path.as_path())))
-        };
-        write("faults.json", &outcome::json(&outcomes))?;
-        write("faults.md", &table)?;
-    }
+    println!("{}", outcome::table(&outcomes));
     Ok(outcomes.iter().all(|(_, outcome)| outcome.is_well()))
+}
+
+/// Writes what is known so far to a folder, as JSON and as a table.
+#[cfg(unix)]
+fn keep(folder: &std::path::Path, outcomes: &[(String, outcome::Outcome)]) -> Fallible<()> {
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
+        written.map_err(|e| format!("cannot write {}: {e}", transfer::Show::shown(path.as_path())))
+    };
+    write("faults.json", &outcome::json(outcomes))?;
+    write("faults.md", &outcome::table(outcomes))
 }
 
 /// The program `transfer` of the same build as this example.

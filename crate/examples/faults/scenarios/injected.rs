@@ -28,6 +28,8 @@ struct Kind {
     harmless: bool,
     /// Of many reads or writes of one file in a row, each of so many is tried.
     step: usize,
+    /// Of all calls each of so many.
+    every: usize,
     works: &'static [Work],
 }
 
@@ -44,6 +46,7 @@ fn kinds() -> Vec<Kind> {
         photographs: false,
         harmless: false,
         step: 1,
+        every: 1,
         works,
     };
     let killed = Kind { action: Action::Killed, ..fails("killed before", 0, ANY, WRITING) };
@@ -56,7 +59,13 @@ fn kinds() -> Vec<Kind> {
         fails("ENOSPC in", libc::ENOSPC, WRITES, WRITING),
         Kind { step: 16, ..fails("EDQUOT in", libc::EDQUOT, WRITES, WRITING) },
         Kind { onward: true, step: 8, ..fails("ENOSPC from", libc::ENOSPC, WRITES, WRITING) },
-        Kind { onward: true, photographs: true, ..fails("EIO on photographs from", libc::EIO, ANY, LOOKING) },
+        // Each read is tried again for a while, of each photograph.
+        Kind {
+            onward: true,
+            photographs: true,
+            every: 4,
+            ..fails("EIO on photographs from", libc::EIO, ANY, LOOKING)
+        },
         ends,
         Kind { harmless: true, step: 8, ..halves },
         Kind { harmless: true, step: 8, ..signal },
@@ -100,9 +109,9 @@ fn inject(sandbox: &Sandbox, kind: Kind, work: Work, effort: Effort) -> Fallible
         return Err(format!("{} made no such call", work.name()));
     }
     let positions = positions(&calls, kind.step);
-    let chosen: Vec<usize> = positions.into_iter().step_by(effort.stride).collect();
+    let chosen: Vec<usize> = positions.into_iter().step_by(effort.stride * kind.every).collect();
     // They wait for the disk, and for pauses before another attempt.
-    let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = 2 * kind.every * std::thread::available_parallelism().map_or(1, usize::from);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| e.to_string())?;
     let tries: Fallible<Vec<Try>> =
         pool.install(|| chosen.par_iter().map(|&at| setting.attempt(at)).collect());
