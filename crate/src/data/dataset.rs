@@ -17,7 +17,6 @@ use crate::threads;
 use crate::Show;
 use crate::{Error, Result};
 use ndarray::Array4;
-use rayon::prelude::*;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
