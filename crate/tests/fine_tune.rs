@@ -258,23 +258,3 @@ fn mistakes_are_told_before_anything_is_computed() {
     assert!(wrong(FineTuneOptions::epochs(1).fine_tune_at("block_99"), &mut model).contains("block_99"));
     assert!(wrong(FineTuneOptions::epochs(1).learning_rate(f32::NAN), &mut model).contains("NaN"));
 }
-
-#[test]
-fn exp_head() {
-    for (folder, size) in [
-        ("cats_and_dogs_filtered/train", 160),
-        ("clothing-dataset-small/train", 160),
-        ("clothing-dataset-small/train", 224),
-    ] {
-        let dir = Path::new("/tmp/cl/x").join(folder);
-        if !dir.is_dir() {
-            println!("none {}", dir.display());
-            continue;
-        }
-        let data =
-            image_dataset_from_directory(&dir, ImageDatasetOptions::default().image_size(size, size).seed(1))
-                .unwrap();
-        let mut model = Model::imagenet(&data).unwrap();
-        model.fine_tune(&data, FineTuneOptions::epochs(0)).unwrap();
-    }
-}

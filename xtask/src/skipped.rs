@@ -12,7 +12,7 @@ use crate::Result;
 pub const VARIABLE: &str = "TRANSFER_SKIPPED";
 
 /// An ignored test whose reason begins so is started by another one, and not left out.
-const RUN_BY_ANOTHER: &str = "run by ";
+const RUN_BY_ANOTHER: [&str; 3] = ["run by ", "the child of ", "one of the children of "];
 
 /// What was skipped so far, each with its reason.
 pub struct Skipped {
@@ -40,11 +40,11 @@ impl Skipped {
 
     /// Looks at a line of what `cargo test` prints.
     pub fn cargo_printed(&mut self, line: &str) {
-        let Some((name, rest)) = line.strip_prefix("test ").and_then(|l| l.split_once(" ... ignored")) else {
-            return;
-        };
+        // In front of it may stand what a test's own program printed without a line break.
+        let Some((before, rest)) = line.split_once(" ... ignored") else { return };
+        let Some((_, name)) = before.rsplit_once("test ") else { return };
         let reason = rest.trim().trim_start_matches(',').trim();
-        if !reason.starts_with(RUN_BY_ANOTHER) {
+        if !RUN_BY_ANOTHER.iter().any(|start| reason.starts_with(start)) {
             let reason = if reason.is_empty() { "it is marked as ignored, without a reason" } else { reason };
             self.printed.insert(format!("{name}: {reason}"));
         }
@@ -87,7 +87,7 @@ mod tests {
             "running 3 tests",
             "test a ... ok",
             "test child ... ignored, run by a_killed_process",
-            "test slow ... ignored, takes an hour",
+            "no line breaktest slow ... ignored, takes an hour",
             "test crate/src/lib.rs - (line 3) ... ignored",
             "test result: ok. 1 passed; 0 failed; 3 ignored; 0 measured; 0 filtered out",
         ] {

@@ -355,7 +355,7 @@ impl Dataset {
     pub(crate) fn digests(&self) -> Result<Vec<Option<FileDigest>>> {
         let indices = self.order[self.range.clone()].to_vec();
         threads::map(indices, |i| {
-            check_stop("The evaluation")?;
+            check_stop("Looking for photographs that have changed")?;
             self.store.digest(i, self.cache)
         })
         .into_iter()

@@ -18,7 +18,7 @@ pub(super) fn bytes_digest(bytes: &[u8]) -> FileDigest {
 /// The digest of all bytes of the file at `path`.
 ///
 /// # Errors
-/// What the system says, and where the file grew or shrank meanwhile.
+/// As [`input::open`], what the system says, and where the file grew or shrank meanwhile.
 pub(crate) fn file_digest(path: &Path) -> io::Result<FileDigest> {
     let Input { mut file, length } = input::open(path)?;
     let (mut hash, mut read) = (Sha256::new(), 0);
@@ -34,7 +34,8 @@ pub(crate) fn file_digest(path: &Path) -> io::Result<FileDigest> {
             Err(e) => return Err(e),
         }
     }
-    input::same_length(length, read).map(|()| hash.finalize().into())
+    input::same_length(length, read)?;
+    Ok(hash.finalize().into())
 }
 
 #[cfg(test)]
@@ -47,15 +48,15 @@ mod tests {
         let path = folder.path().join("long");
         let mut bytes = vec![7; 5 << 20];
         std::fs::write(&path, &bytes).unwrap();
-        assert_eq!(file_digest(&path).unwrap(), bytes_digest(&bytes));
         let before = file_digest(&path).unwrap();
+        assert_eq!(before, bytes_digest(&bytes));
         bytes[2 << 20] = 8;
         std::fs::write(&path, &bytes).unwrap();
         assert_ne!(file_digest(&path).unwrap(), before);
     }
 
     #[test]
-    fn what_is_no_file_is_an_error() {
+    fn what_cannot_be_read_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         assert!(file_digest(folder.path()).is_err());
         assert!(file_digest(&folder.path().join("nothing")).is_err());

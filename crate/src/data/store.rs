@@ -155,8 +155,7 @@ impl Store {
             return Ok(Some(kept.file));
         }
         let path = &self.paths[index];
-        let digest = input::patiently(|| file_digest(path)).map_err(|e| input::photograph(path, e))?;
-        Ok(Some(digest))
+        input::patiently(|| file_digest(path)).map(Some).map_err(|e| input::photograph(path, e))
     }
 
     /// Whether its file turned out to be damaged.

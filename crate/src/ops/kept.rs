@@ -38,31 +38,3 @@ impl<T> Kept<T> {
         self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_thread_that_makes_a_value_may_be_given_work_that_asks_for_it() {
-        let kept: Kept<Vec<i32>> = Kept::default();
-        // As a thread that waits in the pool is given another image, which goes through the same unit.
-        let value = kept.get(1, |_| {
-            assert_eq!(*kept.get(1, |_| vec![7]), [7]);
-            vec![7]
-        });
-        assert_eq!(*value, [7]);
-    }
-
-    #[test]
-    fn memory_is_used_again_where_nobody_has_the_older_value() {
-        let kept: Kept<Vec<i32>> = Kept::default();
-        let first = kept.get(1, |_| vec![1]);
-        assert!(Arc::ptr_eq(&first, &kept.get(1, |_| unreachable!("it is there"))));
-        let second = kept.get(2, |older| older.unwrap_or(vec![2]));
-        assert_eq!((&*first, &*second), (&vec![1], &vec![2]));
-        let address = second.as_ptr();
-        drop(second);
-        assert_eq!(kept.get(3, |older| older.unwrap_or_default()).as_ptr(), address);
-    }
-}
