@@ -19,17 +19,17 @@ const NAMED: &str = "kept";
 /// The training that is interrupted has another seed than the one after it.
 const OTHER: [&str; 2] = ["--seed", "9"];
 
+type Run = fn(&Sandbox) -> Fallible<Outcome>;
+
 pub fn scenarios() -> Vec<Scenario> {
-    let tried: [(&str, fn(&Sandbox) -> Fallible<Outcome>); 5] = [
+    let tried: [(&str, Run); 5] = [
         ("files of a user", |sandbox| strangers(sandbox, files)),
         ("folders of a user called like a run's", |sandbox| strangers(sandbox, folders)),
         ("links of a user", |sandbox| strangers(sandbox, links)),
         ("an interrupted training", interrupted),
         ("something that is no folder", no_folder),
     ];
-    let scenario = |(name, run): (&str, fn(&Sandbox) -> Fallible<Outcome>)| {
-        Scenario::new(format!("checkpoints' folder with {name}"), run)
-    };
+    let scenario = |(name, run): (&str, Run)| Scenario::new(format!("checkpoints' folder with {name}"), run);
     tried.into_iter().map(scenario).collect()
 }
 
