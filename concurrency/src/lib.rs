@@ -2,7 +2,7 @@
 //! `crate/src/ops/meeting.rs` and `kept.rs`, the very files, compiled with what a checker needs.
 //!
 //! - loom runs each test of `src/loom_tests.rs` in every order that its threads can take:
-//!   `RUSTFLAGS="--cfg loom" cargo test --release --manifest-path concurrency/Cargo.toml`
+//!   `RUSTFLAGS="--cfg loom" cargo test --lib --release --manifest-path concurrency/Cargo.toml`
 //! - ThreadSanitizer and Miri run `src/thread_tests.rs`, where real threads do the same many times; both need a nightly
 //!   compiler (`cargo xtask concurrency` runs all three).
 

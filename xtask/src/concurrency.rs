@@ -21,7 +21,7 @@ pub fn concurrency() -> Result<()> {
     };
     let package = ["--manifest-path", "concurrency/Cargo.toml"];
     step("loom: every order in which threads can meet", "a minute", || {
-        run(cargo(None, "loom", "--cfg loom").args(["test", "--release"]).args(package), "loom")
+        run(cargo(None, "loom", "--cfg loom").args(["test", "--lib", "--release"]).args(package), "loom")
     })?;
     let list = ["component", "list", "--installed", "--toolchain", "nightly"];
     let parts = output(command("rustup").args(list)).unwrap_or_default();
@@ -34,13 +34,13 @@ pub fn concurrency() -> Result<()> {
         Some(how) => println!("ThreadSanitizer was left out: the nightly compiler has no sources; {how}"),
         None => step("ThreadSanitizer: real threads, many times", "some minutes the first time", || {
             let mut sanitized = cargo(Some("+nightly"), "tsan", "-Zsanitizer=thread");
-            run(sanitized.args(["test", "-Zbuild-std", "--target", &host]).args(package), "ThreadSanitizer")
+            run(sanitized.args(["test", "--lib", "-Zbuild-std", "--target", &host]).args(package), "ThreadSanitizer")
         })?,
     }
     match lacking("miri") {
         Some(how) => println!("Miri was left out: the nightly compiler has none; {how}"),
         None => step("Miri: the same, interpreted", "some minutes the first time", || {
-            run(cargo(Some("+nightly"), "miri", "").args(["miri", "test"]).args(package), "Miri")
+            run(cargo(Some("+nightly"), "miri", "").args(["miri", "test", "--lib"]).args(package), "Miri")
         })?,
     }
     Ok(())
