@@ -60,6 +60,11 @@ fn main() -> ExitCode {
     // Wrong usage ends here, with exit code 2.
     let program = Program::parse();
     screen::set_up(program.quiet);
+    transfer::environment::unknown().iter().for_each(|line| screen::say(line));
+    if let Err(error) = transfer::environment::check() {
+        screen::say(&format!("error: {error}"));
+        return ExitCode::from(FAILED);
+    }
     stop::listen(match program.command {
         Command::Train(_) => stop::Keeps::Checkpoint,
         _ => stop::Keeps::Nothing,

@@ -67,7 +67,13 @@ pub fn checkpoints(asked: &Train, output: &OutputFile) -> crate::Result<PathBuf>
             )));
         }
     }
-    Ok(given.clone())
+    match given.is_dir() || given.symlink_metadata().is_err() {
+        true => Ok(given.clone()),
+        false => Err(Failure::Error(format!(
+            "--checkpoints expected a folder, or a name for a new one. Received: {}",
+            given.shown()
+        ))),
+    }
 }
 
 /// The checkpoints that earlier versions left beside a model, where there are some.

@@ -4,6 +4,25 @@ use transfer::model::LayerRef;
 use transfer::prelude::*;
 
 use crate::args::{Precision as Asked, Train};
+use crate::screen;
+
+/// The options that the numbers of a training depend on, as the command line has them.
+pub fn noted(checkpoints: Checkpoints, asked: &Train) -> Checkpoints {
+    let (h, w) = asked.image_size;
+    let yes_or_no = |yes| if yes { "yes" } else { "no" };
+    checkpoints
+        .note("--epochs", asked.epochs)
+        .note("--fine-tune-at", &asked.fine_tune_at)
+        .note("--learning-rate", asked.learning_rate)
+        .note("--balanced", yes_or_no(asked.balanced))
+        .note("--no-flip", yes_or_no(asked.no_flip))
+        .note("--image-size", format!("{h}x{w}"))
+        .note("--seed", asked.seed)
+        .note("--validation-split", asked.validation_split)
+        .note("--precision", format!("{:?}", asked.precision).to_lowercase())
+        .note("--batch-size", asked.batch_size)
+        .note("--no-cache", yes_or_no(asked.no_cache))
+}
 
 /// Trains a classifier of the classes of `train`, with checkpoints in a folder.
 pub fn train(
@@ -13,6 +32,9 @@ pub fn train(
     checkpoints: &Checkpoints,
 ) -> Result<Model> {
     let mut model = Model::imagenet(train)?;
+    if let Some(origin) = model.base_model().weights_origin() {
+        screen::note(&format!("Weights: {origin}."));
+    }
     model.base_model_mut().set_precision(match asked.precision {
         Asked::F32 => Precision::F32,
         Asked::Bf16 => Precision::Bf16,

@@ -31,6 +31,10 @@ pub fn summary(arguments: &Summary) -> crate::Result<()> {
         writeln!(out, "  {}", name.shown())?;
     }
     writeln!(out, "images: resized to {h}x{w} (height x width)")?;
+    match model.base_model().weights_origin() {
+        Some(origin) => writeln!(out, "trained from: {}, SHA-256 {}", origin.name.shown(), origin.sha256)?,
+        None => writeln!(out, "trained from: the file does not say which weights")?,
+    }
     if let Some(TrainedOn { training, validation, left_out }) = model.trained_on() {
         writeln!(out, "trained on {training} photographs, validated with {validation}; {left_out} left out")?;
     }

@@ -14,7 +14,7 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
     let output = output::of_training(arguments)?;
     left_out::check(&output)?;
     let folder = output::checkpoints(arguments, &output)?;
-    let checkpoints = Checkpoints::new(&folder).each_run(true);
+    let checkpoints = recipe::noted(Checkpoints::new(&folder).each_run(true), arguments);
     let photographs = photographs(arguments)?;
     let output = not_among(output, &photographs)?;
     screen::note(&photographs.to_string());
@@ -35,9 +35,11 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
     })?;
     model.save(&output).map_err(|e| not_saved(e, &checkpoints))?;
     discard(&checkpoints, arguments, &folder);
+    // Now, in case the measuring is interrupted; and again, since damage in the test set shows only then.
+    left_out::write(&output, &photographs.bad_images())?;
+    measure(&model, &photographs).map_err(|e| measured_in_part(e, output.path()))?;
     let bad = photographs.bad_images();
     let list = left_out::write(&output, &bad)?;
-    measure(&model, &photographs).map_err(|e| measured_in_part(e, output.path()))?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "saved: {}", output.path().shown())?;
     if let Some(list) = list {

@@ -78,3 +78,59 @@ fn three_shapes_are_learned_evaluated_predicted_and_exported() {
     assert_eq!((common::code(&output), stdout(&output)), (0, String::new()));
     assert!(!common::stderr(&output).contains("panicked"), "{}", common::stderr(&output));
 }
+
+#[test]
+fn what_was_left_out_of_a_training_is_counted_listed_and_kept_in_the_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path();
+    shapes(&here.join("shapes"), 12, 0, 40);
+    let damaged = here.join("shapes/square/00003.png");
+    let whole = std::fs::read(&damaged).unwrap();
+    let mut bytes = whole.clone();
+    let end = bytes.len() - 14;
+    bytes[end] ^= 0x55;
+    std::fs::write(&damaged, bytes).unwrap();
+    std::fs::write(here.join("shapes/square/=1.jpg"), "").unwrap();
+    let list = here.join("m.safetensors.left_out.csv");
+    let train =
+        ["--quiet", "train", "shapes", "--epochs", "0", "--image-size", "32", "--output", "m.safetensors"];
+
+    // Two of thirteen are more than a tenth: no model.
+    let output = common::run(here, &train);
+    assert_eq!(common::code(&output), 1, "{}", stdout(&output));
+    assert!(
+        common::stderr(&output).contains("2 of 13 photographs of the class square"),
+        "{}",
+        common::stderr(&output)
+    );
+    assert!(!here.join("m.safetensors").exists() && !list.exists());
+
+    let more: Vec<&str> = train.iter().copied().chain(["--max-left-out", "0.2"]).collect();
+    let said = succeed(here, &more);
+    assert!(
+        said.ends_with("left out: 2 of 37 photographs, listed in m.safetensors.left_out.csv\n"),
+        "{said}"
+    );
+    let text = std::fs::read_to_string(&list).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (3, "file,reason"), "{text}");
+    assert!(lines[1].starts_with("shapes/square/00003.png,is a damaged png file"), "{text}");
+    assert_eq!(lines[2], "shapes/square/=1.jpg,is empty (0 bytes)");
+    let summary = succeed(here, &["summary", "m.safetensors"]);
+    assert!(summary.contains("; 2 left out\n"), "{summary}");
+    let strict: Vec<&str> = more.iter().copied().chain(["--strict"]).collect();
+    let output = common::run(here, &strict);
+    assert_eq!((common::code(&output), stdout(&output)), (1, said), "the same, with another exit code");
+
+    // All are whole: no list, and the old one is gone.
+    std::fs::write(&damaged, whole).unwrap();
+    std::fs::remove_file(here.join("shapes/square/=1.jpg")).unwrap();
+    assert!(!succeed(here, &strict).contains("left out"));
+    assert!(!list.exists());
+
+    // Somebody else's file of that name is found before anything is trained.
+    std::fs::write(&list, "my notes").unwrap();
+    let output = common::run(here, &train);
+    assert_eq!((common::code(&output), stdout(&output)), (1, String::new()));
+    assert_eq!(std::fs::read_to_string(&list).unwrap(), "my notes");
+}

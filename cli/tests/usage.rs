@@ -3,6 +3,8 @@
 mod common;
 #[path = "usage/output.rs"]
 mod output;
+#[path = "trust/mod.rs"]
+mod trust;
 
 use common::{code, run, stderr, stdout, untrained_model};
 
@@ -100,7 +102,7 @@ fn a_corrupt_file_in_the_middle_is_named_and_passed_over() {
         lines.contains("00017.png") && lines.contains("triangle/00029.png"),
         "those behind it are predicted"
     );
-    assert!(!lines.contains("00015.png,") || !lines.contains("square/00015.png"), "{lines}");
+    assert!(!lines.lines().any(|line| line.contains("square") && line.contains("00015.png")), "{lines}");
     for name in ["square/00015.png", "square/00016.png is empty", "missing.jpg", "3 of 91 could not be used"]
     {
         assert!(said.contains(name), "{said}");
@@ -121,10 +123,72 @@ fn evaluation_leaves_a_corrupt_file_out_and_counts_it() {
     common::shapes(&here.join("in"), 4, 0, 40);
     std::fs::write(here.join("in/square/00001.png"), "broken").unwrap();
     std::fs::remove_dir_all(here.join("in/circle")).unwrap();
-    let said = common::succeed(here, &["evaluate", "m.safetensors", "in", "--format", "json"]);
-    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let output = run(here, &["--quiet", "evaluate", "m.safetensors", "in", "--format", "json"]);
+    assert_eq!(code(&output), 1, "as its help says");
+    assert!(stderr(&output).contains("square/00001.png does not look like an image"), "{}", stderr(&output));
+    let said: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!((&said["images"], &said["left_out"]), (&7.into(), &1.into()), "{said}");
+    assert_eq!(said["left_out_files"][0]["file"], "in/square/00001.png");
     assert_eq!(said["classes"][0]["support"], 0);
+    let none = run(here, &["evaluate", "m.safetensors", "in", "--max-left-out", "0"]);
+    assert_eq!((code(&none), stdout(&none)), (1, String::new()));
+    assert!(stderr(&none).contains("1 of 4 photographs of the class square"), "{}", stderr(&none));
+    std::fs::remove_file(here.join("in/square/00001.png")).unwrap();
+    common::succeed(here, &["evaluate", "m.safetensors", "in", "--max-left-out", "0"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn too_few_files_that_may_be_open_lose_no_photograph() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path();
+    untrained_model(&here.join("m.safetensors"));
+    common::shapes(&here.join("in"), 30, 0, 40);
+    let expected = common::succeed(here, &["evaluate", "m.safetensors", "in", "--format", "json"]);
+    for limit in [4, 5] {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_transfer")]);
+        shell.args(["evaluate", "m.safetensors", "in", "--format", "json"]).env("TRANSFER_THREADS", "8");
+        let output = shell.current_dir(here).output().unwrap();
+        match code(&output) {
+            0 => assert_eq!(stdout(&output), expected, "with {limit} files"),
+            failed => {
+                let said = stderr(&output);
+                assert_eq!((failed, stdout(&output)), (1, String::new()), "{said}");
+                assert!(said.contains("error: ") && said.contains("os error 24"), "{said}");
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_and_devices_are_refused_at_once_wherever_a_file_is_expected() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path();
+    untrained_model(&here.join("m.safetensors"));
+    common::shapes(&here.join("in"), 1, 0, 40);
+    let pipe = std::ffi::CString::new(here.join("pipe.png").to_str().unwrap()).unwrap();
+    // SAFETY: a plain system call with a string that ends in a zero.
+    assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
+    for (arguments, what) in [
+        (&["predict", "m.safetensors", "pipe.png"][..], "is a pipe"),
+        (&["predict", "m.safetensors", "/dev/null"], "is a device"),
+        (&["predict", "pipe.png", "in"], "is a pipe"),
+        (&["summary", "pipe.png"], "is a pipe"),
+        (&["evaluate", "/dev/null", "in"], "is a device"),
+        (&["export", "pipe.png"], "is a pipe"),
+    ] {
+        let output = run(here, arguments);
+        let said = stderr(&output);
+        assert_eq!((code(&output), stdout(&output)), (1, String::new()), "{arguments:?}: {said}");
+        assert!(said.contains(what), "{arguments:?}: {said}");
+    }
+    // In a folder it is passed over by name, with the rest predicted.
+    std::fs::rename(here.join("pipe.png"), here.join("in/pipe.png")).unwrap();
+    let output = run(here, &["predict", "m.safetensors", "in", "--format", "jsonl"]);
+    assert_eq!((code(&output), stdout(&output).lines().count()), (1, 3), "{}", stderr(&output));
+    assert!(stderr(&output).contains("in/pipe.png is a pipe"), "{}", stderr(&output));
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn main() -> Result<()> {
 
     let photographs = cats_and_dogs()?;
     let options = ImageDatasetOptions::default().image_size(size, size);
-    let train = image_dataset_from_directory(&photographs.train_dir, options.clone().seed(seed()))?.cache();
+    let train = image_dataset_from_directory(&photographs.train_dir, options.clone().seed(seed()?))?.cache();
     let held_out = image_dataset_from_directory(
         &photographs.validation_dir,
         options.seed(SPLIT_SEED).reshuffle_each_iteration(false),
@@ -29,14 +29,14 @@ fn main() -> Result<()> {
     let (test, validation) = held_out.test_split(0.2)?;
 
     let mut model = Model::imagenet(&train)?;
-    let history =
-        model.fine_tune(&train, FineTuneOptions::epochs(epochs).seed(seed()).validation_data(&validation))?;
+    let history = model
+        .fine_tune(&train, FineTuneOptions::epochs(epochs).seed(seed()?).validation_data(&validation))?;
     let (on_validation, on_test) = (model.evaluate(&validation)?, model.evaluate(&test)?);
     println!("validation: {on_validation:?}");
     println!("test: {on_test:?}");
     println!(
         "seed {}, {size}x{size}, {epochs} epochs: {} wrong of {}, {:.1} s of training",
-        seed(),
+        seed()?,
         on_validation.errors + on_test.errors,
         on_validation.images + on_test.images,
         history.seconds.iter().sum::<f64>()

@@ -13,9 +13,9 @@ fn main() -> Result<()> {
     transfer::threads::set_threads(numbers.next().unwrap_or(1));
     let passes = numbers.next().unwrap_or(5);
     let options = ImageDatasetOptions::default().batch_size(32).image_size(160, 160);
-    let train = image_dataset_from_directory(cats_and_dogs()?.train_dir, options.seed(seed()))?.cache();
+    let train = image_dataset_from_directory(cats_and_dogs()?.train_dir, options.seed(seed()?))?.cache();
     let augmentation =
-        Sequential::new().add(RandomFlip::horizontal()).add(RandomRotation::new(0.2)).seed(seed());
+        Sequential::new().add(RandomFlip::horizontal()).add(RandomRotation::new(0.2)).seed(seed()?);
     let map = Arc::new(augmentation.add(Rescaling::new(1.0 / 127.5, -1.0)));
     // The first pass decodes.
     for pass in 0..=passes {

@@ -12,7 +12,7 @@ fn main() -> Result<()> {
     println!("{photographs}");
 
     let options = ImageDatasetOptions::default().batch_size(32).image_size(160, 160);
-    let train = image_dataset_from_directory(&photographs.train_dir, options.clone().seed(seed()))?.cache();
+    let train = image_dataset_from_directory(&photographs.train_dir, options.clone().seed(seed()?))?.cache();
     let held_out = image_dataset_from_directory(
         &photographs.validation_dir,
         options.seed(SPLIT_SEED).reshuffle_each_iteration(false),
@@ -27,7 +27,7 @@ fn main() -> Result<()> {
         Some(other) => return Err(Error::Invalid(format!("expected f32 or bf16. Received: {other}"))),
     }
     let mut model = Model::chain()
-        .then(Sequential::new().add(RandomFlip::horizontal()).add(RandomRotation::new(0.2)).seed(seed()))
+        .then(Sequential::new().add(RandomFlip::horizontal()).add(RandomRotation::new(0.2)).seed(seed()?))
         .then(Rescaling::new(1.0 / 127.5, -1.0))
         .then(base_model)
         .then(GlobalAveragePooling2D)

@@ -36,20 +36,27 @@ pub(crate) enum Place {
 /// The variable that chooses.
 const VARIABLE: &str = "TRANSFER_DEVICE";
 
+/// What the variable says: `auto`, `cpu` or `cuda`.
+pub(crate) fn asked() -> Result<&'static str> {
+    let known = |value: &str| {
+        let value = value.to_ascii_lowercase();
+        ["auto", "cpu", "cuda"].into_iter().find(|&name| name == value)
+    };
+    Ok(environment::read(VARIABLE, "`auto`, `cpu` or `cuda`", known)?.unwrap_or("auto"))
+}
+
 impl Device {
     /// The fastest device of this machine: the first card, where this crate has its feature `cuda` and there
     /// is a card that can be used, else the CPU. Looking for one never panics; why it was not used is in
     /// [`no_card`](Self::no_card).
     ///
     /// # Errors
-    /// Where `TRANSFER_DEVICE` asks for a card that can't be used, or is neither `cpu` nor `cuda`; where
-    /// `TRANSFER_ISA` asks for instructions that the processor lacks, or `TRANSFER_THREADS` is no number of threads.
+    /// Where `TRANSFER_DEVICE` asks for a card that can't be used, and where the value of any variable makes no
+    /// sense: see [`environment::check`].
     pub fn auto() -> Result<Self> {
-        let known = |value: &str| {
-            let value = value.to_ascii_lowercase();
-            ["auto", "cpu", "cuda"].into_iter().find(|&name| name == value)
-        };
-        match environment::read(VARIABLE, "`auto`, `cpu` or `cuda`", known)?.unwrap_or("auto") {
+        environment::check()?;
+        environment::say_unknown();
+        match asked()? {
             "auto" => match Self::card() {
                 Ok(device) => Ok(device),
                 Err(why) => {
@@ -65,11 +72,9 @@ impl Device {
     /// The CPU.
     ///
     /// # Errors
-    /// Where `TRANSFER_ISA` asks for instructions that the processor lacks, or `TRANSFER_THREADS` is no number of
-    /// threads.
+    /// Where the value of a variable makes no sense: see [`environment::check`].
     pub fn cpu() -> Result<Self> {
-        isa()?;
-        threads::check()?;
+        environment::check()?;
         Ok(Device { place: Place::Cpu(Cpu::default()), no_card: None })
     }
 

@@ -109,6 +109,11 @@ fn check_kind(about: &Metadata) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::InvalidInput, NoFile(kind(about))))
 }
 
+/// Why something that is no regular file is not read, in words that follow its path.
+pub(crate) fn no_file(about: &Metadata) -> String {
+    NoFile(kind(about)).to_string()
+}
+
 #[cfg(unix)]
 fn kind(about: &Metadata) -> &'static str {
     use std::os::unix::fs::FileTypeExt;

@@ -50,7 +50,7 @@ mod cell;
 pub mod data;
 pub mod deploy;
 mod device;
-mod environment;
+pub mod environment;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -67,12 +67,16 @@ pub mod preprocess;
 pub mod progress;
 pub mod random;
 mod show;
+#[cfg(test)]
+#[path = "../tests/common/skipped.rs"]
+mod skipped;
 pub mod threads;
 pub mod train;
 pub mod weights;
 
 pub use cell::csv_cell;
 pub use device::Device;
+pub use environment::seed;
 pub use error::{Error, Result};
 pub use output::OutputFile;
 pub use precision::Precision;
@@ -81,12 +85,6 @@ pub use show::{shown_lines, Show, Shown};
 /// Seed of the split between validation and test set. Fixed, so that all runs are measured on the
 /// same photographs, whatever [`seed`] says.
 pub const SPLIT_SEED: u64 = 123;
-
-/// The seed of everything random in a run (the head's first weights, shuffling, augmentation,
-/// dropout), from the variable `TRANSFER_SEED`; 1 where it is not set or no number.
-pub fn seed() -> u64 {
-    std::env::var("TRANSFER_SEED").ok().and_then(|s| s.trim().parse().ok()).unwrap_or(1)
-}
 
 /// `cargo test --doc` compiles the code in the README and in `docs/`, too.
 #[cfg(doctest)]

@@ -14,7 +14,7 @@ use crate::progress::say;
 use crate::{environment, Result};
 
 /// The most threads that can be asked for.
-pub(crate) const MOST: usize = 1024;
+const MOST: usize = environment::MAX_THREADS;
 
 static POOL: RwLock<Option<Arc<Pool>>> = RwLock::new(None);
 

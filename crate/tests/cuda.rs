@@ -13,16 +13,19 @@ use transfer::Device;
 #[path = "common/random_weights.rs"]
 mod random_weights;
 use random_weights::random_weights;
+#[path = "common/skipped.rs"]
+mod skipped;
+use skipped::skipped;
 
 const SIZE: usize = 64;
 
-/// The card; `None`, with the reason printed, where there is none.
+/// The card; `None` where there is none: the test is skipped then.
 fn card() -> Option<Device> {
     match Device::cuda() {
         Ok(device) => Some(device),
         Err(e) if std::env::var("TRANSFER_DEVICE").is_ok_and(|asked| asked == "cuda") => panic!("{e}"),
         Err(e) => {
-            eprintln!("skipped: {e}");
+            skipped("TRANSFER_REQUIRE_CUDA", e);
             None
         }
     }

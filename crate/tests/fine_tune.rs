@@ -1,6 +1,7 @@
 //! The recipe of `fine_tune`, on small generated pictures and a network of random weights.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use image::{Rgb, RgbImage};
 use ndarray::Axis;
@@ -10,6 +11,8 @@ use transfer::random::Rng;
 #[path = "common/random_weights.rs"]
 mod random_weights;
 use random_weights::random_weights;
+#[path = "fine_tune/features.rs"]
+mod features;
 
 const SIZE: usize = 32;
 
@@ -169,6 +172,72 @@ fn balanced_weights_move_the_head_towards_the_rarer_class() {
     let plain = mean_logit(FineTuneOptions::epochs(0));
     let balanced = mean_logit(FineTuneOptions::epochs(0).class_weights(ClassWeights::balanced()));
     assert!(balanced > plain + 0.5, "{balanced} {plain}");
+}
+
+/// The lines that are said while `work` runs; one test at a time may listen.
+fn said<T>(work: impl FnOnce() -> T) -> (T, String) {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
+    let lines = Arc::new(Mutex::new(String::new()));
+    let (to, me) = (lines.clone(), std::thread::current().id());
+    transfer::progress::set_reporter(Some(Arc::new(move |line| {
+        if std::thread::current().id() == me {
+            *to.lock().unwrap() += &format!("{line}\n");
+        }
+    })));
+    let result = work();
+    transfer::progress::set_reporter(None);
+    let lines = lines.lock().unwrap().clone();
+    (result, lines)
+}
+
+#[test]
+fn the_head_says_in_how_many_iterations_it_was_solved() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(dir.path(), &[8, 8]);
+    let (_, lines) = said(|| model(1).fine_tune(&data, FineTuneOptions::epochs(0)).unwrap());
+    assert!(lines.contains("Head, solved in ") && !lines.contains("NOT"), "{lines}");
+}
+
+#[test]
+fn the_models_own_augmentation_is_used_in_fine_tuning_and_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(dir.path(), &[8, 8]);
+    let turned = || Sequential::new().add(RandomRotation::new(0.2)).seed(3);
+    let run = |own: Option<Sequential>, asked: Option<Sequential>| {
+        let mut model = model(1);
+        model.set_augmentation(own.clone());
+        let options = FineTuneOptions::epochs(2);
+        let options = match asked {
+            Some(layers) => options.augmentation(layers),
+            None => options,
+        };
+        let history = model.fine_tune(&data, options).unwrap();
+        assert_eq!(
+            model.summary().to_string().contains("sequential"),
+            own.is_some(),
+            "what the model has stays"
+        );
+        (history.loss, bits(&model, &data))
+    };
+    let plain = run(None, None);
+    let asked = run(None, Some(turned()));
+    assert_ne!(asked.0, plain.0);
+    assert_eq!(run(Some(turned()), None), asked, "the model's own is used");
+    let flipped = Sequential::new().add(RandomFlip::vertical()).seed(3);
+    assert_eq!(run(Some(flipped), Some(turned())), asked, "what is asked for comes first");
+}
+
+#[test]
+fn more_room_for_features_than_a_gibibyte_is_no_mistake() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(dir.path(), &[8, 8]);
+    let run = |limit: usize| {
+        let mut model = model(1);
+        model.set_feature_cache_bytes(limit);
+        (model.fine_tune(&data, FineTuneOptions::epochs(1)).unwrap().loss, bits(&model, &data))
+    };
+    assert_eq!(run(usize::MAX), run(1 << 30));
 }
 
 #[test]

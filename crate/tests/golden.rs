@@ -1,10 +1,10 @@
-//! Against tf_keras: activations, features, first gradients and whole training runs, from a file of
-//! reference values that `crate/tests/golden/README.md` describes.
+//! Against tf_keras: activations, features, gradients and whole training runs, from files of reference values that
+//! `crate/tests/golden/README.md` describes.
 //!
 //! The synthetic values are checked in every run. Those of photographs are checked where
 //! `TRANSFER_GOLDEN_DIR` names the folder that has them; the photographs' pixels are in it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ndarray::Array4;
 use safetensors::SafeTensors;
@@ -14,6 +14,12 @@ use transfer::optim::{Adam, OptimizerConfig, RMSprop};
 use transfer::train::Loss;
 use transfer::weights::Weights;
 use transfer::Precision;
+
+#[path = "golden/gradients.rs"]
+mod gradients;
+#[path = "common/skipped.rs"]
+mod skipped;
+use skipped::{folder_or_skip, skipped};
 
 struct Golden(Vec<u8>);
 
@@ -50,13 +56,9 @@ fn synthetic() -> Golden {
 
 /// The values computed from photographs, where they are at hand.
 fn photographs() -> Option<Golden> {
-    match std::env::var_os("TRANSFER_GOLDEN_DIR").map(PathBuf::from) {
-        Some(dir) => Some(Golden::open(&dir.join("keras_golden.safetensors"))),
-        None => {
-            eprintln!("skipped: TRANSFER_GOLDEN_DIR is not set, so the photographs' values are not at hand");
-            None
-        }
-    }
+    let what = "it would name the folder with Keras' values for photographs";
+    let dir = folder_or_skip("TRANSFER_GOLDEN_DIR", "TRANSFER_REQUIRE_GOLDEN", what)?;
+    Some(Golden::open(&dir.join("keras_golden.safetensors")))
 }
 
 fn weights() -> Weights {
@@ -99,7 +101,7 @@ fn rms_error(ours: &[f32], reference: &[f32]) -> f64 {
 
 fn check_rounded_features(golden: &Golden, images: &Array4<f32>, most: f64) {
     if let Err(e) = transfer::ops::Bf16Unit::best() {
-        return eprintln!("skipped: {e}");
+        return skipped("TRANSFER_REQUIRE_BF16", e);
     }
     let (shape, reference) = golden.get("features");
     let mut base = MobileNetV2::new((160, 160, 3), &weights()).unwrap();
@@ -142,37 +144,25 @@ fn check_activations(golden: &Golden, images: &Array4<f32>) {
     assert!(relative_error(output.as_slice().unwrap(), &reference) < 1e-4);
 }
 
-/// The norm of the first gradient of each of the 56 variables, within 1e-3.
+/// The norm of the first gradient of each of the 56 variables, within 1e-2.
 ///
-/// Where an activation comes within rounding of a corner of ReLU6, the gradient jumps: in f64 the norm
-/// for `block_11_depthwise` on the synthetic images is 2e-3 above the reference's, and each order of
-/// summation falls on one side or the other of a few such corners. So a variable that misses is tried
-/// again on images moved by about as much as rounding moves them (1e-6); one of them must meet the
-/// reference.
-fn check_gradients(golden: &Golden, tag: &str, model: &mut Model, images: &Array4<f32>, labels: &[u32]) {
+/// Where an activation comes within rounding of a corner of ReLU6, the gradient jumps, and on these images some
+/// do: in f64 the norm for `block_11_depthwise` on the synthetic images is 2e-3 above the reference's. So this is a
+/// check on the images of the trainings alone; whole gradients are compared, and closely, where no activation is
+/// near a corner (`gradients.rs`).
+fn check_gradient_norms(golden: &Golden, tag: &str, model: &mut Model, images: &Array4<f32>, labels: &[u32]) {
     let prefix = format!("{tag}/phase2_grad_norm/");
-    let mut open = golden.names(&prefix);
-    assert_eq!(open.len(), 56);
-    for attempt in 0..64u64 {
-        let mut rng = transfer::random::Rng::new(&[attempt]);
-        let noise = if attempt == 0 { 0.0 } else { 1e-6 };
-        let moved = images.mapv(|v| v + noise * (2.0 * rng.uniform() - 1.0));
-        let gradients = model.gradients(&moved, labels).unwrap();
-        assert_eq!(gradients.len(), 56);
-        open.retain(|name| {
-            let variable = name.trim_start_matches(&prefix).trim_end_matches(":0");
-            let ours = &gradients.get(&variable.replace("head/", "dense/")).unwrap().data;
-            let norm = ours.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
-            (norm / f64::from(golden.values(name)[0]) - 1.0).abs() > 1e-3
-        });
-        if attempt == 0 {
-            assert!(open.len() <= 28, "gradients further than 1e-3 from the reference: {open:?}");
-        }
-        if open.is_empty() {
-            return;
-        }
+    let names = golden.names(&prefix);
+    assert_eq!(names.len(), 56);
+    let gradients = model.gradients(images, labels).unwrap();
+    assert_eq!(gradients.len(), 56);
+    for name in names {
+        let variable = name.trim_start_matches(&prefix).trim_end_matches(":0");
+        let ours = &gradients.get(&variable.replace("head/", "dense/")).unwrap().data;
+        let norm = ours.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+        let error = (norm / f64::from(golden.values(&name)[0]) - 1.0).abs();
+        assert!(error < 1e-2, "{name}: the norm is {error:.1e} off");
     }
-    panic!("gradients further than 1e-3 from the reference: {open:?}");
 }
 
 /// Runs both phases as the reference did; compares losses, first gradients and final weights.
@@ -231,7 +221,7 @@ fn check_training(golden: &Golden, images: &Array4<f32>, tag: &str, optimizer: O
     model.base_model_mut().fine_tune_at(100).unwrap();
     assert_eq!(model.trainable_variables(), 56);
     model.compile(RMSprop::new(1e-5), Loss::BinaryCrossentropy).unwrap();
-    check_gradients(golden, tag, &mut model, &batches[0].0, &batches[0].1);
+    check_gradient_norms(golden, tag, &mut model, &batches[0].0, &batches[0].1);
     let mut losses = Vec::new();
     for _ in 0..3 {
         for (x, y) in &batches {

@@ -293,7 +293,7 @@ fn save_writes_the_png_whole_and_only_as_png() {
 
 /// Run by the test below, in a process whose output it reads.
 #[test]
-#[ignore = "prints a figure; run by evcxr_display_prints_two_content_blocks"]
+#[ignore = "run by evcxr_display_prints_two_content_blocks"]
 fn prints_a_figure() {
     println!();
     learning_curves(&history(2, None)).unwrap().evcxr_display();

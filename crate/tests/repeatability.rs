@@ -9,6 +9,9 @@ use transfer::weights::Weights;
 #[path = "common/random_weights.rs"]
 mod random_weights;
 use random_weights::random_weights;
+#[path = "common/skipped.rs"]
+mod skipped;
+use skipped::skipped;
 
 const SIZE: usize = 64;
 
@@ -89,7 +92,7 @@ fn training_gives_the_same_bits_twice_and_with_any_number_of_threads() {
     }
     // With the frozen part in bfloat16, where the processor can: other bits, but as repeatable.
     if let Err(e) = transfer::ops::Bf16Unit::best() {
-        return eprintln!("skipped in bfloat16: {e}");
+        return skipped("TRANSFER_REQUIRE_BF16", format!("the part in bfloat16: {e}"));
     }
     transfer::threads::set_threads(1);
     let rounded = run(folder.path(), &weights, Precision::Bf16);

@@ -1,5 +1,5 @@
-//! Long work that is watched and asked to end. One test, in a program of its own, since whoever asks for it
-//! asks the whole process.
+//! Long work that is watched and asked to end. In a program of its own, one test after the other, since whoever asks
+//! for it asks the whole process.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,12 @@ use transfer::weights::Weights;
 #[path = "common/random_weights.rs"]
 mod random_weights;
 use random_weights::random_weights;
+
+#[path = "stop/assets.rs"]
+mod assets;
+
+/// Held by the test that may ask for an end.
+static TURN: Mutex<()> = Mutex::new(());
 
 const SIZE: usize = 32;
 const EPOCHS: usize = 2;
@@ -50,6 +56,7 @@ fn train(data: &Dataset, folder: &Path, start: &Weights) -> Result<(History, Wei
 
 #[test]
 fn a_training_that_is_asked_to_stop_keeps_a_checkpoint_wherever_it_is_and_ends_as_an_unbroken_one() {
+    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
     let dir = tempfile::tempdir().unwrap();
     let data = pictures(&dir.path().join("pictures"));
     let start = random_weights();
@@ -120,6 +127,14 @@ fn a_training_that_is_asked_to_stop_keeps_a_checkpoint_wherever_it_is_and_ends_a
     let (again, same) = train(&data, &folder, &start).unwrap();
     assert_eq!((&again.loss, &again.val_loss), (&history.loss, &history.val_loss));
     assert!(same == weights, "the same bits");
+
+    // A photograph that cannot be read is not tried again either.
+    request_stop();
+    let missing = transfer::data::load_img(dir.path().join("missing.png"), (4, 4)).unwrap_err();
+    assert!(matches!(missing, Error::Interrupted(_)), "{missing}");
+    let opened = image_dataset_from_directory(dir.path().join("pictures"), ImageDatasetOptions::default());
+    assert!(matches!(opened, Err(Error::Interrupted(_))));
+    resume();
 
     // A range test ends, too, and leaves no trace. So does a prediction of files.
     let mut model = network(&start).unwrap();

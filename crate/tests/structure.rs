@@ -53,7 +53,7 @@ fn environment_variables_are_read_in_one_place() {
 fn files_are_written_in_few_places_and_folders_are_never_removed_whole() {
     let words = ["fs::write(", "File::create", "fs::rename(", "File::options()", "fs::copy(", "hard_link("];
     // What a user names goes through `OutputFile`; the others know that a folder or file is the program's own.
-    let own = ["crate/src/assets/", "crate/src/output/", "ops/cuda/host/", "src/fuzzing.rs"];
+    let own = ["crate/src/assets/", "crate/src/output/", "src/input.rs", "ops/cuda/host/", "src/fuzzing.rs"];
     let checked = ["src/train/checkpoint/folder", "src/train/callbacks/tensorboard/"];
     let found = lines_with(&words, &[&own[..], &checked].concat());
     assert!(
@@ -65,6 +65,27 @@ fn files_are_written_in_few_places_and_folders_are_never_removed_whole() {
         &["crate/src/assets/", "ops/cuda/host/", "checkpoint/folder/tests.rs"],
     );
     assert!(found.is_empty(), "remove files that are known to be ours one by one in {found:#?}");
+}
+
+#[test]
+fn files_that_somebody_names_are_opened_in_one_place() {
+    // Files of the program's own making, folders to sync, and what the system says of this process.
+    let own = [
+        "src/input.rs",
+        "assets/files.rs",
+        "assets/lock.rs",
+        "assets/http.rs",
+        "assets/programs.rs",
+        "assets/mobilenet_v2.rs",
+        "assets/cats_and_dogs.rs",
+        "checkpoint/folder",
+        "src/output/",
+        "tensorboard/mod.rs",
+        "train/report.rs",
+        "ops/cuda/",
+    ];
+    let found = lines_with(&["File::open(", "fs::read(", "fs::read_to_string(", "File::options("], &own);
+    assert!(found.is_empty(), "use `input::open` or `input::read_or` in {found:#?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Weight files: both HDF5 layouts agree, safetensors round trips, and damaged files are errors.
 //!
-//! Tests on the real files run where `TRANSFER_GOLDEN_DIR` (a folder with the file in Keras' layout)
-//! and `TRANSFER_WEIGHTS` (the file in TF-Hub's layout) are set, and say so where they are not.
+//! Those on the file in Keras' layout run where `TRANSFER_GOLDEN_DIR` names its folder, and say so where it is not
+//! set. The weights in TF-Hub's layout are those that the notebook uses.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,23 +11,28 @@ use transfer::weights::{
 };
 use transfer::Error;
 
+#[path = "common/skipped.rs"]
+mod skipped;
+use skipped::{folder_or_skip, skipped};
+
 fn keras_file() -> Option<PathBuf> {
-    let found = std::env::var_os("TRANSFER_GOLDEN_DIR")
-        .map(|dir| Path::new(&dir).join("keras_layout_mobilenet_v2_160_no_top.h5"));
-    if found.is_none() {
-        println!("SKIPPED: TRANSFER_GOLDEN_DIR is not set, so there is no file in Keras' layout");
-    }
-    found
+    let what = "it would name the folder with a file in Keras' layout";
+    let folder = folder_or_skip("TRANSFER_GOLDEN_DIR", "TRANSFER_REQUIRE_GOLDEN", what)?;
+    Some(folder.join("keras_layout_mobilenet_v2_160_no_top.h5"))
 }
 
 fn tf_hub_file() -> Option<PathBuf> {
-    let given = std::env::var_os("TRANSFER_WEIGHTS").map(PathBuf::from);
-    let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/mobilenet_v2_tf_hub.h5");
-    let found = given.filter(|path| path.is_file()).or(Some(usual).filter(|path| path.is_file()));
-    if found.is_none() {
-        println!("SKIPPED: neither TRANSFER_WEIGHTS nor data/ has the file in TF-Hub's layout");
+    let path = transfer::assets::mobilenet_v2_weights().unwrap().path;
+    match read_tf_hub_h5(&path) {
+        Ok(_) => Some(path),
+        Err(why) => {
+            skipped(
+                "TRANSFER_REQUIRE_WEIGHTS",
+                format!("the weights in use are not in TF-Hub's layout: {why}"),
+            );
+            None
+        }
     }
-    found
 }
 
 /// Numbers that no two tensors share.
@@ -59,19 +64,19 @@ fn both_h5_layouts_hold_the_same_260_tensors() {
 
 #[test]
 fn a_file_of_the_other_layout_is_refused_by_name_of_what_is_missing() {
+    if let Some(tf_hub) = tf_hub_file() {
+        let error = read_keras_h5(tf_hub).unwrap_err().to_string();
+        assert!(error.contains("layers with weights"), "{error}");
+    }
     let Some(keras) = keras_file() else { return };
     assert!(read_tf_hub_h5(keras).unwrap_err().to_string().contains("no group `MobilenetV2`"));
-    let Some(tf_hub) = tf_hub_file() else { return };
-    let error = read_keras_h5(tf_hub).unwrap_err().to_string();
-    assert!(error.contains("layers with weights"), "{error}");
 }
 
 #[test]
 fn mobilenet_v2_survives_safetensors_bit_for_bit() {
-    let Some(keras) = keras_file() else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("base.safetensors");
-    let weights = load(keras).unwrap();
+    let weights = load(transfer::assets::mobilenet_v2_weights().unwrap().path).unwrap();
     write_safetensors(&path, &weights, &BTreeMap::new()).unwrap();
     let again = load(&path).unwrap();
     assert!(again == weights);
@@ -80,7 +85,8 @@ fn mobilenet_v2_survives_safetensors_bit_for_bit() {
 
 #[test]
 fn a_damaged_h5_file_is_an_error_or_readable_but_never_a_panic() {
-    for file in [keras_file(), tf_hub_file()].into_iter().flatten() {
+    let real = transfer::assets::mobilenet_v2_weights().unwrap().path;
+    for file in [Some(real), keras_file()].into_iter().flatten() {
         let bytes = std::fs::read(&file).unwrap();
         let folder = tempfile::tempdir().unwrap();
         for length in [0, 1, 7, 8, 9, 50, 96, 1000, 5000, bytes.len() / 2, bytes.len() - 1] {

@@ -258,11 +258,39 @@ def image_files():
     put("palette", "gif", "_frames", save_all=True, append_images=[modes["bits"], modes["grey"]], loop=0)
     put("rgb", "webp", quality=50)
     put("rgba", "webp", "_lossless", lossless=True)
+    for mode in ["grey", "rgb", "cmyk", "rgba"]:
+        put(mode, "tiff")
+    put("bits", "tiff", "_fax", compression="group4")
+    put("rgb", "tiff", "_lzw", compression="tiff_lzw")
+    put("sixteen", "tiff", "_deflate", compression="tiff_deflate")
+    put("palette", "tiff", "_refused")
+    put("grey", "tiff", "_pages", save_all=True, append_images=[modes["rgb"]])
+    save("image", "raw.dng", tiff_of_a_camera())
+    save("image", "telephone.heic", struct.pack(">I", 24) + b"ftypheic" + bytes(4) + b"mif1heic")
     save("image", "empty", b"")
     save("image", "text", b"<html>not found</html>")
     png = (CORPUS / "image" / "rgb.png").read_bytes()
     save("image", "huge_claim.png", png[:16] + struct.pack(">II", 1 << 30, 1 << 30) + png[24:])
     save("image", "cut.png", png[: len(png) // 2])
+
+
+def tiff_of_a_camera():
+    """A thumbnail of two grey pixels, and inside of it a picture from a sensor, as cameras write their raw files."""
+    make = b"NIKON CORPORATION\0"
+    first = [(254, 4, 1, 1), (256, 3, 1, 2), (257, 3, 1, 1), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1),
+             (271, 2, len(make), 8), (273, 4, 1, 26), (277, 3, 1, 1), (278, 3, 1, 1), (279, 4, 1, 2)]
+    inner = [(256, 3, 1, 2), (257, 3, 1, 1), (258, 3, 1, 16), (259, 3, 1, 34713), (262, 3, 1, 32803),
+             (273, 4, 1, 28), (277, 3, 1, 1), (278, 3, 1, 1), (279, 4, 1, 4)]
+
+    def directory(entries):
+        body = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+        return struct.pack("<H", len(entries)) + body + bytes(4)
+
+    pixels = bytes([1, 2, 1, 0, 2, 0])
+    at = 8 + len(make) + len(pixels)
+    sensor = directory(inner)
+    first.append((330, 4, 1, at))
+    return b"II*\0" + struct.pack("<I", at + len(sensor)) + make + pixels + sensor + directory(first)
 
 
 def manifest_files():

@@ -10,7 +10,7 @@ use crate::process::{command, run};
 use crate::project::Project;
 use crate::python::find_python;
 use crate::step::{is_done, note_done, step};
-use crate::Result;
+use crate::{locks, owned, Result};
 
 /// Runs the measurements; `arguments` are those of `bench/run.py`.
 pub fn bench(arguments: &[&str]) -> Result<()> {
@@ -38,21 +38,21 @@ fn build() -> Result<()> {
 fn set_up(project: &Project) -> Result<PathBuf> {
     let venv = project.root.join("target").join("bench-venv");
     let program = venv.join("bin").join("python");
-    let list = project.root.join("bench").join("requirements.txt");
-    let list = std::fs::read_to_string(&list).map_err(|e| format!("cannot read {}: {e}", list.display()))?;
+    let list = locks::BENCH.read(&project.root)?;
     let stamp = venv.join("packages");
     let inputs = format!("{}\n{list}", project.root.display());
     if is_done(&stamp, &inputs) && program.is_file() {
         return Ok(program);
     }
     step("the peers into target/bench-venv", "several minutes and 8 GB, once", || {
-        run(command(find_python()?).args(["-m", "venv", "--clear"]).arg(&venv), "making target/bench-venv")?;
+        owned::empty_folder(&venv, &["packages"])?;
+        run(command(find_python()?).args(["-m", "venv"]).arg(&venv), "making target/bench-venv")?;
         let mut pip = command(&program);
-        pip.args(["-m", "pip", "install", "--disable-pip-version-check"]);
+        pip.args(locks::install_arguments(&locks::BENCH.path()));
         if !std::io::stdout().is_terminal() {
             pip.arg("--quiet");
         }
-        run(pip.args(["--requirement", "bench/requirements.txt"]), "installing the peers")?;
+        run(&mut pip, "installing the peers")?;
         note_done(&stamp, &inputs)
     })?;
     Ok(program)

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::process::{command, output};
 use crate::project::Project;
-use crate::Result;
+use crate::{owned, Result};
 
 /// What the card's code needs.
 const NEEDS: &str =
@@ -157,8 +157,12 @@ pub fn copy_notebook(project: &Project) -> Result<PathBuf> {
     let read = |path: &Path| {
         std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))
     };
+    // Somebody may have worked in the copy.
     let write = |path: &Path, text: String| {
-        std::fs::write(path, text).map_err(|e| format!("cannot write {}: {e}", path.display()))
+        if let Some(kept) = owned::write_keeping(path, &text)? {
+            println!("==> {} is made anew; what was there is kept as {}", path.display(), kept.display());
+        }
+        Ok::<(), String>(())
     };
     std::fs::create_dir_all(&folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
     let notebook = folder.join(project.notebook().file_name().unwrap_or_default());

@@ -9,10 +9,10 @@ use crate::process::{command, output, run};
 use crate::project::Project;
 use crate::python::find_python;
 use crate::step::{is_done, note_done, step};
-use crate::Result;
+use crate::{locks, owned, Result};
 
 /// The compiler with what it needs, headers, and both run-time compilers that README.md names.
-const PACKAGES: [&str; 7] = [
+pub const PACKAGES: [&str; 7] = [
     "nvidia-cuda-nvcc==13.0.88",
     "nvidia-cuda-crt==13.0.88",
     "nvidia-nvvm==13.0.88",
@@ -87,14 +87,14 @@ fn packages(project: &Project) -> Result<Places> {
     let root = project.root.join("target").join("cuda");
     let venv = root.join("venv");
     let python = venv.join("bin").join("python");
-    let inputs = format!("{}\n{}\n", root.display(), PACKAGES.join("\n"));
+    let inputs = format!("{}\n{}\n", root.display(), locks::CUDA.read(&project.root)?);
     if !is_done(&venv.join("packages"), &inputs) {
         step("the toolkit's packages into target/cuda/venv", "about 230 MB, a minute, once", || {
-            let make = ["-m", "venv", "--clear"];
-            run(command(find_python()?).args(make).arg(&venv), "making target/cuda/venv")?;
+            owned::empty_folder(&venv, &["packages"])?;
+            run(command(find_python()?).args(["-m", "venv"]).arg(&venv), "making target/cuda/venv")?;
             let mut pip = command(&python);
-            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
-            run(pip.args(PACKAGES), "installing the toolkit's packages")?;
+            pip.args(locks::install_arguments(&locks::CUDA.path())).arg("--quiet");
+            run(&mut pip, "installing the toolkit's packages")?;
             note_done(&venv.join("packages"), &inputs)
         })?;
     }

@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::process::{command, run};
 use crate::project::Project;
 use crate::step::step;
-use crate::{cuda_build, Result};
+use crate::{cuda_build, owned, Result};
 
 /// The most that the folder may hold.
 const LIMIT: u64 = 60 << 20;
@@ -25,9 +25,8 @@ const FILES: [(&str, &str); 4] = [
 pub fn gpu_test() -> Result<()> {
     let project = Project::find()?;
     let folder = PathBuf::from("target").join("gpu-test");
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).map_err(|e| format!("cannot empty {}: {e}", folder.display()))?;
-    }
+    keep_results(&folder)?;
+    owned::empty_folder(&folder, &["run.sh"])?;
     step("weights, reference values and photographs", "a minute when new", || {
         let mut cargo = command("cargo");
         cargo.args(["run", "--quiet", "--package", "transfer", "--example", "gpu_test", "--", "prepare"]);
@@ -48,6 +47,27 @@ pub fn gpu_test() -> Result<()> {
         true => run(command("sh").arg(folder.join("run.sh")), "checking on this machine's card"),
         false => Ok(()),
     }
+}
+
+/// Moves what an earlier run on this machine found out to a place beside the folder, which is made anew: it took time
+/// on a card, and is somebody's.
+fn keep_results(folder: &Path) -> Result<()> {
+    let results = folder.join("results");
+    if !owned::is_there(folder, &["run.sh"])? || results.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let kept = folder.with_file_name("gpu-test-results");
+    if kept.symlink_metadata().is_ok() {
+        owned::set_aside(&kept)?;
+    }
+    rename(&results, &kept)?;
+    println!("==> the results of the last run are kept in {}", kept.display());
+    Ok(())
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to)
+        .map_err(|e| format!("cannot rename {} to {}: {e}", from.display(), to.display()))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -79,6 +99,21 @@ mod tests {
         for (from, _) in FILES {
             assert!(root.join(from).is_file(), "{from}");
         }
+    }
+
+    #[test]
+    fn results_of_earlier_runs_are_kept_when_the_folder_is_made_anew() {
+        let root = std::env::temp_dir().join(format!("xtask-results-{}", std::process::id()));
+        let folder = root.join("gpu-test");
+        for n in ["one", "two"] {
+            owned::empty_folder(&folder, &[]).unwrap();
+            std::fs::create_dir(folder.join("results")).unwrap();
+            std::fs::write(folder.join("results/report"), n).unwrap();
+            keep_results(&folder).unwrap();
+        }
+        let read = |name: &str| std::fs::read_to_string(root.join(name).join("report")).unwrap();
+        assert_eq!([read("gpu-test-results"), read("gpu-test-results-1")], ["two", "one"]);
+        std::fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]

@@ -7,15 +7,19 @@ mod bench;
 mod concurrency;
 mod cuda;
 mod cuda_build;
+mod deny;
 mod faults;
 mod fuzz;
 mod gpu_test;
 mod kernel;
+mod locks;
 mod notebook;
+mod owned;
 mod process;
 mod project;
 mod python;
 mod resume;
+mod skipped;
 mod step;
 mod test;
 mod toolchain;
@@ -40,15 +44,18 @@ cargo xtask <command>
                        on an emulated card. Needs Linux on x86-64; the toolkit is fetched into target/cuda
   gpu-test             make the folder target/gpu-test, whose run.sh checks the card's code on a machine with a
                        card and times it beside PyTorch; that machine needs no Rust
-  faults [WORD …]      kill, fill the disk, lie over the network, and see what is survived: a table, also in
-                       target/xtask/faults.json. With words, only what holds one of them in its name;
-                       --quick kills less often, --readme puts the table into README.md. Some minutes;
-                       as root it can also make small disks, which it fills
+  faults [WORD …]      kill, fill the disk, lie over the network, make each system call fail, and see what is
+                       survived: a table, also in target/xtask/faults.json. With words, only what holds one of
+                       them in its name; --quick tries less of each, --docs puts the table into
+                       docs/robustness.md. Half an hour; as root it can also make small disks and devices
   bench [PART …]       measure beside TensorFlow, PyTorch, ONNX Runtime and OpenVINO; parts are forward,
                        train, loader, memory, whole and report, all where none is named; `bench --help`
                        says more. It takes an hour; its results are in bench/RESULTS.md
   fuzz [--minutes N] [TARGET …]
                        fuzz what reads files: 10 minutes for each target, all where none is named
+  lock-python [NAME …] write the lock files of Python packages in xtask/locks/ anew, from environment.yml and the
+                       requirements.txt of tests/ and bench/
+  deny                 look at the crates that the project depends on: licences, sources, duplicates, advisories
   concurrency          loom, ThreadSanitizer and Miri on the places where threads meet; the latter two need a nightly
                        compiler and are left out without it
   resume [TRIES]       kill and resume 50 small trainings; each must end where an unbroken one does
@@ -84,6 +91,8 @@ fn main() -> ExitCode {
         ["faults", rest @ ..] => faults::faults(rest),
         ["bench", rest @ ..] => bench::bench(rest),
         ["fuzz", rest @ ..] => fuzz::fuzz(rest),
+        ["lock-python", rest @ ..] => locks::lock_python(rest),
+        ["deny", rest @ ..] => deny::deny(rest),
         ["concurrency"] => concurrency::concurrency(),
         ["resume", rest @ ..] => resume::resume(rest),
         [] | ["help" | "-h" | "--help"] => {

@@ -1,7 +1,7 @@
 //! `cargo xtask notebook`: everything from a fresh clone to a running notebook.
 
 use std::fs::{File, TryLockError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -73,13 +73,35 @@ pub fn execute(name: Option<&str>) -> Result<()> {
 }
 
 /// Runs the notebook headless and writes its committed form.
+///
+/// Edits that were made while it ran are not lost: what ran is another notebook then, and nothing is written.
 pub fn save(name: Option<&str>) -> Result<()> {
-    execute(name)?;
     let project = Project::find()?.with_notebook(name)?;
+    let before = bytes_of(&project.notebook())?;
+    execute(name)?;
+    check_unchanged(&project, &before)?;
     let executed = project.results().join(project.notebook().file_name().unwrap_or_default());
     let mut runner = runner(&project);
     runner.arg("save").arg(executed).arg(project.notebook());
     run(&mut runner, "writing the committed form of the notebook")
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))
+}
+
+/// An error where the notebook is no longer what it was before it ran.
+fn check_unchanged(project: &Project, before: &[u8]) -> Result<()> {
+    let notebook = project.notebook();
+    match bytes_of(&notebook)? == before {
+        true => Ok(()),
+        false => Err(format!(
+            "{} was changed while it ran, so its committed form was not written over it. What ran is in {}. Run the \
+             command again",
+            notebook.display(),
+            project.results().display()
+        )),
+    }
 }
 
 /// The set-up, each step only where it is missing; returns the seconds that it took.
@@ -135,7 +157,7 @@ fn warm(project: &Project, tools: &str) -> Result<()> {
 /// Everything that makes the kernel compile or fetch anew when it changes.
 fn warm_inputs(project: &Project, tools: &str) -> Result<String> {
     let mut lines = vec![tools.trim().to_owned()];
-    for name in ["TRANSFER_DATA_DIR", "TRANSFER_WEIGHTS"] {
+    for name in ["TRANSFER_DATA_DIR", "TRANSFER_WEIGHTS", "TRANSFER_CACHE"] {
         lines.push(format!("{name} {:?}", std::env::var_os(name)));
     }
     for file in ["Cargo.lock", "crate/Cargo.toml", ".cargo/config.toml", "notebooks/evcxr.toml"] {
@@ -148,7 +170,7 @@ fn warm_inputs(project: &Project, tools: &str) -> Result<String> {
 }
 
 /// Adds a line for `path` and what lies in it down to `depth`. As for cargo, a file's date counts.
-fn list(path: &std::path::Path, lines: &mut Vec<String>, depth: usize) -> Result<()> {
+fn list(path: &Path, lines: &mut Vec<String>, depth: usize) -> Result<()> {
     let failed = |e: std::io::Error| format!("cannot read {}: {e}", path.display());
     let about = std::fs::metadata(path).map_err(failed)?;
     if about.is_file() {
@@ -209,6 +231,16 @@ fn runner(project: &Project) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_notebook_that_was_edited_while_it_ran_is_not_written_over() {
+        // Its folder is this checkout's, as for all that a test finds.
+        let project = Project::find().unwrap();
+        let before = bytes_of(&project.notebook()).unwrap();
+        assert_eq!(check_unchanged(&project, &before), Ok(()));
+        let error = check_unchanged(&project, &before[1..]).unwrap_err();
+        assert!(error.contains("transfer.ipynb was changed while it ran"), "{error}");
+    }
 
     #[test]
     fn a_listing_changes_with_a_files_content_and_stays_the_same_otherwise() {

@@ -1,6 +1,7 @@
 //! Running other programs, with the surroundings that a user's own shell would give them.
 
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -52,6 +53,57 @@ pub fn run(command: &mut Command, doing: &str) -> Result<()> {
         Ok(())
     } else {
         Err(format!("{doing} failed ({status}); what {program} said is above"))
+    }
+}
+
+/// Which of a program's two outputs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Error,
+}
+
+/// [`run`], with a look at each line of one output, which is passed on as it comes.
+pub fn run_watched(
+    command: &mut Command,
+    doing: &str,
+    output: Output,
+    see: &mut dyn FnMut(&str),
+) -> Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let failed = |what: &str, e: std::io::Error| format!("{doing} failed: cannot {what} {program}: {e}");
+    match output {
+        Output::Out => command.stdout(Stdio::piped()),
+        Output::Error => command.stderr(Stdio::piped()),
+    };
+    let mut child = command.spawn().map_err(|e| failed("start", e))?;
+    let pipe: Option<Box<dyn Read>> = match output {
+        Output::Out => child.stdout.take().map(|pipe| Box::new(pipe) as _),
+        Output::Error => child.stderr.take().map(|pipe| Box::new(pipe) as _),
+    };
+    let mut lines = BufReader::new(pipe.ok_or_else(|| format!("{doing} failed: {program} has no pipe"))?);
+    let mut line = Vec::new();
+    let read = loop {
+        line.clear();
+        match lines.read_until(b'\n', &mut line) {
+            Ok(0) => break Ok(()),
+            Ok(_) => {}
+            Err(e) => break Err(failed("read what is said by", e)),
+        }
+        // Where nobody listens to us any more, the program still runs to its end.
+        let _ = match output {
+            Output::Out => std::io::stdout().write_all(&line).and_then(|()| std::io::stdout().flush()),
+            Output::Error => std::io::stderr().write_all(&line),
+        };
+        see(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']));
+    };
+    let status = child.wait().map_err(|e| failed("wait for", e))?;
+    read?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(format!("{doing} failed ({status}); what {program} said is above")),
     }
 }
 
@@ -131,6 +183,25 @@ mod tests {
         let start = Instant::now();
         assert!(!quietly(command("sleep").arg("60"), Duration::from_millis(200)));
         assert!(start.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn each_line_of_the_watched_output_is_seen_and_a_failure_is_told() {
+        for (output, to) in [(Output::Out, "1"), (Output::Error, "2")] {
+            let script = format!("printf 'one\\ntwo \\377\\nthree' >&{to}; exit 3");
+            let mut seen = Vec::new();
+            let mut sh = command("sh");
+            let result = run_watched(sh.args(["-c", &script]), "trying", output, &mut |line| {
+                seen.push(line.to_owned())
+            });
+            assert_eq!(seen, ["one", "two \u{FFFD}", "three"]);
+            assert!(result.unwrap_err().contains("trying failed"));
+        }
+        assert!(run_watched(&mut command("true"), "trying", Output::Out, &mut |_| {}).is_ok());
+        assert!(
+            run_watched(&mut command("no-such-program-here"), "trying", Output::Out, &mut |_| {}).is_err()
+        );
     }
 
     #[test]

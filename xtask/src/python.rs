@@ -1,53 +1,55 @@
-//! The project's own Python environment, `.venv`, filled from the pip list of `environment.yml`.
+//! The project's own Python environment, `.venv`, filled from the lock files that belong to the pip list of
+//! `environment.yml` and to `tests/requirements.txt`.
 
 use std::io::IsTerminal;
 
+use crate::locks::{self, Lock};
 use crate::process::{command, output, run};
 use crate::project::Project;
 use crate::step::{is_done, note_done, step};
-use crate::Result;
+use crate::{owned, Result};
+
+/// By this file an environment is known that was made before there was a note.
+const OLDER: [&str; 1] = ["place"];
 
 /// `.venv` with what users need.
 pub fn set_up(project: &Project) -> Result<()> {
-    let yml = read(project, "environment.yml")?;
-    let packages = pip_list(&yml);
-    if packages.is_empty() {
-        return Err(
-            "environment.yml has no `- pip:` list: expected lines like `- jupyterlab==4.6.6` under it".into(),
-        );
-    }
     // Scripts in a virtual environment name its folder: a moved checkout needs a new one.
     let place = format!("{}\n", project.root.display());
-    if !is_done(&project.venv().join("place"), &place) || !works(project) {
+    let is_ours = owned::is_there(&project.venv(), &OLDER)?;
+    if is_ours && is_done(&project.venv().join("place"), &place) && works(project) {
+        owned::write_note(&project.venv())?;
+    } else {
         step("a Python environment in .venv", "a few seconds, once", || {
             let python = find_python()?;
-            run(command(python).args(["-m", "venv", "--clear"]).arg(project.venv()), "making .venv")?;
+            owned::empty_folder(&project.venv(), &OLDER)?;
+            run(command(python).args(["-m", "venv"]).arg(project.venv()), "making .venv")?;
             note_done(&project.venv().join("place"), &place)
         })?;
     }
-    install(project, "JupyterLab and what it needs into .venv", "about a minute, once", &packages, "packages")
+    let what = "JupyterLab and what it needs into .venv";
+    install(project, what, "about a minute, once", &locks::NOTEBOOK, "packages")
 }
 
 /// What only the tests need, on top of [`set_up`].
 pub fn set_up_tests(project: &Project) -> Result<()> {
-    let list = read(project, "tests/requirements.txt")?;
-    let packages: Vec<String> = list.lines().map(without_comment).filter(|l| !l.is_empty()).collect();
-    install(project, "what the tests need into .venv", "half a minute, once", &packages, "test-packages")
+    let what = "what the tests need into .venv";
+    install(project, what, "half a minute, once", &locks::TESTS, "test-packages")
 }
 
-fn install(project: &Project, what: &str, expected: &str, packages: &[String], stamp: &str) -> Result<()> {
+fn install(project: &Project, what: &str, expected: &str, lock: &Lock, stamp: &str) -> Result<()> {
     let stamp = project.venv().join(stamp);
-    let inputs = packages.join("\n");
+    let inputs = lock.read(&project.root)?;
     if is_done(&stamp, &inputs) {
         return Ok(());
     }
     step(what, expected, || {
         let mut pip = command(project.venv_program("python"));
-        pip.args(["-m", "pip", "install", "--disable-pip-version-check"]);
+        pip.args(locks::install_arguments(&lock.path()));
         if !std::io::stdout().is_terminal() {
             pip.arg("--quiet");
         }
-        run(pip.args(packages), "installing Python packages")?;
+        run(&mut pip, "installing Python packages")?;
         note_done(&stamp, &inputs)
     })
 }
@@ -77,16 +79,13 @@ pub fn find_python() -> Result<&'static str> {
     ))
 }
 
-fn read(project: &Project, name: &str) -> Result<String> {
-    std::fs::read_to_string(project.root.join(name)).map_err(|e| format!("cannot read {name}: {e}"))
-}
-
-fn without_comment(line: &str) -> String {
+/// A line without its comment and the space around it.
+pub fn without_comment(line: &str) -> String {
     line.split('#').next().unwrap_or_default().trim().to_owned()
 }
 
 /// The entries under `- pip:` of a conda environment; they are all that is read of it.
-fn pip_list(yml: &str) -> Vec<String> {
+pub fn pip_list(yml: &str) -> Vec<String> {
     let indent = |line: &str| line.len() - line.trim_start().len();
     let mut lines = yml.lines().filter(|line| !without_comment(line).is_empty());
     let Some(head) = lines.find(|line| without_comment(line) == "- pip:") else { return Vec::new() };

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::process::{command, run};
+use crate::process::{command, run, run_watched, Output};
 use crate::project::Project;
+use crate::skipped::{self, Skipped};
 use crate::step::duration;
 use crate::{notebook, python, Result};
 
@@ -19,6 +20,7 @@ struct Outcome {
 pub fn all() -> Result<()> {
     let project = Project::find()?;
     let mut outcomes = Vec::new();
+    let mut skipped = Skipped::new(&project.root.join("target").join("xtask"))?;
     let mut attempt = |name: &str, work: &mut dyn FnMut() -> Result<()>| {
         println!("\n=== {name}");
         let start = Instant::now();
@@ -42,22 +44,23 @@ pub fn all() -> Result<()> {
     attempt("documentation", &mut || {
         cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])
     });
-    attempt("Rust tests", &mut || cargo(&["test", "--workspace", "--no-fail-fast"], &[]));
+    attempt("Rust tests", &mut || cargo_test(&["--workspace", "--no-fail-fast"], None, &mut skipped));
     attempt("the card's code, type-checked", &mut || {
         cargo(&["check", "-p", "transfer", "--all-targets", "--features", "cuda,ci-check"], &[])
     });
     attempt("the card's code, linked", &mut link_cuda);
     for isa in lesser_instruction_sets() {
         attempt(&format!("Rust tests against Keras, {isa}"), &mut || {
-            let tests = ["test", "-p", "transfer", "--test", "golden", "--test", "repeatability"];
-            cargo(&tests, &[("TRANSFER_ISA", isa)])
+            let tests = ["-p", "transfer", "--test", "golden", "--test", "repeatability"];
+            cargo_test(&tests, Some(isa), &mut skipped)
         });
     }
     attempt("Python tests", &mut || {
         let _turn = notebook::take_turn(&project)?;
         let mut tests = python_of(&project);
         tests.args(["-m", "unittest", "discover", "--start-directory", "tests", "--verbose"]);
-        run(&mut tests, "the Python tests")
+        tests.env(skipped::VARIABLE, skipped.file());
+        run_watched(&mut tests, "the Python tests", Output::Error, &mut |line| skipped.unittest_printed(line))
     });
     for path in notebooks(&project)? {
         attempt(&format!("{path}, as committed"), &mut || check(&project, &["committed", &path]));
@@ -66,7 +69,7 @@ pub fn all() -> Result<()> {
             check(&project, &["executed", &path, "--results", &project.results().to_string_lossy()])
         });
     }
-    report(&outcomes)
+    report(&outcomes, &skipped.all()?)
 }
 
 /// Links the unit tests with the card's code as far as that goes without a toolkit: what is missing is the
@@ -130,14 +133,29 @@ fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
     run(&mut cargo, &format!("`cargo {}`", arguments.join(" ")))
 }
 
-fn report(outcomes: &[Outcome]) -> Result<()> {
+/// `cargo test`, with another instruction set than the processor's best if asked to; notes what was skipped.
+fn cargo_test(arguments: &[&str], isa: Option<&str>, skipped: &mut Skipped) -> Result<()> {
+    let mut cargo = command("cargo");
+    cargo.arg("test").args(arguments).env(skipped::VARIABLE, skipped.file());
+    if let Some(isa) = isa {
+        cargo.env("TRANSFER_ISA", isa);
+    }
+    let doing = format!("`cargo test {}`", arguments.join(" "));
+    run_watched(&mut cargo, &doing, Output::Out, &mut |line| skipped.cargo_printed(line))
+}
+
+fn report(outcomes: &[Outcome], skipped: &[String]) -> Result<()> {
     println!("\n=== summary");
     for outcome in outcomes {
         let word = if outcome.failure.is_some() { "FAILED" } else { "passed" };
         println!("  {word}  {:<40} {:>14}", outcome.name, duration(outcome.seconds));
     }
     let failed = outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
-    println!("{} passed, {failed} failed", outcomes.len() - failed);
+    if !skipped.is_empty() {
+        println!("{} {} skipped:", skipped.len(), if skipped.len() == 1 { "test" } else { "tests" });
+        skipped.iter().for_each(|line| println!("  {line}"));
+    }
+    println!("{} passed, {failed} failed, {} skipped", outcomes.len() - failed, skipped.len());
     if failed == 0 {
         return Ok(());
     }
@@ -159,8 +177,9 @@ mod tests {
             seconds: 1.0,
             failure: failure.map(str::to_owned),
         };
-        assert!(report(&[step("a", None), step("b", None)]).is_ok());
-        let error = report(&[step("a", None), step("b", Some("broke"))]).unwrap_err();
+        let skipped = ["c: no photographs".to_owned()];
+        assert!(report(&[step("a", None), step("b", None)], &skipped).is_ok());
+        let error = report(&[step("a", None), step("b", Some("broke"))], &[]).unwrap_err();
         assert!(error.contains("1 of 2") && error.contains("b: broke"), "{error}");
     }
 }

@@ -56,29 +56,30 @@ fn end(child: &mut Child, kill: bool) {
 
 #[test]
 fn another_training_says_what_differs_and_leaves_the_interrupted_one_to_be_resumed() {
-    let dir = here(12, 32);
+    let dir = here(24, 64);
     let here = dir.path();
-    let unbroken = run(here, &["--epochs", "2", "-o", "unbroken.safetensors"]);
+    let unbroken = run(here, &["--epochs", "4", "--image-size", "64", "-o", "unbroken.safetensors"]);
     assert_eq!(code(&unbroken), 0, "{}", stderr(&unbroken));
-    let broken = interrupted(here, &["--epochs", "2"], "Epoch ", false);
+    let broken = interrupted(here, &["--epochs", "4", "--image-size", "64"], "Epoch ", false);
     assert_eq!(code(&broken), 130, "{}", stderr(&broken));
     assert!(stderr(&broken).contains("goes on from the last checkpoint"), "{}", stderr(&broken));
 
-    let other = run(here, &["--epochs", "1", "--learning-rate", "0.001"]);
+    let other = run(here, &["--epochs", "1", "--image-size", "64", "--learning-rate", "0.001"]);
     let said = stderr(&other);
     assert_eq!(code(&other), 0, "{said}");
     assert!(said.contains("was not finished") && said.contains("starts anew"), "{said}");
-    assert!(said.contains("optimizer: ") && said.contains("0.001"), "{said}");
+    assert!(said.contains("--learning-rate: 0.0001 before, 0.001 now"), "{said}");
+    assert!(said.contains("--epochs: 4 before, 1 now"), "{said}");
     assert!(!said.contains("Resuming"), "{said}");
 
     // Other photographs, too; the class is named.
     std::fs::rename(here.join("shapes/square/00003.png"), here.join("kept.png")).unwrap();
-    let fewer = run(here, &["--epochs", "1"]);
+    let fewer = run(here, &["--epochs", "1", "--image-size", "64"]);
     assert_eq!(code(&fewer), 0, "{}", stderr(&fewer));
     assert!(stderr(&fewer).contains("class square had"), "{}", stderr(&fewer));
     std::fs::rename(here.join("kept.png"), here.join("shapes/square/00003.png")).unwrap();
 
-    let again = run(here, &["--epochs", "2"]);
+    let again = run(here, &["--epochs", "4", "--image-size", "64"]);
     assert_eq!(code(&again), 0, "{}", stderr(&again));
     assert!(stderr(&again).contains("Resuming"), "{}", stderr(&again));
     let model = |name: &str| std::fs::read(here.join(name)).unwrap();
@@ -169,12 +170,12 @@ fn four_trainings_at_once_with_one_output_end_right_or_with_an_error() {
 
 #[test]
 fn what_a_killed_training_left_is_used_or_removed_by_the_next() {
-    let dir = here(12, 32);
+    let dir = here(24, 64);
     let here = dir.path();
-    let killed = interrupted(here, &["--epochs", "3"], "Epoch ", true);
+    let killed = interrupted(here, &["--epochs", "4", "--image-size", "64"], "Epoch ", true);
     assert_eq!(killed.status.code(), None);
     assert!(names(here).iter().any(|name| name.ends_with(".partial")), "the model's place was taken");
-    let again = run(here, &["--epochs", "3"]);
+    let again = run(here, &["--epochs", "4", "--image-size", "64"]);
     assert_eq!(code(&again), 0, "{}", stderr(&again));
     assert!(stderr(&again).contains("Resuming after epoch"), "{}", stderr(&again));
     assert_eq!(names(here), ["model.safetensors", "shapes", "weights.safetensors"]);

@@ -17,8 +17,8 @@ fn rescaling() -> Rescaling {
     Rescaling::new(1.0 / 127.5, -1.0)
 }
 
-fn augmentation() -> Sequential {
-    Sequential::new().add(RandomFlip::horizontal()).add(RandomRotation::new(0.2)).seed(seed())
+fn augmentation() -> Result<Sequential> {
+    Ok(Sequential::new().add(RandomFlip::horizontal()).add(RandomRotation::new(0.2)).seed(seed()?))
 }
 
 /// The tutorial's model with the base frozen; `prepared` leaves out what happens to an image before
@@ -26,7 +26,8 @@ fn augmentation() -> Sequential {
 fn model(base: MobileNetV2, prepared: bool) -> Result<Model> {
     let mut base = base;
     base.set_trainable(false);
-    let chain = if prepared { Model::chain() } else { Model::chain().then(augmentation()).then(rescaling()) };
+    let chain =
+        if prepared { Model::chain() } else { Model::chain().then(augmentation()?).then(rescaling()) };
     let top = chain.then(base).then(GlobalAveragePooling2D).then(Dropout::new(0.2)).then(Dense::new(1));
     Ok(top.build()?)
 }
@@ -61,7 +62,7 @@ fn part(train: Dataset, arguments: &Arguments, batches: usize) -> Result<Dataset
 }
 
 fn train_set(arguments: &Arguments, batches: usize) -> Result<Dataset> {
-    part(Sets::new(&cats_and_dogs()?, seed())?.train, arguments, batches)
+    part(Sets::new(&cats_and_dogs()?, seed()?)?.train, arguments, batches)
 }
 
 /// One epoch of `fit`, number `epoch`; its seconds.
@@ -98,7 +99,7 @@ pub fn step(arguments: &Arguments) -> Result<()> {
     let folder = folder(arguments)?;
     let mut with_loader = compiled(&folder, arguments, false)?;
     let mut in_memory = compiled(&folder, arguments, true)?;
-    let map = Arc::new(augmentation().add(rescaling()));
+    let map = Arc::new(augmentation()?.add(rescaling()));
     let batch = train.take(1).batches_with(0, map)?.next().ok_or("the training set has no batch")??;
     let labels = batch.labels.to_vec();
     let mut done = 0;
@@ -134,7 +135,7 @@ pub fn whole(arguments: &Arguments) -> Result<()> {
         ["run"] => {
             let photographs = cats_and_dogs()?;
             let start = Instant::now();
-            let sets = Sets::new(&photographs, seed())?;
+            let sets = Sets::new(&photographs, seed()?)?;
             let train = part(sets.train, arguments, steps)?;
             let mut model = model(forward::base(&folder, arguments)?, false)?;
             compile(&mut model, 1)?;
@@ -165,7 +166,7 @@ pub fn peak(arguments: &Arguments) -> Result<()> {
     let folder = folder(arguments)?;
     serve(|request| match request {
         ["run"] => {
-            let sets = Sets::new(&cats_and_dogs()?, seed())?;
+            let sets = Sets::new(&cats_and_dogs()?, seed()?)?;
             let train = part(sets.train, arguments, arguments.number("steps", 0)?)?;
             let mut model = model(forward::base(&folder, arguments)?, false)?;
             for phase in [1, 2] {
@@ -182,10 +183,10 @@ pub fn peak(arguments: &Arguments) -> Result<()> {
 
 /// Answers `pass` (all batches, augmented, for nobody), `epoch` (of `fit`) and `peak`, on any folder.
 pub fn load(arguments: &Arguments) -> Result<()> {
-    let options = ImageDatasetOptions::default().batch_size(32).image_size(160, 160).seed(seed());
+    let options = ImageDatasetOptions::default().batch_size(32).image_size(160, 160).seed(seed()?);
     let train = image_dataset_from_directory(arguments.text("files")?, options)?;
     let mut model = compiled(&folder(arguments)?, arguments, false)?;
-    let map = Arc::new(augmentation().add(rescaling()));
+    let map = Arc::new(augmentation()?.add(rescaling()));
     let mut done = 0;
     let timed = |seconds: f64, images: usize| -> Value { json!({ "seconds": seconds, "images": images }) };
     serve(|request| match request {

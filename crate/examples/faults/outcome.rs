@@ -31,13 +31,22 @@ impl Outcome {
         match self {
             Outcome::Done { tries, control, failures } => {
                 let survived = tries.saturating_sub(failures.len());
-                let failed =
-                    failures.first().map(|first| format!("; **failed**: {first}")).unwrap_or_default();
+                let failed = failures.first().map(|first| format!("; **failed**: {}", start_of(first)));
+                let failed = failed.unwrap_or_default();
                 (*tries, survived.to_string(), format!("{control}{failed}"))
             }
             Outcome::Skipped(why) => (0, "skipped".into(), why.clone()),
             Outcome::Broken(what) => (0, "not known".into(), what.clone()),
         }
+    }
+}
+
+/// As much of a text as a table can take; all of it is in the JSON.
+fn start_of(text: &str) -> String {
+    const LENGTH: usize = 300;
+    match text.char_indices().nth(LENGTH) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

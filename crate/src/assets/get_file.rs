@@ -11,7 +11,7 @@ use crate::{progress::say, Error, Result};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Fetches a file into the project's `data/` unless it is there already, and gives its path.
+/// Fetches a file into the folder for downloads ([`data_root`]) unless it is there already, and gives its path.
 ///
 /// `sha256` is what the file must be; without it a file that is there is taken as it is. With
 /// `extract` the file is a zip archive, and the path is that of the folder it was extracted to,
@@ -50,7 +50,7 @@ pub struct GetFile {
     pub file_size: Option<u64>,
     /// The file is a zip archive and is to be extracted.
     pub extract: bool,
-    /// The folder to keep the file in; the project's `data/` where it is `None`.
+    /// The folder to keep the file in; that for downloads ([`data_root`]) where it is `None`.
     pub cache_dir: Option<PathBuf>,
     /// How often to try again after a server's error, a broken connection or a timeout (4). A host
     /// that cannot be reached at all is given up sooner.
@@ -89,17 +89,18 @@ impl GetFile {
     /// # Errors
     /// [`Error::Download`] where the file cannot be fetched, [`Error::Checksum`] where it is not the
     /// expected one, [`Error::Archive`] where it cannot be extracted, [`Error::Io`] where the folder
-    /// cannot be written, [`Error::Invalid`] for an unusable address, name or hash. No file of the
-    /// given name is there then, except one that was there before.
+    /// cannot be written, [`Error::Invalid`] for an unusable address, name or hash, [`Error::Interrupted`] where somebody
+    /// asked for an end. No file of the given name is there then, except one that was there before. Another file of
+    /// that name is not deleted, but renamed.
     pub fn run(&self) -> Result<PathBuf> {
-        self.try_run().map_err(|error| with_advice(error, &self.folder()))
+        self.try_run().map_err(|error| self.with_advice(error))
     }
 
     /// The same with errors that say what happened and leave what to do to the caller.
     pub(super) fn try_run(&self) -> Result<PathBuf> {
         let name = self.name()?;
         let expected = self.expected_hash()?;
-        let folder = self.folder();
+        let folder = self.folder()?;
         let (path, extracted) = (folder.join(&name), folder.join(extracted_name(&name)));
         let _lock = Lock::take(&folder, &name)?;
         let fetched = !self.is_cached(&path, expected.as_deref())?;
@@ -149,14 +150,18 @@ impl GetFile {
             }
             other => other,
         });
-        if let Err(error) = fetched {
-            download.discard();
-            return Err(error);
+        match fetched {
+            Ok(()) => {}
+            // The next start goes on from what is there.
+            Err(error @ Error::Interrupted(_)) => return Err(error),
+            Err(error) => {
+                download.discard();
+                return Err(error);
+            }
         }
         // A folder extracted from an older file must not pass for this one's.
-        if extracted.is_dir() {
-            std::fs::remove_dir_all(extracted).map_err(|e| Error::io("cannot remove", extracted, e))?;
-        }
+        set_aside(extracted)?;
+        set_aside(path)?;
         std::fs::rename(&partial, path).map_err(|e| Error::io("cannot write", path, e))?;
         sync_parent(path);
         Ok(())
@@ -179,8 +184,25 @@ impl GetFile {
         Ok(false)
     }
 
-    fn folder(&self) -> PathBuf {
-        self.cache_dir.clone().unwrap_or_else(data_root)
+    fn folder(&self) -> Result<PathBuf> {
+        match &self.cache_dir {
+            Some(folder) => Ok(folder.clone()),
+            None => data_root(),
+        }
+    }
+
+    fn with_advice(&self, error: Error) -> Error {
+        let folder =
+            self.folder().map_or_else(|_| "the cache folder".to_owned(), |folder| folder.shown().to_string());
+        let advice = format!(
+            "Nothing was kept. Check the network (a proxy is taken from HTTPS_PROXY) and try again, or put the \
+             file by hand into {folder}"
+        );
+        match error {
+            Error::Download(what) => Error::Download(format!("{what}. {advice}")),
+            Error::Checksum(what) => Error::Checksum(format!("{what}. {advice}")),
+            other => other,
+        }
     }
 
     fn name(&self) -> Result<String> {
@@ -216,6 +238,26 @@ impl GetFile {
     }
 }
 
+/// Renames what is at `path`, if there is anything, to a name that is free, and says so: it is not the expected file,
+/// but it may be somebody's.
+pub(super) fn set_aside(path: &Path) -> Result<()> {
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let free = |n: usize| {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".replaced-{n}"));
+        Some(path.with_file_name(name)).filter(|other| other.symlink_metadata().is_err())
+    };
+    let other = (1..=1000).find_map(free).ok_or_else(|| {
+        let full = std::io::Error::other("there are a thousand replaced ones beside it: delete some");
+        Error::io("cannot rename", path, full)
+    })?;
+    std::fs::rename(path, &other).map_err(|e| Error::io("cannot rename", path, e))?;
+    say(format!("{} is replaced. What was there is kept as {}", path.shown(), other.shown()));
+    Ok(())
+}
+
 fn extracted_name(name: &str) -> String {
     format!("{}_extracted", name.strip_suffix(".zip").unwrap_or(name))
 }
@@ -229,18 +271,5 @@ pub(super) fn check_hash(path: &Path, origin: &str, expected: &str) -> Result<()
             "what came from {origin} is not the expected file: its SHA-256 should be {expected}. \
              Received: {received}"
         ))),
-    }
-}
-
-fn with_advice(error: Error, folder: &Path) -> Error {
-    let advice = format!(
-        "Nothing was kept. Check the network (a proxy is taken from HTTPS_PROXY) and try again, or put the \
-         file by hand into {}",
-        folder.shown()
-    );
-    match error {
-        Error::Download(what) => Error::Download(format!("{what}. {advice}")),
-        Error::Checksum(what) => Error::Checksum(format!("{what}. {advice}")),
-        other => other,
     }
 }

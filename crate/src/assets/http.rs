@@ -4,12 +4,13 @@
 //! caller's. A small note beside it, with what the server said about the version, lets a later
 //! process continue where this one was killed.
 
+use super::exchange::{self, Exchange, Failure, Message};
 use super::files::{sweep, write_whole};
 use super::surplus::Surplus;
 use crate::{progress::say, Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use ureq::config::AutoHeaderValue;
@@ -45,27 +46,15 @@ struct Known {
     total: Option<u64>,
 }
 
-enum Failure {
-    /// No answer at all: asking again soon is of no use.
-    Unreachable(String),
-    /// It may work the next time, perhaps after the time that the server asks for.
-    Passing(String, Option<Duration>),
-    /// It will not work the next time either.
-    Final(String),
-    Local(Error),
-}
-
 impl Download<'_> {
     /// Fetches all of it. Gives whether the bytes came in more than one part.
     pub fn run(&self) -> Result<bool> {
-        let surplus = Surplus::default();
-        let agent = self.agent(&surplus);
         let mut known = self.known();
         let (mut failures, mut parts, mut best) = (0, 0, self.have());
         loop {
             parts += u32::from(self.have() > 0);
             let started = Instant::now();
-            let failure = match self.attempt(&agent, &surplus, &mut known) {
+            let failure = match self.attempt(&mut known) {
                 Ok(()) => {
                     let _ = std::fs::remove_file(self.note());
                     return Ok(parts > 0);
@@ -97,7 +86,7 @@ impl Download<'_> {
                 self.name,
                 pause.as_secs_f32()
             ));
-            std::thread::sleep(pause);
+            exchange::pause(pause)?;
         }
     }
 
@@ -154,20 +143,19 @@ impl Download<'_> {
         }
     }
 
-    fn attempt(&self, agent: &ureq::Agent, surplus: &Surplus, known: &mut Known) -> Result<(), Failure> {
+    fn attempt(&self, known: &mut Known) -> Result<(), Failure> {
         let have = if known.validator.is_some() { self.have() } else { 0 };
         if have > 0 && known.total == Some(have) {
             // Its process may have been killed before it came to this.
             let synced = File::options().append(true).open(self.partial).and_then(|file| file.sync_all());
             return synced.map_err(|e| Failure::Local(Error::io("cannot write", self.partial, e)));
         }
-        let mut request = agent.get(self.url).header("Connection", "close");
-        if let (Some(validator), true) = (&known.validator, have > 0) {
-            request = request.header("Range", format!("bytes={have}-")).header("If-Range", validator);
-        }
-        let response = request.call().map_err(classify)?;
-        surplus.reset();
-        let (status, headers) = (response.status(), response.headers().clone());
+        let range = known.validator.clone().filter(|_| have > 0).map(|validator| (have, validator));
+        let surplus = Surplus::default();
+        let exchange = Exchange::start(self.agent(&surplus), surplus, self.url, range)?;
+        let Message::Head(status, headers) = exchange.next()? else {
+            return Err(Failure::Passing("the answer has no head".into(), None));
+        };
         let start = match status {
             StatusCode::OK => 0,
             StatusCode::PARTIAL_CONTENT if have > 0 => {
@@ -208,8 +196,8 @@ impl Download<'_> {
         // A part need not repeat what the first answer said.
         let kept = known.validator.take().filter(|_| start > 0);
         *known = Known { url: self.url.into(), validator: validator(&headers).or(kept), total };
-        self.receive(response.into_body().into_reader(), start, known)?;
-        if surplus.seen() && known.total.is_some() {
+        let surplus = self.receive(&exchange, start, known)?;
+        if surplus && known.total.is_some() {
             // Which bytes are the file's is anybody's guess.
             *known = Known::default();
             return Err(Failure::Passing("the server sent more bytes than it stated".into(), None));
@@ -217,7 +205,8 @@ impl Download<'_> {
         Ok(())
     }
 
-    fn receive(&self, mut body: impl Read, start: u64, known: &Known) -> Result<(), Failure> {
+    /// Writes the body to the partial file. Gives whether the server sent more than it stated.
+    fn receive(&self, exchange: &Exchange, start: u64, known: &Known) -> Result<bool, Failure> {
         let local = |e| Failure::Local(Error::io("cannot write", self.partial, e));
         let mut file = File::options().create(true).append(true).open(self.partial).map_err(local)?;
         file.set_len(start).map_err(local)?;
@@ -226,23 +215,28 @@ impl Download<'_> {
             write_whole(&self.note(), |out| out.write_all(&note)).map_err(Failure::Local)?;
         }
         let mut progress = Progress::new(self.name, start, known.total);
-        let (mut have, mut buffer) = (start, vec![0; 1 << 16]);
+        let mut have = start;
         let mut pace = (Instant::now(), have);
-        loop {
-            let n = match body.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(n) => n,
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(e) => {
+        let surplus = loop {
+            let bytes = match exchange.next()? {
+                Message::Bytes(bytes) => bytes,
+                Message::End(surplus) => break surplus,
+                Message::Broken(what) => {
                     let of = known.total.map_or(String::new(), |total| format!(" of {total}"));
-                    return Err(Failure::Passing(format!("it broke off after {have}{of} bytes: {e}"), None));
+                    return Err(Failure::Passing(
+                        format!("it broke off after {have}{of} bytes: {what}"),
+                        None,
+                    ));
+                }
+                Message::Head(..) | Message::Failed(_) => {
+                    return Err(Failure::Passing("the answer has two heads".into(), None))
                 }
             };
-            have += n as u64;
+            have += bytes.len() as u64;
             if have > self.max_bytes {
                 return Err(Failure::Final(too_large(have, self.max_bytes)));
             }
-            file.write_all(&buffer[..n]).map_err(local)?;
+            file.write_all(&bytes).map_err(local)?;
             progress.at(have);
             // Single bytes now and then would keep the connection, and its user, waiting for ever.
             if pace.0.elapsed() >= self.read_timeout {
@@ -254,7 +248,7 @@ impl Download<'_> {
                 }
                 pace = (Instant::now(), have);
             }
-        }
+        };
         match known.total {
             Some(total) if have < total => {
                 Err(Failure::Passing(format!("it broke off after {have} of {total} bytes"), None))
@@ -265,7 +259,7 @@ impl Download<'_> {
             None if self.size.is_some_and(|size| have != size) => {
                 Err(Failure::Passing(wrong_size(have, self.size.unwrap_or(0)), None))
             }
-            _ => file.sync_all().map_err(local),
+            _ => file.sync_all().map(|()| surplus).map_err(local),
         }
     }
 }
@@ -350,35 +344,6 @@ fn refused(status: StatusCode, headers: &HeaderMap) -> Failure {
     }
 }
 
-fn classify(error: ureq::Error) -> Failure {
-    use std::io::ErrorKind::*;
-    use ureq::{Error as E, Timeout};
-    let what = error.to_string();
-    match error {
-        E::HostNotFound => Failure::Unreachable("the host's name cannot be resolved".into()),
-        E::Timeout(Timeout::Resolve | Timeout::Connect) => {
-            Failure::Unreachable("the host does not answer in time".into())
-        }
-        E::ConnectionFailed | E::ConnectProxyFailed(_) => Failure::Unreachable(what),
-        E::RequireHttpsOnly(_) => Failure::Final("it redirects from https to an unprotected address".into()),
-        E::Timeout(_) | E::Protocol(_) => Failure::Passing(what, None),
-        E::Io(e) => match e.kind() {
-            ConnectionRefused => Failure::Unreachable("the host refuses the connection".into()),
-            NetworkUnreachable | HostUnreachable | AddrNotAvailable | NetworkDown => {
-                Failure::Unreachable(what)
-            }
-            // The standard library has no kind for a name that does not resolve.
-            _ if what.contains("lookup address") => {
-                Failure::Unreachable("the host's name cannot be resolved".into())
-            }
-            // This is how a certificate that does not fit shows.
-            InvalidData | InvalidInput => Failure::Final(what),
-            _ => Failure::Passing(what, None),
-        },
-        _ => Failure::Final(what),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -396,7 +361,7 @@ mod tests {
         assert!(!agent("http://host/a").config().https_only());
         // What the client says to each hop of such a download that is not https.
         let error = agent("https://host/a").get("http://host/a").call().unwrap_err();
-        assert!(matches!(classify(error), Failure::Final(what) if what.contains("unprotected")));
+        assert!(matches!(exchange::classify(error), Failure::Final(what) if what.contains("unprotected")));
     }
 
     #[test]

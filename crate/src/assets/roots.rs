@@ -1,25 +1,85 @@
-//! Where things are: the project's folder, and `data/` in it.
+//! Where downloads are kept, and whether this program runs from the checkout that it was built in.
 
+use crate::{environment, Error, Result, Show};
+use etcetera::base_strategy::{choose_native_strategy, BaseStrategy};
 use std::path::{Path, PathBuf};
 
-/// The folder that downloads land in.
+/// The folder that downloads are kept in: the one that `TRANSFER_CACHE` names, else `data/` of the project's own
+/// checkout, else `transfer` in the platform's cache folder (`~/.cache` or `XDG_CACHE_HOME` on Linux,
+/// `~/Library/Caches` on macOS, the local application data on Windows).
 ///
-/// It is `data/` of the project that the current folder lies in, else `data/` of the project that
-/// this crate was compiled in, if that still exists, else `data/` in the current folder. It need not
-/// exist: whatever writes to it creates it.
-pub fn data_root() -> PathBuf {
-    let current = std::env::current_dir().unwrap_or_else(|_| ".".into());
-    data_root_from(&current, Path::new(env!("CARGO_MANIFEST_DIR")))
+/// The working folder plays no part. The folder need not exist: whatever writes to it creates it.
+///
+/// # Errors
+/// [`Error::Invalid`] where `TRANSFER_CACHE` is unusable, or where it is not set and the system names no cache folder.
+pub fn data_root() -> Result<PathBuf> {
+    if let Some(folder) = environment::cache()? {
+        return Ok(folder);
+    }
+    if let Some(checkout) = checkout() {
+        return Ok(checkout.join("data"));
+    }
+    let cache = choose_native_strategy().ok().map(|strategy| strategy.cache_dir());
+    cache.filter(|cache| cache.is_absolute()).map(|cache| cache.join("transfer")).ok_or_else(|| {
+        Error::Invalid(
+            "downloads expected a cache folder in the user's home. Received: no home folder. Set the environment \
+             variable TRANSFER_CACHE to an absolute path"
+                .into(),
+        )
+    })
 }
 
-fn data_root_from(current: &Path, manifest: &Path) -> PathBuf {
-    let compiled_in = manifest.parent().filter(|folder| is_project(folder) || folder.join("data").is_dir());
-    let around = current.ancestors().find(|folder| is_project(folder) && folder.join("notebooks").is_dir());
-    around.or(compiled_in).unwrap_or(current).join("data")
+/// The checkout that this program was built in, if it runs from there: from its `target/`, or in a notebook's kernel
+/// that loads the crate from there. An installed program has none, and neither has a copy of one.
+pub fn checkout() -> Option<PathBuf> {
+    let files = std::env::current_exe().into_iter().chain(file_of_this_code());
+    checkout_of(Path::new(env!("CARGO_MANIFEST_DIR")), files)
 }
 
-fn is_project(folder: &Path) -> bool {
-    folder.join("Cargo.toml").is_file() && folder.join("crate").is_dir()
+/// The folder above the crate that was compiled at `manifest`, if one of the `files` lies in its `target/` or in
+/// the Python environment that its kernel is installed in.
+fn checkout_of(manifest: &Path, files: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
+    let root = manifest.parent()?.canonicalize().ok()?;
+    if !root.join("Cargo.toml").is_file() || !root.join("crate/Cargo.toml").is_file() {
+        return None;
+    }
+    // The build folder may well be a link to a larger disk.
+    let target = root.join("target").canonicalize();
+    let built_there = |file: PathBuf| {
+        let file = file.canonicalize().ok()?;
+        let below = target.as_ref().is_ok_and(|target| file.starts_with(target));
+        (below || file.starts_with(root.join(".venv"))).then_some(())
+    };
+    files.filter(|file| file.is_absolute()).find_map(built_there).map(|()| root)
+}
+
+/// The program or library that holds this very code. In a notebook the kernel is the program, wherever it is
+/// installed, and the crate is a library in the kernel's build folder.
+#[cfg(unix)]
+fn file_of_this_code() -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    let here = checkout as fn() -> Option<PathBuf> as *const libc::c_void;
+    // SAFETY: `dladdr` writes the structure, all of whose bits may be zero, and its name is a string of the system
+    // that stays where it is as long as the library is loaded, which this code is in.
+    let name = unsafe {
+        let mut found: libc::Dl_info = std::mem::zeroed();
+        if libc::dladdr(here, &mut found) == 0 || found.dli_fname.is_null() {
+            return None;
+        }
+        std::ffi::CStr::from_ptr(found.dli_fname)
+    };
+    Some(PathBuf::from(std::ffi::OsStr::from_bytes(name.to_bytes())))
+}
+
+#[cfg(not(unix))]
+fn file_of_this_code() -> Option<PathBuf> {
+    None
+}
+
+/// A path as it is printed: relative to the checkout if it lies in there, since a notebook's output must not name a
+/// folder of somebody's machine.
+pub(super) fn place(path: &Path, checkout: Option<&Path>) -> String {
+    checkout.and_then(|checkout| path.strip_prefix(checkout).ok()).unwrap_or(path).shown().to_string()
 }
 
 #[cfg(test)]
@@ -27,19 +87,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_data_folder_is_that_of_the_project_around_else_of_the_crate_else_here() {
+    fn a_checkout_counts_only_for_what_was_built_in_it() {
         let folder = tempfile::tempdir().unwrap();
-        let root = folder.path();
-        for name in ["project/notebooks", "project/crate/src", "built/crate", "elsewhere"] {
-            std::fs::create_dir_all(root.join(name)).unwrap();
-        }
-        for name in ["project/Cargo.toml", "project/crate/Cargo.toml", "built/Cargo.toml"] {
+        let root = folder.path().canonicalize().unwrap();
+        for name in
+            ["built/target/release/transfer", "built/.venv/bin/kernel", "home/bin/transfer", "moved/x"]
+        {
+            std::fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
             std::fs::write(root.join(name), "").unwrap();
         }
-        let from = |current: &str, manifest: &str| data_root_from(&root.join(current), &root.join(manifest));
-        assert_eq!(from("project/notebooks", "built/crate"), root.join("project/data"));
-        assert_eq!(from("project/crate/src", "built/crate"), root.join("project/data"));
-        assert_eq!(from("elsewhere", "built/crate"), root.join("built/data"));
-        assert_eq!(from("elsewhere", "gone/crate"), root.join("elsewhere/data"));
+        std::fs::create_dir_all(root.join("built/crate")).unwrap();
+        for name in ["built/Cargo.toml", "built/crate/Cargo.toml"] {
+            std::fs::write(root.join(name), "").unwrap();
+        }
+        let of =
+            |manifest: &str, file: &Path| checkout_of(&root.join(manifest), [file.to_owned()].into_iter());
+        assert_eq!(of("built/crate", &root.join("built/target/release/transfer")), Some(root.join("built")));
+        assert_eq!(of("built/crate", &root.join("built/.venv/bin/kernel")), Some(root.join("built")));
+        assert_eq!(of("built/crate", &root.join("home/bin/transfer")), None);
+        assert_eq!(of("built/crate", Path::new("target/release/transfer")), None);
+        assert_eq!(of("moved/crate", &root.join("built/target/release/transfer")), None);
+        // A link to an installed program does not move it, nor does one to the checkout's.
+        #[cfg(unix)]
+        {
+            let link = root.join("built/target/link");
+            std::os::unix::fs::symlink(root.join("home/bin/transfer"), &link).unwrap();
+            assert_eq!(of("built/crate", &link), None);
+            let link = root.join("home/bin/link");
+            std::os::unix::fs::symlink(root.join("built/target/release/transfer"), &link).unwrap();
+            assert_eq!(of("built/crate", &link), Some(root.join("built")));
+        }
+    }
+
+    #[test]
+    fn the_tests_themselves_run_from_the_checkout() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().canonicalize().unwrap();
+        if std::env::current_exe().unwrap().starts_with(root.join("target")) {
+            assert_eq!(checkout(), Some(root));
+        }
+        #[cfg(unix)]
+        assert!(file_of_this_code().is_some());
     }
 }

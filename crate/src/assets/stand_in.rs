@@ -6,8 +6,9 @@
 use super::files::create_parent;
 use super::get_file::check_hash;
 use super::programs;
+use crate::progress::{self, say};
 use crate::Show;
-use crate::{progress::say, Error, Result};
+use crate::{Error, Result};
 use base64::Engine;
 use serde::Deserialize;
 use std::io::{BufReader, Read};
@@ -27,7 +28,7 @@ pub(super) fn download(
     package: &str,
     sha256: &str,
     npm: Option<&Path>,
-    project: &Path,
+    checkout: &Path,
     scratch: &Path,
 ) -> Result<PathBuf> {
     say(format!("Fetching the npm package {package} (35 MB)"));
@@ -37,12 +38,12 @@ pub(super) fn download(
     let arguments = [&["pack", package][..], &options, &patience].concat();
     let attempt = |npm: &Path| programs::run(npm, &arguments, scratch, Duration::from_secs(600));
 
-    let at_hand = npm.map_or_else(|| programs::candidates(project, &["npm"]), |npm| vec![npm.to_owned()]);
+    let at_hand = npm.map_or_else(|| programs::candidates(checkout, &["npm"]), |npm| vec![npm.to_owned()]);
     let mut done = programs::first_that_works(&at_hand, attempt);
     if npm.is_none() {
         done = done.or_else(|failed| match failed.is_final() {
             true => Err(failed),
-            false => programs::npm_from_pypi(project, scratch)
+            false => programs::npm_from_pypi(checkout, scratch)
                 .and_then(|npm| attempt(&npm))
                 .map_err(|more| failed.and(more)),
         });
@@ -78,6 +79,7 @@ pub(super) fn decode(tarball: &Path, folder: &Path) -> Result<(usize, usize)> {
         let count = pixels.len() / (SIDE * SIDE * 3);
         let first_validation = count - count / 5;
         for (i, picture) in pixels.chunks_exact(SIDE * SIDE * 3).enumerate() {
+            progress::check_stop("Making the stand-in")?;
             let part = if i < first_validation { "train" } else { "validation" };
             let path = folder.join(part).join(format!("{kind}s/{kind}.{i}.png"));
             create_parent(&path)?;

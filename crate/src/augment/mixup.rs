@@ -67,7 +67,7 @@ impl MixUp {
     /// MixUp with this α, seeded by [`crate::seed`]. With 0.2 most images stay close to one of the two; with 1
     /// all parts are equally likely.
     pub fn new(alpha: f64) -> Self {
-        MixUp { alpha, seed: crate::seed() }
+        MixUp { alpha, seed: crate::environment::seed_or_default() }
     }
 
     /// Another seed.
@@ -102,6 +102,7 @@ impl MixUp {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
+        crate::seed()?;
         if self.alpha.is_finite() && self.alpha > 0.0 {
             return Ok(());
         }

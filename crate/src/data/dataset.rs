@@ -5,12 +5,15 @@
 
 use super::bad_images::{BadImages, Skipped};
 use super::batches::{Batches, Plan};
+use super::digest::FileDigest;
 use super::listing::list;
 use super::opening::{examine, nothing, Opened};
 use super::options::{ImageDatasetOptions, Subset};
 use super::store::{Scratch, Store};
 use super::{Batch, ImageMap};
+use crate::progress::check_stop;
 use crate::random::Rng;
+use crate::threads;
 use crate::Show;
 use crate::{Error, Result};
 use ndarray::Array4;
@@ -342,6 +345,21 @@ impl Dataset {
             "batches of {batch_size} of {h}x{w}, shuffle {shuffle}, seed {seed}, reshuffle {reshuffle}, cache {}",
             self.cache
         )
+    }
+
+    /// What each image is, in the order of epoch 0: the digest of its file's bytes, or `None` where it is left out.
+    /// Reads the files, but for those of which `cache()` keeps a decoded copy: there it is the copy that counts.
+    ///
+    /// # Errors
+    /// Where a file cannot be read.
+    pub(crate) fn digests(&self) -> Result<Vec<Option<FileDigest>>> {
+        let indices = self.order[self.range.clone()].to_vec();
+        threads::map(indices, |i| {
+            check_stop("Looking for photographs that have changed")?;
+            self.store.digest(i, self.cache)
+        })
+        .into_iter()
+        .collect()
     }
 
     /// The images of one epoch in their order, as [`indices`](Self::indices) has those of epoch 0.

@@ -9,12 +9,12 @@
 
 use super::kinds::{kind_of, not_read, Kind, HEAD};
 use super::limits::{check_scans, check_size, cost, MAX_FILE_BYTES, MAX_SIDE};
+use super::watched::Watched;
 use super::{jpeg, tiff};
 use crate::input::{self, is_no_file, patiently, Input};
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use std::cell::RefCell;
-use std::fs::File;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::Path;
@@ -52,6 +52,8 @@ impl Buffers {
 
 /// A decoded image: bytes (h, w, 3).
 pub(super) struct Rgb<'a> {
+    /// All bytes of the file that it was decoded from.
+    pub file: &'a [u8],
     pub pixels: &'a [u8],
     pub height: usize,
     pub width: usize,
@@ -140,45 +142,6 @@ fn settled<T>(found: Found<T>) -> Result<T, Unusable> {
     }
 }
 
-/// A file that remembers the first error of reading it.
-struct Watched<'a> {
-    file: File,
-    failed: &'a RefCell<Option<io::Error>>,
-}
-
-impl Watched<'_> {
-    fn noting<T>(&self, result: io::Result<T>) -> io::Result<T> {
-        result.map_err(|error| {
-            let copy = match error.raw_os_error() {
-                Some(code) => io::Error::from_raw_os_error(code),
-                None => error.kind().into(),
-            };
-            if error.kind() != ErrorKind::Interrupted {
-                self.failed.borrow_mut().get_or_insert(error);
-            }
-            copy
-        })
-    }
-}
-
-impl Read for Watched<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer);
-        self.noting(read)
-    }
-}
-
-impl Seek for Watched<'_> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let sought = self.file.seek(to);
-        match sought {
-            // To before the start, which a damaged file may ask for.
-            Err(e) if e.kind() == ErrorKind::InvalidInput => Err(e),
-            other => self.noting(other),
-        }
-    }
-}
-
 /// Reads and decodes a file and hands its pixels to `take`.
 pub(super) fn decode<T>(
     path: &Path,
@@ -195,7 +158,7 @@ pub(super) fn decode<T>(
     let mut turn = None;
     let result = decode_buffered(buffers, &mut turn).map(|(height, width, in_rgb)| {
         let pixels = if in_rgb { &buffers.rgb } else { &buffers.raw };
-        take(Rgb { pixels: &pixels[..height * width * 3], height, width })
+        take(Rgb { file: &buffers.file, pixels: &pixels[..height * width * 3], height, width })
     });
     buffers.shrink();
     result
@@ -405,17 +368,5 @@ mod tests {
         assert_eq!(converted(two[..4].to_vec(), ColorType::L16), [0x12, 0x12, 0x12, 0x34, 0x34, 0x34]);
         assert_eq!(converted(vec![9, 255], ColorType::La8), [9, 9, 9]);
         assert_eq!(converted(vec![1, 2, 3, 0, 4, 5, 6, 0], ColorType::Rgba8)[..6], [1, 2, 3, 4, 5, 6]);
-    }
-
-    #[test]
-    fn an_error_of_reading_is_not_taken_for_damage() {
-        let folder = tempfile::tempdir().unwrap();
-        // A folder opened as a file: reading it fails.
-        let Ok(file) = File::open(folder.path()) else { return };
-        let failed = RefCell::new(None);
-        let mut file = BufReader::new(Watched { file, failed: &failed });
-        let found = ImageReader::with_format(&mut file, ImageFormat::Png).into_dimensions();
-        assert!(found.is_err());
-        assert!(failed.take().is_some_and(|e| e.raw_os_error().is_some()));
     }
 }

@@ -2,6 +2,7 @@
 //! lead in a circle have an end.
 
 use super::names::is_left_out;
+use crate::input::{no_file, patiently};
 use crate::progress::check_stop;
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -9,7 +10,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// What an entry of a folder is, behind links.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A regular file, or a link to one.
     File,
@@ -17,7 +18,7 @@ pub(super) enum Kind {
     /// A link to a folder.
     LinkedFolder,
     /// Neither, for this reason; in words that follow its name.
-    Odd(&'static str),
+    Odd(String),
 }
 
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl Entry {
 pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>> {
     let failed = |e| Error::io("cannot list the folder", folder, e);
     let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
+    for entry in patiently(|| std::fs::read_dir(folder)).map_err(failed)? {
         check_stop("the listing of the photographs")?;
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
@@ -49,12 +50,13 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>> {
             continue;
         }
         let path = entry.path();
-        let found = entry.file_type().map_err(|e| Error::io("cannot look at", &path, e))?;
+        let cannot = |e| Error::io("cannot look at", &path, e);
+        let found = entry.file_type().map_err(cannot)?;
         let kind = match (found.is_dir(), found.is_file(), found.is_symlink()) {
             (true, ..) => Kind::Folder,
             (_, true, _) => Kind::File,
             (_, _, true) => behind_link(&path)?,
-            _ => Kind::Odd("is not a regular file"),
+            _ => Kind::Odd(no_file(&entry.metadata().map_err(cannot)?)),
         };
         all.push(Entry { name, path, kind });
     }
@@ -63,17 +65,20 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>> {
 
 fn behind_link(path: &Path) -> Result<Kind> {
     use std::io::ErrorKind::{NotADirectory, NotFound};
-    match std::fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => Ok(Kind::LinkedFolder),
-        Ok(meta) if meta.is_file() => Ok(Kind::File),
-        Ok(_) => Ok(Kind::Odd("is not a regular file")),
-        Err(e) if matches!(e.kind(), NotFound | NotADirectory) => {
-            Ok(Kind::Odd("cannot be read: it is a link to nothing"))
-        }
-        Err(e) if e.raw_os_error() == Some(CIRCLE) => {
-            Ok(Kind::Odd("cannot be read: it is a link that leads to itself"))
-        }
-        Err(e) => Err(Error::io("cannot follow the link", path, e)),
+    let leads_nowhere = |e: &std::io::Error| match e.kind() {
+        NotFound | NotADirectory => Some("cannot be read: it is a link to nothing"),
+        _ if e.raw_os_error() == Some(CIRCLE) => Some("cannot be read: it is a link that leads to itself"),
+        _ => None,
+    };
+    let found = patiently(|| match std::fs::metadata(path) {
+        Err(e) => leads_nowhere(&e).map_or(Err(e), |reason| Ok(Err(reason))),
+        Ok(about) => Ok(Ok(about)),
+    });
+    match found.map_err(|e| Error::io("cannot follow the link", path, e))? {
+        Ok(about) if about.is_dir() => Ok(Kind::LinkedFolder),
+        Ok(about) if about.is_file() => Ok(Kind::File),
+        Ok(about) => Ok(Kind::Odd(no_file(&about))),
+        Err(reason) => Ok(Kind::Odd(reason.to_owned())),
     }
 }
 
@@ -159,16 +164,18 @@ mod tests {
         let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
         let mut found = entries(dir.path()).unwrap();
         found.sort_by(|a, b| a.name.cmp(&b.name));
-        let found: Vec<(&str, Kind)> = found.iter().map(|e| (e.name.to_str().unwrap(), e.kind)).collect();
+        let odd = |reason: &str| Kind::Odd(reason.to_owned());
+        let found: Vec<(&str, Kind)> =
+            found.iter().map(|e| (e.name.to_str().unwrap(), e.kind.clone())).collect();
         let expected = [
             ("file", Kind::File),
             ("folder", Kind::Folder),
-            ("self", Kind::Odd("cannot be read: it is a link that leads to itself")),
-            ("socket", Kind::Odd("is not a regular file")),
-            ("through a file", Kind::Odd("cannot be read: it is a link to nothing")),
+            ("self", odd("cannot be read: it is a link that leads to itself")),
+            ("socket", odd("is a socket, not a regular file")),
+            ("through a file", odd("cannot be read: it is a link to nothing")),
             ("to file", Kind::File),
             ("to folder", Kind::LinkedFolder),
-            ("to none", Kind::Odd("cannot be read: it is a link to nothing")),
+            ("to none", odd("cannot be read: it is a link to nothing")),
         ];
         assert_eq!(found, expected);
     }

@@ -49,8 +49,8 @@ impl Part {
     /// What a folder of this name is for if it is a slip of the keyboard.
     fn resembling(name: &str) -> Option<Part> {
         let name = name.trim().to_lowercase();
-        let near = |word: &&str| strsim::damerau_levenshtein(word, &name) <= word.len() / 4;
-        Part::ALL.into_iter().find(|part| part.words().iter().any(|word| near(&word)))
+        let near = |word: &str| strsim::damerau_levenshtein(word, &name) <= word.len() / 4;
+        Part::ALL.into_iter().find(|part| part.words().iter().any(|word| near(word)))
     }
 }
 

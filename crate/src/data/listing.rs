@@ -4,7 +4,7 @@
 
 use super::folder::{entries, Kind, Trail};
 use super::image_files::{same_folder, too_deep};
-use super::names::{composed, with_code_points};
+use super::names::{composed, joined, with_code_points};
 use crate::progress::say;
 use crate::Show;
 use crate::{Error, Result};
@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 /// How deep folders may lie in one another below a class folder.
 pub(super) const MAX_DEPTH: usize = 32;
 
+/// Names that a message lists.
+const SHOWN: usize = 20;
+
 /// The classes of a folder and its files, sorted.
 #[derive(Debug)]
 pub(super) struct Listing {
@@ -23,7 +26,7 @@ pub(super) struct Listing {
     pub files: Vec<(PathBuf, u32)>,
     /// What is neither a file nor a folder: links to nothing, pipes. Path, label, and the reason in words that follow the
     /// path.
-    pub odd: Vec<(PathBuf, u32, &'static str)>,
+    pub odd: Vec<(PathBuf, u32, String)>,
 }
 
 /// Lists `dir`; with `missing`, a class that is wanted and has no folder has no files.
@@ -107,8 +110,9 @@ fn choose(
         let folder = folders.get(&composed(name)).map(|&folder| folder.clone());
         if folder.is_none() && !missing {
             return Err(Error::Data(format!(
-                "class_names asks for {name:?}, but the sub-folders of {} are {found:?}.",
-                dir.shown()
+                "class_names asks for {name:?}, but the sub-folders of {} are {}. Correct the name.",
+                dir.shown(),
+                joined(found.iter().map(String::as_str), SHOWN)
             )));
         }
         classes.push((name.clone(), folder));
@@ -131,7 +135,7 @@ struct Walk {
     /// Links to folders, which are followed when all other folders were read.
     links: Vec<Waiting>,
     files: Vec<(u32, OsString, OsString)>,
-    odd: Vec<(PathBuf, u32, &'static str)>,
+    odd: Vec<(PathBuf, u32, String)>,
 }
 
 impl Walk {
@@ -232,7 +236,10 @@ mod tests {
         let listing = list(&dir, None, false).unwrap();
         let expected = ["0 a/1", "0 a/inner/2", "0 a/link/more/5", "1 b/3", "1 b/linked file", "1 b/deep/4"];
         assert_eq!(names(&listing, &dir), expected);
-        assert_eq!(listing.odd, [(dir.join("b/nothing.jpg"), 1, "cannot be read: it is a link to nothing")]);
+        assert_eq!(
+            listing.odd,
+            [(dir.join("b/nothing.jpg"), 1, "cannot be read: it is a link to nothing".into())]
+        );
         symlink("a", dir.join("c")).unwrap();
         let text = list(&dir, None, false).unwrap_err().to_string();
         assert!(text.contains("/c leads to the same folder as") && text.contains("/a: expected"), "{text}");

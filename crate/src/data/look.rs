@@ -52,9 +52,9 @@ pub(super) fn look(path: &Path) -> crate::Result<Look> {
 }
 
 /// The same for what is no regular file, for this reason.
-pub(super) fn look_at_odd(path: &Path, reason: &str) -> Look {
+pub(super) fn look_at_odd(path: &Path, reason: String) -> Look {
     match is_called_like_an_image(path) {
-        true => Look::Bad(reason.to_owned()),
+        true => Look::Bad(reason),
         false => Look::Other,
     }
 }

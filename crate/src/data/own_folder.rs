@@ -37,7 +37,7 @@ pub(super) fn check_classes(dir: &Path, wanted: Option<&[String]>, validation: O
         }
         [only] => {
             let folder = dir.join(only);
-            let inner = class_folders(&folder)?;
+            let inner = if found.contains(only) { class_folders(&folder)? } else { Vec::new() };
             let hint = match (&inner[..], loose.len()) {
                 ([_, ..], _) if loose_images(&folder)?.is_empty() => is_it_deeper(&folder, &inner),
                 (_, 0) => HOW.to_owned(),

@@ -5,6 +5,7 @@
 
 use super::bad_images::{BadImages, Skipped};
 use super::decode::{decode, Buffers, Unusable};
+use super::digest::{bytes_digest, file_digest, FileDigest};
 use super::left_out::Tally;
 use super::options::{ImageDatasetOptions, OnBadImage};
 use super::resize::resize_into;
@@ -42,9 +43,16 @@ pub(super) struct Store {
     pub tally: Tally,
     /// Once a file proved damaged it stays so, and every epoch has the same images.
     bad: Vec<OnceLock<String>>,
-    cached: Vec<OnceLock<Box<[u16]>>>,
+    cached: Vec<OnceLock<Kept>>,
     cached_bytes: AtomicUsize,
     spare: Mutex<Vec<Vec<f32>>>,
+}
+
+/// A decoded image, and what file it is from.
+#[derive(Debug)]
+struct Kept {
+    image: Box<[u16]>,
+    file: FileDigest,
 }
 
 #[derive(Debug, Default)]
@@ -91,18 +99,19 @@ impl Store {
             return self.tally.check(self.labels[index]).map(|()| false);
         }
         if let Some(kept) = self.cached[index].get().filter(|_| cache) {
-            Stored::new(kept).unpack(out);
+            Stored::new(&kept.image).unpack(out);
             return Ok(true);
         }
         let size = self.options.image_size;
         let Scratch { buffers, row, .. } = scratch;
         let done = decode(&self.paths[index], buffers, |rgb| {
             resize_into(rgb.pixels, (rgb.height, rgb.width), 3, out, size, row);
+            cache.then(|| bytes_digest(rgb.file))
         });
         match done {
-            Ok(()) => {
-                if cache {
-                    self.keep(index, out);
+            Ok(file) => {
+                if let Some(file) = file {
+                    self.keep(index, out, file);
                 }
                 Ok(true)
             }
@@ -130,7 +139,23 @@ impl Store {
 
     /// The image as the cache has it.
     pub fn stored(&self, index: usize) -> Option<Stored<'_>> {
-        self.cached[index].get().map(|kept| Stored::new(kept))
+        self.cached[index].get().map(|kept| Stored::new(&kept.image))
+    }
+
+    /// The digest of the file that [`load`](Self::load) takes an image from: of the one behind the decoded copy
+    /// where that is used, else of what the file is now. `None` where the image is left out.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn digest(&self, index: usize, cache: bool) -> Result<Option<FileDigest>> {
+        if self.is_bad(index) {
+            return Ok(None);
+        }
+        if let Some(kept) = self.cached[index].get().filter(|_| cache) {
+            return Ok(Some(kept.file));
+        }
+        let path = &self.paths[index];
+        input::patiently(|| file_digest(path)).map(Some).map_err(|e| input::photograph(path, e))
     }
 
     /// Whether its file turned out to be damaged.
@@ -143,14 +168,14 @@ impl Store {
         self.bad[index].get().map(String::as_str)
     }
 
-    fn keep(&self, index: usize, image: &mut [f32]) {
+    fn keep(&self, index: usize, image: &mut [f32], file: FileDigest) {
         let bytes = stored_bytes(image.len());
         let limit = self.options.cache_limit_bytes;
         let room = |used: usize| used.checked_add(bytes).filter(|&sum| sum <= limit);
         if self.cached_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
             return pass_through(image);
         }
-        let kept = store(image);
+        let kept = Kept { image: store(image), file };
         pass_through(image);
         if self.cached[index].set(kept).is_err() {
             // Another pass over the same images was faster.

@@ -24,6 +24,9 @@ pub(crate) struct About {
     /// Version of this crate.
     pub written_by: String,
     pub architecture: String,
+    /// The file of weights that the training started from; files of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<SavedOrigin>,
     /// One for each class, in the order of the labels.
     pub class_names: Vec<String>,
     /// Height and width, in pixels.
@@ -73,6 +76,13 @@ impl TrainedOn {
     }
 }
 
+/// Which file of weights it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedOrigin {
+    pub name: String,
+    pub sha256: String,
+}
+
 /// `x · scale + offset`. Every f32 is an f64, and those come back from JSON bit for bit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Scaling {
@@ -108,6 +118,9 @@ impl About {
             format: FORMAT,
             written_by: concat!("transfer ", env!("CARGO_PKG_VERSION")).to_owned(),
             architecture: "MobileNetV2 1.0".to_owned(),
+            weights: base
+                .weights_origin()
+                .map(|origin| SavedOrigin { name: cut(&origin.name), sha256: origin.sha256.clone() }),
             class_names: model.class_names(),
             image_size: (h, w),
             resize: RESIZE.to_owned(),
@@ -163,6 +176,12 @@ impl About {
         if !(1..=MAX_CLASSES).contains(&self.units) {
             return expected(&format!("1 to {MAX_CLASSES} outputs"), self.units.to_string());
         }
+        if let Some(SavedOrigin { name, sha256 }) = &self.weights {
+            let digits = sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit());
+            if name.len() > MAX_NAME || !digits {
+                return expected("a name and a SHA-256 of its first weights", format!("{sha256:?}"));
+            }
+        }
         check_class_names(&self.class_names, self.classes())?;
         let (h, w) = self.image_size;
         if !(32..=4096).contains(&h) || !(32..=4096).contains(&w) {
@@ -184,6 +203,12 @@ impl About {
         }
         Ok(())
     }
+}
+
+/// As much of a name as is read again.
+fn cut(name: &str) -> String {
+    let end = (0..=name.len().min(MAX_NAME)).rev().find(|&end| name.is_char_boundary(end));
+    name[..end.unwrap_or(0)].to_owned()
 }
 
 /// Refuses names that are not one for each of `classes`, empty, endless or the same twice.
@@ -261,6 +286,7 @@ mod tests {
             format: FORMAT,
             written_by: "transfer 0.0.0".into(),
             architecture: "MobileNetV2 1.0".into(),
+            weights: Some(SavedOrigin { name: "a.h5".into(), sha256: "0f".repeat(32) }),
             class_names: vec!["cats".into(), "dogs".into()],
             image_size: (160, 160),
             resize: RESIZE.into(),
@@ -294,9 +320,10 @@ mod tests {
     #[test]
     fn what_no_model_can_be_is_refused_with_what_was_expected() {
         type Change = (&'static str, fn(&mut About));
-        let changes: [Change; 11] = [
+        let changes: [Change; 12] = [
             ("format 7", |a| a.format = 7),
             ("architecture", |a| a.architecture = "ResNet".into()),
+            ("SHA-256", |a| a.weights = Some(SavedOrigin { name: "a".into(), sha256: "0".into() })),
             ("resized", |a| a.resize = "nearest".into()),
             ("outputs", |a| a.units = 0),
             ("outputs", |a| a.units = usize::MAX),
@@ -315,6 +342,16 @@ mod tests {
         }
         assert!(About::parse("{}").unwrap_err().contains("format"));
         assert!(About::parse("[").is_err());
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_version_without_the_name_of_its_weights_is_read() {
+        let old = About { weights: None, ..sample() };
+        let text = serde_json::to_string(&old).unwrap();
+        assert!(!text.contains("weights"), "{text}");
+        assert_eq!(About::parse(&text).unwrap(), old);
+        assert_eq!(cut(&"é".repeat(MAX_NAME)).len(), MAX_NAME);
+        assert_eq!(cut("a.h5"), "a.h5");
     }
 
     #[test]

@@ -86,10 +86,14 @@ impl Model {
     /// Where the model cannot compute, or [`Error::Interrupted`] where somebody asked for a stop; not because of a
     /// file.
     pub fn try_predict_files(&self, paths: &[impl AsRef<Path>]) -> Result<Vec<Result<Prediction>>> {
-        let names: Arc<[String]> = self.class_names().into();
         let paths: Vec<&Path> = paths.iter().map(AsRef::as_ref).collect();
+        self.predict_chunks(&paths, self.images_at_once())
+    }
+
+    fn predict_chunks(&self, paths: &[&Path], at_once: usize) -> Result<Vec<Result<Prediction>>> {
+        let names: Arc<[String]> = self.class_names().into();
         let mut all = Vec::with_capacity(paths.len());
-        for paths in paths.chunks(self.images_at_once()) {
+        for paths in paths.chunks(at_once) {
             check_stop("The prediction")?;
             self.predict_chunk(paths, &names, &mut all)?;
         }
@@ -142,6 +146,55 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{random_weights, Dense, GlobalAveragePooling2D, MobileNetV2};
+    use crate::preprocess::Rescaling;
+
+    fn model(side: usize, trains: bool) -> Model {
+        let mut base = MobileNetV2::new((side, side, 3), &random_weights()).unwrap();
+        base.set_trainable(false);
+        if trains {
+            base.fine_tune_at(100).unwrap();
+        }
+        let chain = Model::chain().then(Rescaling::new(1.0 / 127.5, -1.0)).then(base);
+        chain.then(GlobalAveragePooling2D).then(Dense::new(3).seed(1)).build().unwrap()
+    }
+
+    #[test]
+    fn how_many_files_are_computed_at_a_time_changes_no_bit() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths: Vec<PathBuf> = (0..7).map(|i| dir.path().join(format!("{i}.png"))).collect();
+        for (i, path) in paths.iter().enumerate() {
+            let i = i as u32;
+            let picture =
+                image::RgbImage::from_fn(50 + i, 40, |x, y| image::Rgb([(x * i) as u8, y as u8, 9]));
+            picture.save(path).unwrap();
+        }
+        let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+        for trains in [false, true] {
+            let mut model = model(32, trains);
+            for flip in [false, true] {
+                model.set_test_time_flip(flip);
+                let bits = |at_once| -> Vec<Vec<u32>> {
+                    let all = model.predict_chunks(&paths, at_once).unwrap().into_iter();
+                    all.map(|one| one.unwrap().probabilities.iter().map(|p| p.to_bits()).collect()).collect()
+                };
+                let together = bits(32);
+                for at_once in [1, 2, 3] {
+                    assert_eq!(bits(at_once), together, "{at_once} at a time, flip {flip}, trains {trains}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn large_images_are_computed_few_at_a_time() {
+        assert_eq!((model(32, false).images_at_once(), model(224, true).images_at_once()), (32, 32));
+        let mut large = model(1024, false);
+        let plain = large.images_at_once();
+        large.set_test_time_flip(true);
+        assert!((4..12).contains(&plain) && large.images_at_once() < plain, "{plain}");
+        assert_eq!(model(4096, false).images_at_once(), 1);
+    }
 
     #[test]
     fn the_most_probable_come_first_and_of_equals_the_smaller_label() {

@@ -16,7 +16,7 @@ use crate::optim::Adam;
 use crate::preprocess::Rescaling;
 use crate::progress::say;
 use crate::train::Loss;
-use crate::weights::{parse_sealed, read_bytes, write_sealed, Weights};
+use crate::weights::{parse_sealed, read_bytes, write_sealed, Weights, WeightsOrigin};
 use crate::{Error, OutputFile, Precision, Result};
 
 /// The largest file that is read: the base has 9 MB, the head 5 KB a class.
@@ -84,6 +84,12 @@ impl Model {
     fn from_parts(about: About, weights: &Weights) -> Result<Self> {
         let (h, w) = about.image_size;
         let mut base = MobileNetV2::new((h, w, 3), weights)?;
+        let found = String::new();
+        base.set_weights_origin(about.weights.map(|of| WeightsOrigin {
+            name: of.name,
+            sha256: of.sha256,
+            found,
+        }));
         base.set_trainable(false);
         for &(from, to) in &about.trainable {
             for layer in from..to.min(base.len() + 1) {

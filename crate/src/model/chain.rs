@@ -142,6 +142,10 @@ impl Chain {
         }
         let dense = dense.ok_or_else(|| missing("a dense layer at the end", "Dense::new(1)"))?;
         dropout.check()?;
-        Model::new(augmentation, rescaling, base, dropout, dense, self.seed.unwrap_or_else(crate::seed))
+        let seed = match self.seed {
+            Some(seed) => seed,
+            None => crate::seed()?,
+        };
+        Model::new(augmentation, rescaling, base, dropout, dense, seed)
     }
 }

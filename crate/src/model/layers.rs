@@ -110,7 +110,8 @@ pub struct Dense {
 impl Dense {
     /// A layer of `units` outputs, seeded by [`crate::seed`].
     pub fn new(units: usize) -> Self {
-        Dense { units, seed: crate::seed(), initializer: Initializer::GlorotUniform, weights: None }
+        let seed = crate::environment::seed_or_default();
+        Dense { units, seed, initializer: Initializer::GlorotUniform, weights: None }
     }
 
     /// Another seed for its first weights.
@@ -147,6 +148,7 @@ impl Dense {
             }
             return Ok((kernel.clone(), bias.clone()));
         }
+        crate::seed()?;
         let dev = Cpu::default();
         let mut kernel = Variable::zeros(&dev, "dense/kernel".into(), &[features, self.units])?;
         let bias = Variable::zeros(&dev, "dense/bias".into(), &[self.units])?;

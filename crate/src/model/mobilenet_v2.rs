@@ -17,7 +17,7 @@ use super::summary::{Summary, SummaryRow};
 use crate::device::Place;
 use crate::ops::backend::Backend;
 use crate::ops::Bf16Unit;
-use crate::weights::Weights;
+use crate::weights::{Weights, WeightsOrigin};
 use crate::{Device, Error, Precision, Result};
 
 /// The name that Keras gives this model.
@@ -70,6 +70,7 @@ impl From<String> for LayerRef {
 pub struct MobileNetV2 {
     pub(crate) base: Any<Bases>,
     device: Device,
+    weights_origin: Option<WeightsOrigin>,
 }
 
 impl MobileNetV2 {
@@ -100,7 +101,7 @@ impl MobileNetV2 {
                 Any::Cuda(crate::ops::cuda::OnCard(Base::new(card.cuda(), (h, w), weights)?))
             }
         };
-        Ok(MobileNetV2 { base, device: device.clone() })
+        Ok(MobileNetV2 { base, device: device.clone(), weights_origin: weights.origin().cloned() })
     }
 
     /// With the ImageNet weights, searched and if need be downloaded by
@@ -110,7 +111,21 @@ impl MobileNetV2 {
     /// Where the weights cannot be had, or as [`new`](Self::new).
     pub fn imagenet(input_shape: (usize, usize, usize)) -> Result<Self> {
         let file = crate::assets::mobilenet_v2_weights()?;
-        Self::new(input_shape, &crate::weights::load(&file.path)?)
+        let mut base = Self::new(input_shape, &crate::weights::load(&file.path)?)?;
+        if let Some(origin) = &mut base.weights_origin {
+            origin.found = file.why;
+        }
+        Ok(base)
+    }
+
+    /// Which file the weights were read from, if they come from one; of a saved model, which one it was trained
+    /// from.
+    pub fn weights_origin(&self) -> Option<&WeightsOrigin> {
+        self.weights_origin.as_ref()
+    }
+
+    pub(crate) fn set_weights_origin(&mut self, origin: Option<WeightsOrigin>) {
+        self.weights_origin = origin;
     }
 
     /// The device that it computes on.

@@ -15,7 +15,7 @@ use crate::augment::Sequential;
 use crate::deploy::TrainedOn;
 use crate::optim::{KerasOptimizer, OptimizerConfig};
 use crate::preprocess::Rescaling;
-use crate::train::features::{FeatureCache, LIMIT_BYTES};
+use crate::train::feature_cache::{FeatureCache, LIMIT_BYTES};
 use crate::train::loss::Loss;
 use crate::{Error, Result};
 
@@ -115,11 +115,19 @@ impl Model {
         })
     }
 
-    /// How many bytes the outputs of frozen layers may take that are kept for data sets which are evaluated
-    /// again and again, as in validation; 1 GiB without a call. With 0 nothing is kept, and memory does not
-    /// grow with the number of images. Results are the same.
+    /// How many bytes the outputs of frozen layers may take that this model keeps: for all data sets together that
+    /// are evaluated, such as the validation set after each epoch, and for the images that
+    /// [`fine_tune`](Self::fine_tune) trains on. 1 GiB without a call. Where there is no room for a data set, those
+    /// that were not used for the longest time make way; one that needs more than all of it is computed anew each
+    /// time. With 0 nothing is kept, and memory does not grow with the number of images.
+    ///
+    /// `evaluate` and `predict` give the same results with any number of bytes. What is kept belongs to the images'
+    /// bytes, labels and order: a photograph that was replaced is computed anew. To find that out its file is read
+    /// each time, unless the data set holds decoded copies ([`Dataset::cache`](crate::data::Dataset::cache)), which
+    /// are then the images. `fine_tune` without enough room mirrors images by chance instead of in turn.
     pub fn set_feature_cache_bytes(&mut self, bytes: usize) {
         self.feature_cache_bytes = bytes;
+        self.features.set_limit(bytes);
     }
 
     /// Replaces the augmentation that images pass in training; `None` takes it away.

@@ -1,6 +1,18 @@
 //! What the kernels' tests share: random inputs, f64 copies, and comparison with a reference.
 
+use crate::ops::simd::Isa;
+use crate::ops::Bf16Unit;
 use crate::random::Rng;
+use crate::skipped::skipped;
+
+/// The processor's units for products in bfloat16; where it has none, it is said that nothing is tested.
+pub(crate) fn bf16_units() -> Vec<Bf16Unit> {
+    let units = Bf16Unit::available();
+    if units.is_empty() {
+        skipped("TRANSFER_REQUIRE_BF16", "this processor does not multiply in bfloat16");
+    }
+    units
+}
 
 /// `len` numbers from -1 to 1 that depend on `key` alone.
 pub(crate) fn random(key: u64, len: usize) -> Vec<f32> {
@@ -22,5 +34,15 @@ pub(crate) fn assert_close(what: &str, y: &[f32], expected: &[f64], tolerance: f
             (f64::from(y) - e).abs() <= tolerance * largest,
             "{what}: at {i}: {y} for {e}, largest {largest}"
         );
+    }
+}
+
+#[test]
+fn kernels_are_tested_on_every_instruction_set_that_there_is() {
+    let available = Isa::available();
+    assert_eq!(available.first(), Some(&Isa::Portable));
+    for isa in [Isa::Avx2, Isa::Avx512].into_iter().filter(|isa| !available.contains(isa)) {
+        let name = isa.name();
+        skipped("TRANSFER_REQUIRE_ISA", format!("this processor cannot run the kernels for {name}"));
     }
 }

@@ -21,7 +21,10 @@ pub(crate) struct Minimum {
     pub value: f64,
     /// Iterations done.
     pub iterations: usize,
-    /// Whether the gradient's largest element is below the tolerance.
+    /// The largest element of the gradient there, without its sign; infinite where one is not a number.
+    pub gradient: f64,
+    /// Whether that is within the tolerance. Where it is not, the iterations were used up, or the function's
+    /// rounding errors hid any further fall.
     pub converged: bool,
 }
 
@@ -38,9 +41,13 @@ pub(crate) fn minimize(
     let mut value = f(x, &mut gradient);
     let (mut next, mut next_gradient) = (vec![0.0; n], vec![0.0; n]);
     let mut pairs: VecDeque<Pair> = VecDeque::new();
+    let ended = |value, iterations, gradient: &[f64]| {
+        let gradient = largest(gradient);
+        Minimum { value, iterations, gradient, converged: gradient <= tolerance }
+    };
     for iteration in 0..max_iterations {
         if largest(&gradient) <= tolerance {
-            return Minimum { value, iterations: iteration, converged: true };
+            return ended(value, iteration, &gradient);
         }
         let mut direction = direction(&gradient, &pairs);
         let mut slope = dot(&direction, &gradient);
@@ -64,7 +71,7 @@ pub(crate) fn minimize(
             step *= 0.5;
         }
         let Some(there) = found else {
-            return Minimum { value, iterations: iteration, converged: false };
+            return ended(value, iteration, &gradient);
         };
         let s: Vec<f64> = next.iter().zip(x.iter()).map(|(a, b)| a - b).collect();
         let y: Vec<f64> = next_gradient.iter().zip(&gradient).map(|(a, b)| a - b).collect();
@@ -80,7 +87,7 @@ pub(crate) fn minimize(
         std::mem::swap(&mut gradient, &mut next_gradient);
         value = there;
     }
-    Minimum { value, iterations: max_iterations, converged: largest(&gradient) <= tolerance }
+    ended(value, max_iterations, &gradient)
 }
 
 /// In half the memory, since with a thousand classes a pair has millions of numbers; it only bends the
@@ -167,5 +174,32 @@ mod tests {
             x[0] * x[0]
         });
         assert_eq!((x[0], end.iterations, end.converged, end.value), (2.0, 0, false, 4.0));
+        assert_eq!(end.gradient, 4.0);
+    }
+
+    #[test]
+    fn a_search_that_ends_early_says_so_and_how_far_it_is() {
+        // A thousand times steeper in one direction than in the other: not done in two steps.
+        let valley = |x: &[f64], g: &mut [f64]| {
+            (g[0], g[1]) = (x[0], 1000.0 * x[1]);
+            0.5 * (x[0] * x[0] + 1000.0 * x[1] * x[1])
+        };
+        let mut x = [1.0, 1.0];
+        let end = minimize(&mut x, 2, 1e-6, valley);
+        assert_eq!((end.iterations, end.converged), (2, false));
+        assert_eq!(end.gradient, x[0].abs().max(1000.0 * x[1].abs()), "{x:?}");
+        // A function whose value cannot fall although its gradient says so.
+        let mut x = [1.0];
+        let end = minimize(&mut x, 100, 1e-6, |_, g| {
+            g[0] = 0.5;
+            1.0
+        });
+        assert_eq!((x[0], end.iterations, end.converged, end.gradient), (1.0, 0, false, 0.5));
+        // NaN is never convergence.
+        let end = minimize(&mut [1.0], 0, 1e-6, |_, g| {
+            g[0] = f64::NAN;
+            1.0
+        });
+        assert!(!end.converged && end.gradient == f64::INFINITY);
     }
 }

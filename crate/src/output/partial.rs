@@ -10,7 +10,7 @@ use std::sync::{Mutex, TryLockError as Held};
 
 use sha2::{Digest, Sha256};
 
-use crate::input;
+use crate::{input, Show};
 
 /// What contents are written through.
 pub(crate) type Out<'a> = BufWriter<&'a File>;
@@ -132,7 +132,7 @@ impl Partial {
         loop {
             match path.symlink_metadata() {
                 Ok(about) if !about.is_file() => {
-                    return Err(std::io::Error::other(format!("{path:?} is in the way")))
+                    return Err(std::io::Error::other(format!("{} is in the way", path.shown())))
                 }
                 _ => {}
             }
@@ -163,6 +163,17 @@ impl Partial {
 
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Gives a reserved file a name of its own, so that the next process may reserve the place.
+    pub fn release(&mut self, target: &Path) -> Result<()> {
+        let path = beside(target);
+        std::fs::rename(&self.path, &path)?;
+        let mut open = OPEN.lock().unwrap_or_else(|e| e.into_inner());
+        open.retain(|other| *other != self.path);
+        open.push(path.clone());
+        self.path = path;
+        Ok(())
     }
 
     /// Renames it to its place, whatever is there.
@@ -260,6 +271,9 @@ mod tests {
         assert_eq!(held.file().metadata().unwrap().len(), 0);
         assert!(Partial::reserve(&target).unwrap().is_none());
         assert!(Partial::reserve(&folder.path().join("other")).unwrap().is_some());
+        let mut held = held;
+        held.release(&target).unwrap();
+        drop(Partial::reserve(&target).unwrap().unwrap());
         held.rename(&target).unwrap();
         assert_eq!(names(folder.path()), ["model"]);
         drop(Partial::reserve(&target).unwrap().unwrap());

@@ -54,18 +54,18 @@ impl OutputFile {
         format: &Format,
         write: impl FnOnce(&mut Out<'_>) -> std::io::Result<()>,
     ) -> Result<()> {
+        let failed = |e| Error::io("cannot write", &self.path, e);
         let held =
             self.reserved.as_ref().and_then(|held| held.lock().unwrap_or_else(|e| e.into_inner()).take());
-        let Reserved { partial, place } = match held {
-            Some(reserved) => reserved,
-            None => {
-                let place = self.permitted(format)?;
-                sweep_abandoned(&place.file);
-                let partial = Partial::create(&place.file).map_err(|e| self.not_written(&place, e))?;
-                Reserved { partial, place }
-            }
-        };
-        let failed = |e| Error::io("cannot write", &self.path, e);
+        if let Some(Reserved { mut partial, place }) = held {
+            fill(&partial, write).map_err(failed)?;
+            // What is replaced may have its name for a moment, and must not be taken for a reserved file.
+            partial.release(&place.file).map_err(failed)?;
+            return self.put(partial, place, format);
+        }
+        let place = self.permitted(format)?;
+        sweep_abandoned(&place.file);
+        let partial = Partial::create(&place.file).map_err(|e| self.not_written(&place, e))?;
         fill(&partial, write).map_err(failed)?;
         self.put(partial, place, format)
     }

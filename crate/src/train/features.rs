@@ -1,14 +1,12 @@
 //! What the frozen layers make of a data set, computed once.
 //!
 //! Images of the validation and test sets are not augmented, so what the frozen part of the network
-//! makes of them is the same in each epoch. It is kept, in full precision, until a frozen layer
-//! changes; the results are those of computing it anew, bit for bit.
+//! makes of them is the same in each epoch. It is kept (`feature_cache.rs`), in full precision, until a frozen
+//! layer or an image changes; the results are those of computing it anew, bit for bit.
 
-use std::collections::hash_map::DefaultHasher;
-use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use super::feature_cache::{Features, Key};
 use super::{pipeline, step};
 use crate::augment::mirror;
 use crate::data::Dataset;
@@ -21,40 +19,6 @@ use crate::{Error, Result};
 /// images there are twice as many outputs as labels: first those of the images, then those of their mirror
 /// images.
 pub(crate) type Visit<'a> = dyn FnMut(&[f32], &[u32], &[usize]) -> Result<()> + 'a;
-
-/// More than this is computed anew each time instead of kept.
-pub(crate) const LIMIT_BYTES: usize = 1 << 30;
-
-/// Outputs of the frozen part, image after image.
-#[derive(Debug, Default)]
-pub(crate) struct Features {
-    pub values: Vec<f32>,
-    pub labels: Vec<u32>,
-    pub indices: Vec<usize>,
-    /// How many images each batch had: fewer than asked for where a file could not be read. Sums go
-    /// by batches, so that only the same batches give the same bits.
-    pub batches: Vec<usize>,
-}
-
-/// Features by data set; see the module.
-#[derive(Debug, Default)]
-pub(crate) struct FeatureCache(Mutex<HashMap<Key, Arc<Features>>>);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Key {
-    data: u64,
-    version: u64,
-    mirrored: bool,
-}
-
-fn fingerprint(dataset: &Dataset) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    dataset.file_paths().hash(&mut hasher);
-    dataset.indices().hash(&mut hasher);
-    dataset.image_size().hash(&mut hasher);
-    dataset.batch_size().hash(&mut hasher);
-    hasher.finish()
-}
 
 impl Model {
     /// How far the frozen part reaches (in units), and how many numbers it gives for one image.
@@ -127,13 +91,13 @@ impl Model {
         self.check_dataset(dataset)?;
         let (_, per_image) = self.frozen_part();
         let per_image = per_image * if mirrored { 2 } else { 1 };
-        let key = Key { data: fingerprint(dataset), version: self.net.base.version(), mirrored };
-        let cached = {
-            let mut cache = self.features.0.lock().unwrap_or_else(|e| e.into_inner());
-            cache.retain(|k, _| k.version == key.version);
-            cache.get(&key).cloned()
-        };
-        if let Some(f) = cached {
+        self.features.forget_other_versions(self.net.base.version());
+        let (bytes, limit) = (Features::bytes(dataset, per_image), self.feature_cache_bytes);
+        if !self.features.has_room(bytes, limit) {
+            return self.compute_frozen(dataset, mirrored, None, visit);
+        }
+        let before = dataset.digests()?;
+        if let Some(f) = self.features.get(&Key::new(self, dataset, &before, mirrored)) {
             let mut at = 0;
             for &n in &f.batches {
                 let features = &f.values[at * per_image..(at + n) * per_image];
@@ -142,13 +106,31 @@ impl Model {
             }
             return Ok(());
         }
-
-        let keep = dataset.len() * per_image * 4 <= self.feature_cache_bytes;
-        let (mut done, total) = (0, dataset.len());
+        let Some(room) = self.features.take(bytes, limit) else {
+            return self.compute_frozen(dataset, mirrored, None, visit);
+        };
         let mut kept = Features::default();
-        if keep {
-            kept.values.reserve_exact(dataset.len() * per_image);
+        kept.values.reserve_exact(dataset.len() * per_image);
+        self.compute_frozen(dataset, mirrored, Some(&mut kept), visit)?;
+        // A file that changed meanwhile may have been read before or after that: nobody knows what was computed.
+        let after = dataset.digests()?;
+        let unchanged = before.iter().zip(&after).all(|(before, after)| after.is_none() || before == after);
+        if unchanged && kept.indices.len() == after.iter().flatten().count() {
+            room.fill(Key::new(self, dataset, &after, mirrored), kept);
         }
+        Ok(())
+    }
+
+    /// Computes the outputs of the frozen part for [`each_frozen_batch`](Self::each_frozen_batch), and appends
+    /// them to `kept`.
+    fn compute_frozen(
+        &self,
+        dataset: &Dataset,
+        mirrored: bool,
+        mut kept: Option<&mut Features>,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        let (mut done, total) = (0, dataset.len());
         for batch in dataset.batches_with(0, Arc::new(pipeline::inference(self)))? {
             let batch = batch?;
             let n = batch.len();
@@ -159,7 +141,7 @@ impl Model {
             done += n;
             observe(Event::Computed { done, total });
             check_stop("The evaluation")?;
-            if keep {
+            if let Some(kept) = &mut kept {
                 kept.values.extend_from_slice(&features);
                 kept.labels.extend_from_slice(&labels);
                 kept.indices.extend_from_slice(&batch.indices);
@@ -167,10 +149,6 @@ impl Model {
             }
         }
         dataset.check_left_out()?;
-        if keep {
-            let mut cache = self.features.0.lock().unwrap_or_else(|e| e.into_inner());
-            cache.insert(key, Arc::new(kept));
-        }
         Ok(())
     }
 

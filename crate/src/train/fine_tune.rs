@@ -22,12 +22,13 @@ use super::loss::Loss;
 use super::options::FitOptions;
 use super::pipeline;
 use super::report;
-use super::softmax_regression::{Problem, Solution};
+use super::softmax_regression::{Problem, Solution, TOLERANCE};
 use super::views::Views;
 use crate::augment::{RandomFlip, Sequential};
 use crate::data::Dataset;
 use crate::deploy::TrainedOn;
 use crate::model::{Dense, Dropout, GlobalAveragePooling2D, LayerRef, MobileNetV2, Model};
+use crate::optim::lbfgs::Minimum;
 use crate::optim::{Adam, LayerRates, Schedule};
 use crate::preprocess::Rescaling;
 use crate::progress::{check_stop, observe, say, Event};
@@ -127,8 +128,9 @@ impl FineTuneOptions {
         self
     }
 
-    /// Other augmentation for the epochs of fine-tuning than mirroring. What lies below the layers that train
-    /// is then computed anew in each epoch.
+    /// Augmentation for the epochs of fine-tuning, in place of the model's own. Without a call that is what the
+    /// model was made with (or given by [`Model::set_augmentation`]), and mirroring where it has none. With
+    /// anything but mirroring what lies below the layers that train is computed anew in each epoch.
     pub fn augmentation(mut self, layers: Sequential) -> Self {
         self.augmentation = Some(layers);
         self
@@ -181,6 +183,18 @@ struct Collected {
     views: Option<Views>,
 }
 
+/// How the head was found, in words that "of so many images" follows.
+fn how_it_ended(minimum: &Minimum) -> String {
+    let Minimum { iterations, gradient, converged, .. } = minimum;
+    match converged {
+        true => format!("Head, solved in {iterations} iterations on features"),
+        false => format!(
+            "Head, NOT solved: the search ended after {iterations} iterations with a largest element of the gradient \
+             of {gradient:.1e}, where {TOLERANCE:.0e} was wanted; the best layer so far is used. On features"
+        ),
+    }
+}
+
 impl Model {
     /// A classifier for the classes of `dataset` and images of its size: MobileNetV2 with the ImageNet weights,
     /// frozen, and a head that has yet to learn. What the tutorial's chain makes, in one call, without
@@ -221,7 +235,8 @@ impl Model {
 
     /// Trains on `dataset` by a recipe that is faster and more accurate than the tutorial's two phases: solves
     /// for the head, then fine-tunes the upper layers for a few epochs; see [`FineTuneOptions`]. Predictions are
-    /// from then on averaged over each image and its mirror image.
+    /// from then on averaged over each image and its mirror image. The head learns from images as they are; a
+    /// model's own augmentation is applied in the epochs that follow, and is the model's afterwards, too.
     ///
     /// The history begins with the head as epoch 0. Results depend on the seeds of model and data set alone.
     /// Whatever the model had learned in its head is replaced; its base is fine-tuned from where it is.
@@ -242,13 +257,20 @@ impl Model {
             self.net.base.fine_tune_at(options.fine_tune_at.clone())?;
         }
         self.compile(Adam::new(options.learning_rate), loss)?;
-        let mirror = options.flip.then(|| Sequential::new().add(RandomFlip::horizontal()).seed(self.seed));
-        self.augmentation = options.augmentation.clone().or(mirror);
-        let (mut history, views) = self.train_head(dataset, &options, loss)?;
-        if options.fine_tunes() {
-            history.extend(&self.fit_on(dataset, options.fit, views)?);
-        }
-        Ok(history)
+        let own = self.augmentation.take();
+        let asked = options.augmentation.clone().or_else(|| own.clone());
+        let mirrors_alone = options.flip && asked.is_none();
+        let mirror = mirrors_alone.then(|| Sequential::new().add(RandomFlip::horizontal()).seed(self.seed));
+        self.augmentation = asked.or(mirror);
+        let history =
+            self.train_head(dataset, &options, loss, mirrors_alone).and_then(|(mut history, views)| {
+                if options.fine_tunes() {
+                    history.extend(&self.fit_on(dataset, options.fit, views)?);
+                }
+                Ok(history)
+            });
+        self.augmentation = own;
+        history
     }
 
     /// Solves for the head. Returns what it measured, and the views that were computed on the way.
@@ -257,6 +279,7 @@ impl Model {
         dataset: &Dataset,
         options: &FineTuneOptions,
         loss: Loss,
+        mirrors_alone: bool,
     ) -> Result<(History, Option<Views>)> {
         let start = Instant::now();
         let units = self.units();
@@ -264,7 +287,7 @@ impl Model {
             Some(weights) => Some(weights.of_dataset(dataset, loss.classes(units))?),
             None => None,
         };
-        let Collected { features, labels, views } = self.collect(dataset, options)?;
+        let Collected { features, labels, views } = self.collect(dataset, options, mirrors_alone)?;
         let (class_weights, l2) = (class_weights.as_deref(), options.l2);
         let problem = Problem { features: &features, labels: &labels, units, class_weights, l2 };
         let Solution { kernel, bias, minimum } = problem.solve()?;
@@ -280,18 +303,21 @@ impl Model {
         }
         let seconds = start.elapsed().as_secs_f64();
         (history.seconds, history.learning_rate) = (vec![seconds], vec![0.0]);
-        say(format!(
-            "Head, solved in {} iterations on features of {} images - {seconds:.1}s - {line}",
-            minimum.iterations,
-            labels.len(),
-        ));
+        say(format!("{} of {} images - {seconds:.1}s - {line}", how_it_ended(&minimum), labels.len()));
         self.trained_on = Some(TrainedOn::of(dataset, options.fit.validation.as_ref()));
         report::fitted(&history, dataset, options.fit.validation.as_ref());
         Ok((history, views))
     }
 
     /// The pooled features of the images, and with `flip` of their mirror images, as far as there is room.
-    fn collect(&self, dataset: &Dataset, options: &FineTuneOptions) -> Result<Collected> {
+    /// Where images and mirror images are all that fine-tuning sees (`mirrors_alone`), what lies below the layers
+    /// that train is kept for it.
+    fn collect(
+        &self,
+        dataset: &Dataset,
+        options: &FineTuneOptions,
+        mirrors_alone: bool,
+    ) -> Result<Collected> {
         let width = self.net.base.output_shape().2;
         let room = FEATURE_BYTES / (4 * width);
         let mirrored = options.flip && 2 * dataset.len() <= room;
@@ -303,11 +329,10 @@ impl Model {
         let n = seen.len() * if mirrored { 2 } else { 1 };
         let (mut features, mut labels) = (Vec::with_capacity(n * width), Vec::with_capacity(n));
         let (_, per_image) = self.frozen_part();
-        let keeps = options.fine_tunes()
-            && mirrored
-            && options.augmentation.is_none()
-            && n * per_image * 4 <= self.feature_cache_bytes;
-        let mut views = if keeps { Some(Views::of_both_sides(self.seed, per_image, dataset)?) } else { None };
+        let keeps = options.fine_tunes() && mirrored && mirrors_alone;
+        let bytes = n.saturating_mul(per_image).saturating_mul(size_of::<f32>());
+        let room = if keeps { self.features.take(bytes, self.feature_cache_bytes) } else { None };
+        let mut views = room.map(|room| Views::of_both_sides(self.seed, per_image, room));
         let (mut done, total) = (0, seen.len());
         for batch in seen.batches_with(0, Arc::new(pipeline::inference(self)))? {
             let batch = batch?;
@@ -329,5 +354,22 @@ impl Model {
             (0..2).for_each(|view| views.complete(view));
         }
         Ok(Collected { features, labels, views })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_that_was_not_solved_for_is_no_solved_one_and_the_line_says_how_far_it_is() {
+        let unsolved = Minimum { value: 0.5, iterations: 2000, gradient: 0.00321, converged: false };
+        let line = how_it_ended(&unsolved);
+        assert!(line.starts_with("Head, NOT solved") && !line.contains("Head, solved"), "{line}");
+        for part in ["2000 iterations", "3.2e-3", "1e-5 was wanted"] {
+            assert!(line.contains(part), "{part} is not in: {line}");
+        }
+        let solved = how_it_ended(&Minimum { gradient: 9e-6, converged: true, ..unsolved });
+        assert_eq!(solved, "Head, solved in 2000 iterations on features");
     }
 }

@@ -12,9 +12,13 @@
 //! so `∂y/∂A_ijk = w_k/(h'w')` everywhere: no gradient needs to be computed, and Grad-CAM is the class
 //! activation map of Zhou et al. 2016 (<https://arxiv.org/abs/1512.04150>), exactly. Before ReLU the
 //! cells' sum and the bias are the logit.
+//!
+//! Classes, probabilities and cells come from one pass over the photographs as they are, also where
+//! [`Model::set_test_time_flip`] has predictions averaged over mirror images: a map is of one photograph.
 
 use ndarray::{s, Array2, Array3, Array4, Axis};
 
+use super::predict::Predictions;
 use crate::model::Model;
 use crate::plot::{grad_cam_figure, Figure};
 use crate::{Error, Result};
@@ -26,13 +30,22 @@ pub struct GradCam {
     pub images: Array4<f32>,
     /// The class that each map is about.
     pub classes: Vec<u32>,
-    /// The probability of that class for each photograph.
+    /// The probability of that class for each photograph as it is: without its mirror image, which `predict` may
+    /// take into account.
     pub probabilities: Vec<f32>,
     /// What each place of the last activations adds to the class's logit (n, h', w'), before ReLU. Their
     /// sum and the dense layer's bias are the logit.
     pub cells: Array3<f32>,
     /// The cells after ReLU, enlarged bilinearly to the photographs' size, (n, h, w).
     pub heat_maps: Array3<f32>,
+}
+
+/// One pass over photographs.
+struct Seen {
+    activations: Array4<f32>,
+    /// The dense layer's, (channels, units).
+    kernel: Vec<f32>,
+    predictions: Predictions,
 }
 
 impl Model {
@@ -46,7 +59,8 @@ impl Model {
         Ok(maps.heat_maps.index_axis_move(Axis(0), 0))
     }
 
-    /// Heat maps of a batch of photographs (n, h, w, 3), 0..255, each for its predicted class.
+    /// Heat maps of a batch of photographs (n, h, w, 3), 0..255, each for the class that is predicted for it
+    /// without its mirror image.
     ///
     /// # Errors
     /// Where the images have another size than the model's.
@@ -58,8 +72,9 @@ impl Model {
     /// # Ok(()) }
     /// ```
     pub fn grad_cams(&self, images: &Array4<f32>) -> Result<GradCam> {
-        let predicted = self.predict_on_batch(images)?.labels();
-        self.grad_cams_of(images, &predicted)
+        let seen = self.look(images)?;
+        let predicted = seen.predictions.labels();
+        self.heat(images, seen, &predicted)
     }
 
     /// Heat maps of a batch of photographs for other classes than the predicted ones: what speaks for
@@ -69,30 +84,53 @@ impl Model {
     /// Where the images have another size than the model's, there is not one class for each, or the
     /// model knows no such class.
     pub fn grad_cams_of(&self, images: &Array4<f32>, classes: &[u32]) -> Result<GradCam> {
-        let predictions = self.predict_on_batch(images)?;
-        let probabilities = predictions.probabilities();
-        let known = probabilities.ncols();
-        if classes.len() != predictions.len() {
+        if classes.len() != images.dim().0 {
             return Err(Error::Shape(format!(
                 "Grad-CAM expected one class for each of {} images. Received: {} classes",
-                predictions.len(),
+                images.dim().0,
                 classes.len()
             )));
         }
+        self.heat(images, self.look(images)?, classes)
+    }
+
+    /// The last activations of photographs, and what the head makes of them.
+    fn look(&self, images: &Array4<f32>) -> Result<Seen> {
+        let scaled = match &self.rescaling {
+            Some(rescaling) => rescaling.apply_batch(images.clone()),
+            None => images.clone(),
+        };
+        let activations = self.net.base.call(&scaled)?;
+        let (n, h, w, _) = activations.dim();
+        let units = self.units();
+        let (kernel, bias) = self.net.head_values()?;
+        let mut logits = Vec::with_capacity(n * units);
+        for of_image in activations.outer_iter() {
+            let mut sums = vec![0.0; units];
+            for place in of_image.rows() {
+                for (&x, weights) in place.iter().zip(kernel.chunks_exact(units)) {
+                    sums.iter_mut().zip(weights).for_each(|(sum, &w)| *sum += f64::from(x) * f64::from(w));
+                }
+            }
+            logits
+                .extend(sums.iter().zip(&bias).map(|(sum, &b)| (sum / (h * w) as f64 + f64::from(b)) as f32));
+        }
+        let predictions = self.predictions(logits, (0..n).collect(), Vec::new())?;
+        Ok(Seen { activations, kernel, predictions })
+    }
+
+    fn heat(&self, images: &Array4<f32>, seen: Seen, classes: &[u32]) -> Result<GradCam> {
+        let Seen { activations, kernel, predictions } = seen;
+        let probabilities = predictions.probabilities();
+        let known = probabilities.ncols();
         if let Some(class) = classes.iter().find(|&&class| class as usize >= known) {
             return Err(Error::Invalid(format!(
                 "Grad-CAM expected classes from 0 to {}. Received: {class}",
                 known - 1
             )));
         }
-        let scaled = match &self.rescaling {
-            Some(rescaling) => rescaling.apply_batch(images.clone()),
-            None => images.clone(),
-        };
-        let activations = self.net.base.call(&scaled)?;
         let (n, h, w, channels) = activations.dim();
         let units = self.units();
-        let (kernel, _) = self.net.head_values()?;
         let mut cells = Array3::zeros((n, h, w));
         for (i, &class) in classes.iter().enumerate() {
             // One output is the logit of class 1; that of class 0 is its negative.
@@ -240,6 +278,31 @@ mod tests {
                 let sum = maps.cells.index_axis(Axis(0), i).sum() + bias[class as usize];
                 let logit = logits[[i, class as usize]];
                 assert!((sum - logit).abs() < 1e-4 * (1.0 + logit.abs()), "{sum} and {logit}");
+            }
+        }
+    }
+
+    #[test]
+    fn cells_and_probabilities_are_of_the_photograph_as_it_is_where_predictions_average_its_mirror_image() {
+        for units in [1, 3] {
+            let (mut model, images) = (model(units), images(2));
+            let plain = model.grad_cams(&images).unwrap();
+            let expected = model.predict_on_batch(&images).unwrap().probabilities();
+            let (_, bias) = model.net.head_values().unwrap();
+            model.set_test_time_flip(true);
+            let averaged = model.predict_on_batch(&images).unwrap().probabilities();
+            assert_ne!(averaged, expected, "mirror images make no difference here, so nothing is tested");
+            let maps = model.grad_cams(&images).unwrap();
+            assert_eq!(maps, plain);
+            for (i, &class) in maps.classes.iter().enumerate() {
+                let (p, of_pass) = (maps.probabilities[i], expected[[i, class as usize]]);
+                assert!((p - of_pass).abs() < 1e-5, "{p} instead of {of_pass}");
+                // For one output the probability follows from the cells: of class 1 by the logit, of class 0 by its
+                // negative.
+                let sum = maps.cells.index_axis(Axis(0), i).sum();
+                let logit = if class == 1 { sum + bias[0] } else { sum - bias[0] };
+                let by_cells = 1.0 / (1.0 + (-logit).exp());
+                assert!(units > 1 || (p - by_cells).abs() < 1e-5, "{p} instead of {by_cells}");
             }
         }
     }

@@ -18,6 +18,8 @@ use crate::{Error, Result};
 /// How fastai smooths losses, and when it stops.
 const BETA: f64 = 0.98;
 const DIVERGED: f64 = 4.0;
+/// With fewer, not two are left when the first tenth and the last five are gone.
+const LEAST_STEPS: usize = 7;
 
 /// From where to where the learning rate grows, and in how many steps. The defaults are fastai's.
 ///
@@ -30,11 +32,12 @@ const DIVERGED: f64 = 4.0;
 pub struct LrFindOptions {
     /// The first rate; small enough that nothing is learned.
     pub start: f64,
-    /// The rate that is not reached, even if the loss does not explode before.
+    /// What the rates grow towards: the last step's is below it.
     pub end: f64,
     /// Steps at most, each on a batch. Fewer make a rougher curve.
     pub steps: usize,
-    /// Whether to stop as soon as the smoothed loss is four times its least.
+    /// Whether to stop as soon as the smoothed loss is four times its least, both after the first tenth of the
+    /// steps. A loss that is not finite ends the test in any case.
     pub stop_when_diverging: bool,
 }
 
@@ -65,31 +68,32 @@ impl LrFindOptions {
 /// What a range test measured, and what it suggests.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LrFind {
-    /// The learning rate of each step.
+    /// The learning rate of each step that had a finite loss.
     pub learning_rates: Vec<f64>,
     /// The loss of each step's batch, before the step.
     pub losses: Vec<f64>,
     /// The same smoothed: a mean in which each step before counts 0.98 times as much as the next.
     pub smoothed: Vec<f64>,
-    /// Whether it ended because the loss grew too large.
+    /// Whether it ended because the loss grew too large, or was not finite.
     pub diverged: bool,
 }
 
 /// Learning rates that a range test suggests.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Suggestion {
-    /// Two thirds down the longest fall of the loss: a good first choice (fastai's `valley`).
+    /// In the middle of the longest fall of the smoothed loss: a good first choice (fastai's `valley`).
     pub valley: f64,
-    /// Where the loss falls fastest.
+    /// Where the smoothed loss falls fastest, over the logarithm of the rate.
     pub steepest: f64,
-    /// A tenth of the rate with the least loss, which is too large itself.
+    /// A tenth of the rate with the least smoothed loss, which is too large itself.
     pub minimum_tenth: f64,
 }
 
 impl Model {
     /// Trains a few batches with a learning rate that grows exponentially, and measures the loss; then the
     /// model and its optimizer are as they were, bit for bit. The images are those of epoch 0 and on, in
-    /// their order, augmented.
+    /// their order, augmented, with dropout; the optimizer is that of [`compile`](Self::compile), without what it
+    /// remembers of earlier steps.
     ///
     /// ```no_run
     /// # fn example(model: &mut transfer::model::Model, train: &transfer::data::Dataset) -> transfer::Result<()> {
@@ -134,6 +138,7 @@ impl Model {
                     break;
                 }
                 let batch = batch?;
+                check_stop("The range test")?;
                 let rate = options.rate(i);
                 let sum = state.running.loss;
                 let images = Input::Images(batch.images.as_slice().ok_or_else(not_contiguous)?);
@@ -194,24 +199,33 @@ impl Smoothing {
 }
 
 impl LrFind {
-    /// What the curve suggests. As fastai does, the first tenth of the steps, where the mean is still rough,
-    /// and the last five, where the loss may explode, are left out.
+    /// What the curve suggests. As fastai does, the first tenth of the steps that it has, where the mean is still
+    /// rough, and the last five, where the loss may explode, are left out.
     ///
     /// # Errors
     /// Where fewer than two steps are left, as when the loss explodes at once: then the first rate is too
-    /// large.
+    /// large. Where the loss falls nowhere in what is left.
     pub fn suggestion(&self) -> Result<Suggestion> {
         let n = self.smoothed.len().min(self.learning_rates.len());
         let (from, to) = (n / 10, n.saturating_sub(5));
-        if to < from + 2 {
+        if n < LEAST_STEPS {
             return Err(Error::Invalid(format!(
-                "lr_find expected at least 8 steps to suggest something from. Received: {n}. Begin with a smaller \
+                "lr_find expected at least {LEAST_STEPS} steps to suggest something from. Received: {n}. Begin with a smaller \
                  rate: `LrFindOptions {{ start: 1e-9, ..Default::default() }}`."
             )));
         }
         let (rates, losses) = (&self.learning_rates[from..to], &self.smoothed[from..to]);
         let slope = |i: &usize| (losses[i + 1] - losses[*i]) / (rates[i + 1].ln() - rates[*i].ln());
         let least = |a: &f64, b: &f64| a.total_cmp(b);
+        if !losses.windows(2).any(|pair| pair[1] < pair[0]) {
+            return Err(Error::Invalid(format!(
+                "lr_find expected a loss that falls at some rate, to suggest one. Received: {n} steps, of which none \
+                 from {:.1e} to {:.1e} brought the smoothed loss down. Is anything trainable, and do the labels fit \
+                 the images? A model that has learned already has nothing left to fall.",
+                rates[0],
+                rates[rates.len() - 1]
+            )));
+        }
         let steepest = (0..losses.len() - 1).min_by(|a, b| least(&slope(a), &slope(b))).unwrap_or(0);
         let minimum = (0..losses.len()).min_by(|&a, &b| least(&losses[a], &losses[b])).unwrap_or(0);
         Ok(Suggestion {
@@ -236,8 +250,9 @@ impl LrFind {
     }
 }
 
-/// Where in the longest fall to be: the longest series of losses, not necessarily neighbours, each of which is
-/// less than the one before. In the middle third of it, in the middle.
+/// The middle of the longest fall, as fastai has it: the fall is the longest series of losses, not necessarily
+/// neighbours, each of which is less than the one before; it is taken to begin as many steps before its last one as it
+/// has members.
 fn valley(losses: &[f64]) -> usize {
     // Length of the longest series that ends at each loss.
     let mut lengths = vec![1usize; losses.len()];
@@ -313,10 +328,25 @@ mod tests {
     }
 
     #[test]
+    fn a_loss_that_never_falls_suggests_nothing() {
+        let mut rising = curve(100);
+        rising.smoothed = (0..100).map(|i| 0.5 + 0.01 * f64::from(i)).collect();
+        assert!(rising.suggestion().unwrap_err().to_string().contains("falls at some rate"));
+        rising.smoothed.fill(0.5);
+        assert!(rising.suggestion().is_err());
+        rising.smoothed[50] = 0.4;
+        assert!(rising.suggestion().is_ok());
+    }
+
+    #[test]
     fn too_few_steps_suggest_nothing_and_odd_options_are_refused() {
         let mut short = curve(100);
+        short.smoothed = (0..100).map(|i| 1.0 - 0.01 * f64::from(i)).collect();
+        short.smoothed.truncate(7);
+        assert!(short.suggestion().is_ok());
         short.smoothed.truncate(6);
-        assert!(short.suggestion().unwrap_err().to_string().contains("smaller"));
+        let error = short.suggestion().unwrap_err().to_string();
+        assert!(error.contains("smaller") && error.contains("at least 7 steps"), "{error}");
         for wrong in [
             LrFindOptions { start: 0.0, ..Default::default() },
             LrFindOptions { end: 1e-8, ..Default::default() },

@@ -5,6 +5,7 @@ pub mod callbacks;
 pub mod checkpoint;
 mod class_weights;
 mod evaluate;
+pub(crate) mod feature_cache;
 pub(crate) mod features;
 mod fine_tune;
 mod fit;

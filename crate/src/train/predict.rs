@@ -146,7 +146,12 @@ impl Model {
         self.predictions(all, indices, actual)
     }
 
-    fn predictions(&self, logits: Vec<f32>, indices: Vec<usize>, actual: Vec<u32>) -> Result<Predictions> {
+    pub(super) fn predictions(
+        &self,
+        logits: Vec<f32>,
+        indices: Vec<usize>,
+        actual: Vec<u32>,
+    ) -> Result<Predictions> {
         let loss = match &self.compiled {
             Some(c) => c.loss,
             None => Loss::for_units(self.units()),

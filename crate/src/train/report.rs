@@ -96,7 +96,7 @@ fn noted(change: impl FnOnce(&mut Run)) -> Value {
         "split": run.split,
         "left_out": run.left_out,
         "test_left_out": run.test_left_out,
-        "seed": crate::seed(),
+        "seed": crate::environment::seed_or_default(),
         "history": {
             "accuracy": h.accuracy, "val_accuracy": h.val_accuracy, "loss": h.loss, "val_loss": h.val_loss,
         },

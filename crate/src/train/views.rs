@@ -7,10 +7,13 @@
 
 use std::collections::HashMap;
 
-use super::features::LIMIT_BYTES;
+use super::feature_cache::Room;
 use crate::data::{Dataset, ImageKey, ImageMap, Stored};
 use crate::random::Rng;
 use crate::{Error, Result};
+
+/// What [`FitOptions::cache_augmented_views`](super::FitOptions::cache_augmented_views) may have.
+const LIMIT_BYTES: usize = 1 << 30;
 
 /// Keys the random numbers of [`Views::of_both_sides`].
 const SIDES: u64 = 0x51DE5;
@@ -23,6 +26,8 @@ pub(crate) struct Views {
     kept: Vec<View>,
     /// What it depends on which view of an image comes first; `None` where it is the same for all.
     turns: Option<u64>,
+    /// Their part of the model's budget, given back with them.
+    _room: Option<Room>,
 }
 
 #[derive(Default)]
@@ -55,16 +60,18 @@ impl Views {
                 LIMIT_BYTES >> 20
             )));
         }
-        Ok(Views { count, per_image, kept: (0..count).map(|_| View::default()).collect(), turns: None })
+        Ok(Self::empty(count, per_image))
     }
 
-    /// Room for two views that the caller computes, an image and its mirror image. They take turns from epoch
-    /// to epoch; by `seed` half of the images begin with the one, half with the other.
-    ///
-    /// # Errors
-    /// As [`new`](Self::new).
-    pub fn of_both_sides(seed: u64, per_image: usize, dataset: &Dataset) -> Result<Self> {
-        Ok(Views { turns: Some(seed), ..Self::new(2, per_image, dataset)? })
+    /// Two views that the caller computes, an image and its mirror image, in `room` that it has found. They take
+    /// turns from epoch to epoch; by `seed` half of the images begin with the one, half with the other.
+    pub fn of_both_sides(seed: u64, per_image: usize, room: Room) -> Self {
+        Views { turns: Some(seed), _room: Some(room), ..Self::empty(2, per_image) }
+    }
+
+    fn empty(count: usize, per_image: usize) -> Self {
+        let kept = (0..count).map(|_| View::default()).collect();
+        Views { count, per_image, kept, turns: None, _room: None }
     }
 
     /// Whether an image and its mirror image are what takes turns.

@@ -4,7 +4,7 @@
 //! other files, and runs where a panic of its own becomes an error.
 
 use super::table::{self, Layer};
-use super::{read_bytes, LoadOptions, Tensor, Weights};
+use super::{read_bytes, LoadOptions, Tensor, Weights, WeightsOrigin};
 use crate::Show;
 use crate::{Error, Result};
 use hdf5_reader::{group::Group, Dataset, Hdf5File, OpenOptions};
@@ -53,13 +53,16 @@ pub(crate) enum Layout {
 /// Opens the file and reads it, with everything that can go wrong made an error.
 fn read(path: &Path, layout: Layout, options: LoadOptions) -> Result<Weights> {
     let bytes = read_bytes(path, MAX_BYTES)?;
-    decode(bytes, layout, &table::layers(), options).map_err(|what| {
+    let origin = WeightsOrigin::of(path, &bytes);
+    let mut weights = decode(bytes, layout, &table::layers(), options).map_err(|what| {
         Error::Weights(format!(
             "cannot use {} as MobileNetV2 weights (width 1.0, HDF5): {what}. It may be damaged or made for \
              another model: delete it and fetch it again, or name another with TRANSFER_WEIGHTS",
             path.shown()
         ))
-    })
+    })?;
+    weights.set_origin(origin);
+    Ok(weights)
 }
 
 /// Reads `layers` from the bytes of a file.

@@ -1,5 +1,6 @@
 //! Named tensors in host memory: what a weight file holds, before and after it is a model.
 
+use super::WeightsOrigin;
 use crate::{Error, Result};
 use std::collections::btree_map::{self, BTreeMap};
 
@@ -46,15 +47,32 @@ impl Tensor {
 /// assert!(missing.to_string().contains("dense/kernel"));
 /// # Ok::<(), transfer::Error>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Weights {
     tensors: BTreeMap<String, Tensor>,
+    origin: Option<WeightsOrigin>,
+}
+
+/// By names, shapes and values; which file they come from does not matter.
+impl PartialEq for Weights {
+    fn eq(&self, other: &Self) -> bool {
+        self.tensors == other.tensors
+    }
 }
 
 impl Weights {
     /// A map without tensors.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The file that they were read from, if they come from one.
+    pub fn origin(&self) -> Option<&WeightsOrigin> {
+        self.origin.as_ref()
+    }
+
+    pub(crate) fn set_origin(&mut self, origin: WeightsOrigin) {
+        self.origin = Some(origin);
     }
 
     /// The tensor of that name.
@@ -165,6 +183,6 @@ impl IntoIterator for Weights {
 
 impl FromIterator<(String, Tensor)> for Weights {
     fn from_iter<I: IntoIterator<Item = (String, Tensor)>>(tensors: I) -> Self {
-        Weights { tensors: tensors.into_iter().collect() }
+        Weights { tensors: tensors.into_iter().collect(), origin: None }
     }
 }

@@ -8,6 +8,7 @@
 
 mod h5;
 mod map;
+mod origin;
 mod sealed;
 mod table;
 mod tensors;
@@ -16,6 +17,8 @@ use crate::Show;
 pub(crate) use h5::{decode as decode_h5, Layout};
 pub use h5::{read_keras_h5, read_tf_hub_h5};
 pub use map::{Iter, Tensor, Weights};
+pub use origin::WeightsOrigin;
+pub(crate) use origin::TF_HUB_SHA256;
 pub(crate) use sealed::{hex, parse_sealed, sealed_header, write_sealed};
 pub use table::{check_mobilenet_v2, mobilenet_v2_shapes};
 pub(crate) use table::{Layer, BATCH_NORM};

@@ -3,7 +3,7 @@
 //! Values are f32; other kinds are refused rather than converted, so that what was saved is what is
 //! loaded, bit for bit. The same tensors and metadata always give the same bytes.
 
-use super::{read_bytes, LoadOptions, Tensor, Weights};
+use super::{read_bytes, LoadOptions, Tensor, Weights, WeightsOrigin};
 use crate::output::Format;
 use crate::Show;
 use crate::{Error, OutputFile, Result};
@@ -32,12 +32,15 @@ pub fn read_safetensors(path: impl AsRef<Path>) -> Result<(Weights, BTreeMap<Str
 }
 
 pub(super) fn read(path: &Path, options: LoadOptions) -> Result<Contents> {
-    parse(&read_bytes(path, MAX_BYTES)?, options).map_err(|what| {
+    let bytes = read_bytes(path, MAX_BYTES)?;
+    let (mut weights, metadata) = parse(&bytes, options).map_err(|what| {
         Error::Weights(format!(
             "cannot use {} as a safetensors file: {what}. It may be damaged: make or fetch it again",
             path.shown()
         ))
-    })
+    })?;
+    weights.set_origin(WeightsOrigin::of(path, &bytes));
+    Ok((weights, metadata))
 }
 
 /// Where the header of a safetensors file lies in its bytes.

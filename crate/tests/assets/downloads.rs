@@ -280,6 +280,25 @@ fn a_file_that_is_there_with_another_hash_is_fetched_again() {
     std::fs::write(folder.path().join("photos.bin"), "damaged").unwrap();
     let path = get(&server, &folder, Some(&body())).unwrap();
     assert_eq!(std::fs::read(path).unwrap(), body());
+    // What was there may be somebody's own file of the same name.
+    assert_eq!(std::fs::read(folder.path().join("photos.bin.replaced-1")).unwrap(), b"damaged");
+}
+
+#[test]
+fn a_folder_that_has_the_name_of_the_extracted_one_is_kept_when_another_archive_comes() {
+    let archive = || Zip::default().with(file("new.txt", b"new")).bytes();
+    let (server, folder) = (Server::start(move |_, _| whole(&archive())), tempfile::tempdir().unwrap());
+    let extracted = folder.path().join("photos_extracted");
+    std::fs::create_dir(&extracted).unwrap();
+    std::fs::write(extracted.join("mine.txt"), "mine").unwrap();
+    let get = GetFile {
+        cache_dir: Some(folder.path().into()),
+        extract: true,
+        ..GetFile::new(format!("{}/photos.zip", server.address))
+    };
+    assert_eq!(std::fs::read(get.run().unwrap().join("new.txt")).unwrap(), b"new");
+    let aside = folder.path().join("photos_extracted.replaced-1/mine.txt");
+    assert_eq!(std::fs::read(aside).unwrap(), b"mine");
 }
 
 #[test]

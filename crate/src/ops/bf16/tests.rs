@@ -4,6 +4,7 @@ use super::gemm::{Gemm, Round};
 use super::*;
 use crate::ops::pointwise::cpu::Finish;
 use crate::ops::simd;
+use crate::ops::testing::bf16_units;
 use crate::ops::workspace::{Buffer, Shared};
 use crate::random::Rng;
 
@@ -54,7 +55,7 @@ fn vectors_are_rounded_as_single_numbers_are() {
         unsafe { simd::dispatch(isa, Store(&x, &mut y)) };
         assert_eq!(y, expected, "{}", isa.name());
     }
-    for unit in Bf16Unit::available() {
+    for unit in bf16_units() {
         let mut y = vec![0; x.len()];
         // SAFETY: as above.
         unsafe { dispatch(unit, Store(&x, &mut y)) };
@@ -64,13 +65,11 @@ fn vectors_are_rounded_as_single_numbers_are() {
 
 #[test]
 fn products_are_the_sums_of_rounded_factors() {
-    if Bf16Unit::available().is_empty() {
-        eprintln!("not tried: this processor does not multiply in bfloat16");
-    }
+    let units = bf16_units();
     for (rows, ci, co) in [(1, 1, 1), (16, 32, 16), (17, 24, 33), (70, 144, 24), (33, 40, 5), (100, 96, 80)] {
         let (x, w, bias) = (random(rows * ci, 2), random(ci * co, 3), random(co, 4));
         let add = random(rows * co, 5);
-        for unit in Bf16Unit::available() {
+        for &unit in &units {
             let mut rounded = Buffer::default();
             rounded.at_least((rows + SIDE) * padded(ci) / 2);
             let packed = PackedBf16::new(&w, &bias, ci, co);

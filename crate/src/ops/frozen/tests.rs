@@ -5,8 +5,8 @@ use super::{FoldedBlock, FoldedConv, FrozenPlan, FrozenSpec};
 use crate::ops::bf16::{round, widen};
 use crate::ops::depthwise::{reference as depthwise, DepthwiseShape};
 use crate::ops::simd::Isa;
+use crate::ops::testing::bf16_units;
 use crate::ops::testing::wide;
-use crate::ops::Bf16Unit;
 use crate::ops::{conv3x3::reference as conv3x3, pointwise::reference as pointwise};
 use crate::random::Rng;
 
@@ -139,6 +139,7 @@ fn errors(y: &[f32], expected: &[f64]) -> (f64, f64) {
 
 #[test]
 fn in_bfloat16_the_factors_of_pointwise_convolutions_are_rounded_and_nothing_else() {
+    let units = bf16_units();
     let odd: &[_] = &[(7, 9, 1), (20, 9, 1), (33, 40, 2), (41, 40, 1)];
     for (input, first, blocks, last) in
         [((160, 160), 32, MOBILE, 1280), ((45, 51), 7, odd, 0), ((9, 5), 33, &[(33, 33, 1)][..], 19)]
@@ -147,7 +148,7 @@ fn in_bfloat16_the_factors_of_pointwise_convolutions_are_rounded_and_nothing_els
         let x = images(3, input);
         let expected = plain(&spec, &x, 3, |x| f64::from(widen(round(x as f32))));
         let mut of_units = vec![];
-        for unit in Bf16Unit::available() {
+        for &unit in &units {
             let with = Arithmetic { isa: Isa::Avx512, bf16: Some(unit) };
             let plan = FrozenPlan::new_on(with, spec.clone()).unwrap();
             let mut y = vec![f32::NAN; expected.len()];

@@ -18,7 +18,7 @@ mod x86;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::run_avx512_bf16;
 
-use crate::{Error, Result};
+use crate::{environment, Error, Result};
 use std::sync::OnceLock;
 
 /// An instruction set that the kernels exist for.
@@ -77,14 +77,17 @@ impl Isa {
     }
 }
 
-/// The instruction set in use, or why the one that `TRANSFER_ISA` asks for cannot be.
+/// The instruction set in use.
 ///
 /// Settled at the first call; later changes of the variable have no effect.
+///
+/// # Errors
+/// [`Error::Invalid`] where `TRANSFER_ISA` names none, or one that this processor lacks.
 pub fn isa() -> Result<Isa> {
     static CHOICE: OnceLock<Result<Isa, String>> = OnceLock::new();
-    let choice = CHOICE.get_or_init(|| match std::env::var("TRANSFER_ISA") {
-        Ok(asked) => choose(asked.trim()),
-        Err(_) => Ok(best()),
+    let choice = CHOICE.get_or_init(|| {
+        let asked = environment::read("TRANSFER_ISA", &expected(), by_name).map_err(|e| e.to_string())?;
+        Ok(asked.unwrap_or_else(best))
     });
     choice.clone().map_err(Error::Invalid)
 }
@@ -99,22 +102,14 @@ fn best() -> Isa {
     Isa::available().pop().unwrap_or(Isa::Portable)
 }
 
-fn choose(asked: &str) -> Result<Isa, String> {
-    let names = || Isa::available().iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", ");
-    match [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().find(|isa| isa.name() == asked) {
-        _ if asked.is_empty() => Ok(best()),
-        Some(isa) if isa.is_available() => Ok(isa),
-        Some(_) => Err(format!(
-            "TRANSFER_ISA asks for {asked}, which this processor lacks; it has {}. Unset the variable or \
-             name one of these.",
-            names()
-        )),
-        None => Err(format!(
-            "TRANSFER_ISA must be one of avx512, avx2 and portable. Received: {asked:?}; this processor has \
-             {}.",
-            names()
-        )),
-    }
+/// The instruction set of that name, if this processor has it.
+fn by_name(name: &str) -> Option<Isa> {
+    Isa::available().into_iter().find(|isa| isa.name() == name)
+}
+
+fn expected() -> String {
+    let names: Vec<_> = Isa::available().iter().map(|isa| isa.name()).collect();
+    format!("an instruction set that this processor has ({})", names.join(", "))
 }
 
 /// Vectors of `f32`, as far as the kernels need them.
@@ -223,13 +218,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_or_missing_instruction_set_is_refused_in_words() {
-        assert!(choose("sse9").unwrap_err().contains("sse9"));
-        assert_eq!(choose("portable"), Ok(Isa::Portable));
-        assert_eq!(choose(""), Ok(best()));
+    fn an_instruction_set_is_found_by_name_where_the_processor_has_it() {
+        assert_eq!(by_name("sse9"), None);
+        assert_eq!(by_name("portable"), Some(Isa::Portable));
         for isa in [Isa::Avx2, Isa::Avx512] {
-            assert_eq!(choose(isa.name()).is_ok(), isa.is_available());
+            assert_eq!(by_name(isa.name()).is_some(), isa.is_available());
         }
+        assert!(expected().contains("portable"), "{}", expected());
     }
 
     struct Probe<'a>(&'a mut Vec<f32>);

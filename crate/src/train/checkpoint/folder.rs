@@ -4,15 +4,13 @@
 //! A folder is used where this program made it or where it was empty, which its [marker](super::marker) says, and
 //! while its lock is held. Only files that the marker lists are ever removed or replaced, one by one.
 
-use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::file::Checkpoint;
-use super::identity::{Identity, Images};
-use super::marker::{Marker, MARKER};
+use super::marker::{Marker, RunFacts, MARKER};
 use crate::assets::files::sync_parent;
 use crate::output::partial::{is_at, sweep_abandoned};
 use crate::progress::{check_stop, say};
@@ -36,12 +34,7 @@ pub(super) struct Folder {
 impl Folder {
     /// Makes the folder where it is missing, and takes it for this run alone. An empty one that is there is taken
     /// for made by this program where its name is one that only this program gives (`own_name`).
-    pub fn open(
-        path: &Path,
-        identity: &Identity,
-        images: BTreeMap<String, Images>,
-        own_name: bool,
-    ) -> Result<Self> {
+    pub fn open(path: &Path, about: &RunFacts, own_name: bool) -> Result<Self> {
         let (made, lock) = loop {
             let made = make(path)?;
             let before = match names(path) {
@@ -61,7 +54,7 @@ impl Folder {
                 break (made || own_name, lock);
             }
         };
-        let new = Marker::new(identity.clone(), images, made);
+        let new = Marker::new(about.clone(), made);
         let marker = match Marker::read(path)? {
             None => Marker { found: numbers(path)?.into_iter().collect(), ..new },
             // The folder of another run that has left no checkpoint is as good as new.
@@ -132,19 +125,19 @@ impl Folder {
     }
 
     /// Removes all checkpoints of this program, for a run that starts over.
-    pub fn clear(&mut self, identity: &Identity, images: BTreeMap<String, Images>) -> Result<()> {
+    pub fn clear(&mut self, about: &RunFacts) -> Result<()> {
         self.good.clear();
         self.remove(|_| true);
         let files = std::mem::take(&mut self.marker.files);
-        self.marker = Marker { files, ..Marker::new(identity.clone(), images, self.marker.made) };
+        self.marker = Marker { files, ..Marker::new(about.clone(), self.marker.made) };
         self.marker.write(&self.path)
     }
 
     /// Notes which run the folder is of from now on, where no checkpoint of another one is whole.
-    pub fn begin(&mut self, identity: &Identity, images: BTreeMap<String, Images>) -> Result<()> {
+    pub fn begin(&mut self, about: &RunFacts) -> Result<()> {
         let Marker { files, found, made, .. } = &mut self.marker;
         let (files, found) = (std::mem::take(files), std::mem::take(found));
-        self.marker = Marker { files, found, ..Marker::new(identity.clone(), images, *made) };
+        self.marker = Marker { files, found, ..Marker::new(about.clone(), *made) };
         self.marker.write(&self.path)
     }
 

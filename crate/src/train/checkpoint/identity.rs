@@ -2,14 +2,13 @@
 //! compare. Not the number of epochs, so that a run can be prolonged, and not the number of threads.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::data::Dataset;
-use crate::input::{self, Input};
+use crate::data::{file_digest, Dataset};
+use crate::input;
 use crate::model::{not_compiled, Model};
 use crate::progress::check_stop;
 use crate::threads;
@@ -212,28 +211,6 @@ fn data(dataset: &Dataset) -> Result<(String, Images)> {
     let images = Images(images.collect());
     let digest = hex(hash);
     Ok((format!("{} images of {classes:?}, {}, SHA-256 {digest}", indices.len(), dataset.rules()), images))
-}
-
-/// The digest of a file's bytes; of those at its ends where it is very long.
-fn file_digest(path: &Path) -> std::io::Result<[u8; 32]> {
-    const WHOLE: u64 = 4 << 20;
-    const END: u64 = 64 << 10;
-    let Input { mut file, length } = input::open(path)?;
-    let mut bytes = Vec::new();
-    let expected = if length > WHOLE {
-        file.by_ref().take(END).read_to_end(&mut bytes)?;
-        file.seek(SeekFrom::Start(length - END))?;
-        file.take(END).read_to_end(&mut bytes)?;
-        2 * END
-    } else {
-        file.take(WHOLE).read_to_end(&mut bytes)?;
-        length
-    };
-    input::same_length(expected, bytes.len() as u64)?;
-    let mut hash = Sha256::new();
-    hash.update(length.to_le_bytes());
-    hash.update(&bytes);
-    Ok(hash.finalize().into())
 }
 
 /// The longest folder that all paths lie in, so that a data set may move.

@@ -1,11 +1,10 @@
 //! Between the training loop and the folder: when a checkpoint is due, what goes into it, and how a model
 //! becomes what it was.
 
-use std::collections::BTreeMap;
-
 use super::file::About;
 use super::folder::Folder;
-use super::identity::{Identity, Images};
+use super::identity::Identity;
+use super::marker::RunFacts;
 use super::{others, Checkpoint, Checkpoints};
 use crate::data::Dataset;
 use crate::model::on_device::on_device;
@@ -19,8 +18,7 @@ use crate::{Error, Result};
 pub(crate) struct Keeper {
     options: Checkpoints,
     folder: Folder,
-    identity: Identity,
-    images: BTreeMap<String, Images>,
+    about: RunFacts,
     initial_epoch: usize,
 }
 
@@ -41,20 +39,22 @@ impl Keeper {
         if options.each_run {
             options.folder = options.folder.join(identity.short());
         }
-        let folder = Folder::open(&options.folder, &identity, images.clone(), options.each_run)?;
-        options.run.set(&options.folder, &identity.short());
-        Ok(Keeper { options, folder, identity, images, initial_epoch })
+        let name = identity.short();
+        let about = RunFacts { identity, images, notes: options.notes.clone() };
+        let folder = Folder::open(&options.folder, &about, options.each_run)?;
+        options.run.set(&options.folder, &name);
+        Ok(Keeper { options, folder, about, initial_epoch })
     }
 
     /// Brings `model` to where the newest checkpoint left it, and tells where that is; `None` where there
     /// is no checkpoint. Nothing changes where this fails.
     pub fn resume(&mut self, model: &mut Model, epochs: usize, batches: usize) -> Result<Option<RunState>> {
         if !self.options.resume {
-            self.folder.clear(&self.identity, self.images.clone())?;
+            self.folder.clear(&self.about)?;
             return Ok(None);
         }
         let Some(checkpoint) = self.folder.newest()? else {
-            self.folder.begin(&self.identity, self.images.clone())?;
+            self.folder.begin(&self.about)?;
             if self.options.each_run {
                 others::say_what_differs(&self.options.folder, self.folder.marker());
             }
@@ -96,7 +96,7 @@ impl Keeper {
         });
         restore(model, &checkpoint)?;
         // The start of the run is the one that it had, also where this one is allowed another.
-        self.identity = checkpoint.about.identity;
+        self.about.identity = checkpoint.about.identity;
         let mut state = checkpoint.about.state;
         // Written before histories had rates, when each was the compiled one.
         if let Some(compiled) = &model.compiled {
@@ -107,11 +107,12 @@ impl Keeper {
     }
 
     fn check_identity(&self, about: &About) -> Result<()> {
-        let differences = about.identity.differences(&self.identity, self.options.any_start);
+        let differences = about.identity.differences(&self.about.identity, self.options.any_start);
         if differences.is_empty() {
             return Ok(());
         }
-        let changes = self.identity.changes(&about.identity, &self.images, &self.folder.marker().images);
+        let here = &self.about;
+        let changes = here.identity.changes(&about.identity, &here.images, &self.folder.marker().images);
         let of_images = changes.iter().filter(|line| line.contains(" class "));
         let differences: Vec<String> = differences.iter().chain(of_images).cloned().collect();
         Err(Error::Training(format!(
@@ -134,7 +135,7 @@ impl Keeper {
     pub fn save(&mut self, model: &Model, state: &RunState) -> Result<()> {
         let compiled = model.compiled.as_ref().ok_or_else(not_compiled)?;
         let about = About::new(
-            self.identity.clone(),
+            self.about.identity.clone(),
             self.initial_epoch,
             compiled.step(),
             state.clone(),

@@ -20,6 +20,14 @@ const ABOUT: &str =
 /// One of a data set with a hundred thousand classes is shorter.
 const MAX_BYTES: u64 = 64 << 20;
 
+/// What is written down of a run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RunFacts {
+    pub identity: Identity,
+    pub images: BTreeMap<String, Images>,
+    pub notes: BTreeMap<String, String>,
+}
+
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Marker {
@@ -39,10 +47,13 @@ pub(super) struct Marker {
     /// What the run depends on, to tell another run what differs.
     pub identity: Identity,
     pub images: BTreeMap<String, Images>,
+    /// Settings in the words of whoever began the run.
+    pub notes: BTreeMap<String, String>,
 }
 
 impl Marker {
-    pub fn new(identity: Identity, images: BTreeMap<String, Images>, made: bool) -> Self {
+    pub fn new(about: RunFacts, made: bool) -> Self {
+        let RunFacts { identity, images, notes } = about;
         Marker {
             format: FORMAT,
             about: ABOUT.to_owned(),
@@ -54,7 +65,26 @@ impl Marker {
             found: BTreeSet::new(),
             identity,
             images,
+            notes,
         }
+    }
+
+    /// How this run differs from an earlier one, in words.
+    pub fn changes(&self, there: &Marker) -> Vec<String> {
+        let mut names: Vec<&String> = self.notes.keys().chain(there.notes.keys()).collect();
+        names.sort();
+        names.dedup();
+        let none = "nothing".to_owned();
+        let note = |name: &String| {
+            let [now, before] = [self, there].map(|marker| marker.notes.get(name).unwrap_or(&none));
+            (now != before).then(|| format!("{name}: {} before, {} now", before.shown(), now.shown()))
+        };
+        let notes: Vec<String> = names.into_iter().filter_map(note).collect();
+        let facts = self.identity.changes(&there.identity, &self.images, &there.images);
+        // Settings that were noted stand for what follows from them; the images never do.
+        let kept = |line: &String| notes.is_empty() || line.contains(" class ");
+        let facts: Vec<String> = facts.into_iter().filter(kept).collect();
+        [notes, facts].concat()
     }
 
     /// The marker of a folder; `None` where it has none.

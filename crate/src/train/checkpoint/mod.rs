@@ -39,6 +39,7 @@ mod others;
 pub(crate) use file::Checkpoint;
 pub(crate) use keeper::Keeper;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -62,6 +63,9 @@ pub struct Checkpoints {
     resume: bool,
     any_start: bool,
     each_run: bool,
+    notes: BTreeMap<String, String>,
+    /// Why there is no folder, where the system names none.
+    no_folder: Option<String>,
     run: Run,
 }
 
@@ -69,7 +73,7 @@ pub struct Checkpoints {
 impl PartialEq for Checkpoints {
     fn eq(&self, other: &Self) -> bool {
         let settings = |c: &Self| (c.every_steps, c.resume, c.any_start, c.each_run);
-        self.folder == other.folder && settings(self) == settings(other)
+        (&self.folder, &self.notes) == (&other.folder, &other.notes) && settings(self) == settings(other)
     }
 }
 
@@ -115,19 +119,26 @@ impl Checkpoints {
             resume: true,
             any_start: false,
             each_run: false,
+            notes: BTreeMap::new(),
             run: Run::default(),
+            no_folder: None,
         }
     }
 
-    /// Checkpoints in the project's `data/checkpoints/NAME`, wherever the program runs; in `NAME` below
-    /// the folder that `TRANSFER_CHECKPOINTS` names, if it is set.
+    /// Checkpoints in `NAME` below the folder that `TRANSFER_CHECKPOINTS` names; where that is not set, in
+    /// `checkpoints/NAME` of the folder for downloads ([`data_root`]).
     ///
     /// Each run has a folder of its own in there, named by what its numbers depend on: with another seed
     /// or learning rate a training starts anew and that of before can still be gone on with.
     pub fn named(name: impl AsRef<Path>) -> Self {
-        let given = crate::environment::path("TRANSFER_CHECKPOINTS");
-        let folder = given.unwrap_or_else(|| data_root().join("checkpoints")).join(name);
-        Checkpoints { each_run: true, ..Self::new(folder) }
+        let given = match crate::environment::path("TRANSFER_CHECKPOINTS") {
+            Some(given) => Ok(given),
+            None => data_root().map(|root| root.join("checkpoints")),
+        };
+        // `fit` reports it.
+        let no_folder = given.as_ref().err().map(|error| error.to_string());
+        let folder = given.unwrap_or_else(|_| "checkpoints".into()).join(name);
+        Checkpoints { each_run: true, no_folder, ..Self::new(folder) }
     }
 
     /// One more after every `n` steps, counted over all epochs. Worth it where an epoch takes minutes.
@@ -158,6 +169,13 @@ impl Checkpoints {
         self
     }
 
+    /// Notes a setting in the caller's own words, such as `--seed` and `7`. A run that starts anew beside one that
+    /// was not finished then says in these words how they differ.
+    pub fn note(mut self, name: impl Into<String>, value: impl ToString) -> Self {
+        self.notes.insert(name.into(), value.to_string());
+        self
+    }
+
     /// The last good checkpoint of the run that these options, or a copy of them, were last used for; `None` where
     /// it has not written one yet, or there was no run.
     pub fn last(&self) -> Option<PathBuf> {
@@ -183,6 +201,9 @@ impl Checkpoints {
     }
 
     fn check(&self) -> Result<()> {
+        if let Some(why) = &self.no_folder {
+            return Err(Error::Invalid(why.clone()));
+        }
         match self.every_steps {
             Some(0) => Err(Error::Invalid(
                 "Checkpoints expected every_steps of at least 1. Received: 0. Leave it out for one an epoch."

@@ -18,8 +18,7 @@ pub(super) fn say_what_differs(current: &Path, here: &Marker) {
     let runs = others(current);
     let markers = runs.iter().take(LOOKED_AT).filter_map(|run| Some((run, Marker::read(run).ok()??)));
     let unfinished = markers.filter(|(_, there)| !there.finished && !there.files.is_empty());
-    let compared = unfinished
-        .map(|(run, there)| (here.identity.changes(&there.identity, &here.images, &there.images), run));
+    let compared = unfinished.map(|(run, there)| (here.changes(&there), run));
     // The first of equals is the newest.
     if let Some((changes, run)) = compared.min_by_key(|(changes, _)| changes.len()) {
         say(format!(

@@ -1,3 +1,4 @@
+use super::super::identity::Identity;
 use super::*;
 use crate::train::run::RunState;
 use crate::weights::{Tensor, Weights};
@@ -6,8 +7,12 @@ fn identity(seed: u64) -> Identity {
     Identity::from_facts([("seed of the model", seed.to_string())])
 }
 
+fn facts(seed: u64) -> RunFacts {
+    RunFacts { identity: identity(seed), ..RunFacts::default() }
+}
+
 fn open(path: &Path) -> Folder {
-    Folder::open(path, &identity(1), BTreeMap::new(), false).unwrap()
+    Folder::open(path, &facts(1), false).unwrap()
 }
 
 fn checkpoint() -> Checkpoint {
@@ -65,16 +70,12 @@ fn a_folder_that_was_there_stays_and_one_with_something_else_in_it_is_refused() 
     std::fs::create_dir(&full).unwrap();
     std::fs::write(full.join("notes.txt"), "mine").unwrap();
     std::fs::write(full.join(name(7)), "mine, too").unwrap();
-    let error = Folder::open(&full, &identity(1), BTreeMap::new(), false).err().unwrap().to_string();
+    let error = Folder::open(&full, &facts(1), false).err().unwrap().to_string();
     assert!(error.contains("which holds notes.txt"), "{error}");
     assert_eq!(listed(&full), [name(7), "notes.txt".to_owned()], "not even a lock is left");
     // A damaged marker is no marker.
     std::fs::write(full.join(MARKER), "{").unwrap();
-    assert!(Folder::open(&full, &identity(1), BTreeMap::new(), false)
-        .err()
-        .unwrap()
-        .to_string()
-        .contains("damaged"));
+    assert!(Folder::open(&full, &facts(1), false).err().unwrap().to_string().contains("damaged"));
 }
 
 #[test]
@@ -103,7 +104,7 @@ fn a_run_that_starts_over_never_goes_on_from_what_was_there_before() {
     std::fs::create_dir(&path).unwrap();
     checkpoint().write(&path.join(name(9))).unwrap();
     let mut folder = open(&path);
-    folder.clear(&identity(2), BTreeMap::new()).unwrap();
+    folder.clear(&facts(2)).unwrap();
     folder.save(1, checkpoint()).unwrap();
     drop(folder);
     let mut again = open(&path);
@@ -123,7 +124,7 @@ fn two_processes_never_have_one_folder_also_where_one_of_them_removes_it() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..20 {
-                    let Ok(mut folder) = Folder::open(&path, &identity(1), BTreeMap::new(), true) else {
+                    let Ok(mut folder) = Folder::open(&path, &facts(1), true) else {
                         continue;
                     };
                     assert_eq!(inside.fetch_add(1, SeqCst), 0);
@@ -159,7 +160,7 @@ fn a_lock_or_a_checkpoint_that_is_no_regular_file_is_neither_followed_nor_remove
     drop(folder);
     std::fs::remove_file(path.join(LOCK)).unwrap();
     std::os::unix::fs::symlink(&mine, path.join(LOCK)).unwrap();
-    assert!(Folder::open(&path, &identity(1), BTreeMap::new(), false).is_err());
+    assert!(Folder::open(&path, &facts(1), false).is_err());
     assert_eq!(std::fs::read_to_string(&mine).unwrap(), "mine");
 }
 
@@ -171,4 +172,16 @@ fn names_and_numbers_belong_together() {
     for other in ["checkpoint-1.safetensors", "checkpoint-+000000001.safetensors", ".lock", ""] {
         assert_eq!(number_of(other), None, "{other}");
     }
+}
+
+#[test]
+fn settings_that_were_noted_tell_how_runs_differ() {
+    let marker = |seed: u64, notes: &[(&str, &str)]| {
+        let notes = notes.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        Marker::new(RunFacts { notes, ..facts(seed) }, true)
+    };
+    let (before, now) = (marker(1, &[("--seed", "1"), ("--balanced", "yes")]), marker(2, &[("--seed", "2")]));
+    assert_eq!(now.changes(&before), ["--balanced: yes before, nothing now", "--seed: 1 before, 2 now"]);
+    // Without notes, and where they are the same, the facts tell.
+    assert_eq!(marker(2, &[]).changes(&marker(1, &[])), ["seed of the model: 1 before, 2 now"]);
 }
