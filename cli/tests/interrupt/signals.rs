@@ -40,7 +40,7 @@ fn sigterm_and_sighup_leave_a_checkpoint_too_and_have_exit_codes_of_their_own() 
         let dir = to_train_in();
         let mut command = common::transfer();
         command.current_dir(dir.path()).env("TRANSFER_WEIGHTS", dir.path().join("weights.safetensors"));
-        let (mut child, mut said) = started(command.args(TRAIN), "Epoch 2/21");
+        let (mut child, mut said) = started(command.args(TRAIN), "Epoch  2/21");
         send(&child, signal);
         let rest = to_the_end(&mut said);
         assert_eq!(ended(&mut child).code(), Some(expected), "{rest}");
@@ -57,7 +57,7 @@ fn a_signal_that_was_ignored_when_the_program_started_stays_ignored() {
     command.current_dir(dir.path()).args(["-c", script, env!("CARGO_BIN_EXE_transfer")]).args(TRAIN);
     command.env_remove("TRANSFER_REPORT").env("TRANSFER_THREADS", "2");
     command.env("TRANSFER_WEIGHTS", dir.path().join("weights.safetensors"));
-    let (mut child, mut said) = started(&mut command, "Epoch 2/21");
+    let (mut child, mut said) = started(&mut command, "Epoch  2/21");
     send(&child, libc::SIGINT);
     send(&child, libc::SIGHUP);
     // After a signal that it heeds it would not get there.
