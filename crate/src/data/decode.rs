@@ -11,7 +11,7 @@ use super::kinds::{kind_of, not_read, Kind, HEAD};
 use super::limits::{check_scans, check_size, cost, MAX_FILE_BYTES, MAX_SIDE};
 use super::watched::Watched;
 use super::{jpeg, tiff};
-use crate::input::{self, is_no_file, patiently, Input};
+use crate::input::{self, is_no_file, patiently};
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use std::cell::RefCell;
@@ -90,12 +90,13 @@ pub(super) fn probe(path: &Path) -> Result<(), Unusable> {
 }
 
 fn probe_once(path: &Path) -> Found<()> {
-    let Input { file, length } = input::open(path)?;
+    let input = input::open(path)?;
+    let length = input.length;
     if length == 0 {
         return Ok(Err(Unusable::NoImage(EMPTY.into())));
     }
     let failed = RefCell::new(None);
-    let mut file = BufReader::with_capacity(4096, Watched { file, failed: &failed });
+    let mut file = BufReader::with_capacity(4096, Watched::new(input, &failed));
     let found = probe_head(&mut file, length);
     // Decoders wrap what goes wrong while they read into words about a damaged file.
     match failed.take() {

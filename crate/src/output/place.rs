@@ -1,8 +1,10 @@
 //! Where a path leads: the regular file, there or not, that would be written.
 
 use std::fs::{FileType, Metadata};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::input::patiently;
 use crate::{Error, Result, Show};
 
 /// As many links in a row are followed as Linux follows.
@@ -38,9 +40,9 @@ impl Place {
     /// # Errors
     /// Where the folder is there and cannot be looked at.
     pub fn is_below(&self, folder: &Path, linked: bool) -> std::io::Result<bool> {
-        let top = match folder.canonicalize() {
+        let top = match patiently(|| folder.canonicalize()) {
             Ok(top) => top,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
             Err(e) => return Err(e),
         };
         if self.file.starts_with(&top) {
@@ -49,17 +51,29 @@ impl Place {
         if !linked || !top.is_dir() {
             return Ok(false);
         }
-        for entry in top.read_dir()? {
+        for entry in patiently(|| top.read_dir())? {
             let entry = entry?;
-            if entry.file_type()?.is_symlink() {
-                let to = entry.path().canonicalize();
-                if to.is_ok_and(|to| to.is_dir() && self.file.starts_with(to)) {
-                    return Ok(true);
-                }
+            if !entry.file_type()?.is_symlink() {
+                continue;
+            }
+            match patiently(|| entry.path().canonicalize()) {
+                Ok(to) if to.is_dir() && self.file.starts_with(&to) => return Ok(true),
+                Ok(_) => {}
+                Err(e) if leads_nowhere(&e) => {}
+                Err(e) => return Err(e),
             }
         }
         Ok(false)
     }
+}
+
+/// Whether following a link failed because nobody here can get to where it leads, so that nothing of ours lies there.
+fn leads_nowhere(error: &std::io::Error) -> bool {
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(libc::ELOOP) {
+        return true;
+    }
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied)
 }
 
 /// Whether two descriptions are of one file.
@@ -84,7 +98,7 @@ pub(super) fn resolve(given: &Path) -> Result<Place> {
         }
         let file = folder.join(name);
         let old = match file.symlink_metadata() {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Place { file, old: None }),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Place { file, old: None }),
             Err(e) => return Err(Error::io("cannot look at", given, e)),
             Ok(old) => old,
         };

@@ -216,8 +216,8 @@ fn keep_room(partial: &Partial, bytes: u64) -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{fallocate, FallocateFlags};
-        use rustix::io::Errno;
-        match fallocate(partial.file(), FallocateFlags::empty(), 0, bytes) {
+        use rustix::io::{retry_on_intr, Errno};
+        match retry_on_intr(|| fallocate(partial.file(), FallocateFlags::empty(), 0, bytes)) {
             Ok(()) => return Ok(()),
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
             Err(e) => return Err(full(e.into())),
