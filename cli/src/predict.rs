@@ -8,7 +8,7 @@ use transfer::model::Model;
 use crate::args::Predict;
 use crate::files::Files;
 use crate::formats::Writer;
-use crate::{screen, Failure};
+use crate::{screen, stop, Failure};
 
 /// Files that are computed at a time.
 const AT_ONCE: usize = 32;
@@ -26,6 +26,7 @@ pub fn predict(arguments: &Predict) -> crate::Result<()> {
             match file {
                 Ok(path) => chunk.push(path),
                 Err(why) => {
+                    stop::check("The prediction")?;
                     failed += 1;
                     screen::say(&format!("error: {why}"));
                 }
@@ -37,6 +38,7 @@ pub fn predict(arguments: &Predict) -> crate::Result<()> {
                 false => continue,
             }
         }
+        stop::check("The prediction")?;
         let mut unreadable = Vec::new();
         let predictions = model.try_predict_files(&chunk)?;
         screen::beside(|| {

@@ -4,7 +4,6 @@
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use transfer::progress::{self, Event};
@@ -78,9 +77,10 @@ pub fn count(done: u64) {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} files, {per_sec}") {
             bar.set_style(style);
         }
-        bar.enable_steady_tick(Duration::from_millis(200));
     }
+    // Drawn here and not by a thread of its own, which the system may refuse.
     bar.set_position(done);
+    bar.tick();
 }
 
 /// Runs `write` with the bar out of the way, since it may write to the same terminal. It must not use this

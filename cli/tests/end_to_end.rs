@@ -114,7 +114,7 @@ fn what_was_left_out_of_a_training_is_counted_listed_and_kept_in_the_model() {
     let text = std::fs::read_to_string(&list).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!((lines.len(), lines[0]), (3, "file,reason"), "{text}");
-    assert!(lines[1].starts_with("shapes/square/00003.png,is a damaged png file"), "{text}");
+    assert!(lines[1].starts_with("shapes/square/00003.png,\"is a damaged png file"), "{text}");
     assert_eq!(lines[2], "shapes/square/=1.jpg,is empty (0 bytes)");
     let summary = succeed(here, &["summary", "m.safetensors"]);
     assert!(summary.contains("; 2 left out\n"), "{summary}");

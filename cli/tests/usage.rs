@@ -234,8 +234,9 @@ fn training_takes_the_classes_that_are_named() {
     common::shapes(here, 4, 0, 40);
     std::fs::rename(here.join("circle"), here.join("train")).unwrap();
     // The folder is read before the weights are, and these cannot be.
+    std::fs::write(here.join("no weights.h5"), "nothing").unwrap();
     let mut train = common::transfer();
-    train.current_dir(here).env("TRANSFER_WEIGHTS", here.join("none"));
+    train.current_dir(here).env("TRANSFER_WEIGHTS", here.join("no weights.h5"));
     let output = train.args(["train", ".", "--classes", "train,square"]).output().unwrap();
     let said = stderr(&output);
     assert!(said.contains("6 photographs to train on, 2 to validate with, of 2 classes"), "{said}");

@@ -498,13 +498,10 @@ fn unreadable_files_are_left_out_listed_and_told_and_labels_stay_aligned() {
     let told = told.lock().unwrap().clone();
     transfer::progress::set_reporter(None);
     let ours: Vec<&str> = told.lines().filter(|line| line.contains(dir.path().to_str().unwrap())).collect();
-    assert_eq!(ours.len(), 3, "twice when opened, once after the first pass: {told}");
-    assert!(
-        ours[0].starts_with("Passed over 1 file that is no image: ") && ours[0].contains("notes.txt"),
-        "{told}"
-    );
-    assert!(ours[1].starts_with(&format!("Left out {early} damaged files: ")), "{}", ours[1]);
-    assert!(ours[1].contains("bad_bomb.bmp"));
+    assert_eq!(ours.len(), 2, "once when opened, once after the first pass: {told}");
+    assert!(told.contains("Passed over 1 file that is no image: a/notes.txt."), "{told}");
+    assert!(ours[0].starts_with(&format!("Left out {early} damaged files: ")), "{}", ours[0]);
+    assert!(ours[0].contains("bad_bomb.bmp"));
 }
 
 #[test]

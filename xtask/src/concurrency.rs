@@ -34,7 +34,10 @@ pub fn concurrency() -> Result<()> {
         Some(how) => println!("ThreadSanitizer was left out: the nightly compiler has no sources; {how}"),
         None => step("ThreadSanitizer: real threads, many times", "some minutes the first time", || {
             let mut sanitized = cargo(Some("+nightly"), "tsan", "-Zsanitizer=thread");
-            run(sanitized.args(["test", "--lib", "-Zbuild-std", "--target", &host]).args(package), "ThreadSanitizer")
+            run(
+                sanitized.args(["test", "--lib", "-Zbuild-std", "--target", &host]).args(package),
+                "ThreadSanitizer",
+            )
         })?,
     }
     match lacking("miri") {

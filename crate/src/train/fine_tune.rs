@@ -22,7 +22,7 @@ use super::loss::Loss;
 use super::options::FitOptions;
 use super::pipeline;
 use super::report;
-use super::softmax_regression::{Problem, Solution, TOLERANCE};
+use super::softmax_regression::{Problem, Solution, MAX_ITERATIONS, TOLERANCE};
 use super::views::Views;
 use crate::augment::{RandomFlip, Sequential};
 use crate::data::Dataset;
@@ -186,9 +186,15 @@ struct Collected {
 /// How the head was found, in words that "of so many images" follows.
 fn how_it_ended(minimum: &Minimum) -> String {
     let Minimum { iterations, gradient, converged, .. } = minimum;
-    match converged {
-        true => format!("Head, solved in {iterations} iterations on features"),
-        false => format!(
+    // Sums of f32 have errors of this size, and then no step makes the loss smaller.
+    let rounding = *iterations < MAX_ITERATIONS && *gradient <= 100.0 * TOLERANCE;
+    match (converged, rounding) {
+        (true, _) => format!("Head, solved in {iterations} iterations on features"),
+        (false, true) => format!(
+            "Head, solved in {iterations} iterations to the precision of f32 (largest element of the gradient \
+             {gradient:.1e}) on features"
+        ),
+        (false, false) => format!(
             "Head, NOT solved: the search ended after {iterations} iterations with a largest element of the gradient \
              of {gradient:.1e}, where {TOLERANCE:.0e} was wanted; the best layer so far is used. On features"
         ),
@@ -369,6 +375,10 @@ mod tests {
         for part in ["2000 iterations", "3.2e-3", "1e-5 was wanted"] {
             assert!(line.contains(part), "{part} is not in: {line}");
         }
+        let rounded = how_it_ended(&Minimum { iterations: 37, gradient: 2e-5, ..unsolved });
+        assert!(rounded.starts_with("Head, solved in 37 iterations to the precision of f32"), "{rounded}");
+        let far_off = how_it_ended(&Minimum { iterations: 37, ..unsolved });
+        assert!(far_off.starts_with("Head, NOT solved"), "{far_off}");
         let solved = how_it_ended(&Minimum { gradient: 9e-6, converged: true, ..unsolved });
         assert_eq!(solved, "Head, solved in 2000 iterations on features");
     }

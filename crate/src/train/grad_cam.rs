@@ -18,7 +18,7 @@
 
 use ndarray::{s, Array2, Array3, Array4, Axis};
 
-use super::predict::Predictions;
+use super::predict::{check_outputs, Predictions};
 use crate::model::Model;
 use crate::plot::{grad_cam_figure, Figure};
 use crate::{Error, Result};
@@ -115,6 +115,7 @@ impl Model {
             logits
                 .extend(sums.iter().zip(&bias).map(|(sum, &b)| (sum / (h * w) as f64 + f64::from(b)) as f32));
         }
+        check_outputs(&logits, units, |i| format!("image {i} of the batch"))?;
         let predictions = self.predictions(logits, (0..n).collect(), Vec::new())?;
         Ok(Seen { activations, kernel, predictions })
     }

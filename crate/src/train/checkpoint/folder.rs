@@ -244,16 +244,21 @@ impl Drop for Folder {
 /// Makes the folder and those above it; `true` where it was not there.
 fn make(path: &Path) -> Result<bool> {
     let failed = |e| Error::io("cannot create the checkpoints' folder", path, e);
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        std::fs::create_dir_all(parent).map_err(failed)?;
-    }
-    match std::fs::create_dir(path) {
-        Ok(()) => {
-            sync_parent(path);
-            Ok(true)
+    let mut tries = 0;
+    loop {
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            std::fs::create_dir_all(parent).map_err(failed)?;
         }
-        Err(e) if e.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
-        Err(e) => Err(failed(e)),
+        match std::fs::create_dir(path) {
+            Ok(()) => {
+                sync_parent(path);
+                return Ok(true);
+            }
+            Err(e) if e.kind() == ErrorKind::AlreadyExists && path.is_dir() => return Ok(false),
+            // Another training has just removed the folder above, as it was empty.
+            Err(e) if e.kind() == ErrorKind::NotFound && tries < 10 => tries += 1,
+            Err(e) => return Err(failed(e)),
+        }
     }
 }
 
