@@ -63,7 +63,7 @@ pub(super) fn outline(folder: &Path, ending: &str) -> Result<(usize, String)> {
 /// Adds the line about one file; different names always make different lines.
 fn add_line(lines: &mut Vec<u8>, about: &str, name: &[u8]) {
     let odd = |byte: &u8| matches!(byte, b'\n' | b'\r' | b'\\');
-    if name.iter().any(|byte| odd(byte)) {
+    if name.iter().any(odd) {
         lines.push(b'\\');
     }
     lines.extend(about.bytes().chain(*b"  "));

@@ -27,7 +27,7 @@ impl Model {
     pub fn evaluate(&self, dataset: &Dataset) -> Result<Evaluation> {
         report::check()?;
         let name = |i: usize| dataset.file_paths()[i].shown().to_string();
-        let evaluation = self.measure_with(dataset, &|logits, of: &[usize]| {
+        let evaluation = self.measure_with(dataset, |logits, of: &[usize]| {
             check_outputs(logits, self.units(), |i| name(of[i]))
         })?;
         report::evaluated(dataset, &evaluation);
@@ -36,13 +36,13 @@ impl Model {
 
     /// The same for whoever looks at the loss: where an output is not finite, neither is the loss.
     pub(crate) fn measure(&self, dataset: &Dataset) -> Result<Evaluation> {
-        self.measure_with(dataset, &|_, _| Ok(()))
+        self.measure_with(dataset, |_, _| Ok(()))
     }
 
     fn measure_with(
         &self,
         dataset: &Dataset,
-        check: &dyn Fn(&[f32], &[usize]) -> Result<()>,
+        check: impl Fn(&[f32], &[usize]) -> Result<()>,
     ) -> Result<Evaluation> {
         let (loss, units) = (self.loss()?, self.units());
         let (mut sum, mut images, mut correct) = (0.0, 0, 0);
