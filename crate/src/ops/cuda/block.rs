@@ -120,7 +120,7 @@ pub(super) fn backward(
             (Some(z), Some(conv)) => (z.address(), Some(scratch.expand.of(card, conv).map_err(failed)?.b)),
             _ => (x, None),
         };
-        let mut run = || {
+        let run = || {
             let at = scratch.project.of(card, &p.project)?;
             product::backward_input(card, dy, at.w, d, (rows_out, s.expanded, s.co), false)?;
             card.launch(calls::relu6_backward(filtered, None, d, rows_out, s.expanded)?)
@@ -155,7 +155,7 @@ pub(super) fn backward(
             return run().map_err(failed);
         };
         let d_input = card.memory(rows_in * s.expanded).map_err(failed)?;
-        let mut run = || {
+        let run = || {
             let (mask, to) = (Some(input), d_input.address());
             card.launch(calls::depthwise_backward_input(d, at.w, mask, input_bias, false, to, &shape)?)?;
             let Some(dx) = dx else { return Ok(()) };
