@@ -79,7 +79,7 @@ pub fn save(name: Option<&str>) -> Result<()> {
     let project = Project::find()?.with_notebook(name)?;
     let before = bytes_of(&project.notebook())?;
     execute(name)?;
-    check_unchanged(&project, &before)?;
+    check_unchanged(&project.notebook(), &project.results(), &before)?;
     let executed = project.results().join(project.notebook().file_name().unwrap_or_default());
     let mut runner = runner(&project);
     runner.arg("save").arg(executed).arg(project.notebook());
@@ -91,15 +91,14 @@ fn bytes_of(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// An error where the notebook is no longer what it was before it ran.
-fn check_unchanged(project: &Project, before: &[u8]) -> Result<()> {
-    let notebook = project.notebook();
-    match bytes_of(&notebook)? == before {
+fn check_unchanged(notebook: &Path, results: &Path, before: &[u8]) -> Result<()> {
+    match bytes_of(notebook)? == before {
         true => Ok(()),
         false => Err(format!(
             "{} was changed while it ran, so its committed form was not written over it. What ran is in {}. Run the \
              command again",
             notebook.display(),
-            project.results().display()
+            results.display()
         )),
     }
 }
@@ -234,12 +233,15 @@ mod tests {
 
     #[test]
     fn a_notebook_that_was_edited_while_it_ran_is_not_written_over() {
-        // Its folder is this checkout's, as for all that a test finds.
-        let project = Project::find().unwrap();
-        let before = bytes_of(&project.notebook()).unwrap();
-        assert_eq!(check_unchanged(&project, &before), Ok(()));
-        let error = check_unchanged(&project, &before[1..]).unwrap_err();
-        assert!(error.contains("transfer.ipynb was changed while it ran"), "{error}");
+        let notebook = std::env::temp_dir().join(format!("xtask-edited-{}.ipynb", std::process::id()));
+        std::fs::write(&notebook, "before").unwrap();
+        let before = bytes_of(&notebook).unwrap();
+        let check = || check_unchanged(&notebook, Path::new("target/notebooks"), &before);
+        assert_eq!(check(), Ok(()));
+        std::fs::write(&notebook, "an edit").unwrap();
+        let error = check().unwrap_err();
+        assert!(error.contains("was changed while it ran") && error.contains("target/notebooks"), "{error}");
+        std::fs::remove_file(&notebook).unwrap();
     }
 
     #[test]
