@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
-use std::io::{BufWriter, Result};
+use std::io::{BufWriter, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, TryLockError as Held};
@@ -114,7 +114,7 @@ impl Partial {
             let path = beside(target);
             let file = match options().create_new(true).open(&path) {
                 // One of a process with the same number, on another machine or in another container.
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => continue,
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
                 opened => opened?,
             };
             let partial = Partial::new(path, file);
@@ -136,7 +136,14 @@ impl Partial {
                 }
                 _ => {}
             }
-            let file = options().create(true).truncate(false).open(&path)?;
+            let (file, is_new) = match options().create_new(true).open(&path) {
+                Ok(file) => (file, true),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => match options().open(&path) {
+                    Err(e) if e.kind() == ErrorKind::NotFound => continue,
+                    opened => (opened?, false),
+                },
+                Err(e) => return Err(e),
+            };
             match file.try_lock() {
                 Ok(()) if is_at(&file, &path) => {
                     let partial = Partial::new(path, file);
@@ -147,7 +154,12 @@ impl Partial {
                 Ok(()) => continue,
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 // Some network file systems know no locks; nobody can be kept out there.
-                Err(TryLockError::Error(_)) => return Self::create(target).map(Some),
+                Err(TryLockError::Error(_)) => {
+                    if is_new {
+                        remove(&path);
+                    }
+                    return Self::create(target).map(Some);
+                }
             }
         }
     }
@@ -213,7 +225,7 @@ fn options() -> std::fs::OpenOptions {
 /// Removes a file of ours; twice, as one refusal may be that of a moment.
 fn remove(path: &Path) {
     let gone = |removed: &Result<()>| match removed {
-        Err(e) => e.kind() == std::io::ErrorKind::NotFound,
+        Err(e) => e.kind() == ErrorKind::NotFound,
         Ok(()) => true,
     };
     if !gone(&std::fs::remove_file(path)) {
