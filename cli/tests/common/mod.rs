@@ -15,7 +15,26 @@ pub mod random_weights;
 pub fn transfer() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_transfer"));
     command.env_remove("TRANSFER_REPORT").env("TRANSFER_THREADS", "2");
+    hears_signals(&mut command);
     command
+}
+
+/// Gives a program the signals in their default form: who runs the tests in the background or with `nohup` has some
+/// of them ignored, and the program keeps that.
+pub fn hears_signals(command: &mut Command) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::CommandExt;
+        let reset = || {
+            for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+                // SAFETY: `signal` may be called between fork and exec, and these numbers are signals.
+                unsafe { libc::signal(signal, libc::SIG_DFL) };
+            }
+            Ok(())
+        };
+        // SAFETY: the closure makes nothing but system calls.
+        unsafe { command.pre_exec(reset) };
+    }
 }
 
 /// Runs it with these arguments in `dir`.
