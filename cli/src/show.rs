@@ -14,10 +14,16 @@ pub fn export(arguments: &Export) -> crate::Result<()> {
     let model = Model::load(&arguments.model)?;
     stop::check("The export")?;
     model.export_onnx(&output)?;
-    let bytes = std::fs::metadata(&arguments.output).map_or(0, |about| about.len());
+    let looked_at = std::fs::metadata(&arguments.output);
+    let bytes = looked_at.map_err(|e| unseen(&arguments.output, &e))?.len();
     let mut out = std::io::stdout().lock();
     writeln!(out, "wrote {} ({:.1} MB)", arguments.output.shown(), bytes as f64 / 1e6)?;
     Ok(())
+}
+
+/// What is said where the file is written and the system does not tell how long it is.
+fn unseen(output: &std::path::Path, error: &std::io::Error) -> crate::Failure {
+    crate::Failure::Error(format!("{} is written, and cannot be looked at: {error}", output.shown()))
 }
 
 pub fn summary(arguments: &Summary) -> crate::Result<()> {
