@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use transfer::data::{image_dataset_from_directory, ImageDatasetOptions, ImageKey, ImageMap};
-use transfer::model::Model;
+use transfer::prelude::*;
 
-use super::{photographs, trained};
+use super::{photographs, random_weights, trained};
 
 /// The variable that names the folder to the child, and how long the child may take.
 const FOLDER: &str = "TRANSFER_TEST_MANY_THREADS";
@@ -26,12 +26,23 @@ fn bits(model: &Model, path: &Path) -> Vec<u32> {
     prediction.probabilities.iter().map(|p| p.to_bits()).collect()
 }
 
-/// A hundred files, each of them several times.
-fn a_hundred(dir: &Path) -> Vec<PathBuf> {
+/// A model of which every layer may train, so that all of it is computed unit by unit, and of images so large that
+/// the threads share out the work on each of them.
+fn of_large_images(data: &Dataset) -> Model {
+    let mut base = MobileNetV2::new((96, 96, 3), &random_weights()).unwrap();
+    base.fine_tune_at(0).unwrap();
+    let chain = Model::chain().then(Rescaling::new(1.0 / 127.5, -1.0)).then(base);
+    let mut model = chain.then(GlobalAveragePooling2D).then(Dense::new(3).seed(3)).build().unwrap();
+    model.set_class_names(data.class_names()).unwrap();
+    model
+}
+
+/// So many files, each of them several times.
+fn some_files(dir: &Path, count: usize) -> Vec<PathBuf> {
     let one = |i: usize| {
         dir.join("photos").join(["across", "along", "round"][i % 3]).join(format!("{}.png", i % 6))
     };
-    (0..100).map(one).collect()
+    (0..count).map(one).collect()
 }
 
 /// Ends the child if it does not end by itself: threads that wait for each other wait for ever.
@@ -60,27 +71,32 @@ fn run_child(test: &str, threads: &str, dir: &Path) {
 #[ignore = "the child of a_model_answers_any_number_of_threads_as_it_answers_one"]
 fn child_that_asks_from_many_threads() {
     let dir = PathBuf::from(std::env::var_os(FOLDER).unwrap());
-    let model = Model::load(dir.join("model.safetensors")).unwrap();
-    let files = a_hundred(&dir);
+    ask(&dir.join("model.safetensors"), &some_files(&dir, 100));
+    ask(&dir.join("large.safetensors"), &some_files(&dir, 24));
+}
+
+/// Eight threads, rayon's own pool and the pool that computes get the bits that one thread gets.
+fn ask(saved: &Path, files: &[PathBuf]) {
+    let model = Model::load(saved).unwrap();
     let expected: Vec<_> = files.iter().map(|path| bits(&model, path)).collect();
 
     // A model whose weights nobody has prepared yet, each time.
     for _ in 0..2 {
-        let fresh = Model::load(dir.join("model.safetensors")).unwrap();
+        let fresh = Model::load(saved).unwrap();
         std::thread::scope(|scope| {
             for thread in 0..8 {
-                let (model, files, expected) = (&fresh, &files, &expected);
+                let (model, expected) = (&fresh, &expected);
                 scope.spawn(move || {
-                    for i in (thread..100).step_by(8) {
+                    for i in (thread..files.len()).step_by(8) {
                         assert_eq!(bits(model, &files[i]), expected[i], "thread {thread}, file {i}");
                     }
                 });
             }
         });
-        let fresh = Model::load(dir.join("model.safetensors")).unwrap();
+        let fresh = Model::load(saved).unwrap();
         let global: Vec<_> = files.par_iter().map(|path| bits(&fresh, path)).collect();
         assert!(global == expected, "from rayon's own pool");
-        let fresh = Model::load(dir.join("model.safetensors")).unwrap();
+        let fresh = Model::load(saved).unwrap();
         let ask = || files.par_iter().map(|path| bits(&fresh, path)).collect();
         let inside: Vec<_> = transfer::threads::pool().install(ask);
         assert!(inside == expected, "from the pool that computes");
@@ -92,6 +108,7 @@ fn a_model_answers_any_number_of_threads_as_it_answers_one() {
     let dir = tempfile::tempdir().unwrap();
     let data = photographs(&dir.path().join("photos"), 3);
     trained(&data, 3).save(dir.path().join("model.safetensors")).unwrap();
+    of_large_images(&data).save(dir.path().join("large.safetensors")).unwrap();
     for threads in ["1", "2", "4"] {
         run_child("many_threads::child_that_asks_from_many_threads", threads, dir.path());
     }
