@@ -5,8 +5,8 @@ use std::fmt;
 use dfdx::prelude::Cpu;
 
 use crate::environment;
-use crate::ops::simd::isa;
 use crate::{threads, Error, Result};
+use transfer_kernels::simd::isa;
 
 /// What models live on.
 ///
@@ -33,18 +33,6 @@ pub(crate) enum Place {
     Cuda(&'static crate::ops::cuda::Card),
 }
 
-/// The variable that chooses.
-const VARIABLE: &str = "TRANSFER_DEVICE";
-
-/// What the variable says: `auto`, `cpu` or `cuda`.
-pub(crate) fn asked() -> Result<&'static str> {
-    let known = |value: &str| {
-        let value = value.to_ascii_lowercase();
-        ["auto", "cpu", "cuda"].into_iter().find(|&name| name == value)
-    };
-    Ok(environment::read(VARIABLE, "`auto`, `cpu` or `cuda`", known)?.unwrap_or("auto"))
-}
-
 impl Device {
     /// The fastest device of this machine: the first card, where this crate has its feature `cuda` and there
     /// is a card that can be used, else the CPU. Looking for one never panics; why it was not used is in
@@ -56,7 +44,7 @@ impl Device {
     pub fn auto() -> Result<Self> {
         environment::check()?;
         environment::say_unknown();
-        match asked()? {
+        match environment::device()? {
             "auto" => match Self::card() {
                 Ok(device) => Ok(device),
                 Err(why) => {
@@ -85,7 +73,7 @@ impl Device {
     /// the card is older than compute capability 8.0, or it could not be set up.
     pub fn cuda() -> Result<Self> {
         Self::card().map_err(|why| {
-            Error::Device(format!("{why} To compute on the CPU, set {VARIABLE}=cpu or leave it out."))
+            Error::Device(format!("{why} To compute on the CPU, set TRANSFER_DEVICE=cpu or leave it out."))
         })
     }
 

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The most threads that `TRANSFER_THREADS` may ask for.
-pub const MAX_THREADS: usize = 1024;
+pub const MAX_THREADS: usize = transfer_kernels::threads::MAX_THREADS;
 const PREFIX: &str = "TRANSFER_";
 
 /// Checks the values of all variables that are set.
@@ -81,6 +81,18 @@ pub(crate) fn seed_or_default() -> u64 {
 pub fn threads() -> Result<Option<usize>> {
     let expected = format!("a whole number from 1 to {MAX_THREADS}");
     read("TRANSFER_THREADS", &expected, |text| text.parse().ok().filter(|n| (1..=MAX_THREADS).contains(n)))
+}
+
+/// The device that `TRANSFER_DEVICE` asks for: `auto`, `cpu` or `cuda`; `auto` where it is not set.
+///
+/// # Errors
+/// [`Error::Invalid`] where it is none of these.
+pub fn device() -> Result<&'static str> {
+    let known = |value: &str| {
+        let value = value.to_ascii_lowercase();
+        ["auto", "cpu", "cuda"].into_iter().find(|&name| name == value)
+    };
+    Ok(read("TRANSFER_DEVICE", "`auto`, `cpu` or `cuda`", known)?.unwrap_or("auto"))
 }
 
 /// The folder that `TRANSFER_CACHE` names for everything that is downloaded; `None` where it is not set.

@@ -65,6 +65,15 @@ impl Error {
     }
 }
 
+impl From<transfer_kernels::Error> for Error {
+    fn from(e: transfer_kernels::Error) -> Self {
+        match e {
+            transfer_kernels::Error::Shape(text) => Error::Shape(text),
+            e => Error::Invalid(e.to_string()),
+        }
+    }
+}
+
 impl std::fmt::Debug for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Display::fmt(self, f)

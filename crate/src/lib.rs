@@ -3,7 +3,7 @@
 //! Photographs go in at one end, a trained classifier and its pictures come out at the other:
 //!
 //! ```text
-//! assets ─► data ─► augment ─► model (base ─► head) ─► train ─► plot
+//! assets ─► data ─► augment ─► network ─► model ─► train ─► plot
 //! ```
 //!
 //! | module | what it does |
@@ -11,13 +11,14 @@
 //! | [`assets`] | finds, downloads, verifies and extracts photographs and weights |
 //! | [`data`] | a folder of class folders becomes batches |
 //! | [`augment`], [`preprocess`] | random flips, rotations, zooms, crops and so on; grey levels to [-1, 1] |
-//! | [`model`] | MobileNetV2 with Keras' 154 layers, the layers above it, their chain |
-//! | [`ops`] | convolutions and the rest as dfdx ops, with their kernels |
-//! | [`optim`] | Adam and RMSprop with Keras' semantics |
-//! | [`mod@train`] | fit, evaluate, predict, the history of a run; top losses, Grad-CAM |
-//! | [`deploy`] | save and load a whole model, predict files by name, export to ONNX |
+//! | [`architecture`] | networks as tables of units: MobileNetV2 with Keras' 154 layers |
 //! | [`weights`] | HDF5 and safetensors files |
-//! | [`metrics`] | confusion matrix, precision and recall, ROC curve, principal components |
+//! | [`ops`] | convolutions and the rest as dfdx ops; the kernels are the package `transfer-kernels` |
+//! | [`loss`], [`optim`] | losses; Adam and RMSprop with Keras' semantics |
+//! | [`network`] | a network on a device: variables, freezing, forward |
+//! | [`model`] | a network with layers above it; saved, loaded, exported to ONNX |
+//! | [`mod@train`] | fit, fine_tune, evaluate, predict, the history of a run |
+//! | [`explain`] | top losses, Grad-CAM, confusion matrix, precision and recall, ROC curve |
 //! | [`plot`] | figures |
 //! | [`output`] | files that a user names as output: what may be replaced |
 //!
@@ -44,32 +45,32 @@
 //! # Ok::<(), transfer::Error>(())
 //! ```
 
+pub mod architecture;
 pub mod assets;
 pub mod augment;
 mod cell;
 pub mod data;
-pub mod deploy;
 mod device;
 pub mod environment;
 pub mod error;
+pub mod explain;
 #[doc(hidden)]
 pub mod fuzzing;
+mod hex;
 mod input;
-pub mod metrics;
+pub mod loss;
 pub mod model;
+pub mod network;
 pub mod ops;
 pub mod optim;
 pub mod output;
 pub mod plot;
-mod precision;
 pub mod prelude;
 pub mod preprocess;
 pub mod progress;
 pub mod random;
 mod show;
-#[cfg(test)]
-#[path = "../tests/common/skipped.rs"]
-mod skipped;
+mod thousands;
 pub mod threads;
 pub mod train;
 pub mod weights;
@@ -79,8 +80,8 @@ pub use device::Device;
 pub use environment::seed;
 pub use error::{Error, Result};
 pub use output::OutputFile;
-pub use precision::Precision;
 pub use show::{shown_lines, Show, Shown};
+pub use transfer_kernels::Precision;
 
 /// Seed of the split between validation and test set. Fixed, so that all runs are measured on the
 /// same photographs, whatever [`seed`] says.

@@ -9,21 +9,21 @@ pub use crate::data::{
     image_dataset_from_directory, own_photographs, BadImages, Batch, Dataset, ImageDatasetOptions,
     OnBadImage, OwnPhotographs,
 };
-pub use crate::deploy::Prediction;
-pub use crate::metrics::{
+pub use crate::explain::{
     classification_report, confusion_matrix, roc_auc_score, roc_curve, ClassificationReport, ConfusionMatrix,
-    Pca, RocCurve,
+    GradCam, Pca, PooledFeatures, RocCurve, TopLosses,
 };
-pub use crate::model::{thousands, Dense, Dropout, GlobalAveragePooling2D, MobileNetV2, Model, Summary};
+pub use crate::loss::Loss;
+pub use crate::model::{Dense, Dropout, GlobalAveragePooling2D, Model};
+pub use crate::network::{Backbone, MobileNetV2, Summary};
 pub use crate::optim::{Adam, CosineDecay, LayerRates, OneCycle, RMSprop, Schedule};
 pub use crate::plot::{
     augmentation_grid, image_grid, learning_curves, prediction_grid, Figure, LearningCurves,
 };
 pub use crate::preprocess::{mobilenet_v2, Rescaling};
 pub use crate::train::{
-    CSVLogger, Checkpoints, ClassWeights, EarlyStopping, Evaluation, FineTuneOptions, FitOptions, GradCam,
-    History, Loss, LrFind, LrFindOptions, ModelCheckpoint, PooledFeatures, Predictions, ReduceLROnPlateau,
-    TensorBoard, TopLosses,
+    CSVLogger, Checkpoints, ClassWeights, EarlyStopping, Evaluation, FineTuneOptions, FitOptions, History,
+    LrFind, LrFindOptions, ModelCheckpoint, Prediction, Predictions, ReduceLROnPlateau, TensorBoard,
 };
 pub use crate::{seed, Device, Error, OutputFile, Precision, Result, SPLIT_SEED};
 pub use ndarray::{Array2, Array3, Array4};

@@ -13,9 +13,7 @@ use transfer::Device;
 #[path = "common/random_weights.rs"]
 mod random_weights;
 use random_weights::random_weights;
-#[path = "common/skipped.rs"]
-mod skipped;
-use skipped::skipped;
+use transfer_kernels::testing::skipped;
 
 const SIZE: usize = 64;
 

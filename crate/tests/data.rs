@@ -12,9 +12,7 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use transfer::data::*;
 
-#[path = "common/skipped.rs"]
-mod skipped;
-use skipped::folder_or_skip;
+use transfer_kernels::testing::folder_or_skip;
 
 const COLOUR: [u8; 3] = [200, 40, 90];
 /// Bytes that the cache takes for one image of 6x6: two for each number, and eight numbers to spare.

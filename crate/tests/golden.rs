@@ -17,9 +17,7 @@ use transfer::Precision;
 
 #[path = "golden/gradients.rs"]
 mod gradients;
-#[path = "common/skipped.rs"]
-mod skipped;
-use skipped::{folder_or_skip, skipped};
+use transfer_kernels::testing::{folder_or_skip, skipped};
 
 struct Golden(Vec<u8>);
 

@@ -9,9 +9,7 @@ use transfer::weights::Weights;
 #[path = "common/random_weights.rs"]
 mod random_weights;
 use random_weights::random_weights;
-#[path = "common/skipped.rs"]
-mod skipped;
-use skipped::skipped;
+use transfer_kernels::testing::skipped;
 
 const SIZE: usize = 64;
 

@@ -11,9 +11,7 @@ use transfer::weights::{
 };
 use transfer::Error;
 
-#[path = "common/skipped.rs"]
-mod skipped;
-use skipped::{folder_or_skip, skipped};
+use transfer_kernels::testing::{folder_or_skip, skipped};
 
 fn keras_file() -> Option<PathBuf> {
     let what = "it would name the folder with a file in Keras' layout";

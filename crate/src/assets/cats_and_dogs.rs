@@ -92,7 +92,7 @@ pub fn cats_and_dogs() -> Result<CatsAndDogs> {
         Source::StandIn => "stand-in",
         Source::Own => "own photographs",
     };
-    crate::train::report::data_set(name, &found.why);
+    super::note_data_set(name, &found.why);
     Ok(found)
 }
 

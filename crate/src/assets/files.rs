@@ -6,30 +6,13 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+pub(crate) use crate::output::folders::{create_parent, sync_parent};
 pub(crate) use crate::output::partial::beside;
 
 /// Removes what killed processes left of their [`beside`] for this path. Only for who holds the lock
 /// that everyone takes before writing it.
 pub(crate) fn sweep(path: &Path) {
     partials(path).into_iter().for_each(|left| drop(RemoveOnDrop(left)));
-}
-
-/// Makes the folder that `path` lies in.
-pub(crate) fn create_parent(path: &Path) -> Result<()> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => {
-            std::fs::create_dir_all(parent).map_err(|e| Error::io("cannot create", parent, e))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Makes what was renamed in the folder of `path` survive a power failure, where the system can.
-pub(crate) fn sync_parent(path: &Path) {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if let Ok(folder) = File::open(parent) {
-        let _ = folder.sync_all();
-    }
 }
 
 /// Brings all that was written below a folder to disk, before it is renamed into place: after a power

@@ -1,5 +1,6 @@
 //! Hashes of files and of folders.
 
+use crate::hex::hex;
 use crate::progress::check_stop;
 use crate::{input, Error, Result, Show};
 use sha2::{Digest, Sha256};
@@ -17,7 +18,7 @@ pub fn sha256_file(path: impl AsRef<Path>) -> Result<String> {
     loop {
         check_stop("Computing a hash")?;
         match file.read(&mut buffer).map_err(|e| Error::io("cannot read", path, e))? {
-            0 => return Ok(hex(&hash.finalize())),
+            0 => return Ok(hex(hash.finalize())),
             n => hash.update(&buffer[..n]),
         }
     }
@@ -25,11 +26,7 @@ pub fn sha256_file(path: impl AsRef<Path>) -> Result<String> {
 
 /// The SHA-256 of bytes, in lower-case hexadecimal.
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    hex(Sha256::digest(bytes))
 }
 
 /// One hash for all photographs in a folder, whatever archive they came in.

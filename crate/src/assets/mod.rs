@@ -32,6 +32,8 @@ mod roots;
 mod stand_in;
 mod surplus;
 
+use std::sync::Mutex;
+
 pub(crate) use cats_and_dogs::has_valid_note;
 pub use cats_and_dogs::{cats_and_dogs, photographs_folder, CatsAndDogs, FindCatsAndDogs, Source};
 pub use extract::{extract_zip, MAX_BYTES, MAX_ENTRIES, MAX_RATIO};
@@ -39,3 +41,15 @@ pub use get_file::{get_file, GetFile};
 pub use hash::{content_digest, sha256_file};
 pub use mobilenet_v2::{mobilenet_v2_weights, FindMobileNetV2, WeightsFile};
 pub use roots::{checkout, data_root};
+
+/// Which data set was found last (`photographs` or `stand-in`), and why.
+static NOTED: Mutex<Option<(String, String)>> = Mutex::new(None);
+
+fn note_data_set(name: &str, why: &str) {
+    *NOTED.lock().unwrap_or_else(|e| e.into_inner()) = Some((name.to_owned(), why.to_owned()));
+}
+
+/// Name of the data set that was found last, and why it is used.
+pub(crate) fn noted_data_set() -> Option<(String, String)> {
+    NOTED.lock().unwrap_or_else(|e| e.into_inner()).clone()
+}

@@ -57,7 +57,7 @@ pub(super) fn counted(n: usize, one: &str) -> String {
         (_, true) => "es",
         _ => "s",
     };
-    format!("{} {one}{ending}", crate::model::thousands(n))
+    format!("{} {one}{ending}", crate::thousands::thousands(n))
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use super::dataset::Dataset;
 use super::names::{counted, joined};
 use super::own_folder::is_it_deeper;
-use crate::model::thousands;
 use crate::progress::say;
+use crate::thousands::thousands;
 use crate::{Error, Result, Show};
 use std::collections::BTreeSet;
 use std::path::Path;

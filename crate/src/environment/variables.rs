@@ -105,13 +105,13 @@ static LIST: [Variable; 15] = [
         "TRANSFER_DEVICE",
         "`cpu`, `auto`, or `cuda` for [a GPU](gpu.md) and an error where there is none that can be used",
         "as `auto`: the GPU, where the crate has its feature `cuda` and there is one; else the CPU",
-        |_| crate::device::asked().map(drop),
+        |_| super::device().map(drop),
     ),
     user(
         "TRANSFER_ISA",
         "instructions of the kernels: `avx512`, `avx2` or `portable`",
         "the best that the processor has",
-        |_| crate::ops::simd::isa().map(drop),
+        |_| Ok(transfer_kernels::simd::isa().map(drop)?),
     ),
     user(
         "TRANSFER_REPORT",

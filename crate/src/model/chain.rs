@@ -1,9 +1,9 @@
 //! How a model is put together: layer after layer, in the tutorial's order.
 
-use super::layers::{Dense, Dropout, GlobalAveragePooling2D};
-use super::mobilenet_v2::MobileNetV2;
-use super::model::Model;
 use crate::augment::Sequential;
+use crate::model::layers::{Dense, Dropout, GlobalAveragePooling2D};
+use crate::model::model::Model;
+use crate::network::Backbone;
 use crate::preprocess::Rescaling;
 use crate::{Error, Result};
 
@@ -15,7 +15,7 @@ pub enum Layer {
     /// Grey levels 0..255 to what the base was trained on.
     Rescaling(Rescaling),
     /// The base.
-    Base(Box<MobileNetV2>),
+    Base(Box<Backbone>),
     /// Pooling.
     Pooling(GlobalAveragePooling2D),
     /// Dropout: active in training only.
@@ -30,7 +30,7 @@ impl Layer {
         match self {
             Layer::Augmentation(_) => (0, "augmentation (Sequential)"),
             Layer::Rescaling(_) => (1, "preprocessing (Rescaling)"),
-            Layer::Base(_) => (2, "the base (MobileNetV2)"),
+            Layer::Base(_) => (2, "the base"),
             Layer::Pooling(_) => (3, "pooling (GlobalAveragePooling2D)"),
             Layer::Dropout(_) => (4, "Dropout"),
             Layer::Dense(_) => (5, "Dense"),
@@ -48,8 +48,8 @@ impl From<Rescaling> for Layer {
         Layer::Rescaling(l)
     }
 }
-impl From<MobileNetV2> for Layer {
-    fn from(l: MobileNetV2) -> Self {
+impl From<Backbone> for Layer {
+    fn from(l: Backbone) -> Self {
         Layer::Base(Box::new(l))
     }
 }
@@ -88,6 +88,13 @@ impl From<Dense> for Layer {
 pub struct Chain {
     layers: Vec<Layer>,
     seed: Option<u64>,
+}
+
+impl Model {
+    /// Starts a chain of layers; see [`Chain`].
+    pub fn chain() -> Chain {
+        Chain::default()
+    }
 }
 
 impl Chain {

@@ -3,9 +3,9 @@
 use dfdx::prelude::{Cpu, TensorFromVec};
 use ndarray::{Array2, Array4};
 
-use super::variable::Variable;
 use crate::ops::backend::{device_error, Backend, Matrix};
 use crate::ops::head;
+use crate::ops::variable::Variable;
 use crate::random::Rng;
 use crate::{Error, Result};
 

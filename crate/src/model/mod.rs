@@ -1,28 +1,31 @@
-//! The model: the base and its 154 layers, the layers above it, and the chain of them all.
+//! What people hold: a [`Model`], the chain of layers that it is put together from, and its files.
 //!
-//! What a notebook uses is re-exported here and not generic; the generic core is [`base`].
+//! | file | what it holds |
+//! |---|---|
+//! | `model.rs` | base and head, compiled with a loss and an optimizer |
+//! | `chain.rs`, `layers.rs` | how a model is put together; the layers above the base |
+//! | `about.rs` | what has to be known of a model besides its weights, in order to predict |
+//! | `saved.rs`, `weights_file.rs` | `Model::save` and `Model::load`: that and the weights as one file; weights alone |
+//! | `onnx/` | `Model::export_onnx`: the model for ONNX Runtime and other programs |
+//! | `feature_cache.rs` | where outputs of the frozen part are kept |
+//!
+//! Training and prediction are methods of [`Model`], too; they stand in [`mod@crate::train`].
 
-pub mod architecture;
-pub mod base;
+mod about;
 mod chain;
-mod inspect;
+pub(crate) mod feature_cache;
 mod layers;
-mod mobilenet_v2;
 #[allow(clippy::module_inception)]
 mod model;
-pub(crate) mod network;
-pub(crate) mod on_device;
-mod summary;
-pub mod variable;
+mod onnx;
+mod saved;
+mod trained_on;
+mod weights_file;
 
-#[cfg(test)]
-mod gradient_tests;
-#[cfg(test)]
-pub(crate) use gradient_tests::random_weights;
-
+pub(crate) use about::About;
 pub use chain::{Chain, Layer};
 pub use layers::{Dense, Dropout, GlobalAveragePooling2D, Initializer};
-pub use mobilenet_v2::{LayerRef, MobileNetV2};
 pub(crate) use model::not_compiled;
 pub use model::Model;
-pub use summary::{thousands, Summary, SummaryRow};
+pub(crate) use saved::parse as parse_model;
+pub use trained_on::TrainedOn;

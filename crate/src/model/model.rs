@@ -5,25 +5,24 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::chain::Chain;
-use super::layers::{Dense, Dropout};
-use super::mobilenet_v2::{keras_name, MobileNetV2};
-use super::network::Network;
-use super::on_device::{on_device, Any, Optimizers};
-use super::summary::{Summary, SummaryRow};
 use crate::augment::Sequential;
-use crate::deploy::TrainedOn;
+use crate::loss::Loss;
+use crate::model::feature_cache::{FeatureCache, FrozenPart, LIMIT_BYTES};
+use crate::model::layers::{Dense, Dropout};
+use crate::model::trained_on::TrainedOn;
+use crate::network::on_device::{on_device, Any, Optimizers};
+use crate::network::with_head::WithHead;
+use crate::network::Backbone;
+use crate::network::{Summary, SummaryRow};
 use crate::optim::{KerasOptimizer, OptimizerConfig};
 use crate::preprocess::Rescaling;
-use crate::train::feature_cache::{FeatureCache, LIMIT_BYTES};
-use crate::train::loss::Loss;
 use crate::{Error, Result};
 
-/// An image classifier: MobileNetV2 with a head of one dense layer.
+/// An image classifier: a network with a head of one dense layer.
 pub struct Model {
     pub(crate) augmentation: Option<Sequential>,
     pub(crate) rescaling: Option<Rescaling>,
-    pub(crate) net: Network,
+    pub(crate) net: WithHead,
     pub(crate) dropout: Dropout,
     pub(crate) seed: u64,
     pub(crate) compiled: Option<Compiled>,
@@ -85,21 +84,16 @@ impl Compiled {
 }
 
 impl Model {
-    /// Starts a chain of layers; see [`Chain`].
-    pub fn chain() -> Chain {
-        Chain::default()
-    }
-
     pub(crate) fn new(
         augmentation: Option<Sequential>,
         rescaling: Option<Rescaling>,
-        base: MobileNetV2,
+        base: Backbone,
         dropout: Dropout,
         mut dense: Dense,
         seed: u64,
     ) -> Result<Self> {
         let (kernel, bias) = dense.build(base.output_shape().2)?;
-        let net = Network::new(base, &kernel, &bias)?;
+        let net = WithHead::new(base, &kernel, &bias)?;
         Ok(Model {
             augmentation,
             rescaling,
@@ -152,6 +146,11 @@ impl Model {
         Ok(())
     }
 
+    /// What the features of the frozen part depend on, besides the images.
+    pub(crate) fn frozen_key(&self) -> FrozenPart {
+        FrozenPart { rescaling: self.rescaling, version: self.net.base.version() }
+    }
+
     pub(crate) fn loss(&self) -> Result<Loss> {
         self.compiled.as_ref().map(|c| c.loss).ok_or_else(not_compiled)
     }
@@ -168,12 +167,12 @@ impl Model {
     }
 
     /// The base, to read.
-    pub fn base_model(&self) -> &MobileNetV2 {
+    pub fn base_model(&self) -> &Backbone {
         &self.net.base
     }
 
     /// The base, to freeze and un-freeze its layers.
-    pub fn base_model_mut(&mut self) -> &mut MobileNetV2 {
+    pub fn base_model_mut(&mut self) -> &mut Backbone {
         &mut self.net.base
     }
 
@@ -209,7 +208,13 @@ impl Model {
             row("rescaling", "Rescaling", image, 0, 0);
         }
         let (all, trainable) = (base.parameters(), base.trainable_parameters());
-        row(&keras_name(h, w), "Functional", format!("(None, {oh}, {ow}, {features})"), all, trainable);
+        row(
+            &self.net.base.keras_name(),
+            "Functional",
+            format!("(None, {oh}, {ow}, {features})"),
+            all,
+            trainable,
+        );
         row("global_average_pooling2d", "GlobalAveragePooling2D", format!("(None, {features})"), 0, 0);
         if self.dropout.rate > 0.0 {
             row("dropout", "Dropout", format!("(None, {features})"), 0, 0);

@@ -5,13 +5,19 @@
 
 use dfdx::prelude::{Cpu, Device, Gradients, OwnedTape, Shape, Tensor};
 
+use transfer_kernels::optimizer::UpdateRule;
+
 use super::conv_bn::ConvBn;
 use super::inverted_residual::BlockParams;
-use crate::model::architecture::BlockShape;
-use crate::model::base::Base;
-use crate::train::targets::Targets;
-use crate::train::Loss;
 use crate::Result;
+use transfer_kernels::BlockShape;
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for dfdx::prelude::Cpu {}
+    #[cfg(feature = "cuda")]
+    impl Sealed for dfdx::prelude::Cuda {}
+}
 
 /// A flat tensor: how every variable is kept, whatever its Keras shape.
 pub type Flat<D> = Tensor<(usize,), f32, D>;
@@ -20,36 +26,11 @@ pub type Activations<D, T = dfdx::prelude::NoneTape> = Tensor<(usize, usize, usi
 /// Features or logits `(n, c)`.
 pub type Matrix<D, T = dfdx::prelude::NoneTape> = Tensor<(usize, usize), f32, D, T>;
 
-/// Constants of one optimizer step; see [`crate::optim`] for the formulas.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum UpdateRule {
-    /// `m += (1−β₁)(g−m); v += (1−β₂)(g²−v); w −= rate · m/(√v + ε)`, `rate` already corrected for bias.
-    Adam {
-        /// Learning rate times the bias correction of this step.
-        rate: f32,
-        /// Decay of the first moment.
-        beta_1: f32,
-        /// Decay of the second moment.
-        beta_2: f32,
-        /// Keeps the quotient finite.
-        epsilon: f32,
-    },
-    /// `v = ρ v + (1−ρ) g²; w −= rate · g/√(v + ε)`.
-    RmsProp {
-        /// Learning rate.
-        rate: f32,
-        /// Decay of the mean square.
-        rho: f32,
-        /// Keeps the quotient finite.
-        epsilon: f32,
-    },
-}
-
-/// A device with this crate's ops.
-pub trait Backend: Device<f32> {
+/// A device with this crate's ops: dfdx' `Cpu`, and `Cuda` with the feature `cuda`. No other type can implement it.
+pub trait Backend: Device<f32> + sealed::Sealed {
     /// What a block keeps between forward and backward.
     type BlockSaved: 'static;
-    /// What a unit of the network (a block, or the last convolution) keeps from step to step: memory,
+    /// What a unit of the network (a block, or a pointwise convolution) keeps from step to step: memory,
     /// and whatever it has made of its variables. Threads that compute with one model at the same time share it, so
     /// it must hold no lock while it computes.
     type UnitScratch: Default + Send + Sync + 'static;
@@ -90,15 +71,15 @@ pub trait Backend: Device<f32> {
         grads: &mut Gradients<f32, Self>,
     ) -> Result<(), Self::Err>;
 
-    /// Last convolution (pointwise), BatchNormalization, ReLU6.
-    fn last_forward(
+    /// Pointwise convolution, BatchNormalization, ReLU6.
+    fn pointwise_forward(
         x: &Activations<Self>,
         conv: &ConvBn<Self>,
         scratch: &Self::UnitScratch,
     ) -> Result<Activations<Self>>;
 
     /// Adds the gradients of its variables, and of `x` with `input_gradient`.
-    fn last_backward(
+    fn pointwise_backward(
         x: &Activations<Self>,
         y: &Activations<Self>,
         conv: &ConvBn<Self>,
@@ -172,14 +153,6 @@ pub trait Backend: Device<f32> {
         dy: &[f32],
     ) -> Result<Gradients<f32, Self>>;
 
-    /// The loss of a batch and, with the tape of `logits` `(n, units)` run backwards, the gradients.
-    fn differentiate(
-        loss: Loss,
-        logits: Matrix<Self, OwnedTape<f32, Self>>,
-        targets: &Targets,
-        units: usize,
-    ) -> Result<Differentiated<Self>>;
-
     /// Images that are on the card, as a batch of activations in [-1, 1].
     ///
     /// # Errors
@@ -190,38 +163,6 @@ pub trait Backend: Device<f32> {
     fn placed(_device: &Self, _placed: &super::cuda::Placed<'_>) -> Result<Activations<Self>> {
         Err(crate::Error::Device("The CPU was given images that are on the card.".into()))
     }
-
-    /// Units `0..to` of a network without a tape: `n` images in [-1, 1] to `y`, each channel's mean where
-    /// `pool`.
-    fn frozen_forward(
-        base: &Base<Self>,
-        images: &[f32],
-        n: usize,
-        to: usize,
-        pool: bool,
-        y: &mut [f32],
-    ) -> Result<()>;
-
-    /// As [`frozen_forward`](Self::frozen_forward), to a tensor, without pooling.
-    fn frozen_activations(
-        base: &Base<Self>,
-        images: &[f32],
-        n: usize,
-        to: usize,
-    ) -> Result<Activations<Self>>;
-
-    /// As [`frozen_forward`](Self::frozen_forward) of all units with pooling, to a tensor.
-    fn frozen_features(base: &Base<Self>, images: &[f32], n: usize) -> Result<Matrix<Self>>;
-}
-
-/// What one forward and backward pass gives.
-pub struct Differentiated<D: Backend> {
-    /// The mean loss of the batch.
-    pub loss: f64,
-    /// The logits, `n · units` numbers.
-    pub logits: Vec<f32>,
-    /// The gradients of everything that trains.
-    pub gradients: Gradients<f32, D>,
 }
 
 /// dfdx's error, in this crate's words.

@@ -1,29 +1,27 @@
 //! The CPU's [`Backend`]: each method calls kernels on slices.
 
 use dfdx::prelude::{
-    AsArray, Backward, Cpu, Gradients, HasShape, OwnedTape, PutTape, Rank0, Shape, SplitTape, Tape, Tensor,
+    Backward, Cpu, Gradients, HasShape, OwnedTape, PutTape, Rank0, Shape, SplitTape, Tape, Tensor,
     ZerosTensor,
 };
 use dfdx::tensor::CpuError;
 
-use super::backend::{
-    device_error, wrong_length, Activations, Backend, Differentiated, Flat, Matrix, UpdateRule,
-};
-use super::buffer::Buffer;
-use super::conv3x3::{conv3x3_first, conv3x3_first_backward_weights};
-use super::conv_bn::{cpu as conv_bn, ConvBn, Folded};
+use super::backend::{device_error, wrong_length, Activations, Backend, Flat, Matrix};
+use super::conv_bn::{cpu as conv_bn, ConvBn};
 use super::inverted_residual::{cpu as block, BlockParams};
 use super::lent::LentCpu;
-use super::pointwise::{pointwise, pointwise_backward_input, pointwise_backward_weights, PackedWeights};
-use super::pooling;
 use super::view::{slice, slice_mut};
-use super::{relu6_backward, Activation};
-use crate::model::architecture::BlockShape;
-use crate::model::base::Base;
-use crate::optim::update::update;
-use crate::train::targets::Targets;
-use crate::train::Loss;
 use crate::{Error, Result};
+use transfer_kernels::batch_norm::Folded;
+use transfer_kernels::conv3x3::{conv3x3_first, conv3x3_first_backward_weights};
+use transfer_kernels::optimizer::{update, UpdateRule};
+use transfer_kernels::pointwise::{
+    pointwise, pointwise_backward_input, pointwise_backward_weights, PackedWeights,
+};
+use transfer_kernels::pooling;
+use transfer_kernels::recycled::RecycledBuffer;
+use transfer_kernels::BlockShape;
+use transfer_kernels::{add_into, relu6_backward, Activation};
 
 impl Backend for Cpu {
     type BlockSaved = block::BlockSaved;
@@ -80,12 +78,12 @@ impl Backend for Cpu {
         let co = y.shape().3;
         let dy = grads.get_or_alloc_mut(y)?;
         relu6_backward(slice(y), dy);
-        let (mut dk, mut db) = (Buffer::take(27 * co), Buffer::take(co));
+        let (mut dk, mut db) = (RecycledBuffer::take(27 * co), RecycledBuffer::take(co));
         conv3x3_first_backward_weights(slice(x), dy, n, h, w, co, &mut dk, &mut db);
         conv_bn::add_gradients(conv, &dk, &db, grads)
     }
 
-    fn last_forward(
+    fn pointwise_forward(
         x: &Activations<Cpu>,
         conv: &ConvBn<Cpu>,
         scratch: &block::UnitScratch,
@@ -94,7 +92,7 @@ impl Backend for Cpu {
         let co = conv.gamma.shape().0;
         if conv.kernel.shape().0 != ci * co {
             return Err(Error::Shape(format!(
-                "The last convolution expected activations of shape (n, h, w, {}). Received: ({n}, {h}, {w}, {ci})",
+                "A pointwise convolution expected activations of shape (n, h, w, {}). Received: ({n}, {h}, {w}, {ci})",
                 conv.kernel.shape().0 / co.max(1)
             )));
         }
@@ -104,7 +102,7 @@ impl Backend for Cpu {
         Ok(y)
     }
 
-    fn last_backward(
+    fn pointwise_backward(
         x: &Activations<Cpu>,
         y: &Activations<Cpu>,
         conv: &ConvBn<Cpu>,
@@ -117,15 +115,15 @@ impl Backend for Cpu {
         let mut dy = std::mem::take(&mut **grads.get_or_alloc_mut(y)?);
         relu6_backward(slice(y), &mut dy);
         if conv.trains.any() {
-            let (mut dw, mut db) = (Buffer::take(ci * co), Buffer::take(co));
+            let (mut dw, mut db) = (RecycledBuffer::take(ci * co), RecycledBuffer::take(co));
             pointwise_backward_weights(slice(x), &dy, rows, ci, co, &mut dw, &mut db);
             conv_bn::add_gradients(conv, &dw, &db, grads)?;
         }
         if input_gradient {
-            let mut dx = Buffer::take(rows * ci);
+            let mut dx = RecycledBuffer::take(rows * ci);
             let wt = scratch.project.transposed(conv);
             pointwise_backward_input(&dy, rows, &wt, None, None, &mut dx);
-            conv_bn::add_into(grads.get_or_alloc_mut(x)?, &dx);
+            add_into(grads.get_or_alloc_mut(x)?, &dx);
         }
         **grads.get_or_alloc_mut(y)? = dy;
         Ok(())
@@ -190,15 +188,15 @@ impl Backend for Cpu {
     ) -> Result<(), CpuError> {
         let ((n, c), units) = (*x.shape(), bias.shape().0);
         let dy = std::mem::take(&mut **grads.get_or_alloc_mut(y)?);
-        let (mut dw, mut db) = (Buffer::take(c * units), Buffer::take(units));
+        let (mut dw, mut db) = (RecycledBuffer::take(c * units), RecycledBuffer::take(units));
         pointwise_backward_weights(slice(x), &dy, n, c, units, &mut dw, &mut db);
-        conv_bn::add_into(grads.get_or_alloc_mut(kernel)?, &dw);
-        conv_bn::add_into(grads.get_or_alloc_mut(bias)?, &db);
+        add_into(grads.get_or_alloc_mut(kernel)?, &dw);
+        add_into(grads.get_or_alloc_mut(bias)?, &db);
         if input_gradient {
             let transposed = PackedWeights::new_transposed(slice(kernel), c, units);
-            let mut dx = Buffer::take(n * c);
+            let mut dx = RecycledBuffer::take(n * c);
             pointwise_backward_input(&dy, n, &transposed, None, None, &mut dx);
-            conv_bn::add_into(grads.get_or_alloc_mut(x)?, &dx);
+            add_into(grads.get_or_alloc_mut(x)?, &dx);
         }
         **grads.get_or_alloc_mut(y)? = dy;
         Ok(())
@@ -212,7 +210,8 @@ impl Backend for Cpu {
         v: &mut Flat<Cpu>,
     ) -> Result<()> {
         let gradient = grads.get_or_alloc_mut(&*variable).map_err(device_error)?;
-        update(rule, slice_mut(variable), gradient, m.map(slice_mut), slice_mut(v))
+        update(rule, slice_mut(variable), gradient, m.map(slice_mut), slice_mut(v));
+        Ok(())
     }
 
     fn write(t: &mut Flat<Cpu>, values: &[f32]) -> Result<()> {
@@ -254,38 +253,5 @@ impl Backend for Cpu {
             Ok(())
         });
         seed.put_tape(tape).try_backward().map_err(device_error)
-    }
-
-    fn differentiate(
-        loss: Loss,
-        logits: Matrix<Cpu, OwnedTape<f32, Cpu>>,
-        targets: &Targets,
-        units: usize,
-    ) -> Result<Differentiated<Cpu>> {
-        let values = slice(&logits).to_vec();
-        let device = logits.device().clone();
-        let loss = loss.traced(logits, targets, units, &device)?;
-        let value = f64::from(loss.array());
-        let gradients = loss.try_backward().map_err(device_error)?;
-        Ok(Differentiated { loss: value, logits: values, gradients })
-    }
-
-    fn frozen_forward(
-        base: &Base<Cpu>,
-        images: &[f32],
-        n: usize,
-        to: usize,
-        pool: bool,
-        y: &mut [f32],
-    ) -> Result<()> {
-        base.frozen_forward(images, n, to, pool, y)
-    }
-
-    fn frozen_activations(base: &Base<Cpu>, images: &[f32], n: usize, to: usize) -> Result<Activations<Cpu>> {
-        base.frozen_activations_on_cpu(images, n, to)
-    }
-
-    fn frozen_features(base: &Base<Cpu>, images: &[f32], n: usize) -> Result<Matrix<Cpu>> {
-        base.frozen_features_on_cpu(images, n)
     }
 }

@@ -4,11 +4,10 @@
 
 use std::collections::HashMap;
 
-use crate::model::architecture::Architecture;
 use crate::{Error, Result};
 
-/// Factors on the learning rate by how deep a layer lies. The base's 19 units (first convolution, 17
-/// blocks, last convolution) are what is counted; the dense layer above them has 1.
+/// Factors on the learning rate by how deep a layer lies. The base's units (convolutions outside of blocks, and
+/// blocks; 19 in MobileNetV2) are what is counted; the dense layer above them has 1.
 ///
 /// ```
 /// use transfer::optim::LayerRates;
@@ -64,25 +63,21 @@ impl LayerRates {
         )))
     }
 
-    /// The factor of each variable of the base that has another than 1, by name. `lowest` is the first unit
-    /// in which anything trains.
-    pub(crate) fn factors(&self, architecture: &Architecture, lowest: usize) -> HashMap<String, f64> {
-        let units = architecture.units.len();
+    /// The factor of each variable of the base, by name. `units` holds the names of each unit's variables in the order
+    /// of the data; `lowest` is the first unit in which anything trains.
+    pub(crate) fn factors(&self, units: &[Vec<String>], lowest: usize) -> HashMap<String, f64> {
+        let count = units.len();
         // Groups are counted from above, from 1: the dense layer is group 0.
-        let group_of = |unit: usize| (units - 1 - unit) / self.group + 1;
-        let groups = group_of(lowest.min(units - 1)) as f64;
+        let group_of = |unit: usize| (count - 1 - unit) / self.group + 1;
+        let groups = group_of(lowest.min(count - 1)) as f64;
         let mut factors = HashMap::new();
-        for (number, unit) in architecture.units.iter().enumerate() {
+        for (number, names) in units.iter().enumerate() {
             let group = group_of(number) as f64;
             let factor = match self.kind {
                 Kind::Decay(factor) => factor.powf(group),
                 Kind::DownTo(factor) => factor.powf(group / groups),
             };
-            for layer in &architecture.layers[unit.layers.clone()] {
-                for (variable, _, _) in &layer.variables {
-                    factors.insert(format!("{}/{variable}", layer.name), factor);
-                }
-            }
+            factors.extend(names.iter().map(|name| (name.clone(), factor)));
         }
         factors
     }
@@ -91,12 +86,13 @@ impl LayerRates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::architecture::{mobilenet_v2, Architecture};
 
     #[test]
     fn rates_fall_from_the_head_down_group_by_group() {
-        let architecture = Architecture::new(96, 96);
+        let units = Architecture::new(&mobilenet_v2(), 96, 96).variables_by_unit();
         let of = |rates: LayerRates, lowest| {
-            let factors = rates.factors(&architecture, lowest);
+            let factors = rates.factors(&units, lowest);
             ["Conv_1/kernel", "block_16_project_BN/gamma", "block_15_expand/kernel", "Conv1/kernel"]
                 .map(|name| (factors[name] * 1e6).round() / 1e6)
         };
@@ -111,8 +107,8 @@ mod tests {
         assert_eq!(of(LayerRates::down_to(0.01), 0)[3], 0.01);
         // Nothing of the base trains: the factors are of no use, but they exist.
         assert!(of(LayerRates::down_to(0.01), 19)[0] > 0.0);
-        let all: usize = architecture.layers.iter().map(|l| l.variables.len()).sum();
-        assert_eq!(LayerRates::decay(0.5).factors(&architecture, 0).len(), all);
+        let all = units.concat().len();
+        assert_eq!(LayerRates::decay(0.5).factors(&units, 0).len(), all);
     }
 
     #[test]

@@ -18,7 +18,6 @@
 mod layer_rates;
 pub(crate) mod lbfgs;
 mod schedule;
-pub(crate) mod update;
 
 pub use layer_rates::LayerRates;
 pub use schedule::{CosineDecay, OneCycle, Schedule};
@@ -28,10 +27,11 @@ use std::collections::{BTreeMap, HashMap};
 use dfdx::optim::{Optimizer, OptimizerUpdateError};
 use dfdx::prelude::{Gradients, HasShape};
 
-use crate::model::variable::Variables;
-use crate::ops::backend::{device_error, Backend, Flat, UpdateRule};
+use crate::ops::backend::{device_error, Backend, Flat};
+use crate::ops::variable::Variables;
 use crate::weights::{Tensor, Weights};
 use crate::{Error, Result};
+use transfer_kernels::optimizer::UpdateRule;
 
 /// Adam (Kingma & Ba 2014, <https://arxiv.org/abs/1412.6980>) with Keras' defaults.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -212,7 +212,7 @@ impl<D: Backend> KerasOptimizer<D> {
         let load = |tensor: &Tensor| {
             let mut flat: Flat<D> = device.try_zeros_like(&(tensor.data.len(),)).map_err(device_error)?;
             D::write(&mut flat, &tensor.data)?;
-            Ok(flat)
+            Ok::<_, Error>(flat)
         };
         let with_m = matches!(self.config, OptimizerConfig::Adam(_));
         let mut slots = BTreeMap::new();
@@ -294,7 +294,7 @@ impl<M: Variables<D>, D: Backend> Optimizer<M, D, f32> for KerasOptimizer<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::variable::Variable;
+    use crate::ops::variable::Variable;
     use dfdx::prelude::*;
 
     struct One(Variable<Cpu>);

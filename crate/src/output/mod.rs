@@ -29,10 +29,12 @@
 //! | `format.rs` | whether a file is one that this program wrote |
 //! | `partial.rs` | the file beside its place: locked while it is written, gone when it is not wanted |
 //! | `writing.rs` | reserving, writing, renaming |
+//! | `folders.rs` | the folder that a file lies in |
 //! | `attributes.rs` | permissions, owner and extended attributes |
 //! | `table.rs` | tables as CSV |
 
 mod attributes;
+pub(crate) mod folders;
 mod format;
 pub(crate) mod partial;
 mod place;

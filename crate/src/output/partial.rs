@@ -61,7 +61,7 @@ fn start(path: &Path) -> OsString {
     match name.len() <= MAX_NAME {
         true => start.push(name),
         false => {
-            let digest = crate::weights::hex(Sha256::new_with_prefix(name.as_encoded_bytes()));
+            let digest = crate::hex::hex(Sha256::digest(name.as_encoded_bytes()));
             let text = name.to_string_lossy();
             let part: String = text.chars().take(MAX_NAME / 8).collect();
             start.push(format!("{part}-{}", &digest[..32]));

@@ -3,10 +3,10 @@
 use std::io::{BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
+use super::folders::{create_parent, sync_parent};
 use super::partial::{sweep_abandoned, Out, Partial};
 use super::place::{self, Place};
 use super::{attributes, Format, OutputFile};
-use crate::assets::files::{create_parent, sync_parent};
 use crate::progress::check_stop;
 use crate::{input, Error, Result, Show};
 

@@ -220,7 +220,7 @@ fn encode(image: &RgbImage) -> Result<Vec<u8>> {
         PngEncoder::new_with_quality(&mut png, CompressionType::Best, filter)
             .write_image(image, image.width(), image.height(), ExtendedColorType::Rgb8)
             .map_err(|e| Error::Plot(format!("the figure could not be written as PNG: {e}")))?;
-        Ok(png)
+        Ok::<_, Error>(png)
     };
     let (plain, filtered) = (encoded(FilterType::NoFilter)?, encoded(FilterType::Adaptive)?);
     Ok(with_png_marker(if plain.len() < filtered.len() { plain } else { filtered }))

@@ -1,9 +1,9 @@
 //! Loss and accuracy of a data set.
 
-use super::predict::check_outputs;
-use super::report;
 use crate::data::Dataset;
 use crate::model::Model;
+use crate::train::predict::check_outputs;
+use crate::train::report;
 use crate::{Result, Show};
 
 /// Loss and accuracy of a data set.

@@ -3,16 +3,16 @@
 
 use std::sync::Arc;
 
-use super::features::not_contiguous;
-use super::options::FitOptions;
-use super::pipeline;
-use super::recipe::Recipe;
-use super::run::RunState;
-use super::step::Input;
 use crate::data::Dataset;
 use crate::model::Model;
 use crate::plot::{lr_find_figure, Figure, RateMark};
 use crate::progress::check_stop;
+use crate::train::fit::features::not_contiguous;
+use crate::train::fit::options::FitOptions;
+use crate::train::fit::pipeline;
+use crate::train::fit::recipe::Recipe;
+use crate::train::fit::run::RunState;
+use crate::train::fit::step::Input;
 use crate::{Error, Result};
 
 /// How fastai smooths losses, and when it stops.

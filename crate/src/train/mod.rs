@@ -1,44 +1,26 @@
-//! Training and prediction: `fit`, `evaluate`, `predict`, the history of a run, its callbacks and checkpoints.
+//! Training and prediction, as methods of [`Model`](crate::model::Model): `fit`, `fine_tune`, `evaluate`, `predict`, the
+//! history of a run, its callbacks and checkpoints.
 
-mod at_once;
 pub mod callbacks;
 pub mod checkpoint;
 mod class_weights;
 mod evaluate;
-pub(crate) mod feature_cache;
-pub(crate) mod features;
 mod fine_tune;
-mod fit;
-mod grad_cam;
+pub(crate) mod fit;
 mod history;
-pub(crate) mod loss;
 mod lr_find;
-mod on_card;
-mod options;
-mod pipeline;
-mod pooled;
 mod predict;
-mod recipe;
+mod prediction;
 pub mod report;
-pub(crate) mod run;
-mod saving;
-mod softmax_regression;
-mod step;
-pub(crate) mod targets;
-mod top_losses;
-mod views;
 
 pub use callbacks::{CSVLogger, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, TensorBoard};
 pub use checkpoint::Checkpoints;
 pub use class_weights::ClassWeights;
 pub use evaluate::Evaluation;
 pub use fine_tune::FineTuneOptions;
-pub use grad_cam::GradCam;
+pub use fit::options::FitOptions;
 pub use history::History;
-pub use loss::Loss;
 pub use lr_find::{LrFind, LrFindOptions, Suggestion};
-pub use options::FitOptions;
-pub use pooled::PooledFeatures;
 pub(crate) use predict::check_outputs;
 pub use predict::Predictions;
-pub use top_losses::TopLosses;
+pub use prediction::Prediction;

@@ -2,10 +2,10 @@
 
 use ndarray::{Array2, Array4};
 
-use super::features::not_contiguous;
-use super::loss::Loss;
 use crate::data::Dataset;
+use crate::loss::Loss;
 use crate::model::Model;
+use crate::train::fit::features::not_contiguous;
 use crate::{Error, Result, Show};
 
 /// Predictions for a number of images.
@@ -146,7 +146,7 @@ impl Model {
         self.predictions(all, indices, actual)
     }
 
-    pub(super) fn predictions(
+    pub(crate) fn predictions(
         &self,
         logits: Vec<f32>,
         indices: Vec<usize>,

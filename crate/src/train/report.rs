@@ -9,17 +9,15 @@ use std::sync::Mutex;
 
 use serde_json::{json, Value};
 
-use super::evaluate::Evaluation;
-use super::history::History;
 use crate::data::Dataset;
 use crate::output::Format;
 use crate::progress::say;
+use crate::train::evaluate::Evaluation;
+use crate::train::history::History;
 use crate::{Error, OutputFile, Result};
 
 #[derive(Default)]
 struct Run {
-    data_set: Value,
-    why: Value,
     split: Value,
     /// Photographs that could not be decoded.
     left_out: Value,
@@ -30,11 +28,6 @@ struct Run {
 }
 
 static RUN: Mutex<Option<Run>> = Mutex::new(None);
-
-/// Notes which data set is used (`photographs` or `stand-in`), and why.
-pub(crate) fn data_set(name: &str, why: &str) {
-    with(|run| (run.data_set, run.why) = (name.into(), why.into()));
-}
 
 /// Notes that `fit` has ended.
 pub(crate) fn fitted(history: &History, train: &Dataset, validation: Option<&Dataset>) {
@@ -89,10 +82,11 @@ fn noted(change: impl FnOnce(&mut Run)) -> Value {
     let h = &run.history;
     let seconds: serde_json::Map<String, Value> =
         run.phases.iter().enumerate().map(|(i, s)| (format!("phase{}", i + 1), json!(s))).collect();
+    let (data_set, why) = crate::assets::noted_data_set().unzip();
     json!({
         "written_by": concat!("transfer ", env!("CARGO_PKG_VERSION")),
-        "data_set": run.data_set,
-        "data_set_why": run.why,
+        "data_set": data_set,
+        "data_set_why": why,
         "split": run.split,
         "left_out": run.left_out,
         "test_left_out": run.test_left_out,

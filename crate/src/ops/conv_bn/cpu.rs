@@ -3,19 +3,21 @@
 use dfdx::prelude::{Cpu, Gradients};
 use dfdx::tensor::CpuError;
 
-use super::{fold as fold_slices, unfold_gradients, ConvBn, Folded, Slices};
-use crate::ops::buffer::Buffer;
-use crate::ops::simd::{active, dispatch, Kernel, Simd};
-use crate::ops::view::slice;
-use crate::ops::workspace::{parallel, part, threads, Shared};
+use transfer_kernels::add_into;
+use transfer_kernels::batch_norm::{fold as fold_slices, unfold_gradients, Folded, Variables};
+use transfer_kernels::recycled::RecycledBuffer;
 
-fn slices(conv: &ConvBn<Cpu>) -> Slices<'_> {
-    Slices {
+use super::ConvBn;
+use crate::ops::view::slice;
+
+fn slices(conv: &ConvBn<Cpu>) -> Variables<'_> {
+    Variables {
         kernel: slice(&conv.kernel),
         gamma: slice(&conv.gamma),
         beta: slice(&conv.beta),
         mean: slice(&conv.mean),
         variance: slice(&conv.variance),
+        epsilon: conv.epsilon,
     }
 }
 
@@ -31,7 +33,7 @@ pub(crate) fn add_gradients(
     db: &[f32],
     grads: &mut Gradients<f32, Cpu>,
 ) -> Result<(), CpuError> {
-    let mut dgamma = Buffer::take(db.len());
+    let mut dgamma = RecycledBuffer::take(db.len());
     let kernel = match conv.trains.kernel {
         true => Some(&mut grads.get_or_alloc_mut(&conv.kernel)?[..]),
         false => None,
@@ -42,34 +44,4 @@ pub(crate) fn add_gradients(
         add_into(grads.get_or_alloc_mut(&conv.beta)?, db);
     }
     Ok(())
-}
-
-/// `sum += add`.
-pub(crate) fn add_into(sum: &mut [f32], add: &[f32]) {
-    crate::ops::check_len("add_into: add", add.len(), sum.len());
-    let sum = Shared::new(sum);
-    // Smaller pieces would be over before another thread wakes up.
-    let pieces = (add.len() / 65536).clamp(1, threads());
-    parallel(pieces, |i| {
-        let range = part(add.len(), pieces, 16, i);
-        // SAFETY: both slices have the same length, and each piece has elements of its own.
-        unsafe {
-            let sum = std::slice::from_raw_parts_mut(sum.ptr().add(range.start), range.len());
-            dispatch(active(), Add { sum, add: &add[range] });
-        }
-    });
-}
-
-struct Add<'a> {
-    sum: &'a mut [f32],
-    add: &'a [f32],
-}
-
-impl Kernel for Add<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        for (s, a) in self.sum.iter_mut().zip(self.add) {
-            *s += a;
-        }
-    }
 }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use dfdx::prelude::{Cpu, HasShape};
 
 use super::cpu::fold;
-use super::{ConvBn, Folded};
-use crate::ops::kept::Kept;
-use crate::ops::pointwise::PackedWeights;
+use super::ConvBn;
+use transfer_kernels::batch_norm::Folded;
+use transfer_kernels::kept::Kept;
+use transfer_kernels::PackedWeights;
 
 /// Folded and packed weights of one convolution. Any number of threads may use them at the same time.
 ///

@@ -1,8 +1,6 @@
 //! Convolution, BatchNormalization in inference mode and ReLU6 as plain loops in f64, unfolded, with
 //! their gradients: what the fast ops are tested against.
 
-use crate::model::architecture::BATCH_NORM_EPSILON;
-
 /// How a convolution walks over its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -23,6 +21,7 @@ pub struct Reference {
     pub beta: Vec<f64>,
     pub mean: Vec<f64>,
     pub variance: Vec<f64>,
+    pub epsilon: f64,
     pub relu6: bool,
 }
 
@@ -89,7 +88,7 @@ impl Reference {
     }
 
     fn sigma(&self, c: usize) -> f64 {
-        (self.variance[c] + f64::from(BATCH_NORM_EPSILON)).sqrt()
+        (self.variance[c] + self.epsilon).sqrt()
     }
 
     pub fn forward(&self, x: &[f64], dims: Dims) -> Vec<f64> {

@@ -1,25 +1,19 @@
 //! The card's [`Backend`]: each method finds its tensors' addresses and starts kernels.
 
 use dfdx::prelude::{
-    AsArray, Backward, Cpu, Cuda, CudaError, Gradients, HasShape, NoneTape, OwnedTape, PutTape, Rank0, Shape,
-    SplitTape, Tape, Tensor, Trace,
+    Backward, Cuda, CudaError, Gradients, HasShape, OwnedTape, PutTape, Rank0, Shape, SplitTape, Tape, Tensor,
 };
 
 use super::block::{self, BlockSaved, UnitScratch};
 use super::folded::{add_gradients, add_pointwise_gradients, sum_columns, sum_taps_and_bias, Folded};
 use super::{address, calls, copy, gradient, product, zeros, Card};
-use crate::model::architecture::BlockShape;
-use crate::model::base::Base;
-use crate::ops::backend::{
-    device_error, wrong_length, Activations, Backend, Differentiated, Flat, Matrix, UpdateRule,
-};
+use crate::ops::backend::{device_error, wrong_length, Activations, Backend, Flat, Matrix};
 use crate::ops::conv_bn::ConvBn;
-use crate::ops::head::global_average_pooling;
 use crate::ops::inverted_residual::BlockParams;
-use crate::ops::Activation;
-use crate::train::targets::Targets;
-use crate::train::Loss;
 use crate::{Error, Result};
+use transfer_kernels::optimizer::UpdateRule;
+use transfer_kernels::Activation;
+use transfer_kernels::BlockShape;
 
 /// The card for a method on the tape, where errors are dfdx's.
 fn card() -> Result<&'static Card, CudaError> {
@@ -101,7 +95,7 @@ impl Backend for Cuda {
         unsafe { add_gradients(card, conv, dw.address(), db.address(), grads) }
     }
 
-    fn last_forward(
+    fn pointwise_forward(
         x: &Activations<Cuda>,
         conv: &ConvBn<Cuda>,
         scratch: &UnitScratch,
@@ -110,7 +104,7 @@ impl Backend for Cuda {
         let (rows, co) = (n * h * w, conv.gamma.shape().0);
         if conv.kernel.shape().0 != ci * co {
             return Err(Error::Shape(format!(
-                "The last convolution expected activations of shape (n, h, w, {}). Received: ({n}, {h}, {w}, {ci})",
+                "A pointwise convolution expected activations of shape (n, h, w, {}). Received: ({n}, {h}, {w}, {ci})",
                 conv.kernel.shape().0 / co.max(1)
             )));
         }
@@ -126,7 +120,7 @@ impl Backend for Cuda {
         Ok(y)
     }
 
-    fn last_backward(
+    fn pointwise_backward(
         x: &Activations<Cuda>,
         y: &Activations<Cuda>,
         conv: &ConvBn<Cuda>,
@@ -307,56 +301,7 @@ impl Backend for Cuda {
         seed.put_tape(tape).try_backward().map_err(|e| card.failure(e))
     }
 
-    /// The loss and its gradient by the logits are computed by the CPU's own functions: they are a few numbers,
-    /// which the host wants to see in any case, and dfdx sums with atomics on a card. So the same logits have
-    /// the same loss on each device.
-    fn differentiate(
-        loss: Loss,
-        logits: Matrix<Cuda, OwnedTape<f32, Cuda>>,
-        targets: &Targets,
-        units: usize,
-    ) -> Result<Differentiated<Cuda>> {
-        let values = Self::read(&logits.retaped::<NoneTape>())?;
-        let cpu = Cpu::default();
-        let on_host = Cpu::tensor(&cpu, *logits.shape(), &values)?;
-        let traced = loss.traced(on_host.leaky_trace(), targets, units, &cpu)?;
-        let value = f64::from(traced.array());
-        let d_logits = Cpu::read(&traced.try_backward().map_err(device_error)?.get(&on_host))?;
-        Ok(Differentiated { loss: value, logits: values, gradients: Self::backward_from(logits, &d_logits)? })
-    }
-
     fn placed(device: &Cuda, placed: &super::Placed<'_>) -> Result<Activations<Cuda>> {
         placed.activations(device)
-    }
-
-    fn frozen_forward(
-        base: &Base<Cuda>,
-        images: &[f32],
-        n: usize,
-        to: usize,
-        pool: bool,
-        y: &mut [f32],
-    ) -> Result<()> {
-        let x = Self::frozen_activations(base, images, n, to)?;
-        let values = if pool { Self::read(&global_average_pooling(x)?)? } else { Self::read(&x)? };
-        if values.len() != y.len() {
-            return Err(wrong_length(values.len(), y.len()));
-        }
-        y.copy_from_slice(&values);
-        Ok(())
-    }
-
-    fn frozen_activations(
-        base: &Base<Cuda>,
-        images: &[f32],
-        n: usize,
-        to: usize,
-    ) -> Result<Activations<Cuda>> {
-        base.forward_units(base.activations_from(&base.device, images, n, 0)?, 0..to)
-    }
-
-    fn frozen_features(base: &Base<Cuda>, images: &[f32], n: usize) -> Result<Matrix<Cuda>> {
-        let to = base.architecture.units.len();
-        global_average_pooling(Self::frozen_activations(base, images, n, to)?)
     }
 }

@@ -8,11 +8,11 @@ use dfdx::prelude::{Cuda, CudaError, Gradients, HasShape};
 use super::card::Memory;
 use super::folded::{add_gradients, add_pointwise_gradients, sum_taps_and_bias, Folded};
 use super::{address, calls, gradient, product, zeros, Card};
-use crate::model::architecture::BlockShape;
 use crate::ops::backend::Activations;
 use crate::ops::inverted_residual::BlockParams;
-use crate::ops::{Activation, DepthwiseShape};
 use crate::{Error, Result};
+use transfer_kernels::BlockShape;
+use transfer_kernels::{Activation, DepthwiseShape};
 
 /// Folded convolutions, kept as long as they are right.
 #[derive(Default)]

@@ -281,7 +281,7 @@ impl Module {
     }
 }
 
-/// Memory on the card that is handed back instead of freed, as [`crate::ops::buffer`] does on the CPU.
+/// Memory on the card that is handed back instead of freed, as [`transfer_kernels::recycled`] does on the CPU.
 ///
 /// Everything runs on one stream, so who takes it next writes only after what was started before is done.
 pub(crate) struct Memory {

@@ -7,7 +7,6 @@ use dfdx::prelude::{Cuda, CudaError, Gradients, HasShape};
 
 use super::card::Memory;
 use super::{address, calls, gradient, product, Card};
-use crate::model::architecture::BATCH_NORM_EPSILON;
 use crate::ops::conv_bn::ConvBn;
 use crate::Result;
 
@@ -59,7 +58,7 @@ impl Folded {
             .as_ref()
             .map_or(At { w: 0, b: 0 }, |(w, b)| At { w: w.address(), b: b.address() });
         if folded.version != Some(conv.version) {
-            let call = calls::fold_batch_norm(variables(conv)?, BATCH_NORM_EPSILON, (rows, c), at.w, at.b)?;
+            let call = calls::fold_batch_norm(variables(conv)?, conv.epsilon, (rows, c), at.w, at.b)?;
             // SAFETY: the memory was taken for this convolution's kernel and bias, and the variables have the
             // lengths of their tensors.
             unsafe { card.launch(call) }?;
@@ -96,10 +95,10 @@ pub(super) unsafe fn add_gradients(
         // SAFETY: gradients are as long as their variables, the partial sums as their partition says, and the
         // rest is the caller's promise.
         unsafe {
-            card.launch(calls::unfold_partials(v, BATCH_NORM_EPSILON, dw, d_kernel, at, rows, c)?)?;
+            card.launch(calls::unfold_partials(v, conv.epsilon, dw, d_kernel, at, rows, c)?)?;
             if let Some((d_gamma, d_beta)) = d_norm {
                 let (mean, variance) = (v.mean, v.variance);
-                let epsilon = BATCH_NORM_EPSILON;
+                let epsilon = conv.epsilon;
                 let call = calls::unfold_finish(at, db, mean, variance, epsilon, d_gamma, d_beta, rows, c)?;
                 card.launch(call)?;
             }

@@ -3,20 +3,20 @@
 use dfdx::prelude::{Cpu, Gradients, HasShape, ZerosTensor};
 
 use super::BlockParams;
-use crate::model::architecture::BlockShape;
 use crate::ops::backend::{device_error, Activations};
-use crate::ops::buffer::Buffer;
 use crate::ops::conv_bn::{cpu as conv_bn, prepared::Prepared, ConvBn};
-use crate::ops::depthwise::{
-    depthwise, depthwise_backward_input, depthwise_backward_weights, DepthwiseShape,
-};
-use crate::ops::pointwise::{pointwise, pointwise_backward_input, pointwise_backward_weights};
 use crate::ops::view::{slice, slice_mut};
-use crate::ops::warm::warm;
-use crate::ops::workspace::with_scratch;
-use crate::ops::Activation;
 use crate::threads::{each, join};
 use crate::{Error, Result};
+use transfer_kernels::depthwise::{
+    depthwise, depthwise_backward_input, depthwise_backward_weights, DepthwiseShape,
+};
+use transfer_kernels::pointwise::{pointwise, pointwise_backward_input, pointwise_backward_weights};
+use transfer_kernels::recycled::RecycledBuffer;
+use transfer_kernels::warm;
+use transfer_kernels::workspace::with_scratch;
+use transfer_kernels::BlockShape;
+use transfer_kernels::{add_into, Activation};
 
 /// Folded and packed weights, kept as long as they are right, and after that for their memory.
 #[derive(Default)]
@@ -31,9 +31,9 @@ pub struct UnitScratch {
 pub struct BlockSaved {
     x: Activations<Cpu>,
     /// After expansion and ReLU6 `(n, h, w, expanded)`; `None` where the block does not expand.
-    expanded: Option<Buffer>,
+    expanded: Option<RecycledBuffer>,
     /// After the depthwise convolution and ReLU6 `(n, h', w', expanded)`.
-    filtered: Buffer,
+    filtered: RecycledBuffer,
 }
 
 fn depthwise_shape(n: usize, s: &BlockShape) -> DepthwiseShape {
@@ -103,8 +103,8 @@ pub(crate) fn forward(
     let rows_in = n * s.h * s.w;
     let rows_out = n * s.out_h() * s.out_w();
 
-    let mut expanded = p.expand.as_ref().map(|_| Buffer::take(rows_in * s.expanded));
-    let mut filtered = Buffer::take(rows_out * s.expanded);
+    let mut expanded = p.expand.as_ref().map(|_| RecycledBuffer::take(rows_in * s.expanded));
+    let mut filtered = RecycledBuffer::take(rows_out * s.expanded);
     let groups = Groups::new(n, s);
     let x_parts = groups.of(slice(x), n);
     let parts = x_parts
@@ -156,7 +156,7 @@ pub(crate) fn backward(
         if !conv.trains.any() {
             return Ok(());
         }
-        let (mut dw, mut db) = (Buffer::take(ci * co), Buffer::take(co));
+        let (mut dw, mut db) = (RecycledBuffer::take(ci * co), RecycledBuffer::take(co));
         pointwise_backward_weights(x, dy, rows, ci, co, &mut dw, &mut db);
         conv_bn::add_gradients(conv, &dw, &db, grads)
     };
@@ -164,13 +164,13 @@ pub(crate) fn backward(
     weights(&p.project, &saved.filtered, &dy, rows_out, s.expanded, s.co, grads)?;
     if let Some((filter, project)) = prepared {
         let groups = Groups::new(n, s);
-        let mut d_input = below_depthwise.then(|| Buffer::take(rows_in * s.expanded));
+        let mut d_input = below_depthwise.then(|| RecycledBuffer::take(rows_in * s.expanded));
         let mut dx = match p.input_gradient {
             true => Some(std::mem::take(&mut **grads.get_or_alloc_mut(x_kept)?)),
             false => None,
         };
         // Of each group nine taps and the bias.
-        let mut taps = Buffer::take(groups.count(n) * 10 * s.expanded);
+        let mut taps = RecycledBuffer::take(groups.count(n) * 10 * s.expanded);
         let input: &[f32] = saved.expanded.as_deref().unwrap_or(slice(&saved.x));
         let parts = groups
             .of(&dy, n)
@@ -204,12 +204,12 @@ pub(crate) fn backward(
                         let here = scratch.b.at_least(rows_in * s.ci);
                         let residual = s.residual.then_some(dy);
                         pointwise_backward_input(d_input, rows_in, wt, None, residual, here);
-                        conv_bn::add_into(dx, here);
+                        add_into(dx, here);
                     }
                     None if p.input_gradient => {
-                        conv_bn::add_into(dx, d_input);
+                        add_into(dx, d_input);
                         if s.residual {
-                            conv_bn::add_into(dx, dy);
+                            add_into(dx, dy);
                         }
                     }
                     None => (),
@@ -222,7 +222,7 @@ pub(crate) fn backward(
         if p.depthwise.trains.any() {
             let mut groups = taps.chunks_exact_mut(10 * s.expanded);
             if let Some(sum) = groups.next() {
-                groups.for_each(|group| conv_bn::add_into(sum, group));
+                groups.for_each(|group| add_into(sum, group));
                 let (dk, db) = sum.split_at(9 * s.expanded);
                 conv_bn::add_gradients(&p.depthwise, dk, db, grads)?;
             }

@@ -19,8 +19,8 @@ use dfdx::prelude::{PutTape, SplitTape, Tape};
 
 use super::backend::{Activations, Backend};
 use super::conv_bn::ConvBn;
-use crate::model::architecture::BlockShape;
 use crate::Result;
+use transfer_kernels::BlockShape;
 
 /// The variables of a block and what is wanted of its backward pass.
 pub struct BlockParams<D: Backend> {

@@ -3,8 +3,8 @@
 use crate::Show;
 use std::io::Write;
 
-use super::{Action, Callback, History, Progress};
 use crate::output::{encode_csv, Format};
+use crate::train::callbacks::{Action, Callback, History, Progress};
 use crate::{input, Error, OutputFile, Result};
 
 /// Keras' `CSVLogger`: a file with a line for each epoch, whose number counts from 0. The file is whole after

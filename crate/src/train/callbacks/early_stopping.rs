@@ -1,7 +1,7 @@
 //! Ends a training that no longer gets better.
 
-use super::monitor::Monitor;
-use super::{Action, Callback, History, Progress};
+use crate::train::callbacks::monitor::Monitor;
+use crate::train::callbacks::{Action, Callback, History, Progress};
 use crate::Result;
 
 /// Keras' `EarlyStopping`: ends the training after `patience` epochs without improvement.

@@ -9,7 +9,7 @@
 //! | [`TensorBoard`] | the numbers of each epoch as event files for TensorBoard |
 //!
 //! A callback keeps nothing between epochs: what it decides, and what its files hold, follows from the
-//! [`History`]. So a run that was interrupted and goes on from a [checkpoint](super::Checkpoints) decides as
+//! [`History`]. So a run that was interrupted and goes on from a [checkpoint](crate::train::Checkpoints) decides as
 //! an unbroken one does, and its files end with the same lines.
 //!
 //! ```no_run
@@ -26,7 +26,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Not here: what a run needs to go on after an interruption, which [`Checkpoints`](super::Checkpoints) keep.
+//! Not here: what a run needs to go on after an interruption, which [`Checkpoints`](crate::train::Checkpoints) keep.
 
 mod csv_logger;
 mod early_stopping;
@@ -44,9 +44,9 @@ pub use reduce_lr::ReduceLROnPlateau;
 pub(crate) use set::Callbacks;
 pub use tensorboard::TensorBoard;
 
-use super::History;
 use crate::model::Model;
 use crate::optim::Schedule;
+use crate::train::History;
 use crate::Result;
 
 /// What a callback wants once an epoch is over.

@@ -1,9 +1,9 @@
 //! Keeps the weights of epochs as files. Not what a run needs to go on: see [`Checkpoints`](crate::train::Checkpoints).
 
-use super::monitor::Monitor;
-use super::template::Template;
-use super::{Action, Callback, History, Progress};
 use crate::output::Format;
+use crate::train::callbacks::monitor::Monitor;
+use crate::train::callbacks::template::Template;
+use crate::train::callbacks::{Action, Callback, History, Progress};
 use crate::{Error, OutputFile, Result};
 
 /// Keras' `ModelCheckpoint`: after each epoch, or after each that is the best so far, all weights go to a

@@ -1,6 +1,6 @@
 //! The number that a callback watches, and when it counts as better.
 
-use super::{History, Progress};
+use crate::train::callbacks::{History, Progress};
 use crate::{Error, Result};
 
 /// A column of the history, by Keras' name, and which way is better.

@@ -1,8 +1,8 @@
 //! Lowers the learning rate where a training no longer gets better.
 
-use super::monitor::Monitor;
-use super::{Callback, History, Progress};
 use crate::optim::Schedule;
+use crate::train::callbacks::monitor::Monitor;
+use crate::train::callbacks::{Callback, History, Progress};
 use crate::{Error, Result};
 
 /// Keras' `ReduceLROnPlateau`: after `patience` epochs without improvement the learning rate is multiplied by

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Action, Callback, History, Progress};
+use crate::train::callbacks::{Action, Callback, History, Progress};
 use crate::{Error, Result};
 
 /// In the order in which they were added.

@@ -1,7 +1,7 @@
 //! Paths with numbers in them, as in `weights/{epoch:02d}-{val_loss:.2f}.safetensors`: the part of Python's
 //! format strings that Keras' `ModelCheckpoint` is used with.
 
-use super::History;
+use crate::train::callbacks::History;
 
 /// A path with fields.
 #[derive(Debug, Clone, PartialEq)]

@@ -17,9 +17,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::identity::Identity;
 use crate::assets::files;
-use crate::train::run::RunState;
+use crate::train::checkpoint::identity::Identity;
+use crate::train::fit::run::RunState;
 use crate::weights::{self, Weights};
 use crate::{Error, Result};
 

@@ -1,7 +1,7 @@
 //! The folder of a run: one process at a time, the last two checkpoints, and the way back to the one
 //! before where the newest is damaged. What is in a checkpoint is the matter of `file.rs`.
 //!
-//! A folder is used where this program made it or where it was empty, which its [marker](super::marker) says, and
+//! A folder is used where this program made it or where it was empty, which its [marker](crate::train::checkpoint::marker) says, and
 //! while its lock is held. Only files that the marker lists are ever removed or replaced, one by one.
 
 use std::fs::{File, TryLockError};
@@ -9,11 +9,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::file::Checkpoint;
-use super::marker::{Marker, RunFacts, MARKER};
 use crate::assets::files::sync_parent;
 use crate::output::partial::{is_at, sweep_abandoned};
 use crate::progress::{check_stop, say};
+use crate::train::checkpoint::file::Checkpoint;
+use crate::train::checkpoint::marker::{Marker, RunFacts, MARKER};
 use crate::{Error, Result, Show};
 
 /// How many are kept.

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::data::{file_digest, Dataset};
+use crate::hex::hex;
 use crate::input;
 use crate::model::{not_compiled, Model};
 use crate::progress::check_stop;
 use crate::threads;
-use crate::weights::{hex, Weights};
+use crate::weights::Weights;
 use crate::{Result, Show};
 
 /// Names and values, such as `learning` and `Adam { learning_rate: 0.0001, … }`.
@@ -137,7 +138,7 @@ impl Identity {
         for (name, fact) in &self.0 {
             hash.update(format!("{name}\0{fact}\0"));
         }
-        hex(hash)[..16].to_owned()
+        hex(hash.finalize())[..16].to_owned()
     }
 
     /// What of `other` is not as it is here, one line for each; empty where the runs are the same.
@@ -206,10 +207,10 @@ fn data(dataset: &Dataset) -> Result<(String, Images)> {
             hash.update(file);
         }
         let class = classes.get(label as usize).cloned().unwrap_or_else(|| label.to_string());
-        (class, (files.len(), hex(hash)[..16].to_owned()))
+        (class, (files.len(), hex(hash.finalize())[..16].to_owned()))
     });
     let images = Images(images.collect());
-    let digest = hex(hash);
+    let digest = hex(hash.finalize());
     Ok((format!("{} images of {classes:?}, {}, SHA-256 {digest}", indices.len(), dataset.rules()), images))
 }
 
@@ -248,7 +249,7 @@ fn start(weights: &Weights, step: u64, moments: &Weights) -> String {
         buffer.extend(tensor.data.iter().flat_map(|v| v.to_le_bytes()));
         hash.update(&buffer);
     }
-    format!("SHA-256 {}", hex(hash))
+    format!("SHA-256 {}", hex(hash.finalize()))
 }
 
 #[cfg(test)]

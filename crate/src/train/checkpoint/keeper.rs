@@ -1,16 +1,16 @@
 //! Between the training loop and the folder: when a checkpoint is due, what goes into it, and how a model
 //! becomes what it was.
 
-use super::file::About;
-use super::folder::Folder;
-use super::identity::Identity;
-use super::marker::RunFacts;
-use super::{others, Checkpoint, Checkpoints};
 use crate::data::Dataset;
-use crate::model::on_device::on_device;
 use crate::model::{not_compiled, Model};
+use crate::network::on_device::on_device;
 use crate::progress::say;
-use crate::train::run::RunState;
+use crate::train::checkpoint::file::About;
+use crate::train::checkpoint::folder::Folder;
+use crate::train::checkpoint::identity::Identity;
+use crate::train::checkpoint::marker::RunFacts;
+use crate::train::checkpoint::{others, Checkpoint, Checkpoints};
+use crate::train::fit::run::RunState;
 use crate::Show;
 use crate::{Error, Result};
 

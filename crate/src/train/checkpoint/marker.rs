@@ -7,8 +7,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::identity::{Identity, Images};
 use crate::assets::files;
+use crate::train::checkpoint::identity::{Identity, Images};
 use crate::{input, Error, Result, Show};
 
 /// The name of the marker.

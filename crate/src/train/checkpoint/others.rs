@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::marker::{Marker, MARKER};
 use crate::progress::say;
+use crate::train::checkpoint::marker::{Marker, MARKER};
 use crate::Show;
 
 /// The most that are looked at, the newest first.

@@ -1,8 +1,8 @@
 //! Launches of the convolutions and of what belongs to them.
 
 use super::{int, ints, width, Arg, Call, Partition, LANES, ROWS};
-use crate::ops::{Activation, DepthwiseShape};
 use crate::Result;
+use transfer_kernels::{Activation, DepthwiseShape};
 
 /// Output pixels in a row that a thread computes.
 const STRIP: usize = 4;
@@ -115,7 +115,7 @@ pub(crate) fn first_forward<P>(
     (n, h, w): (usize, usize, usize),
     co: usize,
 ) -> Result<Call<P>> {
-    int(crate::ops::count(&[n, h.div_ceil(2), w.div_ceil(2), co]))?;
+    int(transfer_kernels::count(&[n, h.div_ceil(2), w.div_ceil(2), co]))?;
     ints::<P>(&[n, h, w, 3])?;
     let mut args = vec![
         Arg::Pointer(x),
@@ -144,7 +144,7 @@ pub(crate) fn first_backward_weights<P>(
     (n, h, w): (usize, usize, usize),
     co: usize,
 ) -> Result<Call<P>> {
-    int(crate::ops::count(&[n, h.div_ceil(2), w.div_ceil(2), co]))?;
+    int(transfer_kernels::count(&[n, h.div_ceil(2), w.div_ceil(2), co]))?;
     ints::<P>(&[n, h, w, 3])?;
     let mut args = vec![Arg::Pointer(x), Arg::Pointer(dy), Arg::Pointer(partials)];
     args.extend(ints(&[n, h, w])?);

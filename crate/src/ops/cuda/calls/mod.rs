@@ -73,7 +73,7 @@ fn int(size: usize) -> Result<i32> {
 
 /// The sides of an array, whose product must be countable as well.
 fn ints<P>(sides: &[usize]) -> Result<Vec<Arg<P>>> {
-    int(crate::ops::count(sides))?;
+    int(transfer_kernels::count(sides))?;
     sides.iter().map(|&side| Ok(Arg::Int(int(side)?))).collect()
 }
 

@@ -30,7 +30,7 @@ impl Partition {
 
     /// Floats that the partial sums take.
     pub(crate) fn len(self) -> usize {
-        crate::ops::count(&[self.parts, self.each])
+        transfer_kernels::count(&[self.parts, self.each])
     }
 }
 

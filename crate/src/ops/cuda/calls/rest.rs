@@ -1,10 +1,10 @@
 //! Launches of what works number by number: activations, pooling, sums, optimizers, images.
 
 use super::{int, ints, width, Arg, Call};
-use crate::ops::backend::UpdateRule;
-use crate::ops::Activation;
 use crate::preprocess::Rescaling;
 use crate::{Error, Result};
+use transfer_kernels::optimizer::UpdateRule;
+use transfer_kernels::Activation;
 
 /// In place `y = act(y + bias + residual)`: what follows a product that is a pointwise convolution.
 /// `y` and `residual` `(rows, c)`, `bias (c)`.

@@ -2,9 +2,10 @@
 
 use super::super::calls::*;
 use super::on_emulator;
-use crate::model::architecture::BATCH_NORM_EPSILON as EPSILON;
-use crate::ops::conv_bn::{fold, unfold_gradients, Folded, Slices};
-use crate::ops::testing::{assert_close, random, wide};
+use transfer_kernels::batch_norm::{fold, unfold_gradients, Folded, Variables as Slices};
+use transfer_kernels::testing::{assert_close, random, wide};
+
+const EPSILON: f32 = 1e-3;
 
 /// Rows and channels: pointwise and depthwise kernels, odd ones, and none.
 const SIZES: [(usize, usize); 9] =
@@ -16,7 +17,7 @@ fn variables(rows: usize, c: usize) -> [Vec<f32>; 5] {
 }
 
 fn slices(v: &[Vec<f32>; 5]) -> Slices<'_> {
-    Slices { kernel: &v[0], gamma: &v[1], beta: &v[2], mean: &v[3], variance: &v[4] }
+    Slices { kernel: &v[0], gamma: &v[1], beta: &v[2], mean: &v[3], variance: &v[4], epsilon: EPSILON }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
-use crate::skipped::skipped;
+use transfer_kernels::testing::skipped;
 
 /// One operation each, as the card's compiler is told; anything undefined or out of bounds ends the program.
 const FLAGS: [&str; 10] = [

@@ -2,10 +2,10 @@
 
 use super::super::calls::*;
 use super::{on_emulator, Emulator};
-use crate::ops::conv3x3::reference as first;
-use crate::ops::depthwise::reference;
-use crate::ops::testing::{assert_close, random, wide};
-use crate::ops::{Activation, DepthwiseShape};
+use transfer_kernels::conv3x3::reference as first;
+use transfer_kernels::depthwise::reference;
+use transfer_kernels::testing::{assert_close, random, wide};
+use transfer_kernels::{Activation, DepthwiseShape};
 
 /// Relative to the largest expected number.
 const FORWARD: f64 = 1e-5;

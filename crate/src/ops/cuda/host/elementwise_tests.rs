@@ -2,10 +2,10 @@
 
 use super::super::calls::*;
 use super::on_emulator;
-use crate::ops::backend::UpdateRule;
-use crate::ops::testing::random;
-use crate::ops::{pooling, relu6_backward as relu6_backward_here, Activation};
-use crate::optim::update::update as update_here;
+use transfer_kernels::optimizer::update as update_here;
+use transfer_kernels::optimizer::UpdateRule;
+use transfer_kernels::testing::random;
+use transfer_kernels::{pooling, relu6_backward as relu6_backward_here, Activation};
 
 const LENGTHS: [usize; 6] = [1, 4, 7, 1280, 1283, 4096];
 

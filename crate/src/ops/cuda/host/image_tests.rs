@@ -4,8 +4,8 @@ use super::super::calls::*;
 use super::on_emulator;
 use crate::augment::{FlipMode, RandomFlip, RandomRotation, RandomZoom, Sequential};
 use crate::data::ImageKey;
-use crate::ops::testing::random;
 use crate::preprocess::Rescaling;
+use transfer_kernels::testing::random;
 
 const SIZES: [(usize, usize); 7] = [(40, 40), (33, 50), (5, 5), (2, 2), (1, 1), (1, 6), (2, 90)];
 

@@ -8,9 +8,9 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Action, Callback, History, Progress};
 use crate::assets::files::create_parent;
 use crate::input;
+use crate::train::callbacks::{Action, Callback, History, Progress};
 use crate::{Error, OutputFile, Result, Show};
 
 /// Keras' `TensorBoard`: `epoch_loss`, `epoch_accuracy` and `epoch_learning_rate` by the number of the epoch

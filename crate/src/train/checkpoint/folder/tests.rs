@@ -1,6 +1,6 @@
-use super::super::identity::Identity;
-use super::*;
-use crate::train::run::RunState;
+use crate::train::checkpoint::folder::*;
+use crate::train::checkpoint::identity::Identity;
+use crate::train::fit::run::RunState;
 use crate::weights::{Tensor, Weights};
 
 fn identity(seed: u64) -> Identity {

@@ -1,0 +1,24 @@
+//! What a network is, as data: a [`Network`] is a table of units that constructors make, an [`Architecture`] the
+//! layers and shapes that follow from it for one size of images.
+//!
+//! A *unit* is what one op computes: the first convolution, an inverted residual block, a pointwise convolution. A
+//! *layer* is what Keras counts and names. Nothing here computes: variables, training and prediction read the table.
+//!
+//! [`known`] lists the networks of this crate. To add one, write a table such as [`mobilenet_v2`]'s.
+
+mod layers;
+mod mobilenet_v2;
+mod names;
+mod table;
+
+pub use layers::{Architecture, ConvBnSpec, ConvKind, LayerSpec, Size, Unit, UnitKind, VariableSpec};
+pub use mobilenet_v2::mobilenet_v2;
+pub use names::NameMap;
+pub use table::{
+    first_convolution, inverted_residual, pointwise, BlockNames, ConvNames, Network, Row, RowKind,
+};
+
+/// The networks of this crate.
+pub fn known() -> Vec<Network> {
+    vec![mobilenet_v2()]
+}

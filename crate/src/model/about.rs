@@ -1,0 +1,356 @@
+//! What has to be known of a model besides its weights in order to predict: written down as JSON, and
+//! doubted when it is read.
+
+use serde::{Deserialize, Serialize};
+
+use crate::architecture::{known, Network};
+use crate::data::Dataset;
+use crate::loss::Loss;
+use crate::model::trained_on::TrainedOn;
+use crate::model::Model;
+use crate::network::base::MOST_PIXELS;
+use crate::{Error, Precision, Result};
+
+/// Of the layout of [`About`]. A later version that reads older ones says so here.
+const FORMAT: u32 = 1;
+/// How `data` resizes images; other programs have to do it alike.
+const RESIZE: &str = "bilinear, half-pixel centres, no antialiasing";
+/// The most classes of a model that is read.
+const MAX_CLASSES: usize = 100_000;
+/// The longest name of a class, in bytes.
+const MAX_NAME: usize = 1024;
+
+/// All but the weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct About {
+    pub format: u32,
+    /// Version of this crate.
+    pub written_by: String,
+    pub architecture: String,
+    /// The file of weights that the training started from; files of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<SavedOrigin>,
+    /// One for each class, in the order of the labels.
+    pub class_names: Vec<String>,
+    /// Height and width, in pixels.
+    pub image_size: (usize, usize),
+    pub resize: String,
+    pub rescaling: Option<Scaling>,
+    /// Outputs: one for two classes, else one a class.
+    pub units: usize,
+    /// `None` where the model was never compiled.
+    pub loss: Option<SavedLoss>,
+    /// Layers of the base that train, as ranges `from..to`: they compute on another path, whose last bits
+    /// differ.
+    pub trainable: Vec<(usize, usize)>,
+    pub precision: SavedPrecision,
+    /// Whether predictions are averaged over an image and its mirror image; not where nothing is said of it.
+    #[serde(default)]
+    pub test_time_flip: bool,
+    /// Used in later training only.
+    pub dropout: f64,
+    pub seed: u64,
+    /// Older files say nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained_on: Option<TrainedOn>,
+}
+
+/// Which file of weights it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedOrigin {
+    pub name: String,
+    pub sha256: String,
+}
+
+/// `x · scale + offset`. Every f32 is an f64, and those come back from JSON bit for bit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Scaling {
+    pub scale: f64,
+    pub offset: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SavedLoss {
+    BinaryCrossentropy,
+    SparseCategoricalCrossentropy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SavedPrecision {
+    F32,
+    Bf16,
+}
+
+/// The only field that all formats share.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}
+
+impl About {
+    pub fn of(model: &Model) -> Self {
+        let base = &model.net.base;
+        let (h, w, _) = base.input_shape();
+        About {
+            format: FORMAT,
+            written_by: concat!("transfer ", env!("CARGO_PKG_VERSION")).to_owned(),
+            architecture: base.network().name().to_owned(),
+            weights: base
+                .weights_origin()
+                .map(|origin| SavedOrigin { name: cut(&origin.name), sha256: origin.sha256.clone() }),
+            class_names: model.class_names(),
+            image_size: (h, w),
+            resize: RESIZE.to_owned(),
+            rescaling: model
+                .rescaling
+                .map(|r| Scaling { scale: f64::from(r.scale), offset: f64::from(r.offset) }),
+            units: model.units(),
+            loss: model.compiled.as_ref().map(|c| match c.loss {
+                Loss::BinaryCrossentropy => SavedLoss::BinaryCrossentropy,
+                Loss::SparseCategoricalCrossentropy => SavedLoss::SparseCategoricalCrossentropy,
+            }),
+            trainable: ranges(base.trainable_layers()),
+            precision: match base.precision() {
+                Precision::F32 => SavedPrecision::F32,
+                Precision::Bf16 => SavedPrecision::Bf16,
+            },
+            test_time_flip: model.test_time_flip,
+            dropout: f64::from(model.dropout.rate),
+            seed: model.seed,
+            trained_on: model.trained_on,
+        }
+    }
+
+    /// Reads it, and refuses what no model can be.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let malformed = |e: serde_json::Error| format!("its description is malformed: {e}");
+        let version: Version = serde_json::from_str(text).map_err(malformed)?;
+        if version.format != FORMAT {
+            return Err(format!(
+                "it has format {}, where this version reads {FORMAT}; use the version of `transfer` that wrote it, or \
+                 a newer one",
+                version.format
+            ));
+        }
+        let about: About = serde_json::from_str(text).map_err(malformed)?;
+        about.check()?;
+        Ok(about)
+    }
+
+    /// The network that it is of, which [`parse`](Self::parse) has checked to be known.
+    pub fn network(&self) -> Option<Network> {
+        known().into_iter().find(|network| network.name() == self.architecture)
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.units.max(2)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let expected = |what: &str, received: String| Err(format!("expected {what}. Received: {received}"));
+        let networks = known();
+        let Some(network) = networks.iter().find(|network| network.name() == self.architecture) else {
+            let names: Vec<_> = networks.iter().map(Network::name).collect();
+            return expected(
+                &format!("the architecture {}", names.join(" or ")),
+                format!("{:?}", self.architecture),
+            );
+        };
+        if self.resize != RESIZE {
+            return expected(&format!("images resized {RESIZE:?}"), format!("{:?}", self.resize));
+        }
+        if !(1..=MAX_CLASSES).contains(&self.units) {
+            return expected(&format!("1 to {MAX_CLASSES} outputs"), self.units.to_string());
+        }
+        if let Some(SavedOrigin { name, sha256 }) = &self.weights {
+            let digits = sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit());
+            if name.len() > MAX_NAME || !digits {
+                return expected("a name and a SHA-256 of its first weights", format!("{sha256:?}"));
+            }
+        }
+        check_class_names(&self.class_names, self.classes())?;
+        let (h, w) = self.image_size;
+        let sides = network.reduction()..=MOST_PIXELS;
+        if !sides.contains(&h) || !sides.contains(&w) {
+            let least = sides.start();
+            return expected(
+                &format!("images of {least} to {MOST_PIXELS} pixels a side"),
+                format!("{h}x{w}"),
+            );
+        }
+        let finite = |r: &Scaling| (r.scale as f32).is_finite() && (r.offset as f32).is_finite();
+        if self.rescaling.as_ref().is_some_and(|r| !finite(r)) {
+            return expected("a rescaling of finite numbers", format!("{:?}", self.rescaling));
+        }
+        match (self.loss, self.units) {
+            (Some(SavedLoss::BinaryCrossentropy), 1) | (None, _) => {}
+            (Some(SavedLoss::SparseCategoricalCrossentropy), 2..) => {}
+            (loss, units) => {
+                return expected("a loss that fits the outputs", format!("{loss:?}, {units} outputs"))
+            }
+        }
+        if !(0.0..1.0).contains(&(self.dropout as f32)) {
+            return expected("a dropout of at least 0 and below 1", self.dropout.to_string());
+        }
+        Ok(())
+    }
+}
+
+/// As much of a name as is read again.
+fn cut(name: &str) -> String {
+    let end = (0..=name.len().min(MAX_NAME)).rev().find(|&end| name.is_char_boundary(end));
+    name[..end.unwrap_or(0)].to_owned()
+}
+
+/// Refuses names that are not one for each of `classes`, empty, endless or the same twice.
+fn check_class_names(names: &[String], classes: usize) -> Result<(), String> {
+    if names.len() != classes {
+        return Err(format!("expected {classes} names of classes. Received: {}", names.len()));
+    }
+    if let Some(name) = names.iter().find(|name| name.is_empty() || name.len() > MAX_NAME) {
+        return Err(format!(
+            "expected names of classes of 1 to {MAX_NAME} bytes. Received one of {} bytes",
+            name.len()
+        ));
+    }
+    let mut sorted: Vec<&String> = names.iter().collect();
+    sorted.sort();
+    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(format!("expected names of classes that differ. Received twice: {:?}", pair[0])),
+        None => Ok(()),
+    }
+}
+
+/// Ranges `from..to` of the flags that are set.
+fn ranges(flags: &[bool]) -> Vec<(usize, usize)> {
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for (i, _) in flags.iter().enumerate().filter(|(_, &on)| on) {
+        match ranges.last_mut() {
+            Some((_, to)) if *to == i => *to = i + 1,
+            _ => ranges.push((i, i + 1)),
+        }
+    }
+    ranges
+}
+
+impl Model {
+    /// The name of each class, in the order of the labels: those of the data set that the model was last
+    /// fitted on, or what [`set_class_names`](Self::set_class_names) said; `class 0`, `class 1`, … where
+    /// nobody said.
+    pub fn class_names(&self) -> Vec<String> {
+        let mut names = self.class_names.clone();
+        for i in names.len()..self.units().max(2) {
+            let mut name = format!("class {i}");
+            while names.contains(&name) {
+                name.push('\'');
+            }
+            names.push(name);
+        }
+        names
+    }
+
+    /// Takes the names of the classes from a data set that it is fitted on.
+    pub(crate) fn take_class_names(&mut self, dataset: &Dataset) {
+        let names = dataset.class_names();
+        self.class_names = names[..names.len().min(self.units().max(2))].to_vec();
+    }
+
+    /// Names the classes, in the order of the labels. A model with one output has two.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where there are not as many names as classes, or one is empty or comes twice.
+    pub fn set_class_names(&mut self, names: &[impl AsRef<str>]) -> Result<()> {
+        let names: Vec<String> = names.iter().map(|name| name.as_ref().to_owned()).collect();
+        check_class_names(&names, self.units().max(2))
+            .map_err(|what| Error::Invalid(format!("set_class_names {what}")))?;
+        self.class_names = names;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> About {
+        About {
+            format: FORMAT,
+            written_by: "transfer 0.0.0".into(),
+            architecture: "MobileNetV2 1.0".into(),
+            weights: Some(SavedOrigin { name: "a.h5".into(), sha256: "0f".repeat(32) }),
+            class_names: vec!["cats".into(), "dogs".into()],
+            image_size: (160, 160),
+            resize: RESIZE.into(),
+            rescaling: Some(Scaling { scale: f64::from(1.0f32 / 127.5), offset: -1.0 }),
+            units: 1,
+            loss: Some(SavedLoss::BinaryCrossentropy),
+            trainable: vec![(100, 154)],
+            precision: SavedPrecision::F32,
+            test_time_flip: true,
+            dropout: f64::from(0.2f32),
+            seed: u64::MAX,
+            trained_on: Some(TrainedOn { training: 40, validation: 10, left_out: 3 }),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_with_the_bits_of_its_numbers() {
+        let again = About::parse(&serde_json::to_string(&sample()).unwrap()).unwrap();
+        assert_eq!(again, sample());
+        assert_eq!(again.rescaling.unwrap().scale as f32, 1.0f32 / 127.5);
+    }
+
+    #[test]
+    fn files_of_before_photographs_were_counted_are_read() {
+        let without = About { trained_on: None, ..sample() };
+        let text = serde_json::to_string(&without).unwrap();
+        assert!(!text.contains("trained_on"), "{text}");
+        assert_eq!(About::parse(&text).unwrap(), without);
+    }
+
+    #[test]
+    fn what_no_model_can_be_is_refused_with_what_was_expected() {
+        type Change = (&'static str, fn(&mut About));
+        let changes: [Change; 12] = [
+            ("format 7", |a| a.format = 7),
+            ("architecture", |a| a.architecture = "ResNet".into()),
+            ("SHA-256", |a| a.weights = Some(SavedOrigin { name: "a".into(), sha256: "0".into() })),
+            ("resized", |a| a.resize = "nearest".into()),
+            ("outputs", |a| a.units = 0),
+            ("outputs", |a| a.units = usize::MAX),
+            ("2 names", |a| a.class_names.push("birds".into())),
+            ("twice", |a| a.class_names[1] = "cats".into()),
+            ("0 bytes", |a| a.class_names[1].clear()),
+            ("4096 pixels", |a| a.image_size = (usize::MAX, 160)),
+            ("loss", |a| a.loss = Some(SavedLoss::SparseCategoricalCrossentropy)),
+            ("dropout", |a| a.dropout = 1.0),
+        ];
+        for (what, change) in changes {
+            let mut odd = sample();
+            change(&mut odd);
+            let text = About::parse(&serde_json::to_string(&odd).unwrap()).unwrap_err();
+            assert!(text.contains(what), "{text}");
+        }
+        assert!(About::parse("{}").unwrap_err().contains("format"));
+        assert!(About::parse("[").is_err());
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_version_without_the_name_of_its_weights_is_read() {
+        let old = About { weights: None, ..sample() };
+        let text = serde_json::to_string(&old).unwrap();
+        assert!(!text.contains("weights"), "{text}");
+        assert_eq!(About::parse(&text).unwrap(), old);
+        assert_eq!(cut(&"é".repeat(MAX_NAME)).len(), MAX_NAME);
+        assert_eq!(cut("a.h5"), "a.h5");
+    }
+
+    #[test]
+    fn flags_become_ranges() {
+        assert_eq!(ranges(&[false, true, true, false, true]), [(1, 3), (4, 5)]);
+        assert!(ranges(&[false; 3]).is_empty());
+    }
+}

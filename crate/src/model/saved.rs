@@ -1,0 +1,142 @@
+//! A model as one file: safetensors, with what else is needed to predict in its metadata.
+//!
+//! ```text
+//! metadata  model     JSON: format, classes, image size, preprocessing, outputs, what trains, …
+//!           sha256    of the whole file, taken with zeros in place of this
+//! tensors   Conv1/kernel, …, dense/kernel, dense/bias
+//! ```
+//! Augmentation, which is of no use in prediction, and the optimizer's state are not in it.
+
+use crate::Show;
+use std::path::Path;
+
+use crate::architecture::mobilenet_v2;
+use crate::loss::Loss;
+use crate::model::about::{About, SavedLoss, SavedPrecision};
+use crate::model::{Dense, Dropout, Initializer, Model};
+use crate::network::Backbone;
+use crate::optim::Adam;
+use crate::preprocess::Rescaling;
+use crate::progress::say;
+use crate::weights::{parse_sealed, read_bytes, write_sealed, Weights, WeightsOrigin};
+use crate::{Device, Error, OutputFile, Precision, Result};
+
+/// The largest file that is read: the base has 9 MB, the head 5 KB a class.
+const MAX_BYTES: u64 = 1 << 30;
+const KEY: &str = "model";
+
+/// Takes a file's bytes apart; fuzzing goes on where the digest is wrong (`verify: false`).
+pub(crate) fn parse(bytes: Vec<u8>, verify: bool) -> Result<(About, Weights), String> {
+    let (weights, about) = parse_sealed(bytes, KEY, verify)?;
+    Ok((About::parse(&about)?, weights))
+}
+
+impl Model {
+    /// Writes the model to one safetensors file, whole or not at all: weights, class names, image size,
+    /// preprocessing, all that [`load`](Self::load) needs to predict the same in another process.
+    /// Augmentation and the optimizer's state are left out, as they only matter in training.
+    ///
+    /// An earlier model of this program is replaced; any other file only with [`OutputFile::overwrite`].
+    ///
+    /// # Errors
+    /// [`Error::Weights`] where a value is not finite, [`Error::Invalid`] where the path may not be written,
+    /// [`Error::Io`] where it cannot be; an older file stays as it was then.
+    ///
+    /// ```no_run
+    /// # fn example(model: &transfer::model::Model) -> transfer::Result<()> {
+    /// use transfer::model::Model;
+    /// model.save("cats_and_dogs.safetensors")?;
+    /// let again = Model::load("cats_and_dogs.safetensors")?;
+    /// println!("{}", again.predict_file("my_cat.jpg")?);
+    /// # Ok(()) }
+    /// ```
+    pub fn save(&self, file: impl Into<OutputFile>) -> Result<()> {
+        let file = file.into();
+        let about = serde_json::to_string(&About::of(self))
+            .map_err(|e| Error::Weights(format!("cannot save {}: {e}", file.path().shown())))?;
+        write_sealed(&file, &self.weights()?, [(KEY.to_owned(), about)].into())
+    }
+
+    /// Reads what [`save`](Self::save) wrote. It predicts what the saved model predicted, bit for bit on the
+    /// same machine.
+    ///
+    /// It is compiled with the loss that it had and Adam at 0.0001, so it can be evaluated and trained on at
+    /// once; what trains is what trained before. Training goes without augmentation until
+    /// [`set_augmentation`](Self::set_augmentation) gives it some.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be read; [`Error::Weights`] where it is damaged, is no saved
+    /// model, or is one of a later version.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let unusable = |what: String| {
+            Error::Weights(format!(
+                "cannot use {} as a saved model: {what}. Expected a file that `Model::save` wrote; what \
+                 `save_weights` wrote has weights alone, for `load_weights`",
+                path.shown()
+            ))
+        };
+        let (about, weights) = parse(read_bytes(path, MAX_BYTES)?, true).map_err(unusable)?;
+        Self::from_parts(about, &weights).map_err(|e| match e {
+            Error::Weights(what) | Error::Invalid(what) | Error::Shape(what) => unusable(what),
+            other => other,
+        })
+    }
+
+    fn from_parts(about: About, weights: &Weights) -> Result<Self> {
+        let (h, w) = about.image_size;
+        let network = about.network().unwrap_or_else(mobilenet_v2);
+        let mut base = Backbone::new(&network, &Device::auto()?, (h, w, 3), weights)?;
+        let found = String::new();
+        base.set_weights_origin(about.weights.map(|of| WeightsOrigin {
+            name: of.name,
+            sha256: of.sha256,
+            found,
+        }));
+        base.set_trainable(false);
+        for &(from, to) in &about.trainable {
+            for layer in from..to.min(base.len() + 1) {
+                base.set_layer_trainable(layer, true)?;
+            }
+        }
+        if about.precision == SavedPrecision::Bf16 {
+            if let Err(why) = base.set_precision(Precision::Bf16) {
+                say(format!("The model was saved in bf16 and computes in f32 here: {why}"));
+            }
+        }
+        // Before a head of the stated size is made.
+        let (kernel, bias) = (weights.get("dense/kernel")?, weights.get("dense/bias")?);
+        let features = base.output_shape().2;
+        if kernel.shape != [features, about.units] || bias.shape != [about.units] {
+            return Err(Error::Weights(format!(
+                "expected a head of shape {:?} with {} biases. Received: {:?} and {:?}",
+                [features, about.units],
+                about.units,
+                kernel.shape,
+                bias.shape
+            )));
+        }
+        let mut chain = Model::chain().seed(about.seed);
+        if let Some(r) = about.rescaling {
+            chain = chain.then(Rescaling::new(r.scale as f32, r.offset as f32));
+        }
+        let mut model = chain
+            .then(base)
+            .then(crate::model::GlobalAveragePooling2D)
+            .then(Dropout::new(about.dropout as f32))
+            .then(Dense::new(about.units).kernel_initializer(Initializer::Zeros))
+            .build()?;
+        model.set_weights(weights)?;
+        model.class_names = about.class_names;
+        model.test_time_flip = about.test_time_flip;
+        model.trained_on = about.trained_on;
+        if let Some(loss) = about.loss {
+            let loss = match loss {
+                SavedLoss::BinaryCrossentropy => Loss::BinaryCrossentropy,
+                SavedLoss::SparseCategoricalCrossentropy => Loss::SparseCategoricalCrossentropy,
+            };
+            model.compile(Adam::new(1e-4), loss)?;
+        }
+        Ok(model)
+    }
+}

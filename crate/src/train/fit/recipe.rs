@@ -1,0 +1,142 @@
+//! How the steps of one `fit` are taken: learning rate by step and layer, targets, mixing. Made from
+//! [`FitOptions`] once, when all that may be wrong with them is found; the loop then only asks.
+
+use std::borrow::Cow;
+
+use crate::augment::mixup::{mixed, MixUp};
+use crate::data::Dataset;
+use crate::loss::targets::{TargetRules, Targets};
+use crate::loss::Loss;
+use crate::model::{not_compiled, Model};
+use crate::optim::Schedule;
+use crate::train::callbacks::Callbacks;
+use crate::train::fit::options::FitOptions;
+use crate::train::history::History;
+use crate::{Error, Result};
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(crate) struct Recipe {
+    schedule: Schedule,
+    initial_epoch: usize,
+    /// Batches of an epoch.
+    batches: u64,
+    epochs: u64,
+    /// What a schedule's factors are on: the rate that the model was compiled with, unless a callback has
+    /// lowered it.
+    rate: f64,
+    targets: TargetRules,
+    mixup: Option<MixUp>,
+    facts: Vec<(&'static str, String)>,
+}
+
+impl Recipe {
+    /// Checks the options, and sets the optimizer's factors.
+    pub fn new(options: &FitOptions, model: &mut Model, dataset: &Dataset) -> Result<Self> {
+        let classes = model.loss()?.classes(model.units());
+        let (units, seed) = (model.net.base.first_trainable_unit(), model.seed);
+        let compiled = model.compiled.as_mut().ok_or_else(not_compiled)?;
+        let (batches, epochs) = (dataset.cardinality() as u64, options.epochs - options.initial_epoch);
+        let mut facts = Vec::new();
+        options.schedule.check()?;
+        if !options.schedule.is_constant() {
+            facts.push(("schedule", format!("{:?} over {epochs} epochs", options.schedule)));
+        }
+        let smoothing = options.label_smoothing;
+        if !(0.0..1.0).contains(&smoothing) {
+            return Err(Error::Invalid(format!(
+                "label_smoothing expected at least 0 and less than 1, such as 0.1. Received: {smoothing}"
+            )));
+        }
+        if smoothing > 0.0 {
+            facts.push(("label smoothing", smoothing.to_string()));
+        }
+        let class_weights = match &options.class_weights {
+            None => None,
+            Some(weights) => {
+                let weights = weights.of_dataset(dataset, classes)?;
+                facts.push(("class weights", format!("{weights:?}")));
+                Some(weights.iter().map(|&w| w as f32).collect())
+            }
+        };
+        let mixup = options.mixup.map(|alpha| MixUp::new(alpha).seed(seed));
+        if let Some(mixup) = &mixup {
+            mixup.check()?;
+            if options.views.is_some() {
+                return Err(Error::Invalid(
+                    "fit expected either mixup, which mixes images anew in each step, or cache_augmented_views, \
+                     which keeps what the frozen layers make of each image by itself. Received: both. Leave one \
+                     of them out."
+                        .into(),
+                ));
+            }
+            facts.push(("mixup", mixup.alpha().to_string()));
+        }
+        let factors = match &options.layer_rates {
+            None => Default::default(),
+            Some(rates) => {
+                rates.check()?;
+                facts.push(("rates of layers", format!("{rates:?}")));
+                rates.factors(&model.net.base.architecture().variables_by_unit(), units)
+            }
+        };
+        facts.extend(options.callbacks.facts());
+        compiled.set_factors(factors);
+        Ok(Recipe {
+            schedule: options.schedule,
+            initial_epoch: options.initial_epoch,
+            batches,
+            epochs: epochs as u64,
+            rate: f64::from(compiled.config().learning_rate()),
+            targets: TargetRules { smoothing, class_weights },
+            mixup,
+            facts,
+        })
+    }
+
+    /// That of the coming epoch, whose learning rate callbacks may have lowered.
+    pub fn of_epoch(&self, callbacks: &Callbacks, history: &History) -> Recipe {
+        self.with_rate(callbacks.learning_rate(self.rate, history))
+    }
+
+    /// The same with another learning rate.
+    pub fn with_rate(&self, rate: f64) -> Recipe {
+        Recipe { rate, ..self.clone() }
+    }
+
+    /// What of it makes a run another run; empty for an ordinary one.
+    pub fn facts(&self) -> &[(&'static str, String)] {
+        &self.facts
+    }
+
+    /// The learning rate in batch `number` of epoch `epoch`.
+    pub fn learning_rate(&self, epoch: usize, number: usize) -> f64 {
+        // By batches and not by steps taken, which are fewer where a file cannot be read.
+        let before = epoch.saturating_sub(self.initial_epoch) as u64 * self.batches;
+        self.rate * self.schedule.factor(before + number as u64, self.epochs * self.batches)
+    }
+
+    /// Whether images are mixed, which needs them in host memory.
+    #[cfg(feature = "cuda")]
+    pub fn mixes(&self) -> bool {
+        self.mixup.is_some()
+    }
+
+    /// The images and targets of a batch.
+    pub fn mixed<'a>(
+        &self,
+        images: &'a [f32],
+        labels: &[u32],
+        indices: &[usize],
+        (epoch, number): (usize, usize),
+        (loss, units): (Loss, usize),
+    ) -> (Cow<'a, [f32]>, Targets) {
+        match &self.mixup {
+            None => (Cow::Borrowed(images), self.targets.targets(labels, None, loss, units)),
+            Some(mixup) => {
+                let mix = mixup.mix(epoch as u64, number, indices);
+                (Cow::Owned(mixed(images, &mix)), self.targets.targets(labels, Some(&mix), loss, units))
+            }
+        }
+    }
+}

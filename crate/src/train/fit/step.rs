@@ -1,0 +1,169 @@
+//! One step of gradient descent on any device: the generic core of [`Model::fit`](crate::model::Model::fit).
+//! What a batch is, when to step and what to say about it is `fit.rs`' matter.
+
+use dfdx::prelude::{AsArray, Backward, Cpu, Gradients, HasShape, OwnedTape, Trace};
+
+use crate::loss::targets::Targets;
+use crate::loss::Loss;
+use crate::network::base::Base;
+use crate::network::frozen::NetworkBackend;
+use crate::network::with_head::{Head, Parts};
+use crate::ops::backend::{device_error, Backend, Matrix};
+use crate::ops::head;
+use crate::ops::variable::Variables;
+use crate::weights::{Tensor, Weights};
+use crate::Result;
+
+/// What a step starts from.
+#[derive(Clone, Copy)]
+pub(crate) enum Input<'a> {
+    /// Augmented, preprocessed images.
+    Images(&'a [f32]),
+    /// What the frozen part made of them.
+    Frozen(&'a [f32]),
+    /// Images that are on the card.
+    #[cfg(feature = "cuda")]
+    Placed(&'a crate::ops::cuda::Placed<'a>),
+}
+
+impl<'a> Input<'a> {
+    /// The numbers, where they are in host memory.
+    pub fn values(self) -> Option<&'a [f32]> {
+        match self {
+            Input::Images(values) | Input::Frozen(values) => Some(values),
+            #[cfg(feature = "cuda")]
+            Input::Placed(_) => None,
+        }
+    }
+
+    /// Other numbers of the same kind; what is on the card stays.
+    pub fn with<'b>(self, values: &'b [f32]) -> Input<'b>
+    where
+        'a: 'b,
+    {
+        match self {
+            Input::Images(_) => Input::Images(values),
+            Input::Frozen(_) => Input::Frozen(values),
+            #[cfg(feature = "cuda")]
+            placed => placed,
+        }
+    }
+}
+
+/// A batch, ready for the device.
+pub(crate) struct Batch<'a> {
+    pub input: Input<'a>,
+    pub targets: &'a Targets,
+    /// Dropout's factor for each feature of each image, where there is dropout.
+    pub dropout: Option<Vec<f32>>,
+}
+
+/// Logits `(n, units)` with a tape that reaches down to the first layer that trains.
+fn traced_logits<D: NetworkBackend>(
+    base: &Base<D>,
+    dense: &Head<D>,
+    batch: Batch<'_>,
+) -> Result<Matrix<D, OwnedTape<f32, D>>> {
+    let n = batch.targets.len();
+    let to = base.first_trainable_unit();
+    let all_frozen = to == base.architecture.units.len();
+    let mut features = if all_frozen {
+        let features = match batch.input {
+            Input::Images(images) => base.frozen_features(images, n)?,
+            Input::Frozen(values) => base.features_from(&base.device, values, n)?,
+            #[cfg(feature = "cuda")]
+            Input::Placed(placed) => {
+                head::global_average_pooling(base.forward(D::placed(&base.device, placed)?, 0)?)?
+            }
+        };
+        features.leaky_traced()
+    } else {
+        let x = match batch.input {
+            Input::Images(images) => base.frozen_activations(images, n, to)?,
+            Input::Frozen(values) => base.activations_from(&base.device, values, n, to)?,
+            #[cfg(feature = "cuda")]
+            Input::Placed(placed) => base.forward_units(D::placed(&base.device, placed)?, 0..to)?,
+        };
+        head::global_average_pooling(base.forward(x.leaky_traced(), to)?)?
+    };
+    if let Some(factors) = batch.dropout {
+        features = head::scale(features, factors)?;
+    }
+    head::dense(features, &dense.kernel.tensor, &dense.bias.tensor, !all_frozen)
+}
+
+/// What one forward and backward pass gives.
+pub(crate) struct Differentiated<D: Backend> {
+    /// The mean loss of the batch.
+    pub loss: f64,
+    /// The logits, `n · units` numbers.
+    pub logits: Vec<f32>,
+    /// The gradients of everything that trains.
+    pub gradients: Gradients<f32, D>,
+}
+
+/// Loss, logits and gradients of a batch, in training mode.
+///
+/// The loss and its gradient by the logits are computed on the host, for each device: they are a few numbers, which
+/// the host reads in any case, and dfdx sums with atomics on a GPU. So the same logits have the same loss on each
+/// device.
+pub(crate) fn differentiate<D: NetworkBackend>(
+    base: &Base<D>,
+    dense: &Head<D>,
+    batch: Batch<'_>,
+    loss: Loss,
+) -> Result<Differentiated<D>> {
+    let (targets, units) = (batch.targets, dense.bias.len());
+    let logits = traced_logits(base, dense, batch)?;
+    let values = D::read(&logits)?;
+    let host = Cpu::default();
+    let on_host = Cpu::tensor(&host, *logits.shape(), &values)?;
+    let traced = loss.traced(on_host.leaky_trace(), targets, units, &host)?;
+    let value = f64::from(traced.array());
+    let d_logits = Cpu::read(&traced.try_backward().map_err(device_error)?.get(&on_host))?;
+    Ok(Differentiated { loss: value, logits: values, gradients: D::backward_from(logits, &d_logits)? })
+}
+
+/// The gradients of a batch by name, in host memory.
+pub(crate) fn named_gradients<D: NetworkBackend>(
+    base: &mut Base<D>,
+    dense: &mut Head<D>,
+    batch: Batch<'_>,
+    loss: Loss,
+) -> Result<Weights> {
+    let step = differentiate(base, dense, batch, loss)?;
+    let mut out = Weights::new();
+    for v in (Parts { base, head: dense }).trainable_variables_mut() {
+        let values = D::read(&step.gradients.get(&v.tensor))?;
+        out.insert(v.name.clone(), Tensor::new(v.shape.clone(), values)?);
+    }
+    Ok(out)
+}
+
+/// What the dense layer gets of `n` outputs of the frozen part, without a tape: `(n, channels)`.
+pub(crate) fn pooled<D: NetworkBackend>(base: &Base<D>, frozen: &[f32], n: usize) -> Result<Vec<f32>> {
+    let device = base.device.lend();
+    D::read(&pooled_on(&*device, base, frozen, n)?)
+}
+
+fn pooled_on<D: NetworkBackend>(device: &D, base: &Base<D>, frozen: &[f32], n: usize) -> Result<Matrix<D>> {
+    let to = base.first_trainable_unit();
+    if to == base.architecture.units.len() {
+        base.features_from(device, frozen, n)
+    } else {
+        let x = base.activations_from(device, frozen, n, to)?;
+        head::global_average_pooling(base.forward(x, to)?)
+    }
+}
+
+/// The logits of `n` outputs of the frozen part, without a tape.
+pub(crate) fn logits<D: NetworkBackend>(
+    base: &Base<D>,
+    dense: &Head<D>,
+    frozen: &[f32],
+    n: usize,
+) -> Result<Vec<f32>> {
+    let device = base.device.lend();
+    let x = pooled_on(&*device, base, frozen, n)?;
+    D::read(&head::dense(x, &dense.kernel.tensor, &dense.bias.tensor, false)?)
+}
