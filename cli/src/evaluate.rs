@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde_json::{json, Map, Value};
 use transfer::data::{photographs_of_classes, Skipped};
-use transfer::metrics::{confusion_matrix, ConfusionMatrix};
+use transfer::explain::{confusion_matrix, ConfusionMatrix};
 use transfer::prelude::*;
 use transfer::Show;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use base64::Engine;
 use csv::ByteRecord;
 use serde_json::{json, Map, Value};
-use transfer::deploy::Prediction;
+use transfer::train::Prediction;
 use transfer::{csv_cell, Show};
 
 use crate::args::PredictFormat;

@@ -1,6 +1,6 @@
 //! How a classifier is trained: [`Model::fine_tune`] with what the command line says.
 
-use transfer::model::LayerRef;
+use transfer::network::LayerRef;
 use transfer::prelude::*;
 
 use crate::args::{Precision as Asked, Train};

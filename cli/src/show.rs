@@ -3,8 +3,8 @@
 use std::io::Write;
 use transfer::Show;
 
-use transfer::deploy::TrainedOn;
 use transfer::model::Model;
+use transfer::model::TrainedOn;
 
 use crate::args::{Export, Summary};
 use crate::{output, stop};

@@ -1,5 +1,5 @@
-//! The places where threads of the package `transfer` meet without anything between them but atomics or a lock:
-//! `crate/src/ops/meeting.rs` and `kept.rs`, the very files, compiled with what a checker needs.
+//! The places where threads of the package `transfer-kernels` meet without anything between them but atomics or a lock:
+//! `kernels/src/meeting.rs` and `kept.rs`, the very files, compiled with what a checker needs.
 //!
 //! - loom runs each test of `src/loom_tests.rs` in every order that its threads can take:
 //!   `RUSTFLAGS="--cfg loom" cargo test --lib --release --manifest-path concurrency/Cargo.toml`
@@ -8,13 +8,13 @@
 
 #![cfg(test)]
 
-#[path = "../../crate/src/ops/kept.rs"]
+#[path = "../../kernels/src/kept.rs"]
 mod kept;
-#[path = "../../crate/src/ops/meeting.rs"]
+#[path = "../../kernels/src/meeting.rs"]
 mod meeting;
 
 #[cfg(not(loom))]
-#[path = "../../crate/src/ops/sync.rs"]
+#[path = "../../kernels/src/sync.rs"]
 mod sync;
 
 #[cfg(loom)]

@@ -13,7 +13,7 @@ use transfer::augment::{
     MixUp, RandomBrightness, RandomContrast, RandomResizedCrop, RandomTranslation, RandomZoom, Sequential,
 };
 use transfer::data::Batch;
-use transfer::metrics::{confusion_matrix, roc_curve};
+use transfer::explain::{confusion_matrix, roc_curve};
 use transfer::plot::{
     augmentation_grid, feature_map, grad_cam_figure, image_grid, image_grid_with, learning_curves,
     prediction_grid, top_losses, FeatureMap, Figure, GridOptions, LearningCurves,

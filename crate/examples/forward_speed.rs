@@ -1,4 +1,4 @@
-//! How fast the frozen pass is: MobileNetV2 without top, random weights, random images of 160x160.
+//! How fast the frozen pass is: Backbone without top, random weights, random images of 160x160.
 //!
 //! ```text
 //! cargo run --release --example forward_speed -- [batch] [threads] [blocks] [bf16]

@@ -21,7 +21,7 @@ fn main() -> Result<()> {
     let folder = Path::new(&folder);
     let weights = load(&mobilenet_v2_weights()?.path)?;
     for (number, &(units, h, w)) in CASES.iter().enumerate() {
-        let mut base = MobileNetV2::new((h, w, 3), &weights)?;
+        let mut base = MobileNetV2::with_weights((h, w, 3), &weights)?;
         base.set_trainable(false);
         let mut chain = Model::chain();
         // One case without preprocessing: its images are scaled already.

@@ -16,9 +16,9 @@ use std::time::Instant;
 
 use dfdx::losses::binary_cross_entropy_with_logits_loss;
 use dfdx::prelude::{AsArray, Backward, Cache, Cpu, Gradients, TensorFromVec, Trace};
-use transfer::model::architecture::{Architecture, UnitKind};
-use transfer::model::base::Base;
-use transfer::model::variable::{Variable, Variables};
+use transfer::architecture::{Architecture, UnitKind};
+use transfer::network::base::Base;
+use transfer::ops::variable::{Variable, Variables};
 use transfer::ops::*;
 use transfer::optim::{Adam, KerasOptimizer, OptimizerConfig, RMSprop};
 use transfer::random::Rng;

@@ -11,7 +11,7 @@
 //! | [`assets`] | finds, downloads, verifies and extracts photographs and weights |
 //! | [`data`] | a folder of class folders becomes batches |
 //! | [`augment`], [`preprocess`] | random flips, rotations, zooms, crops and so on; grey levels to [-1, 1] |
-//! | [`architecture`] | networks as tables of units: MobileNetV2 with Keras' 154 layers |
+//! | [`architecture`] | networks as tables of units: Backbone with Keras' 154 layers |
 //! | [`weights`] | HDF5 and safetensors files |
 //! | [`ops`] | convolutions and the rest as dfdx ops; the kernels are the package `transfer-kernels` |
 //! | [`loss`], [`optim`] | losses; Adam and RMSprop with Keras' semantics |

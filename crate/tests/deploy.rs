@@ -35,7 +35,7 @@ fn photographs(dir: &Path, classes: usize) -> Dataset {
 
 /// A model that was trained for two epochs, its upper layers, too.
 fn trained(data: &Dataset, units: usize) -> Model {
-    let mut base = MobileNetV2::new((SIZE, SIZE, 3), &random_weights()).unwrap();
+    let mut base = MobileNetV2::with_weights((SIZE, SIZE, 3), &random_weights()).unwrap();
     base.fine_tune_at(100).unwrap();
     let mut model = Model::chain()
         .then(Sequential::new().add(RandomFlip::horizontal()).seed(2))
@@ -168,7 +168,7 @@ fn a_file_is_predicted_as_the_data_set_sees_it_whatever_lies_beside_it() {
 
 #[test]
 fn class_names_can_be_given_and_have_to_fit() {
-    let base = MobileNetV2::new((SIZE, SIZE, 3), &random_weights()).unwrap();
+    let base = MobileNetV2::with_weights((SIZE, SIZE, 3), &random_weights()).unwrap();
     let chain = Model::chain().then(base).then(GlobalAveragePooling2D).then(Dense::new(1).seed(1));
     let mut model = chain.build().unwrap();
     assert_eq!(model.class_names(), ["class 0", "class 1"]);
@@ -184,7 +184,7 @@ fn class_names_can_be_given_and_have_to_fit() {
 #[test]
 fn a_file_that_is_damaged_or_no_saved_model_is_refused_with_its_name() {
     let dir = tempfile::tempdir().unwrap();
-    let base = MobileNetV2::new((SIZE, SIZE, 3), &random_weights()).unwrap();
+    let base = MobileNetV2::with_weights((SIZE, SIZE, 3), &random_weights()).unwrap();
     let chain = Model::chain().then(base).then(GlobalAveragePooling2D).then(Dense::new(1).seed(1));
     let model = chain.build().unwrap();
     let path = dir.path().join("model.safetensors");

@@ -41,7 +41,7 @@ fn photographs(dir: &Path, counts: &[usize]) -> Dataset {
 }
 
 fn model(units: usize) -> Model {
-    let mut base = MobileNetV2::new((SIZE, SIZE, 3), &random_weights()).unwrap();
+    let mut base = MobileNetV2::with_weights((SIZE, SIZE, 3), &random_weights()).unwrap();
     base.set_trainable(false);
     let chain = Model::chain().then(Rescaling::new(1.0 / 127.5, -1.0)).then(base);
     chain

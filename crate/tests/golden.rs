@@ -8,12 +8,12 @@ use std::path::Path;
 
 use ndarray::Array4;
 use safetensors::SafeTensors;
+use transfer::loss::Loss;
 use transfer::model::{Dense, GlobalAveragePooling2D, Initializer, MobileNetV2, Model};
-use transfer::ops::simd::{isa, Isa};
 use transfer::optim::{Adam, OptimizerConfig, RMSprop};
-use transfer::train::Loss;
 use transfer::weights::Weights;
 use transfer::Precision;
+use transfer_kernels::simd::{isa, Isa};
 
 #[path = "golden/gradients.rs"]
 mod gradients;
@@ -98,11 +98,11 @@ fn rms_error(ours: &[f32], reference: &[f32]) -> f64 {
 }
 
 fn check_rounded_features(golden: &Golden, images: &Array4<f32>, most: f64) {
-    if let Err(e) = transfer::ops::Bf16Unit::best() {
+    if let Err(e) = transfer_kernels::Bf16Unit::best() {
         return skipped("TRANSFER_REQUIRE_BF16", e);
     }
     let (shape, reference) = golden.get("features");
-    let mut base = MobileNetV2::new((160, 160, 3), &weights()).unwrap();
+    let mut base = MobileNetV2::with_weights((160, 160, 3), &weights()).unwrap();
     base.set_precision(Precision::Bf16).unwrap();
     let trainable = base.call(&first(images, shape[0])).unwrap();
     let error = relative_error(trainable.as_slice().unwrap(), &reference);
@@ -117,7 +117,7 @@ fn check_rounded_features(golden: &Golden, images: &Array4<f32>, most: f64) {
 }
 
 fn check_activations(golden: &Golden, images: &Array4<f32>) {
-    let base = MobileNetV2::new((160, 160, 3), &weights()).unwrap();
+    let base = MobileNetV2::with_weights((160, 160, 3), &weights()).unwrap();
     let names = golden.names("act_mean/");
     assert_eq!(names.len(), 20, "{names:?}");
     for name in names {
@@ -172,7 +172,7 @@ fn check_training(golden: &Golden, images: &Array4<f32>, tag: &str, optimizer: O
             (x, (0..8).map(|i| i % 2).collect())
         })
         .collect();
-    let mut base = MobileNetV2::new((160, 160, 3), &weights()).unwrap();
+    let mut base = MobileNetV2::with_weights((160, 160, 3), &weights()).unwrap();
     base.set_trainable(false);
     let mut model = Model::chain()
         .then(base)

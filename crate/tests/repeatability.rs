@@ -36,7 +36,7 @@ fn run(folder: &Path, weights: &Weights, precision: Precision) -> (Vec<u64>, Vec
     // 22 pictures: two batches of eight and one of six.
     let options = ImageDatasetOptions::default().batch_size(8).image_size(SIZE, SIZE).seed(5);
     let data = image_dataset_from_directory(folder, options).unwrap();
-    let mut base = MobileNetV2::new((SIZE, SIZE, 3), weights).unwrap();
+    let mut base = MobileNetV2::with_weights((SIZE, SIZE, 3), weights).unwrap();
     base.set_trainable(false);
     base.set_precision(precision).unwrap();
     let mut model = Model::chain()
@@ -60,7 +60,7 @@ fn run(folder: &Path, weights: &Weights, precision: Precision) -> (Vec<u64>, Vec
     let numbers = [&history.loss, &history.accuracy, &history.val_loss, &history.val_accuracy];
     let numbers = numbers.into_iter().flatten().map(|v| v.to_bits()).collect();
     let trained = model.weights().unwrap();
-    let base = transfer::weights::mobilenet_v2_shapes().into_iter().map(|(name, _)| name);
+    let base = transfer::architecture::mobilenet_v2().variables().into_iter().map(|(name, _)| name);
     let names = base.chain(["dense/kernel", "dense/bias"].map(String::from));
     let bits = |name: &str| trained.get(name).unwrap().data.iter().map(|v| v.to_bits()).collect();
     (numbers, names.map(|name| (name.clone(), bits(&name))).collect())
@@ -89,7 +89,7 @@ fn training_gives_the_same_bits_twice_and_with_any_number_of_threads() {
         }
     }
     // With the frozen part in bfloat16, where the processor can: other bits, but as repeatable.
-    if let Err(e) = transfer::ops::Bf16Unit::best() {
+    if let Err(e) = transfer_kernels::Bf16Unit::best() {
         return skipped("TRANSFER_REQUIRE_BF16", format!("the part in bfloat16: {e}"));
     }
     transfer::threads::set_threads(1);

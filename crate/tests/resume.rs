@@ -323,7 +323,7 @@ fn a_model_saved_and_loaded_is_the_same_bit_for_bit_and_another_one_is_refused()
     assert_eq!(loaded.evaluate(&data).unwrap(), trained.evaluate(&data).unwrap());
 
     let mut wide = Model::chain()
-        .then(MobileNetV2::new((32, 32, 3), &scenario::random_weights()).unwrap())
+        .then(MobileNetV2::with_weights((32, 32, 3), &scenario::random_weights()).unwrap())
         .then(GlobalAveragePooling2D)
         .then(Dense::new(3).seed(1))
         .build()

@@ -36,7 +36,7 @@ fn pictures(dir: &Path) -> Dataset {
 }
 
 fn network(start: &Weights) -> Result<Model> {
-    let mut base = MobileNetV2::new((SIZE, SIZE, 3), start)?;
+    let mut base = MobileNetV2::with_weights((SIZE, SIZE, 3), start)?;
     base.fine_tune_at(140)?;
     let chain = Model::chain().then(Rescaling::new(1.0 / 127.5, -1.0)).then(base);
     let mut model = chain.then(GlobalAveragePooling2D).then(Dense::new(1).seed(7)).seed(8).build()?;

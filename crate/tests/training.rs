@@ -7,11 +7,13 @@ use image::{Rgb, RgbImage};
 use ndarray::Array4;
 use transfer::augment::{RandomFlip, Sequential};
 use transfer::data::{image_dataset_from_directory, Dataset, ImageDatasetOptions};
-use transfer::model::{Chain, Dense, Dropout, GlobalAveragePooling2D, MobileNetV2, Model};
+use transfer::loss::Loss;
+use transfer::model::{Chain, Dense, Dropout, GlobalAveragePooling2D, Model};
+use transfer::network::{Backbone, MobileNetV2};
 use transfer::optim::{Adam, RMSprop};
 use transfer::preprocess::Rescaling;
 use transfer::random::Rng;
-use transfer::train::{FitOptions, Loss};
+use transfer::train::FitOptions;
 
 const SIDE: u32 = 64;
 
@@ -48,10 +50,10 @@ fn dataset(dir: &Path) -> Dataset {
     image_dataset_from_directory(dir, options).unwrap().cache()
 }
 
-fn base() -> MobileNetV2 {
+fn base() -> Backbone {
     let file = transfer::assets::mobilenet_v2_weights().unwrap();
     let weights = transfer::weights::load(&file.path).unwrap();
-    let mut base = MobileNetV2::new((SIDE as usize, SIDE as usize, 3), &weights).unwrap();
+    let mut base = MobileNetV2::with_weights((SIDE as usize, SIDE as usize, 3), &weights).unwrap();
     base.set_trainable(false);
     base
 }

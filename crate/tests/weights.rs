@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use transfer::architecture::mobilenet_v2;
 use transfer::weights::{
-    check_mobilenet_v2, load, load_with, mobilenet_v2_shapes, read_keras_h5, read_safetensors,
-    read_tf_hub_h5, write_safetensors, LoadOptions, Tensor, Weights,
+    check, load, load_with, read_keras_h5, read_safetensors, read_tf_hub_h5, write_safetensors, LoadOptions,
+    Tensor, Weights,
 };
 use transfer::Error;
 
@@ -78,7 +79,7 @@ fn mobilenet_v2_survives_safetensors_bit_for_bit() {
     write_safetensors(&path, &weights, &BTreeMap::new()).unwrap();
     let again = load(&path).unwrap();
     assert!(again == weights);
-    check_mobilenet_v2(&again).unwrap();
+    check(&mobilenet_v2(), &again).unwrap();
 }
 
 #[test]
@@ -186,13 +187,13 @@ fn a_missing_or_misshapen_tensor_is_named_with_what_is_there() {
         let values = vec![0.0; shape.iter().product()];
         (name, Tensor::new(shape, values).unwrap())
     };
-    let mut weights: Weights = mobilenet_v2_shapes().into_iter().map(zeros).collect();
-    check_mobilenet_v2(&weights).unwrap();
+    let mut weights: Weights = mobilenet_v2().variables().into_iter().map(zeros).collect();
+    check(&mobilenet_v2(), &weights).unwrap();
     let gamma = weights.remove("block_3_expand_BN/gamma").unwrap();
-    let error = check_mobilenet_v2(&weights).unwrap_err().to_string();
+    let error = check(&mobilenet_v2(), &weights).unwrap_err().to_string();
     assert!(error.contains("block_3_expand_BN/gamma") && error.contains("block_3_expand_BN/beta"), "{error}");
     weights.insert("block_3_expand_BN/gamma", Tensor::new([1, gamma.data.len()], gamma.data).unwrap());
-    let error = check_mobilenet_v2(&weights).unwrap_err().to_string();
+    let error = check(&mobilenet_v2(), &weights).unwrap_err().to_string();
     assert!(error.contains("[1, 144]") && error.contains("[144]"), "{error}");
 }
 

@@ -116,7 +116,7 @@ pub fn untrained_weights(path: &Path) {
 
 /// A model of the shapes that has learned nothing, as a file; it needs no trained weights.
 pub fn untrained_model(path: &Path) {
-    let base = MobileNetV2::new((32, 32, 3), &random_weights::random_weights()).unwrap();
+    let base = MobileNetV2::with_weights((32, 32, 3), &random_weights::random_weights()).unwrap();
     let chain = Model::chain().then(Rescaling::new(1.0 / 127.5, -1.0)).then(base);
     let mut model = chain.then(GlobalAveragePooling2D).then(Dense::new(3).seed(1)).build().unwrap();
     model.base_model_mut().set_trainable(false);

@@ -45,9 +45,9 @@ pub fn answer(arguments: &Arguments) -> Result<()> {
 }
 
 /// The base with the exported weights.
-pub fn base(folder: &Path, arguments: &Arguments) -> Result<MobileNetV2> {
+pub fn base(folder: &Path, arguments: &Arguments) -> Result<Backbone> {
     let weights = load(folder.join("weights.safetensors"))?;
-    Ok(precision::with(MobileNetV2::new((160, 160, 3), &weights)?, arguments)?)
+    Ok(precision::with(MobileNetV2::with_weights((160, 160, 3), &weights)?, arguments)?)
 }
 
 /// The exported images, preprocessed: (32, 160, 160, 3).

@@ -1,8 +1,8 @@
 //! In which precision the frozen part computes.
 
 use transfer::model::MobileNetV2;
-use transfer::ops::Bf16Unit;
 use transfer::Precision;
+use transfer_kernels::Bf16Unit;
 
 use crate::Arguments;
 
@@ -16,7 +16,7 @@ pub fn check(arguments: &Arguments) -> Result<(), String> {
 }
 
 /// The base with the wanted precision, which [`check`] has let pass.
-pub fn with(mut base: MobileNetV2, arguments: &Arguments) -> transfer::Result<MobileNetV2> {
+pub fn with(mut base: Backbone, arguments: &Arguments) -> transfer::Result<Backbone> {
     if arguments.text_or("precision", "f32") == "bf16" {
         base.set_precision(Precision::Bf16)?;
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use dfdx::prelude::{Cpu, Gradients, HasShape, NoneTape, Trace};
-use transfer::model::architecture::{Architecture, BlockShape, UnitKind};
+use transfer::architecture::{Architecture, BlockShape, UnitKind};
 use transfer::ops::backend::{Activations, Backend, Flat, UpdateRule};
 use transfer::ops::conv::{first_convolution, last_convolution};
 use transfer::ops::conv_bn::{ConvBn, Trains};

@@ -47,7 +47,7 @@ pub fn dataset(pictures: &Path) -> Result<Dataset> {
 
 /// The tutorial's model with the base frozen, compiled for phase 1.
 pub fn model(augmentation: Sequential) -> Result<Model> {
-    let mut base = MobileNetV2::new((SIZE, SIZE, 3), &random_weights())?;
+    let mut base = MobileNetV2::with_weights((SIZE, SIZE, 3), &random_weights())?;
     base.set_trainable(false);
     let mut model = Model::chain()
         .then(augmentation.add(RandomFlip::horizontal()).add(RandomRotation::new(0.2)).seed(6))

@@ -33,7 +33,7 @@ pub struct WeightsFile {
 
 impl std::fmt::Display for WeightsFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Weights: MobileNetV2 trained on ImageNet, {}.", self.why)
+        write!(f, "Weights: Backbone trained on ImageNet, {}.", self.why)
     }
 }
 

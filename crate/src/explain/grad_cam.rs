@@ -196,7 +196,8 @@ fn enlarged(maps: &Array3<f32>, (height, width): (usize, usize)) -> Array3<f32> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Dense, GlobalAveragePooling2D, MobileNetV2};
+    use crate::model::{Dense, GlobalAveragePooling2D};
+    use crate::network::{random_weights, MobileNetV2};
     use crate::ops::{head, view};
     use crate::preprocess::Rescaling;
     use crate::random::Rng;
@@ -205,10 +206,10 @@ mod tests {
     const SIZE: usize = 64;
 
     fn model(units: usize) -> Model {
-        let weights = crate::model::random_weights();
+        let weights = random_weights();
         Model::chain()
             .then(Rescaling::new(1.0 / 127.5, -1.0))
-            .then(MobileNetV2::new((SIZE, SIZE, 3), &weights).unwrap())
+            .then(MobileNetV2::with_weights((SIZE, SIZE, 3), &weights).unwrap())
             .then(GlobalAveragePooling2D)
             .then(Dense::new(units).seed(7))
             .seed(7)

@@ -146,11 +146,12 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{random_weights, Dense, GlobalAveragePooling2D, MobileNetV2};
+    use crate::model::{Dense, GlobalAveragePooling2D};
+    use crate::network::{random_weights, MobileNetV2};
     use crate::preprocess::Rescaling;
 
     fn model(side: usize, trains: bool) -> Model {
-        let mut base = MobileNetV2::new((side, side, 3), &random_weights()).unwrap();
+        let mut base = MobileNetV2::with_weights((side, side, 3), &random_weights()).unwrap();
         base.set_trainable(false);
         if trains {
             base.fine_tune_at(100).unwrap();

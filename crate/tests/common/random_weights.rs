@@ -1,6 +1,6 @@
 //! Weights for tests of training that need no trained network.
 
-use transfer::model::architecture::Architecture;
+use transfer::architecture::{mobilenet_v2, Architecture};
 use transfer::random::Rng;
 use transfer::weights::{Tensor, Weights};
 
@@ -8,13 +8,14 @@ use transfer::weights::{Tensor, Weights};
 pub fn random_weights() -> Weights {
     let mut weights = Weights::new();
     let mut rng = Rng::new(&[1]);
-    for layer in &Architecture::new(32, 32).layers {
-        for (name, shape, _) in &layer.variables {
-            let inputs: usize = match *name {
+    for layer in &Architecture::new(&mobilenet_v2(), 32, 32).layers {
+        for variable in &layer.variables {
+            let (name, shape) = (variable.name, &variable.shape);
+            let inputs: usize = match name {
                 "depthwise_kernel" => 9,
                 _ => shape.iter().rev().skip(1).product(),
             };
-            let (middle, reach) = match *name {
+            let (middle, reach) = match name {
                 "gamma" | "moving_variance" => (1.0, 0.3),
                 "beta" | "moving_mean" => (0.0, 0.3),
                 _ => (0.0, (6.0 / inputs as f32).sqrt()),

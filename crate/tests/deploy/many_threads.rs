@@ -29,7 +29,7 @@ fn bits(model: &Model, path: &Path) -> Vec<u32> {
 /// A model of which every layer may train, so that all of it is computed unit by unit, and of images so large that
 /// the threads share out the work on each of them.
 fn of_large_images(data: &Dataset) -> Model {
-    let mut base = MobileNetV2::new((96, 96, 3), &random_weights()).unwrap();
+    let mut base = MobileNetV2::with_weights((96, 96, 3), &random_weights()).unwrap();
     base.fine_tune_at(0).unwrap();
     let chain = Model::chain().then(Rescaling::new(1.0 / 127.5, -1.0)).then(base);
     let mut model = chain.then(GlobalAveragePooling2D).then(Dense::new(3).seed(3)).build().unwrap();

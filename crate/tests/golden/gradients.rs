@@ -7,9 +7,9 @@
 use std::path::Path;
 
 use ndarray::Array4;
+use transfer::loss::Loss;
 use transfer::model::{Dense, GlobalAveragePooling2D, MobileNetV2, Model};
 use transfer::optim::RMSprop;
-use transfer::train::Loss;
 use transfer::weights::{load, write_safetensors, Tensor};
 
 use super::{weights, Golden};
@@ -103,7 +103,7 @@ fn distance(golden: &Golden, variable: &str, gradient: &[f64]) -> Distance {
 fn ours(golden: &Golden) -> (f64, Vec<(String, Vec<f64>)>) {
     let numbers: Vec<usize> = golden.values("images").iter().map(|&n| n as usize).collect();
     let labels: Vec<u32> = (0..numbers.len() as u32).map(|i| i % 2).collect();
-    let mut base = MobileNetV2::new((SIDE, SIDE, 3), &weights()).unwrap();
+    let mut base = MobileNetV2::with_weights((SIDE, SIDE, 3), &weights()).unwrap();
     base.fine_tune_at(100).unwrap();
     let mut model =
         Model::chain().then(base).then(GlobalAveragePooling2D).then(Dense::new(1)).build().unwrap();

@@ -28,7 +28,7 @@ fn pictures(folder: &Path, each: usize) -> Vec<PathBuf> {
 }
 
 fn model() -> Model {
-    let mut base = MobileNetV2::new((SIZE, SIZE, 3), &random_weights()).unwrap();
+    let mut base = MobileNetV2::with_weights((SIZE, SIZE, 3), &random_weights()).unwrap();
     base.set_trainable(false);
     let chain = Model::chain().then(Rescaling::new(1.0 / 127.5, -1.0)).then(base);
     let mut model = chain.then(GlobalAveragePooling2D).then(Dense::new(1).seed(7)).build().unwrap();

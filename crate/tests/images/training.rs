@@ -27,7 +27,7 @@ fn good(folder: &Path) {
 
 /// Trains for three epochs: the bits of the losses and of the head.
 fn train(data: &Dataset, weights: &Weights) -> (Vec<u64>, Vec<u32>) {
-    let mut base = MobileNetV2::new((SIZE, SIZE, 3), weights).unwrap();
+    let mut base = MobileNetV2::with_weights((SIZE, SIZE, 3), weights).unwrap();
     base.set_trainable(false);
     let chain = Model::chain()
         .then(Sequential::new().add(RandomFlip::horizontal()).seed(6))

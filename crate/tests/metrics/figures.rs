@@ -3,7 +3,7 @@
 
 use image::RgbImage;
 use ndarray::{array, s, Array2, Array3, Array4};
-use transfer::metrics::{confusion_matrix, roc_curve};
+use transfer::explain::{confusion_matrix, roc_curve};
 use transfer::plot::{
     confusion_matrix_figure, feature_map, grad_cam_figure, roc_figure, top_losses, FeatureMap, Figure,
 };

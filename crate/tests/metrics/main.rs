@@ -7,7 +7,7 @@ mod model;
 
 use ndarray::Array2;
 use serde_json::Value;
-use transfer::metrics::{
+use transfer::explain::{
     auc, classification_report, confusion_matrix, roc_auc_score, roc_curve, Average, Pca,
 };
 use transfer::train::ClassWeights;
@@ -50,7 +50,7 @@ fn confusion_matrices_and_reports_are_scikit_learns() {
         assert_eq!(counts.mapv(|n| n as f64), matrix(&case["matrix"]), "case {number}");
 
         let report = classification_report(&actual, &predicted, &names).unwrap();
-        let of = |value: fn(&transfer::metrics::ClassScores) -> f64| -> Vec<f64> {
+        let of = |value: fn(&transfer::explain::ClassScores) -> f64| -> Vec<f64> {
             report.classes.iter().map(value).collect()
         };
         let what = format!("case {number}");

@@ -5,10 +5,11 @@ use std::path::Path;
 use image::{Rgb, RgbImage};
 use ndarray::{Array2, Axis};
 use transfer::data::{image_dataset_from_directory, Dataset, ImageDatasetOptions};
-use transfer::model::{Dense, GlobalAveragePooling2D, MobileNetV2, Model};
+use transfer::loss::Loss;
+use transfer::model::{Dense, GlobalAveragePooling2D, Model};
+use transfer::network::MobileNetV2;
 use transfer::optim::Adam;
 use transfer::preprocess::Rescaling;
-use transfer::train::Loss;
 
 const SIDE: usize = 64;
 const EACH: u32 = 7;
@@ -32,7 +33,7 @@ fn dataset(dir: &Path, classes: usize) -> Dataset {
 fn model(units: usize) -> Model {
     let file = transfer::assets::mobilenet_v2_weights().unwrap();
     let weights = transfer::weights::load(&file.path).unwrap();
-    let mut base = MobileNetV2::new((SIDE, SIDE, 3), &weights).unwrap();
+    let mut base = MobileNetV2::with_weights((SIDE, SIDE, 3), &weights).unwrap();
     base.set_trainable(false);
     let mut model = Model::chain()
         .then(Rescaling::new(1.0 / 127.5, -1.0))

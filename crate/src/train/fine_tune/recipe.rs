@@ -203,7 +203,7 @@ fn how_it_ended(minimum: &Minimum) -> String {
 }
 
 impl Model {
-    /// A classifier for the classes of `dataset` and images of its size: MobileNetV2 with the ImageNet weights,
+    /// A classifier for the classes of `dataset` and images of its size: Backbone with the ImageNet weights,
     /// frozen, and a head that has yet to learn. What the tutorial's chain makes, in one call, without
     /// augmentation. MobileNetV2 grew up with images of 224x224.
     ///
