@@ -1,7 +1,7 @@
 //! How fast the frozen pass is: MobileNetV2 without top, random weights, random images of 160x160.
 //!
 //! ```text
-//! cargo run --release --example forward_speed -- [batch] [threads] [blocks] [bf16]
+//! cargo run --release -p transfer-tools --bin forward-speed -- [batch] [threads] [blocks] [bf16]
 //! ```
 //!
 //! Prints images a second, best and median, beside the speed of a matrix product taken in turn with

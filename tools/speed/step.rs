@@ -2,7 +2,7 @@
 //! phase 1 (the base is frozen) and phase 2 (fine-tuning from layer 100).
 //!
 //! ```text
-//! cargo run --release -p transfer --example step_speed [-- [--threads=N] [--steps=N] [--kernels]]
+//! cargo run --release -p transfer-tools --bin step-speed [-- [--threads=N] [--steps=N] [--kernels]]
 //! ```
 //!
 //! `--kernels` times the kernels of phase 2's trainable part by themselves, which says how much of
