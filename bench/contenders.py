@@ -21,7 +21,7 @@ class Bench:
     def __init__(self, root, threads):
         self.root, self.threads = root, threads
         self.folder = os.path.join(root, "target", "bench")
-        self.program = os.path.join(root, "target", "release", "examples", "bench")
+        self.program = os.path.join(root, "target", "release", "bench-side")
         self.versions = {}
         # How PyTorch trains fastest here; found out by trying.
         self.torch_settings = {"workers": 2, "wait": "active"}

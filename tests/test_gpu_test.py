@@ -9,7 +9,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent.parent / "crate" / "examples" / "gpu_test"
+HERE = Path(__file__).resolve().parent.parent / "tools" / "gpu_test"
 
 
 def bench():

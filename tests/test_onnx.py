@@ -1,6 +1,6 @@
 """Exported ONNX files are valid, and ONNX Runtime computes with them what this crate computes.
 
-The files, and what this crate says of random images, come from crate/examples/onnx_check.rs.
+The files, and what this crate says of random images, come from tools/onnx_check.rs.
 """
 
 import json
@@ -35,7 +35,7 @@ class Onnx(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.folder.cleanup)
-        command = ["cargo", "run", "--quiet", "-p", "transfer", "--example", "onnx_check", "--", cls.folder.name]
+        command = ["cargo", "run", "--quiet", "--bin", "onnx-check", "--", cls.folder.name]
         subprocess.run(command, cwd=ROOT, check=True)
         cls.cases = sorted(name[:-5] for name in os.listdir(cls.folder.name) if name.endswith(".onnx"))
 

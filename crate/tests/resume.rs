@@ -9,7 +9,7 @@ use transfer::data::{ImageKey, ImageMap};
 use transfer::prelude::*;
 use transfer::threads::set_threads;
 
-#[path = "../examples/resume/scenario.rs"]
+#[path = "common/scenario.rs"]
 mod scenario;
 use scenario::{dataset, digest, fine_tune, model, pictures, EPOCHS, STEPS};
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use transfer::prelude::*;
 
-#[path = "../examples/resume/scenario.rs"]
+#[path = "common/scenario.rs"]
 #[allow(dead_code)] // What belongs to killing and starting again.
 mod scenario;
 use scenario::{dataset, fine_tune, model, pictures};

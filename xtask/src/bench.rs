@@ -28,9 +28,9 @@ pub fn bench(arguments: &[&str]) -> Result<()> {
 }
 
 fn build() -> Result<()> {
-    let arguments = ["build", "--quiet", "--release", "--package", "transfer", "--example", "bench"];
+    let arguments = ["build", "--quiet", "--release", "--package", "transfer-tools", "--bin", "bench-side"];
     step("our side of the measurements", "a few minutes at first", || {
-        run(command("cargo").args(arguments), "building the example bench")
+        run(command("cargo").args(arguments), "building our side")
     })
 }
 

@@ -54,33 +54,31 @@ pub fn cuda_build() -> Result<()> {
         })
     })?;
     step("an emulated card", "seconds", || toolkit(&places))?;
-    let crate_ = ["-p", "transfer", "--features", "cuda"];
     step("the crate with its feature `cuda`", "minutes the first time", || {
-        cargo(
-            &places,
-            &[&["build"], &crate_[..], &["--lib", "--test", "cuda", "--example", "gpu_test"]].concat(),
-        )
+        let packages = ["-p", "transfer", "-p", "transfer-tools", "--features", "cuda"];
+        let targets = ["--lib", "--test", "cuda", "--bin", "gpu-test"];
+        cargo(&places, &[&["build"], &packages[..], &targets].concat())
     })?;
     step("the network, on the emulated card", "minutes", || {
-        cargo(&places, &[&["test"], &crate_[..], &["--test", "cuda"]].concat())
+        cargo(&places, &["test", "-p", "transfer", "--features", "cuda", "--test", "cuda"])
     })?;
     step("each op, on the emulated card", "minutes", || {
-        let run = ["run", "--example", "gpu_test"];
-        cargo(&places, &[&run[..], &crate_[..], &["--", "ops", "target/cuda", "target/cuda"]].concat())
+        let run = ["run", "-p", "transfer-tools", "--features", "cuda", "--bin", "gpu-test"];
+        cargo(&places, &[&run[..], &["--", "ops", "target/cuda", "target/cuda"]].concat())
     })
 }
 
-/// Builds one of the crate's examples for a machine with a card of any kind that will do; gives its program.
-pub fn build_example(project: &Project, name: &str) -> Result<PathBuf> {
+/// Builds one of the tools for a machine with a card of any kind that will do; gives its program.
+pub fn build_program(project: &Project, name: &str) -> Result<PathBuf> {
     let places = packages(project)?;
     if !places.toolkit.join("lib").join("libcuda.so").exists() {
         step("what stands for a toolkit", "seconds", || toolkit(&places))?;
     }
     let what = format!("{name} with the crate's feature `cuda`, for speed");
     step(&what, "minutes the first time", || {
-        cargo(&places, &["build", "--release", "-p", "transfer", "--features", "cuda", "--example", name])
+        cargo(&places, &["build", "--release", "-p", "transfer-tools", "--features", "cuda", "--bin", name])
     })?;
-    Ok(places.build.join("release").join("examples").join(name))
+    Ok(places.build.join("release").join(name))
 }
 
 fn packages(project: &Project) -> Result<Places> {

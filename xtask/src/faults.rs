@@ -1,5 +1,5 @@
 //! `cargo xtask faults`: kills, full disks, lying servers, system calls that fail. What they are is in
-//! `crate/examples/faults/`; this builds it, keeps its results, and writes its table into the documentation.
+//! `tools/faults/`; this builds it, keeps its results, and writes its table into the documentation.
 
 use std::path::Path;
 
@@ -22,15 +22,14 @@ pub fn faults(words: &[&str]) -> Result<()> {
     if into_page && !others.is_empty() {
         return Err(format!("{INTO_PAGE} wants every scenario in full. Received with it: {others:?}"));
     }
-    // One call for both: with features of their own they would compile the library twice.
+    // For the whole workspace, as the tests: with features of its own each would compile the library anew.
     let mut cargo = command("cargo");
-    cargo.args(["build", "--quiet", "--package", "transfer", "--example", "faults"]);
-    cargo.args(["--package", "transfer-cli", "--bin", "transfer"]);
+    cargo.args(["build", "--quiet", "--workspace", "--bin", "faults", "--bin", "transfer"]);
     run(&mut cargo, "building the list of faults and the program")?;
     let built = |name: &str| {
         project.root.join("target/debug").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
     };
-    let mut faults = command(built("examples/faults"));
+    let mut faults = command(built("faults"));
     faults.arg("--program").arg(built("transfer")).arg("--out").arg(&results).args(&others);
     let outcome = run(&mut faults, "the list of faults");
     if into_page && outcome.is_ok() {

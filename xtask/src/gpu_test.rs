@@ -1,7 +1,7 @@
 //! `cargo xtask gpu-test`: a folder that checks and times the card's code on another machine.
 //!
 //! This machine needs no card. The other one needs no Rust: it gets a prebuilt program with weights, reference
-//! values and photographs, and a script that runs them; `crate/examples/gpu_test/` is what is in it.
+//! values and photographs, and a script that runs them; `tools/gpu_test/` is what is in it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,8 +15,8 @@ use crate::{cuda_build, owned, Result};
 const LIMIT: u64 = 60 << 20;
 /// What is copied into it: from, and the name there.
 const FILES: [(&str, &str); 4] = [
-    ("crate/examples/gpu_test/run.sh", "run.sh"),
-    ("crate/examples/gpu_test/bench.py", "bench.py"),
+    ("tools/gpu_test/run.sh", "run.sh"),
+    ("tools/gpu_test/bench.py", "bench.py"),
     ("bench/peers/torch_network.py", "torch_network.py"),
     ("bench/peers/network.py", "network.py"),
 ];
@@ -29,10 +29,10 @@ pub fn gpu_test() -> Result<()> {
     owned::empty_folder(&folder, &["run.sh"])?;
     step("weights, reference values and photographs", "a minute when new", || {
         let mut cargo = command("cargo");
-        cargo.args(["run", "--quiet", "--package", "transfer", "--example", "gpu_test", "--", "prepare"]);
+        cargo.args(["run", "--quiet", "--bin", "gpu-test", "--", "prepare"]);
         run(cargo.arg(&folder), "preparing the folder")
     })?;
-    copy(&cuda_build::build_example(&project, "gpu_test")?, &folder.join("gpu_test"))?;
+    copy(&cuda_build::build_program(&project, "gpu-test")?, &folder.join("gpu-test"))?;
     for (from, name) in FILES {
         copy(Path::new(from), &folder.join(name))?;
     }

@@ -1,5 +1,5 @@
 //! `cargo xtask resume`: trainings that are killed at random moments and started again. Each must end, bit
-//! for bit, where an unbroken one does, and leave nothing behind. The training is `crate/examples/resume/`.
+//! for bit, where an unbroken one does, and leave nothing behind. The training is `tools/resume/`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -50,11 +50,10 @@ pub fn resume(arguments: &[&str]) -> Result<()> {
 /// at each start.
 pub fn kill_and_resume(project: &Project, tries: usize) -> Result<Survived> {
     run(
-        command("cargo").args(["build", "--quiet", "--package", "transfer", "--example", "resume"]),
-        "building the example resume",
+        command("cargo").args(["build", "--quiet", "--workspace", "--bin", "resume"]),
+        "building the training",
     )?;
-    let program =
-        project.root.join("target/debug/examples").join(format!("resume{}", std::env::consts::EXE_SUFFIX));
+    let program = project.root.join("target/debug").join(format!("resume{}", std::env::consts::EXE_SUFFIX));
     let folder = Folder::new(project.root.join("target/xtask/resume"))?;
     let pictures = folder.0.join("pictures");
     run(Command::new(&program).arg("make").arg(&pictures).stdout(Stdio::null()), "drawing pictures")?;

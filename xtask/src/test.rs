@@ -46,12 +46,13 @@ pub fn all() -> Result<()> {
     });
     attempt("Rust tests", &mut || cargo_test(&["--workspace", "--no-fail-fast"], None, &mut skipped));
     attempt("the card's code, type-checked", &mut || {
-        cargo(&["check", "-p", "transfer", "--all-targets", "--features", "cuda,ci-check"], &[])
+        let packages = ["check", "-p", "transfer", "-p", "transfer-tools", "--all-targets"];
+        cargo(&[&packages[..], &["--features", "cuda,ci-check"]].concat(), &[])
     });
     attempt("the card's code, linked", &mut link_cuda);
     for isa in lesser_instruction_sets() {
         attempt(&format!("Rust tests against Keras, {isa}"), &mut || {
-            let tests = ["-p", "transfer", "--test", "golden", "--test", "repeatability"];
+            let tests = ["--workspace", "--test", "golden", "--test", "repeatability"];
             cargo_test(&tests, Some(isa), &mut skipped)
         });
     }

@@ -201,7 +201,7 @@ mod tests {
     fn every_variable_in_the_sources_is_in_the_list() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let mut names = BTreeSet::new();
-        for folder in ["crate", "cli", "xtask", "tests", "bench", "fuzz", "notebooks", ".ci"] {
+        for folder in ["crate", "cli", "xtask", "tools", "tests", "bench", "fuzz", "notebooks", ".ci"] {
             names_in(&root.join(folder), &mut names);
         }
         assert!(names.contains("TRANSFER_SEED") && names.contains("TRANSFER_CACHE"), "{names:?}");

@@ -5,7 +5,7 @@
 
 mod callbacks;
 mod output;
-#[path = "../../examples/resume/scenario.rs"]
+#[path = "../common/scenario.rs"]
 #[allow(dead_code)] // What belongs to killing and starting again.
 mod scenario;
 mod training;

@@ -1,7 +1,7 @@
 //! Writes every kind of figure, made from generated images and numbers, to a folder:
 //!
 //! ```text
-//! cargo run -p transfer --example figures -- target/figures
+//! cargo run -p transfer-tools --bin figures -- target/figures
 //! ```
 //!
 //! The cats and dogs are drawn here, from circles and ellipses, so no photograph is needed.

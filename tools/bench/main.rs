@@ -1,14 +1,14 @@
 //! Our side of `cargo xtask bench`: a program that times itself when it is told to.
 //!
 //! ```text
-//! bench export  folder=F                              weights, images and lists of files for all sides
-//! bench forward folder=F batch=32 threads=2           features of the exported images
-//! bench fit     folder=F phase=1 threads=2            epochs of training
-//! bench step    folder=F phase=1 threads=2            steps with the loader, and on a batch in memory
-//! bench whole   folder=F threads=2                    the whole tutorial
-//! bench peak    folder=F threads=2 cache=on           both phases, for the peak memory
-//! bench load    files=DIR threads=2 phase=1           passes over a folder, cache off
-//! bench chart   results=bench/results.json to=X.png   the bar chart
+//! bench-side export  folder=F                              weights, images and lists of files for all sides
+//! bench-side forward folder=F batch=32 threads=2           features of the exported images
+//! bench-side fit     folder=F phase=1 threads=2            epochs of training
+//! bench-side step    folder=F phase=1 threads=2            steps with the loader, and on a batch in memory
+//! bench-side whole   folder=F threads=2                    the whole tutorial
+//! bench-side peak    folder=F threads=2 cache=on           both phases, for the peak memory
+//! bench-side load    files=DIR threads=2 phase=1           passes over a folder, cache off
+//! bench-side chart   results=bench/results.json to=X.png   the bar chart
 //! ```
 //!
 //! Each takes `precision=f32` (the default) or `bf16`, that of the frozen part. But for `export` and

@@ -2,8 +2,8 @@
 //! *training* set and measured on the part that was set aside. The validation set is not looked at.
 //!
 //! ```text
-//! cargo run --release -p transfer --example recipes              # all variants, about 10 minutes
-//! cargo run --release -p transfer --example recipes -- 224 crops # those with one of the words in their names
+//! cargo run --release -p transfer-tools --bin recipes              # all variants, about 10 minutes
+//! cargo run --release -p transfer-tools --bin recipes -- 224 crops # those with one of the words in their names
 //! ```
 
 use transfer::prelude::*;

@@ -2,7 +2,7 @@
 //! `tests/test_onnx.py` to compare.
 //!
 //! ```text
-//! cargo run -p transfer --example onnx_check -- FOLDER
+//! cargo run -p transfer-tools --bin onnx-check -- FOLDER
 //! ```
 
 use std::path::Path;

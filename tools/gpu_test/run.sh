@@ -31,7 +31,7 @@ if command -v python3 >/dev/null 2>&1; then
 fi
 LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 export LD_LIBRARY_PATH
-absent=$(ldd "$here/gpu_test" | grep 'not found')
+absent=$(ldd "$here/gpu-test" | grep 'not found')
 [ -z "$absent" ] || missing "libraries are missing; install the CUDA 13 toolkit or set CUDA_PATH:
 $absent"
 
@@ -39,7 +39,7 @@ mkdir -p "$out" || exit 3
 nvidia-smi --query-gpu=name,compute_cap,driver_version,memory.total --format=csv >"$out/card.txt"
 cat "$out/card.txt"
 
-"$here/gpu_test" check "$here" "$out"
+"$here/gpu-test" check "$here" "$out"
 code=$?
 [ "$code" -eq 3 ] && exit 3
 
@@ -47,7 +47,7 @@ code=$?
 # but not counted, since libraries of NVIDIA's are looked at, too.
 sanitize() {
     echo "compute-sanitizer, $1"
-    compute-sanitizer --tool "$1" --error-exitcode 9 "$here/gpu_test" ops "$here" "$out/$1" >"$out/$1.log" 2>&1 && return
+    compute-sanitizer --tool "$1" --error-exitcode 9 "$here/gpu-test" ops "$here" "$out/$1" >"$out/$1.log" 2>&1 && return
     echo "compute-sanitizer, $1: see $out/$1.log" >&2
     [ "$1" = memcheck ] && code=1
 }

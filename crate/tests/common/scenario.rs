@@ -1,4 +1,4 @@
-//! A small training in both phases of the tutorial that keeps checkpoints: what `cargo xtask faults` and
+//! A small training in both phases of the tutorial that keeps checkpoints: what `tools/faults`, `tools/resume` and
 //! `crate/tests/resume.rs` kill and start again. Pictures and weights are generated.
 
 use std::path::Path;
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use transfer::prelude::*;
 use transfer::random::Rng;
 
-#[path = "../../tests/common/random_weights.rs"]
+#[path = "random_weights.rs"]
 mod random_weights;
 pub use random_weights::random_weights;
 
@@ -16,7 +16,7 @@ pub const SIZE: usize = 32;
 /// Epochs of each phase.
 pub const EPOCHS: usize = 2;
 /// Steps in an epoch: 22 pictures in batches of 4, the last one of 2.
-#[allow(dead_code)] // The example has no use for it.
+#[allow(dead_code)] // For tests alone.
 pub const STEPS: usize = 6;
 
 /// Two classes of generated pictures as files: stripes and rings. Another `seed` gives other pictures with

@@ -2,7 +2,7 @@
 //! phase 1 (the base is frozen) and phase 2 (fine-tuning from layer 100).
 //!
 //! ```text
-//! cargo run --release -p transfer --example step_speed [-- [--threads=N] [--steps=N] [--kernels]]
+//! cargo run --release -p transfer-tools --bin step-speed [-- [--threads=N] [--steps=N] [--kernels]]
 //! ```
 //!
 //! `--kernels` times the kernels of phase 2's trainable part by themselves, which says how much of
@@ -16,14 +16,16 @@ use std::time::Instant;
 
 use dfdx::losses::binary_cross_entropy_with_logits_loss;
 use dfdx::prelude::{AsArray, Backward, Cache, Cpu, Gradients, TensorFromVec, Trace};
-use transfer::architecture::{Architecture, UnitKind};
+
+use transfer::architecture::{mobilenet_v2, Architecture, ConvKind, UnitKind};
 use transfer::network::base::Base;
+use transfer::ops::head;
 use transfer::ops::variable::{Variable, Variables};
-use transfer::ops::*;
 use transfer::optim::{Adam, KerasOptimizer, OptimizerConfig, RMSprop};
 use transfer::random::Rng;
 use transfer::weights::{Tensor, Weights};
 use transfer::Result;
+use transfer_kernels::*;
 
 const N: usize = 32;
 const SIZE: usize = 160;
@@ -89,7 +91,12 @@ fn main() -> Result<()> {
     );
     let device = Cpu::default();
     device.enable_cache();
-    let mut base = Base::new(device.clone(), (SIZE, SIZE), &random_weights(&Architecture::new(SIZE, SIZE))?)?;
+    let mut base = Base::new(
+        device.clone(),
+        &mobilenet_v2(),
+        (SIZE, SIZE),
+        &random_weights(&Architecture::new(&mobilenet_v2(), SIZE, SIZE))?,
+    )?;
     let layers = base.trainable().len();
     base.set_trainable(0..layers, false);
     let head = |name: &str, values: Vec<f32>| Variable {
@@ -223,13 +230,14 @@ fn random_weights(architecture: &Architecture) -> Result<Weights> {
     let mut weights = Weights::new();
     let mut rng = Rng::new(&[1]);
     for layer in &architecture.layers {
-        for (name, shape, _) in &layer.variables {
-            let inputs: usize = match *name {
+        for variable in &layer.variables {
+            let (name, shape) = (variable.name, &variable.shape);
+            let inputs: usize = match name {
                 "depthwise_kernel" => 9,
                 _ => shape.iter().rev().skip(1).product(),
             };
             let len = shape.iter().product();
-            let values = match *name {
+            let values = match name {
                 "gamma" | "moving_variance" => vec![1.0; len],
                 "beta" | "moving_mean" => random(&mut rng, len, 0.3),
                 _ => random(&mut rng, len, (6.0 / inputs as f32).sqrt()),
@@ -260,23 +268,18 @@ impl Convolution {
 }
 
 fn convolutions(base: &Base<Cpu>) -> Vec<Convolution> {
-    let architecture = Architecture::new(SIZE, SIZE);
+    let architecture = Architecture::new(&mobilenet_v2(), SIZE, SIZE);
     let mut all = vec![];
     for unit in &architecture.units[base.first_trainable_unit()..] {
-        let sizes = match unit.kind {
-            UnitKind::First { .. } => continue,
-            UnitKind::Last { h, ci, co, .. } => vec![(h, 1, ci, co)],
-            UnitKind::Block(s) => vec![
-                (s.h, 1, s.ci, s.expanded),
-                (s.h, s.stride, s.expanded, s.expanded),
-                (s.out_h(), 1, s.expanded, s.co),
-            ],
-        };
-        for ((size, stride, ci, co), names) in sizes.into_iter().zip(&unit.convs) {
-            let by_weights = base.trainable()[names.conv_layer];
+        if unit.kind == UnitKind::FirstConvolution {
+            continue;
+        }
+        for (i, spec) in unit.convs.iter().enumerate() {
+            let co = unit.convs.get(i + 1).map_or(unit.output.2, |next| next.input.2);
+            let ((size, _, ci), stride, name) = (spec.input, spec.stride, spec.conv.clone());
+            let by_weights = base.trainable()[spec.conv_layer];
             let by_input = all.iter().any(|c: &Convolution| c.by_weights);
-            let depthwise = ci == co;
-            let name = names.conv.clone();
+            let depthwise = spec.kind == ConvKind::Depthwise;
             all.push(Convolution { name, size, stride, ci, co, depthwise, by_input, by_weights });
         }
     }

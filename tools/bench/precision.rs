@@ -1,6 +1,6 @@
 //! In which precision the frozen part computes.
 
-use transfer::model::MobileNetV2;
+use transfer::network::Backbone;
 use transfer::Precision;
 use transfer_kernels::Bf16Unit;
 

@@ -23,7 +23,7 @@ pub fn prepare(folder: &Path) -> Result<()> {
         &BTreeMap::new(),
     )?;
 
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crate/tests/golden");
     std::fs::copy(
         tests.join("keras_golden_synthetic.safetensors"),
         folder.join("golden_synthetic.safetensors"),

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! cargo build -p transfer-cli
-//! cargo run -p transfer --example faults -- [--quick] [--out FOLDER] [--program FILE] [WORD …]
+//! cargo run -p transfer-tools --bin faults -- [--quick] [--out FOLDER] [--program FILE] [WORD …]
 //! ```
 //! `--program` names the program `transfer`; without it, it is the one in the build's folder. With words, only
 //! scenarios run whose name holds one of them. Not a test: it takes minutes.
@@ -30,7 +30,7 @@ mod running;
 #[cfg(unix)]
 mod sandbox;
 #[cfg(unix)]
-#[path = "../resume/scenario.rs"]
+#[path = "../../crate/tests/common/scenario.rs"]
 mod scenario;
 #[cfg(unix)]
 mod scenarios;
@@ -123,10 +123,9 @@ fn keep(folder: &std::path::Path, outcomes: &[(String, outcome::Outcome)]) -> Fa
     write("faults.md", &outcome::table(outcomes))
 }
 
-/// The program `transfer` of the same build as this example.
+/// The program `transfer` of the same build as this one.
 #[cfg(unix)]
 fn built_program() -> Fallible<std::path::PathBuf> {
     let own = std::env::current_exe().map_err(|e| format!("cannot find this program: {e}"))?;
-    let folder = own.parent().and_then(std::path::Path::parent).unwrap_or(&own);
-    Ok(folder.join("transfer"))
+    Ok(own.with_file_name("transfer"))
 }

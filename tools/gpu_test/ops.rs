@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use dfdx::prelude::{Cpu, Gradients, HasShape, NoneTape, Trace};
 use transfer::architecture::{Architecture, BlockShape, UnitKind};
-use transfer::ops::backend::{Activations, Backend, Flat, UpdateRule};
-use transfer::ops::conv::{first_convolution, last_convolution};
+use transfer::ops::backend::{Activations, Backend, Flat};
+use transfer::ops::conv::{first_convolution, pointwise_convolution};
 use transfer::ops::conv_bn::{ConvBn, Trains};
 use transfer::ops::head;
 use transfer::ops::inverted_residual::{inverted_residual, BlockParams};
@@ -72,8 +72,8 @@ fn compare<D: Backend>(device: &D, report: &mut Report) -> Result<()> {
 
 fn shapes() -> Vec<(String, BlockShape)> {
     let mut shapes: Vec<(String, BlockShape)> = Vec::new();
-    for unit in Architecture::new(160, 160).units {
-        if let UnitKind::Block(s) = unit.kind {
+    for unit in Architecture::new(&mobilenet_v2(), 160, 160).units {
+        if let UnitKind::InvertedResidual(s) = unit.kind {
             if !shapes.iter().any(|(_, seen)| *seen == s) {
                 let plus = if s.residual { ", added" } else { "" };
                 let (h, w) = (s.h, s.w);
@@ -177,7 +177,7 @@ fn first<D: Backend>(device: &D, (n, h, w, co): (usize, usize, usize, usize)) ->
 fn last<D: Backend>(device: &D, (n, side, ci, co): (usize, usize, usize, usize)) -> Result<Values> {
     let x = D::tensor(device, (n, side, side, ci), &random(3, n * side * side * ci))?;
     let (conv, scratch) = (conv(device, 50, ci, co)?, Arc::default());
-    differentiate(&x, &[&conv], |x| last_convolution(x, &conv, true, &scratch))
+    differentiate(&x, &[&conv], |x| pointwise_convolution(x, &conv, true, &scratch))
 }
 
 fn top<D: Backend>(device: &D, units: usize) -> Result<Values> {

@@ -1,7 +1,7 @@
 //! How fast batches are made from the image cache: augmented and rescaled, for nobody.
 //!
 //! ```text
-//! cargo run --release -p transfer --example loader_speed -- [threads] [passes]
+//! cargo run --release -p transfer-tools --bin loader-speed -- [threads] [passes]
 //! ```
 
 use std::sync::Arc;

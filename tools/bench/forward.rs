@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ndarray::{s, Array4};
 use serde_json::json;
-use transfer::model::MobileNetV2;
+use transfer::network::{Backbone, MobileNetV2};
 use transfer::weights::{load, read_safetensors, write_safetensors, Tensor, Weights};
 
 use crate::{precision, serve, unknown, Arguments, Result};

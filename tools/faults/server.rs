@@ -3,6 +3,7 @@
 use crate::Fallible;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,7 +151,11 @@ impl<'a> Answer<'a> {
 
 /// Closes the connection so that the other side sees it reset.
 pub fn reset(stream: &TcpStream) {
-    let _ = rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO));
+    let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
+    let length = size_of::<libc::linger>() as libc::socklen_t;
+    let value = std::ptr::from_ref(&at_once).cast();
+    // SAFETY: the socket is open, and the value is as long as is said.
+    unsafe { libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, value, length) };
 }
 
 /// An answer without a file.

@@ -3,6 +3,7 @@
 //!
 //! `cargo xtask resume` kills it at random moments, starts it again, and compares digests.
 
+#[path = "../../crate/tests/common/scenario.rs"]
 mod scenario;
 
 use std::path::Path;

@@ -1,10 +1,10 @@
 //! What `cargo xtask gpu-test` takes to a machine with a card: everything that can be checked there alone.
 //!
 //! ```text
-//! gpu_test prepare FOLDER             weights, reference values and photographs for another machine
-//! gpu_test check   FOLDER OUT [cpu]   every check; writes OUT/checks.json, fails where one fails
-//! gpu_test ops     FOLDER OUT [cpu]   of these, each op against the CPU only (quick: for compute-sanitizer)
-//! gpu_test serve   FOLDER [cpu]       times steps and forward passes, one for each line of input
+//! gpu-test prepare FOLDER             weights, reference values and photographs for another machine
+//! gpu-test check   FOLDER OUT [cpu]   every check; writes OUT/checks.json, fails where one fails
+//! gpu-test ops     FOLDER OUT [cpu]   of these, each op against the CPU only (quick: for compute-sanitizer)
+//! gpu-test serve   FOLDER [cpu]       times steps and forward passes, one for each line of input
 //! ```
 //!
 //! With `cpu` the CPU is checked in place of a card, which tells whether this program works. `bench.py` is

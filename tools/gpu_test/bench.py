@@ -38,14 +38,14 @@ class Ours:
     """The prebuilt program, which times itself."""
 
     def __init__(self, folder, arguments):
-        command = [os.path.join(folder, "gpu_test"), "serve", folder, *arguments]
+        command = [os.path.join(folder, "gpu-test"), "serve", folder, *arguments]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.hello = self.read()
 
     def read(self):
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit("gpu_test ended early; what it said is above")
+            raise SystemExit("gpu-test ended early; what it said is above")
         return json.loads(line)
 
     def ask(self, request):

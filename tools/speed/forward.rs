@@ -1,7 +1,7 @@
 //! How fast the frozen pass is: Backbone without top, random weights, random images of 160x160.
 //!
 //! ```text
-//! cargo run --release --example forward_speed -- [batch] [threads] [blocks] [bf16]
+//! cargo run --release -p transfer-tools --bin forward-speed -- [batch] [threads] [blocks] [bf16]
 //! ```
 //!
 //! Prints images a second, best and median, beside the speed of a matrix product taken in turn with
@@ -9,9 +9,9 @@
 //! ends there.
 
 use std::time::Instant;
-use transfer::ops::*;
 use transfer::random::Rng;
 use transfer::Precision;
+use transfer_kernels::*;
 
 /// (expanded by, channels, repeats, stride of the first), the table of the paper.
 const TABLE: [(usize, usize, usize, usize); 7] = [
@@ -75,12 +75,12 @@ fn conv(rng: &mut Rng, taps: usize, co: usize) -> FoldedConv {
 
 fn mobilenet(count: usize) -> FrozenSpec {
     let mut rng = Rng::new(&[0]);
-    let conv1 = conv(&mut rng, 27, 32);
-    let (mut ci, mut blocks) = (32, vec![]);
+    let mut units = vec![FoldedUnit::FirstConvolution(conv(&mut rng, 27, 32))];
+    let mut ci = 32;
     for (t, co, repeats, first_stride) in TABLE {
         for i in 0..repeats {
             let (expanded, stride) = (t * ci, if i == 0 { first_stride } else { 1 });
-            blocks.push(FoldedBlock {
+            units.push(FoldedUnit::InvertedResidual(FoldedBlock {
                 ci,
                 expanded,
                 co,
@@ -89,11 +89,13 @@ fn mobilenet(count: usize) -> FrozenSpec {
                 expand: (t > 1).then(|| conv(&mut rng, ci, expanded)),
                 depthwise: conv(&mut rng, 9, expanded),
                 project: conv(&mut rng, expanded, co),
-            });
+            }));
             ci = co;
         }
     }
-    blocks.truncate(count);
-    let conv_last = (count >= blocks.len() && count == 17).then(|| conv(&mut rng, 320, 1280));
-    FrozenSpec { input: (160, 160), conv1, blocks, conv_last, pool: false }
+    units.truncate(count + 1);
+    if count == 17 {
+        units.push(FoldedUnit::Pointwise(conv(&mut rng, 320, 1280)));
+    }
+    FrozenSpec { input: (160, 160), units, pool: false }
 }
