@@ -53,7 +53,7 @@ pub fn cuda_build() -> Result<()> {
             CAPABILITIES.iter().try_for_each(|c| nvrtc(&places, library, c, &source, &text))
         })
     })?;
-    step("an emulated card", "seconds", || toolkit(&places))?;
+    step("an emulated GPU", "seconds", || toolkit(&places))?;
     let crate_ = ["-p", "transfer", "--features", "cuda"];
     step("the crate with its feature `cuda`", "minutes the first time", || {
         cargo(
@@ -61,10 +61,10 @@ pub fn cuda_build() -> Result<()> {
             &[&["build"], &crate_[..], &["--lib", "--test", "cuda", "--example", "gpu_test"]].concat(),
         )
     })?;
-    step("the network, on the emulated card", "minutes", || {
+    step("the network, on the emulated GPU", "minutes", || {
         cargo(&places, &[&["test"], &crate_[..], &["--test", "cuda"]].concat())
     })?;
-    step("each op, on the emulated card", "minutes", || {
+    step("each op, on the emulated GPU", "minutes", || {
         let run = ["run", "--example", "gpu_test"];
         cargo(&places, &[&run[..], &crate_[..], &["--", "ops", "target/cuda", "target/cuda"]].concat())
     })

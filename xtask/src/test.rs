@@ -45,10 +45,10 @@ pub fn all() -> Result<()> {
         cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])
     });
     attempt("Rust tests", &mut || cargo_test(&["--workspace", "--no-fail-fast"], None, &mut skipped));
-    attempt("the card's code, type-checked", &mut || {
+    attempt("the GPU code, type-checked", &mut || {
         cargo(&["check", "-p", "transfer", "--all-targets", "--features", "cuda,ci-check"], &[])
     });
-    attempt("the card's code, linked", &mut link_cuda);
+    attempt("the GPU code, linked", &mut link_cuda);
     for isa in lesser_instruction_sets() {
         attempt(&format!("Rust tests against Keras, {isa}"), &mut || {
             let tests = ["-p", "transfer", "--test", "golden", "--test", "repeatability"];
