@@ -1,4 +1,4 @@
-//! What can be asked for, as clap reads it; the comments are what `--help` says.
+//! The arguments, as clap reads them. The comments are the texts of `--help`.
 
 use std::path::PathBuf;
 
@@ -6,12 +6,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Train an image classifier on your own photographs, and use it.
 ///
-/// It starts from MobileNetV2, which has seen a million photographs. A few dozen of each of your classes
-/// are enough.
+/// Training starts from MobileNetV2, which was trained on more than a million photographs (ImageNet). A few dozen
+/// photographs of each class are enough.
 #[derive(Debug, Parser)]
 #[command(name = "transfer", version, after_help = EXAMPLES)]
 pub struct Program {
-    /// Say nothing but results and errors
+    /// Print only results and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
     #[command(subcommand)]
@@ -30,43 +30,44 @@ Exit codes:
   0    done
   1    something failed; or, in `evaluate`, `predict` and `train --strict`, photographs were left out
   2    wrong usage
-  129  ended by SIGHUP: the terminal was closed
+  129  ended by SIGHUP (the terminal was closed)
   130  ended by Ctrl-C (SIGINT)
   143  ended by SIGTERM
 
-After one of these three signals `train` writes a checkpoint and says how to go on from it; a second one ends any
-command at once. Signals that were ignored when the program started (`nohup`, `trap '' INT`) stay ignored.
+After one of these three signals `train` writes a checkpoint and prints the command that continues from it.
+A second signal ends any command at once. Signals that were ignored when the program started (`nohup`,
+`trap '' INT`) stay ignored.
 
 Environment:
-  TRANSFER_WEIGHTS   the weights of MobileNetV2, instead of looking in data/ and downloading them
-  TRANSFER_THREADS   how many threads compute; without it one for each processor";
+  TRANSFER_WEIGHTS   weight file of MobileNetV2, or its folder (default: in the download folder, or downloaded)
+  TRANSFER_THREADS   number of threads that compute (default: one for each processor)";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train a classifier on a folder of class folders
     Train(Train),
-    /// Measure a model on photographs whose classes are known
+    /// Evaluate a model on photographs whose classes are known
     Evaluate(Evaluate),
-    /// Tell the classes of image files
+    /// Predict the classes of image files
     Predict(Predict),
     /// Write a model as an ONNX file, for ONNX Runtime and other programs
     Export(Export),
-    /// Show what a model is
+    /// Show the classes, the image size and the layers of a model
     Summary(Summary),
 }
 
 /// Train a classifier on a folder of class folders.
 ///
-/// DIR holds one folder for each class, named after it, with its photographs. Where DIR has `train`, and the class
-/// folders lie in that, it is the training set, and `validation` and `test` beside it are taken as they are; `training`,
-/// `valid`, `val` and `testing` mean the same. Without a validation set a part of each class is set aside, always the
-/// same one. What is an image is decided by content; hidden files are left out, and everything else that is left out is
-/// named.
+/// DIR holds one folder for each class, named after the class, with its photographs. If DIR has a folder `train` that
+/// holds the class folders, this is the training set, and the folders `validation` and `test` beside it are the
+/// validation set and the test set. The names `training`, `valid`, `val` and `testing` work too. Without a validation
+/// set, a part of each class is set aside, always the same one. The content of a file decides whether it is an image.
+/// Hidden files are left out; everything else that is left out is named.
 ///
-/// A photograph that cannot be decoded is left out. The last line of the output says how many were, and they are listed
-/// with their reasons in a table beside the model, MODEL.left_out.csv (columns file and reason; a name that a
-/// spreadsheet would compute, because it begins with `=`, `+`, `-` or `@`, has a `'` in front). A photograph that cannot
-/// be read from its disk ends the training.
+/// A photograph that cannot be decoded is left out. The last line of the output gives the number of photographs that
+/// were left out, and the table MODEL.left_out.csv beside the model lists them (columns file and reason; a name that
+/// begins with `=`, `+`, `-` or `@` gets a `'` in front, so that no spreadsheet computes it). A photograph that cannot
+/// be read from disk ends the training.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -76,106 +77,109 @@ Examples:
   transfer train my_photos --validation other_photos --image-size 224
   transfer train 20000_photos --no-cache        memory stays below 400 MB
 
-Ctrl-C (or SIGTERM, or SIGHUP) keeps what was learned: a checkpoint is written, and the same command goes on
-from it. A second one ends at once.")]
+Ctrl-C (or SIGTERM, or SIGHUP) writes a checkpoint and ends the training; the same command continues from it. A
+second Ctrl-C ends at once.")]
 pub struct Train {
-    /// The folder with the class folders
+    /// Folder with the class folders
     pub dir: PathBuf,
-    /// Where the model goes; model.safetensors without it. An earlier model of this program is replaced
+    /// File for the model (default: model.safetensors). An earlier model of this program is replaced
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Replace whatever file is there; never a photograph, nor anything in a folder of photographs
+    /// Replace any file at the place of the model, but never a file in a folder of photographs
     #[arg(long)]
     pub force: bool,
-    /// How often all photographs are looked at while fine-tuning, after the new head has been trained; 0 trains
-    /// the head alone. More help where photographs are many, or look like no photographs
-    #[arg(short, long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    /// Number of fine-tuning epochs, after the head has been trained; 0 trains the head alone. Use more for many
+    /// photographs, or for images unlike photographs
+    #[arg(short, long, value_name = "N", default_value_t = 2,
+          value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub epochs: u32,
-    /// The first layer that is fine-tuned, by name or number from 0 to 153. Lower ones help where pictures look
-    /// like no photographs, and take longer
+    /// First layer to fine-tune, by name or by number from 0 to 153. A lower layer helps with images unlike
+    /// photographs, and makes training slower
     #[arg(long, value_name = "LAYER", default_value = "block_14_expand")]
     pub fine_tune_at: String,
-    /// The highest learning rate of fine-tuning
+    /// Highest learning rate of fine-tuning
     #[arg(long, value_name = "RATE", default_value_t = 1e-4)]
     pub learning_rate: f32,
-    /// Let each class count alike, however many photographs it has
+    /// Weight the classes equally, whatever their number of photographs
     #[arg(long)]
     pub balanced: bool,
-    /// Mirror no image: for letters, digits, left and right shoes
+    /// Do not mirror images: for letters, digits, left and right shoes
     #[arg(long)]
     pub no_flip: bool,
-    /// Height and width that photographs are resized to, in pixels: `160`, or `120x160`. More sees finer
-    /// details and takes longer
-    #[arg(long, default_value = "224", value_parser = image_size)]
+    /// Height and width that photographs are resized to, in pixels: `160`, or `120x160`. Larger images show finer
+    /// details and make training slower
+    #[arg(long, value_name = "PIXELS", default_value = "224", value_parser = image_size)]
     pub image_size: (usize, usize),
-    /// Seed of everything random but the split
-    #[arg(long, default_value_t = 1)]
+    /// Seed of all random numbers except those of the validation split
+    #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// Another folder of class folders, to validate with instead of a part of DIR
+    /// Folder of class folders to use as the validation set, instead of a part of DIR
     #[arg(long, value_name = "DIR")]
     pub validation: Option<PathBuf>,
-    /// The part of each class that is set aside for validation
-    #[arg(long, value_name = "PART", default_value_t = transfer::data::VALIDATION_PART, value_parser = part,
-          conflicts_with = "validation")]
+    /// Fraction of each class that is set aside for validation
+    #[arg(long, value_name = "FRACTION", default_value_t = transfer::data::VALIDATION_PART,
+          value_parser = part, conflicts_with = "validation")]
     pub validation_split: f32,
-    /// The class folders to use, separated by commas, where not each folder in DIR is a class
+    /// Class folders to use, separated by commas; by default each folder in DIR is a class
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub classes: Vec<String>,
-    /// In which precision frozen layers compute; bf16 is faster where the processor has it
+    /// Precision in which frozen layers compute; bf16 is faster and needs a processor with AMX or AVX512-BF16
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub precision: Precision,
-    /// Photographs in a step
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    /// Batch size: number of photographs in a training step
+    #[arg(long, value_name = "N", default_value_t = 32,
+          value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub batch_size: u32,
-    /// The part of each class, from 0 to 1, that may be left out because it cannot be decoded; more is an error. One
-    /// photograph of a class may always be left out unless this is 0, all of a class never
-    #[arg(long, value_name = "PART", default_value_t = 0.1, value_parser = left_out)]
+    /// Fraction of each class, from 0 to 1, that may be left out because it cannot be decoded; more is an error.
+    /// Above 0, one photograph of each class may always be left out, but never all of a class
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.1, value_parser = left_out)]
     pub max_left_out: f32,
-    /// End with exit code 1 where a photograph was left out; the model is written all the same
+    /// End with exit code 1 if any photograph was left out; the model is still written
     #[arg(long)]
     pub strict: bool,
-    /// Keep no decoded photographs in memory: slower, and memory does not grow with their number
+    /// Do not keep decoded photographs in memory: slower, but memory does not grow with their number
     #[arg(long)]
     pub no_cache: bool,
-    /// A folder for checkpoints, in which each training gets one of its own; they stay. Without it they lie beside
-    /// the model, in a hidden folder, until it is done
+    /// Folder for checkpoints, in which each training has a folder of its own; checkpoints stay. By default they are
+    /// in a hidden folder beside the model, and are removed when the model is saved
     #[arg(long, value_name = "DIR")]
     pub checkpoints: Option<PathBuf>,
 }
 
-/// Measure a model on photographs whose classes are known.
+/// Evaluate a model on photographs whose classes are known.
 ///
-/// A photograph that cannot be decoded is left out and named on standard error; the exit code is 1 then.
+/// Prints accuracy, loss, a report for each class and the confusion matrix. A photograph that cannot be decoded is left
+/// out and named on standard error, and the exit code is 1.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   transfer evaluate model.safetensors more_photos
   transfer evaluate model.safetensors more_photos --format json | jq .accuracy")]
 pub struct Evaluate {
-    /// A model that `transfer train` wrote
+    /// Model file that `transfer train` wrote
     pub model: PathBuf,
-    /// A folder of class folders with the names of the model's classes; some may be missing
+    /// Folder of class folders, named after the model's classes; some may be missing
     pub dir: PathBuf,
-    /// How to say it
+    /// Output format
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub format: ReportFormat,
-    /// Photographs that are computed at a time; fewer where the model's images are large, so that memory stays small
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    /// Number of photographs computed at a time; fewer are used if the model's images are large, to limit memory
+    #[arg(long, value_name = "N", default_value_t = 32,
+          value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub batch_size: u32,
-    /// The part of each class, from 0 to 1, that may be left out because it cannot be decoded; more is an error. One
-    /// photograph of a class may always be left out unless this is 0, all of a class never
-    #[arg(long, value_name = "PART", default_value_t = 0.1, value_parser = left_out)]
+    /// Fraction of each class, from 0 to 1, that may be left out because it cannot be decoded; more is an error.
+    /// Above 0, one photograph of each class may always be left out, but never all of a class
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.1, value_parser = left_out)]
     pub max_left_out: f32,
 }
 
-/// Tell the classes of image files.
+/// Predict the classes of image files.
 ///
-/// Files are read one after the other, however many there are, and each result is written as soon as it is
-/// known. A file that cannot be read or decoded is named on standard error and passed over; the exit code is 1
-/// then, at the end.
+/// Files are read one after the other, and each result is written as soon as it is known. A file that cannot be read or
+/// decoded is named on standard error and skipped, and the exit code is 1.
 ///
-/// CSV: a name that a spreadsheet would compute, because it begins with `=`, `+`, `-`, `@` or a tab, has a `'` in front.
-/// JSON lines: a file whose name is not UTF-8 has the field `file_bytes` besides `file`, its path in base64.
+/// CSV: a name that begins with `=`, `+`, `-`, `@` or a tab gets a `'` in front, so that no spreadsheet computes it.
+/// JSON lines: a path that is not UTF-8 has the field `file_bytes` (base64) besides `file`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -184,42 +188,42 @@ Examples:
   transfer predict model.safetensors 'in/*.jpg' --top 3
   transfer predict model.safetensors in/ --format jsonl | jq -r 'select(.confidence < 0.6).file'")]
 pub struct Predict {
-    /// A model that `transfer train` wrote
+    /// Model file that `transfer train` wrote
     pub model: PathBuf,
-    /// Image files; folders, of which all images are taken, also in sub-folders, and other files are counted and
-    /// named; and patterns such as `in/*.jpg`
+    /// Image files, folders, or patterns such as `in/*.jpg`. Of a folder, all images are used, also those in
+    /// sub-folders; other files are counted and named
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// How to say it
+    /// Output format
     #[arg(long, value_enum, default_value_t = PredictFormat::Table)]
     pub format: PredictFormat,
-    /// How many classes are named for each file, the most probable first
+    /// Number of classes to print for each file, the most probable first
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub top: u32,
 }
 
 /// Write a model as an ONNX file, for ONNX Runtime and other programs.
 ///
-/// Preprocessing is part of it: its input `images` takes grey levels 0..255 as float32 (batch, height, width,
-/// 3), and its outputs are `logits` and `probabilities`. The names of the classes are in its properties.
+/// The exported model includes preprocessing. Its input `images` takes grey levels from 0 to 255 as float32 (batch,
+/// height, width, 3); its outputs are `logits` and `probabilities`. Its properties hold the names of the classes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  transfer export model.safetensors --output model.onnx")]
 pub struct Export {
-    /// A model that `transfer train` wrote
+    /// Model file that `transfer train` wrote
     pub model: PathBuf,
-    /// Where the ONNX file goes. An earlier ONNX file of this program is replaced
+    /// File for the ONNX model. An earlier ONNX file of this program is replaced
     #[arg(short, long, value_name = "FILE", default_value = "model.onnx")]
     pub output: PathBuf,
-    /// Replace whatever file is there; never the model that is read
+    /// Replace any file at that place, but never the model that is read
     #[arg(long)]
     pub force: bool,
 }
 
-/// Show what a model is: its classes, what it expects of images, its layers.
+/// Show a model: its classes, the size of its images, what it was trained from, and its layers.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  transfer summary model.safetensors")]
 pub struct Summary {
-    /// A model that `transfer train` wrote
+    /// Model file that `transfer train` wrote
     pub model: PathBuf,
 }
 
@@ -237,11 +241,11 @@ pub enum ReportFormat {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PredictFormat {
-    /// For people: confidence, class and file
+    /// A table of confidence, class and file
     Table,
-    /// One JSON object a line
+    /// One JSON object for each line
     Jsonl,
-    /// Comma-separated values, with a head
+    /// Comma-separated values, with a header line
     Csv,
 }
 

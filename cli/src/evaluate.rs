@@ -12,7 +12,7 @@ use crate::args::{Evaluate, ReportFormat};
 use crate::formats::insert_file;
 use crate::{screen, Failure};
 
-/// A matrix of more classes does not fit a screen; then the commonest mistakes are told.
+/// A matrix of more classes does not fit a screen; the most frequent mistakes are printed instead.
 const SHOWN: usize = 20;
 
 pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
@@ -89,7 +89,7 @@ fn left_out(file: &Skipped) -> Value {
     said.into()
 }
 
-/// The commonest mistakes, one a line.
+/// The most frequent mistakes, one in each line.
 fn mistakes(matrix: &ConfusionMatrix) -> String {
     let mut all: Vec<(usize, usize, usize)> = matrix
         .counts
@@ -98,7 +98,7 @@ fn mistakes(matrix: &ConfusionMatrix) -> String {
         .map(|((actual, predicted), &n)| (n, actual, predicted))
         .collect();
     all.sort_by(|a, b| b.0.cmp(&a.0).then(a.cmp(b)));
-    let mut text = String::from("commonest mistakes (actual, taken for, how often):\n");
+    let mut text = String::from("most frequent mistakes (actual class, predicted class, count):\n");
     for (n, actual, predicted) in all.into_iter().take(SHOWN) {
         let [actual, predicted] = [actual, predicted].map(|class| matrix.class_names[class].shown());
         text += &format!("  {actual}  {predicted}  {n}\n");
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_commonest_mistakes_come_first() {
+    fn the_most_frequent_mistakes_come_first() {
         let names = ["a", "b", "c"].map(String::from);
         let matrix = confusion_matrix(&[0, 0, 1, 1, 1, 2], &[1, 0, 2, 2, 1, 2], &names).unwrap();
         let text = mistakes(&matrix);

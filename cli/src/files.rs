@@ -44,7 +44,7 @@ impl Files {
         // As in a shell, a pattern matches no hidden names.
         let options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
         match glob::glob_with(pattern, options) {
-            Err(e) => Some(Err(format!("{} is no pattern: {e}", pattern.shown()))),
+            Err(e) => Some(Err(format!("{} is not a valid pattern: {e}", pattern.shown()))),
             Ok(mut paths) => {
                 let Some(first) = paths.next() else {
                     return Some(Err(format!("{} matches no file", pattern.shown())));

@@ -61,8 +61,8 @@ pub fn predict(arguments: &Predict) -> crate::Result<()> {
     }
     if seen == 0 && failed == 0 {
         return Err(Failure::Error(
-            "expected images in what was named: jpeg, png, bmp, gif, webp or tiff. Received no image. Name other files \
-             or folders."
+            "expected image files, or folders with some: jpeg, png, bmp, gif, webp or tiff. Received no image. \
+             Name other files or folders."
                 .to_owned(),
         ));
     }

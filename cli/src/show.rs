@@ -23,7 +23,7 @@ pub fn export(arguments: &Export) -> crate::Result<()> {
 
 /// What is said where the file is written and the system does not tell how long it is.
 fn unseen(output: &std::path::Path, error: &std::io::Error) -> crate::Failure {
-    crate::Failure::Error(format!("{} is written, and cannot be looked at: {error}", output.shown()))
+    crate::Failure::Error(format!("{} was written, but its size could not be read: {error}", output.shown()))
 }
 
 pub fn summary(arguments: &Summary) -> crate::Result<()> {

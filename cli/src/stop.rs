@@ -39,9 +39,7 @@ pub fn code() -> u8 {
 /// Takes the signals from now on.
 pub fn listen(keeps: Keeps) {
     if let Err(e) = start(keeps) {
-        screen::note(&format!(
-            "Ctrl-C will end this at once, and keep nothing since the last checkpoint: {e}"
-        ));
+        screen::note(&format!("Ctrl-C will end this at once, without a new checkpoint: {e}"));
     }
 }
 

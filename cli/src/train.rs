@@ -21,8 +21,8 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
     screen::note(&format!("Computing on {}.", Device::auto()?));
     if let Some(earlier) = output::earlier_checkpoints(&output).filter(|_| arguments.checkpoints.is_none()) {
         screen::note(&format!(
-            "Checkpoints of an earlier version lie in {0}; this one keeps them in {1}. To go on from them, give \
-             `--checkpoints {0}`.",
+            "Checkpoints of an earlier version lie in {0}; this version keeps them in {1}. To continue from them, \
+             give `--checkpoints {0}`.",
             earlier.shown(),
             folder.shown()
         ));
@@ -102,7 +102,7 @@ fn discard(checkpoints: &Checkpoints, arguments: &Train, folder: &Path) {
         return;
     }
     if let Err(e) = checkpoints.discard() {
-        screen::note(&format!("The checkpoints are needed no more, and stay: {e}"));
+        screen::note(&format!("The checkpoints are no longer needed, but could not be removed: {e}"));
     }
     // Goes only if it is empty, and so has no checkpoints of other trainings.
     let _ = std::fs::remove_dir(folder);
@@ -112,7 +112,7 @@ fn discard(checkpoints: &Checkpoints, arguments: &Train, folder: &Path) {
 fn how_to_go_on(error: Error, checkpoints: &Checkpoints) -> Failure {
     let Error::Interrupted(_) = error else { return error.into() };
     let how = match checkpoints.last() {
-        Some(_) => "This command goes on from the last checkpoint",
+        Some(_) => "This command continues from the last checkpoint",
         None => "This training had not written a checkpoint yet. This command starts it again",
     };
     Failure::Interrupted(format!("Interrupted. {how}:\n  {}", stop::this_command()))
@@ -122,12 +122,12 @@ fn how_to_go_on(error: Error, checkpoints: &Checkpoints) -> Failure {
 fn not_saved(error: Error, checkpoints: &Checkpoints) -> Failure {
     let again = match checkpoints.last() {
         Some(_) => {
-            "What was learned is in the checkpoints. Once this is mended, this command goes on from them"
+            "The checkpoints hold the training so far. When the cause is fixed, this command continues from them"
         }
-        None => "Once this is mended, this command trains again",
+        None => "When the cause is fixed, this command trains again",
     };
     Failure::Error(format!(
-        "the model was trained and not saved: {error}\n{again}:\n  {}",
+        "the model was trained but not saved: {error}\n{again}:\n  {}",
         stop::this_command()
     ))
 }
@@ -137,11 +137,11 @@ fn measured_in_part(failure: Failure, output: &Path) -> Failure {
     let saved = output.shown();
     match failure {
         Failure::Interrupted(_) => Failure::Interrupted(format!(
-            "Interrupted while the model was measured. It is trained and saved: {saved}. `transfer evaluate` measures \
-             it."
+            "Interrupted while the model was evaluated. It is trained and saved: {saved}. `transfer evaluate` \
+             evaluates it."
         )),
         Failure::Error(text) => Failure::Error(format!(
-            "the model is trained and saved ({saved}), but was not measured to the end: {text}"
+            "the model is trained and saved ({saved}), but could not be evaluated completely: {text}"
         )),
         other => other,
     }

@@ -73,7 +73,7 @@ fn ctrl_c_leaves_a_checkpoint_and_the_same_command_ends_where_an_unbroken_one_en
     let rest = to_the_end(&mut said);
     let output = child.wait_with_output().unwrap();
     assert_eq!((code(&output), stdout(&output)), (130, String::new()), "{rest}");
-    assert!(rest.contains("Interrupted. This command goes on"), "{rest}");
+    assert!(rest.contains("Interrupted. This command continues"), "{rest}");
     let command = rest.lines().last().unwrap().trim();
     assert!(command.ends_with("train 'my shapes' --epochs 2 --image-size 64 --batch-size 4"), "{rest}");
     let left = names(here);

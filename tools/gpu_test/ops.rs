@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use dfdx::prelude::{Cpu, Gradients, HasShape, NoneTape, Trace};
-use transfer::architecture::{Architecture, BlockShape, UnitKind};
+use transfer::architecture::{mobilenet_v2, Architecture, UnitKind};
 use transfer::ops::backend::{Activations, Backend, Flat};
 use transfer::ops::conv::{first_convolution, pointwise_convolution};
 use transfer::ops::conv_bn::{ConvBn, Trains};
@@ -12,6 +12,8 @@ use transfer::ops::head;
 use transfer::ops::inverted_residual::{inverted_residual, BlockParams};
 use transfer::random::Rng;
 use transfer::Device;
+use transfer_kernels::optimizer::UpdateRule;
+use transfer_kernels::BlockShape;
 
 use crate::report::{relative_error, Report};
 use crate::Result;
@@ -111,6 +113,7 @@ fn conv<D: Backend>(device: &D, key: u64, rows: usize, co: usize) -> Result<Conv
     let scale = (6.0 / rows as f32).sqrt();
     let near_one = |v: f32| 1.0 + 0.3 * v;
     Ok(ConvBn {
+        epsilon: 1e-3,
         kernel: flat(device, random(key, rows * co).iter().map(|v| v * scale).collect())?,
         gamma: flat(device, random(key + 1, co).into_iter().map(near_one).collect())?,
         beta: flat(device, random(key + 2, co))?,

@@ -11,7 +11,7 @@ use crate::{owned, Result};
 
 /// What the card's code needs.
 const NEEDS: &str =
-    "an NVIDIA card of compute capability 8.0 or newer (Ampere, 2020), its driver, and the CUDA \
+    "an NVIDIA GPU of compute capability 8.0 or newer (Ampere, 2020), its driver, and the CUDA \
                      toolkit 12.4 or 13.0";
 const OLDEST_CARD: (u32, u32) = (8, 0);
 /// Toolkits that the project was built with, the oldest first.
@@ -59,7 +59,7 @@ fn check_in(path: &OsStr, named: Vec<PathBuf>, usual: Vec<PathBuf>) -> Result<To
     let mut smi = command("nvidia-smi");
     smi.args(["--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader"]);
     let card = card_of(output(smi.env("PATH", path)))?;
-    println!("==> the card: {card}");
+    println!("==> the GPU: {card}");
     let on_path = std::env::split_paths(path).filter_map(|bin| bin.parent().map(Path::to_path_buf));
     let (root, nvcc) = find_nvcc(named.into_iter().chain(on_path).chain(usual))?;
     let version =
@@ -84,7 +84,7 @@ fn check_in(path: &OsStr, named: Vec<PathBuf>, usual: Vec<PathBuf>) -> Result<To
 fn card_of(told: Option<String>) -> Result<String> {
     let told = told.ok_or_else(|| {
         format!(
-            "`nvidia-smi` could not be run or found no card. This needs {NEEDS}. Install NVIDIA's driver \
+            "`nvidia-smi` could not be run or found no GPU. This needs {NEEDS}. Install NVIDIA's driver \
              (https://www.nvidia.com/drivers), or leave out --cuda to compute on the CPU"
         )
     })?;
@@ -92,7 +92,7 @@ fn card_of(told: Option<String>) -> Result<String> {
     let fields: Vec<&str> = first.split(',').map(str::trim).collect();
     let [name, capability, driver] = fields.as_slice() else {
         return Err(format!(
-            "`nvidia-smi` was expected to say name, compute capability and driver of a card. Received: {first:?}. \
+            "`nvidia-smi` was expected to say name, compute capability and driver of a GPU. Received: {first:?}. \
              An old driver cannot: this needs {NEEDS}"
         ));
     };

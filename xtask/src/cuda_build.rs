@@ -53,16 +53,16 @@ pub fn cuda_build() -> Result<()> {
             CAPABILITIES.iter().try_for_each(|c| nvrtc(&places, library, c, &source, &text))
         })
     })?;
-    step("an emulated card", "seconds", || toolkit(&places))?;
+    step("an emulated GPU", "seconds", || toolkit(&places))?;
     step("the crate with its feature `cuda`", "minutes the first time", || {
         let packages = ["-p", "transfer", "-p", "transfer-tools", "--features", "cuda"];
         let targets = ["--lib", "--test", "cuda", "--bin", "gpu-test"];
         cargo(&places, &[&["build"], &packages[..], &targets].concat())
     })?;
-    step("the network, on the emulated card", "minutes", || {
+    step("the network, on the emulated GPU", "minutes", || {
         cargo(&places, &["test", "-p", "transfer", "--features", "cuda", "--test", "cuda"])
     })?;
-    step("each op, on the emulated card", "minutes", || {
+    step("each op, on the emulated GPU", "minutes", || {
         let run = ["run", "-p", "transfer-tools", "--features", "cuda", "--bin", "gpu-test"];
         cargo(&places, &[&run[..], &["--", "ops", "target/cuda", "target/cuda"]].concat())
     })

@@ -41,7 +41,7 @@ pub fn gpu_test() -> Result<()> {
     if bytes > LIMIT {
         return Err(format!("{} was expected to hold at most {} MiB", folder.display(), LIMIT >> 20));
     }
-    println!("    copy it to a machine with a card and run `./run.sh` there; results/ is what to bring back");
+    println!("    copy it to a machine with a GPU and run `./run.sh` there; bring back the folder results/");
     // Where there is a card after all, nothing need be copied.
     match Command::new("nvidia-smi").arg("--list-gpus").output().is_ok_and(|told| told.status.success()) {
         true => run(command("sh").arg(folder.join("run.sh")), "checking on this machine's card"),

@@ -36,29 +36,30 @@ cargo xtask <command>
   notebook -- ARGS     the same, with ARGS for JupyterLab, as in `-- --no-browser --port 8889`
   notebook --execute   run it headless instead; the executed notebook, an HTML page and the
                        figures of the run go to target/notebooks/
-  notebook --cuda      open a copy of it that computes on an NVIDIA card (with `-- ARGS` or --execute as above)
+  notebook --cuda      open a copy of it that computes on an NVIDIA GPU (with `-- ARGS` or --execute as above)
   notebook --save      run it and write the committed form back to notebooks/transfer.ipynb
   notebook NAME …      any of these with another notebook of notebooks/, such as your_own_photos
   test                 set up what is missing, then every check and test, and every notebook headless
-  cuda-build           without a card: compile its kernels and the crate with its feature `cuda`, and run that
-                       on an emulated card. Needs Linux on x86-64; the toolkit is fetched into target/cuda
-  gpu-test             make the folder target/gpu-test, whose run.sh checks the card's code on a machine with a
-                       card and times it beside PyTorch; that machine needs no Rust
-  faults [WORD …]      kill, fill the disk, lie over the network, make each system call fail, and see what is
-                       survived: a table, also in target/xtask/faults.json. With words, only what holds one of
-                       them in its name; --quick tries less of each, --docs puts the table into
-                       docs/robustness.md. Half an hour; as root it can also make small disks and devices
+  cuda-build           without a GPU: compile the CUDA kernels and the crate with its feature `cuda`, and run that
+                       on an emulated GPU. Needs Linux on x86-64; the toolkit is fetched into target/cuda
+  gpu-test             make the folder target/gpu-test, whose run.sh checks the CUDA code on a machine with a
+                       GPU and times it beside PyTorch; that machine needs no Rust
+  faults [WORD …]      kill programs, fill the disk, send wrong data over the network, make each system call fail,
+                       and check what is left: a table, also in target/xtask/faults.json. With words, only the
+                       scenarios with one of them in their name; --quick makes fewer tries, --docs writes the
+                       table into docs/robustness.md. Takes half an hour; as root it also makes small disks and
+                       devices
   bench [PART …]       measure beside TensorFlow, PyTorch, ONNX Runtime and OpenVINO; parts are forward,
-                       train, loader, memory, whole and report, all where none is named; `bench --help`
-                       says more. It takes an hour; its results are in bench/RESULTS.md
+                       train, loader, memory, whole and report (default: all); `bench --help`
+                       says more. Takes an hour; the results are in bench/RESULTS.md
   fuzz [--minutes N] [TARGET …]
-                       fuzz what reads files: 10 minutes for each target, all where none is named
-  lock-python [NAME …] write the lock files of Python packages in xtask/locks/ anew, from environment.yml and the
+                       fuzz the readers of files: 10 minutes for each target (default: all targets)
+  lock-python [NAME …] update the lock files of Python packages in xtask/locks/ from environment.yml and the
                        requirements.txt of tests/ and bench/
-  deny                 look at the crates that the project depends on: licences, sources, duplicates, advisories
-  concurrency          loom, ThreadSanitizer and Miri on the places where threads meet; the latter two need a nightly
-                       compiler and are left out without it
-  resume [TRIES]       kill and resume 50 small trainings; each must end where an unbroken one does
+  deny                 check the crates that the project depends on: licences, sources, duplicates, advisories
+  concurrency          loom, ThreadSanitizer and Miri on the code where threads meet; the latter two need a nightly
+                       compiler and are skipped without it
+  resume [TRIES]       kill and resume 50 small trainings; each must end like an uninterrupted one
 ";
 
 /// `cargo xtask notebook [NAME] …`.

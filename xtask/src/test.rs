@@ -45,11 +45,11 @@ pub fn all() -> Result<()> {
         cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])
     });
     attempt("Rust tests", &mut || cargo_test(&["--workspace", "--no-fail-fast"], None, &mut skipped));
-    attempt("the card's code, type-checked", &mut || {
+    attempt("the GPU code, type-checked", &mut || {
         let packages = ["check", "-p", "transfer", "-p", "transfer-tools", "--all-targets"];
         cargo(&[&packages[..], &["--features", "cuda,ci-check"]].concat(), &[])
     });
-    attempt("the card's code, linked", &mut link_cuda);
+    attempt("the GPU code, linked", &mut link_cuda);
     for isa in lesser_instruction_sets() {
         attempt(&format!("Rust tests against Keras, {isa}"), &mut || {
             let tests = ["--workspace", "--test", "golden", "--test", "repeatability"];
@@ -73,7 +73,7 @@ pub fn all() -> Result<()> {
     report(&outcomes, &skipped.all()?)
 }
 
-/// Links the unit tests with the card's code as far as that goes without a toolkit: what is missing is the
+/// Links the unit tests with the GPU code as far as that goes without a toolkit: what is missing is the
 /// driver and NVIDIA's libraries, and is left unresolved. The program can't start; `cuda-build` makes one that can.
 fn link_cuda() -> Result<()> {
     // The flags are for this program alone, so that what it depends on need not be compiled anew.

@@ -62,7 +62,7 @@ fn another_training_says_what_differs_and_leaves_the_interrupted_one_to_be_resum
     assert_eq!(code(&unbroken), 0, "{}", stderr(&unbroken));
     let broken = interrupted(here, &["--epochs", "4", "--image-size", "64"], "Epoch ", false);
     assert_eq!(code(&broken), 130, "{}", stderr(&broken));
-    assert!(stderr(&broken).contains("goes on from the last checkpoint"), "{}", stderr(&broken));
+    assert!(stderr(&broken).contains("continues from the last checkpoint"), "{}", stderr(&broken));
 
     let other = run(here, &["--epochs", "1", "--image-size", "64", "--learning-rate", "0.001"]);
     let said = stderr(&other);
@@ -189,7 +189,7 @@ fn an_interruption_is_told_as_what_it_is() {
     let early = interrupted(here, &["--epochs", "1", "--image-size", "224"], "Computing on", false);
     let said = stderr(&early);
     assert_eq!(code(&early), 130, "{said}");
-    assert!(said.contains("had not written a checkpoint yet") && !said.contains("goes on from"), "{said}");
+    assert!(said.contains("had not written a checkpoint yet") && !said.contains("continues from"), "{said}");
     assert_eq!(names(here), ["shapes", "weights.safetensors"]);
 
     // While the test set is measured the model is saved already.

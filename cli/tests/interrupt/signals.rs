@@ -44,7 +44,7 @@ fn sigterm_and_sighup_leave_a_checkpoint_too_and_have_exit_codes_of_their_own() 
         send(&child, signal);
         let rest = to_the_end(&mut said);
         assert_eq!(ended(&mut child).code(), Some(expected), "{rest}");
-        assert!(rest.contains("Interrupted. This command goes on"), "{rest}");
+        assert!(rest.contains("Interrupted. This command continues"), "{rest}");
     }
 }
 

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use ndarray::Array4;
 use transfer::loss::Loss;
-use transfer::model::{Dense, GlobalAveragePooling2D, MobileNetV2, Model};
+use transfer::model::{Dense, GlobalAveragePooling2D, Model};
+use transfer::network::MobileNetV2;
 use transfer::optim::RMSprop;
 use transfer::weights::{load, write_safetensors, Tensor};
 
