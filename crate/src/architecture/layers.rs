@@ -286,6 +286,18 @@ impl Architecture {
     }
 }
 
+impl Network {
+    /// Name and shape of each variable of the base, in the order of the layers.
+    pub fn variables(&self) -> Vec<(String, Vec<usize>)> {
+        let side = self.reduction();
+        let layers = Architecture::new(self, side, side).layers;
+        let named = |layer: LayerSpec| {
+            layer.variables.into_iter().map(move |v| (format!("{}/{}", layer.name, v.name), v.shape))
+        };
+        layers.into_iter().flat_map(named).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -75,16 +75,6 @@ impl Network {
     pub fn reduction(&self) -> usize {
         self.rows.iter().map(|row| row.kind.stride()).product()
     }
-
-    /// Name and shape of each variable of the base, in the order of the layers.
-    pub fn variables(&self) -> Vec<(String, Vec<usize>)> {
-        let side = self.reduction();
-        let layers = super::Architecture::new(self, side, side).layers;
-        let named = |layer: super::LayerSpec| {
-            layer.variables.into_iter().map(move |v| (format!("{}/{}", layer.name, v.name), v.shape))
-        };
-        layers.into_iter().flat_map(named).collect()
-    }
 }
 
 /// A unit of a network.

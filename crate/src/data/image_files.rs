@@ -1,7 +1,7 @@
 //! The image files below a folder, one at a time, so that the folder may be of any size.
 
+use super::depth::{same_folder, too_deep, MAX_DEPTH};
 use super::folder::{entries, Kind, Trail};
-use super::listing::MAX_DEPTH;
 use super::look::{look, look_at_odd, Look, PassedOver};
 use crate::progress::say;
 use crate::{Error, Result, Show};
@@ -93,20 +93,4 @@ impl Iterator for ImageFiles {
         }
         None
     }
-}
-
-/// That a folder is left out because it was read by another path.
-pub(super) fn same_folder(folder: &Path, before: &Path) -> String {
-    format!(
-        "{} leads to the same folder as {}, and is left out: its photographs would count twice.",
-        folder.shown(),
-        before.shown()
-    )
-}
-
-pub(super) fn too_deep(folder: &Path) -> Error {
-    Error::Data(format!(
-        "expected folders that lie at most {MAX_DEPTH} deep in one another. Received: {}. Move its photographs up.",
-        folder.shown()
-    ))
 }

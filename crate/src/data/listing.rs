@@ -2,8 +2,8 @@
 //!
 //! Only names are looked at here; whether a file is an image is for [`look`](super::look::look).
 
+use super::depth::{same_folder, too_deep, MAX_DEPTH};
 use super::folder::{entries, Kind, Trail};
-use super::image_files::{same_folder, too_deep};
 use super::names::{composed, joined, with_code_points};
 use crate::progress::say;
 use crate::Show;
@@ -11,9 +11,6 @@ use crate::{Error, Result};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-
-/// How deep folders may lie in one another below a class folder.
-pub(super) const MAX_DEPTH: usize = 32;
 
 /// Names that a message lists.
 const SHOWN: usize = 20;

@@ -52,6 +52,7 @@ mod batch;
 mod batches;
 mod dataset;
 mod decode;
+mod depth;
 mod digest;
 mod folder;
 mod image_files;

@@ -46,6 +46,17 @@ pub trait NetworkBackend: Backend {
     /// # Errors
     /// As there.
     fn frozen_features(base: &Base<Self>, images: &[f32], n: usize) -> Result<Matrix<Self>>;
+
+    /// Images that are on the card, as a batch of activations in [-1, 1].
+    ///
+    /// # Errors
+    /// On the CPU.
+    #[cfg(feature = "cuda")]
+    #[doc(hidden)]
+    #[allow(private_interfaces)]
+    fn placed(_device: &Self, _placed: &crate::ops::cuda::Placed<'_>) -> Result<Activations<Self>> {
+        Err(crate::Error::Device("The CPU was given images that are on the card.".into()))
+    }
 }
 
 impl<D: NetworkBackend> Base<D> {
@@ -232,6 +243,11 @@ impl NetworkBackend for dfdx::prelude::Cuda {
         to: usize,
     ) -> Result<Activations<Self>> {
         base.forward_units(base.activations_from(&base.device, images, n, 0)?, 0..to)
+    }
+
+    #[allow(private_interfaces)]
+    fn placed(device: &Self, placed: &crate::ops::cuda::Placed<'_>) -> Result<Activations<Self>> {
+        placed.activations(device)
     }
 
     fn frozen_features(base: &Base<Self>, images: &[f32], n: usize) -> Result<Matrix<Self>> {

@@ -29,12 +29,6 @@ impl Kind for Bases {
     type On<D: NetworkBackend> = Base<D>;
 }
 
-pub(crate) struct Heads;
-
-impl Kind for Heads {
-    type On<D: NetworkBackend> = super::with_head::Head<D>;
-}
-
 pub(crate) struct Optimizers;
 
 impl Kind for Optimizers {

@@ -4,8 +4,8 @@ use dfdx::prelude::Cpu;
 
 use super::base::Base;
 use super::frozen::NetworkBackend;
+use super::on_device::{on_device, Any, Kind};
 use super::Backbone;
-use crate::network::on_device::{on_device, Any, Heads};
 use crate::ops::backend::Backend;
 #[cfg(feature = "cuda")]
 use crate::ops::cuda::OnCard;
@@ -23,6 +23,12 @@ pub(crate) struct WithHead {
 pub(crate) struct Head<D: NetworkBackend> {
     pub kernel: Variable<D>,
     pub bias: Variable<D>,
+}
+
+pub(crate) struct Heads;
+
+impl Kind for Heads {
+    type On<D: NetworkBackend> = Head<D>;
 }
 
 /// Base and head on device `D`, to change.

@@ -152,17 +152,6 @@ pub trait Backend: Device<f32> + sealed::Sealed {
         y: Tensor<S, f32, Self, OwnedTape<f32, Self>>,
         dy: &[f32],
     ) -> Result<Gradients<f32, Self>>;
-
-    /// Images that are on the card, as a batch of activations in [-1, 1].
-    ///
-    /// # Errors
-    /// On the CPU.
-    #[cfg(feature = "cuda")]
-    #[doc(hidden)]
-    #[allow(private_interfaces)]
-    fn placed(_device: &Self, _placed: &super::cuda::Placed<'_>) -> Result<Activations<Self>> {
-        Err(crate::Error::Device("The CPU was given images that are on the card.".into()))
-    }
 }
 
 /// dfdx's error, in this crate's words.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::folders::{create_parent, sync_parent};
 use super::partial::{sweep_abandoned, Out, Partial};
 use super::place::{self, Place};
+use super::reserved::Reserved;
 use super::{attributes, Format, OutputFile};
 use crate::progress::check_stop;
 use crate::{input, Error, Result, Show};
@@ -14,13 +15,6 @@ use crate::{input, Error, Result, Show};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often what is at the place may change between a look and the renaming.
 const TRIES: usize = 5;
-
-/// A partial file that waits for its content.
-#[derive(Debug)]
-pub(super) struct Reserved {
-    partial: Partial,
-    place: Place,
-}
 
 impl OutputFile {
     pub(super) fn reserve(mut self, format: Format) -> Result<Self> {

@@ -2,22 +2,10 @@
 
 use crate::data::Dataset;
 use crate::model::Model;
+use crate::train::evaluation::Evaluation;
 use crate::train::predict::check_outputs;
 use crate::train::report;
 use crate::{Result, Show};
-
-/// Loss and accuracy of a data set.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Evaluation {
-    /// Mean loss of an image.
-    pub loss: f64,
-    /// Fraction of the images that are right.
-    pub accuracy: f64,
-    /// Number of images.
-    pub images: usize,
-    /// Number of images that are wrong.
-    pub errors: usize,
-}
 
 impl Model {
     /// Loss and accuracy of `dataset`, without augmentation and dropout.

@@ -12,7 +12,7 @@ use serde_json::{json, Value};
 use crate::data::Dataset;
 use crate::output::Format;
 use crate::progress::say;
-use crate::train::evaluate::Evaluation;
+use crate::train::evaluation::Evaluation;
 use crate::train::history::History;
 use crate::{Error, OutputFile, Result};
 

@@ -25,6 +25,7 @@ mod run;
 mod single;
 mod spec;
 mod stage;
+mod steps;
 #[cfg(test)]
 mod tests;
 

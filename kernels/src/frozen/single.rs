@@ -3,8 +3,8 @@
 
 use super::block::{band, clear_borders, input, project, Room};
 use super::rows::Rows;
-use super::run::{finish, first_convolution, pointwise};
 use super::stage::Stage;
+use super::steps::{finish, first_convolution, pointwise};
 use super::{FrozenPlan, Step};
 use crate::team::{on_all_threads, Member};
 use crate::workspace::{part, with_scratch, Scratch, Shared};

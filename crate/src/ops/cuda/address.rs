@@ -12,7 +12,7 @@ use std::sync::Arc;
 use cudarc::driver::{result, sys, CudaDevice};
 use dfdx::prelude::{Cuda, HasShape, Shape, Tensor, TensorFromVec};
 
-use super::card::driver_error;
+use super::driver_error::driver_error;
 use super::tensor_text::Start;
 use crate::{Error, Result};
 

@@ -300,8 +300,4 @@ impl Backend for Cuda {
         });
         seed.put_tape(tape).try_backward().map_err(|e| card.failure(e))
     }
-
-    fn placed(device: &Cuda, placed: &super::Placed<'_>) -> Result<Activations<Cuda>> {
-        placed.activations(device)
-    }
 }

@@ -11,8 +11,8 @@ use cudarc::nvrtc::{compile_ptx_with_opts, CompileOptions};
 use dfdx::prelude::{Cache, Cuda, CudaError, Storage};
 
 use super::calls::{Arg, Call};
+use super::driver_error::driver_error;
 use super::source::SOURCE;
-use super::staging::Staging;
 use super::{address, OnCard};
 use crate::{Error, Result};
 
@@ -27,7 +27,6 @@ pub(crate) struct Card {
     module: Module,
     /// Memory that is free, by its length.
     spare: Mutex<BTreeMap<usize, Vec<CudaSlice<f32>>>>,
-    staging: Staging,
     name: String,
     capability: (i32, i32),
     memory: usize,
@@ -51,13 +50,6 @@ unsafe impl Send for Module {}
 unsafe impl Sync for Module {}
 // SAFETY: as above.
 unsafe impl Send for Function {}
-
-/// What the driver says, in words.
-pub(crate) fn driver_error(what: &str, e: DriverError) -> Error {
-    // A driver that cannot name an error has none to look up, either.
-    let name = e.error_name().ok().and_then(|name| name.to_str().ok()).unwrap_or("an unknown error");
-    Error::Device(format!("The card could not {what}: {name}."))
-}
 
 impl Card {
     /// The card; the first call finds it, tests how tensors are found on it, and compiles the kernels.
@@ -108,14 +100,12 @@ impl Card {
         let device = storage.device();
         address::check(&cuda, &device)?;
         let blas = CudaBlas::new(device.clone()).map_err(|e| set_up(CudaError::Blas(e)))?;
-        let staging = Staging::new().map_err(|e| driver_error("make a stream", e))?;
         Ok(Card {
             cuda: OnCard(cuda),
             module: Module::compile(&device)?,
             device,
             blas: Mutex::new(blas),
             spare: Default::default(),
-            staging,
             name,
             capability,
             memory,
@@ -143,11 +133,6 @@ impl Card {
     pub fn blas(&self) -> Result<MutexGuard<'_, CudaBlas>> {
         self.device()?;
         Ok(self.blas.lock().unwrap_or_else(|e| e.into_inner()))
-    }
-
-    /// The way of batches to the card.
-    pub fn staging(&self) -> &Staging {
-        &self.staging
     }
 
     /// Puts a kernel behind what the card has to do already; one without blocks is nothing to do.

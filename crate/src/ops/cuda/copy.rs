@@ -2,8 +2,8 @@
 
 use cudarc::driver::result;
 
-use super::card::driver_error;
-use super::staging::WORTH_IT;
+use super::driver_error::driver_error;
+use super::staging::{staging, WORTH_IT};
 use super::Card;
 use crate::Result;
 
@@ -17,7 +17,7 @@ pub(crate) unsafe fn to_card(card: &'static Card, values: &[f32], to: u64) -> Re
     }
     if values.len() >= WORTH_IT {
         // SAFETY: the caller's promise.
-        return unsafe { card.staging().send(card, values, to) };
+        return unsafe { staging()?.send(card, values, to) };
     }
     let stream = *card.device()?.cu_stream();
     // SAFETY: the caller's promise. The memory of a slice is pageable, so the driver stages it before it

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use cudarc::driver::{result, CudaSlice, DevicePtr};
 use dfdx::prelude::Cuda;
 
-use super::card::driver_error;
+use super::driver_error::driver_error;
 use super::{address, calls, copy, zeros, Card};
 use crate::augment::Placing;
 use crate::data::Stored;

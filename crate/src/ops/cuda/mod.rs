@@ -24,6 +24,8 @@ mod card;
 #[cfg(feature = "cuda")]
 mod copy;
 #[cfg(feature = "cuda")]
+mod driver_error;
+#[cfg(feature = "cuda")]
 mod folded;
 #[cfg(feature = "cuda")]
 mod images;

@@ -15,7 +15,8 @@ use cudarc::driver::result::{self, event, stream};
 use cudarc::driver::sys::{self, CUevent, CUevent_flags, CUevent_wait_flags, CUstream};
 use cudarc::driver::DriverError;
 
-use super::card::{driver_error, Memory};
+use super::card::Memory;
+use super::driver_error::driver_error;
 use super::Card;
 use crate::threads::each;
 use crate::Result;
@@ -55,9 +56,26 @@ unsafe impl Send for Copies {}
 // SAFETY: the driver orders what several threads put on a stream.
 unsafe impl Sync for Copies {}
 
+/// The way to the card; made when the first batch is sent.
+///
+/// # Errors
+/// Where the driver gives no stream or event.
+pub(super) fn staging() -> Result<&'static Staging> {
+    static STAGING: Mutex<Option<&'static Staging>> = Mutex::new(None);
+    let mut made = STAGING.lock().unwrap_or_else(|e| e.into_inner());
+    if let Some(staging) = *made {
+        return Ok(staging);
+    }
+    // Kept for the life of the process, as the card is.
+    let new: &'static Staging =
+        Box::leak(Box::new(Staging::new().map_err(|e| driver_error("make a stream", e))?));
+    *made = Some(new);
+    Ok(new)
+}
+
 impl Staging {
     /// Two lanes without memory. The card's context must be current.
-    pub fn new() -> Result<Self, DriverError> {
+    fn new() -> Result<Self, DriverError> {
         let copies = Copies(stream::create(stream::StreamKind::NonBlocking)?);
         Ok(Staging { copies, waiting: Mutex::new([Lane::new()?, Lane::new()?].into()) })
     }
