@@ -32,17 +32,17 @@ fn main() -> Result<()> {
     let logged = |options: FitOptions| {
         options
             .validation_data(&data)
-            .callback(CSVLogger::new(folder.join("log.csv")).append(true))
+            .callback(CsvLogger::new(folder.join("log.csv")).append(true))
             .callback(TensorBoard::new(folder.join("board")))
             .callback(ModelCheckpoint::new(folder.join("best.safetensors")).save_best_only(true))
     };
 
     model.compile(Adam::new(1e-3), Loss::BinaryCrossentropy)?;
-    let lower = ReduceLROnPlateau::new().monitor("loss").patience(1).min_delta(0.05).factor(0.5);
+    let lower = ReduceLrOnPlateau::new().monitor("loss").patience(1).min_delta(0.05).factor(0.5);
     let history = model.fit(&data, logged(FitOptions::epochs(6)).callback(lower))?;
 
     model.base_model_mut().fine_tune_at(100)?;
-    model.compile(RMSprop::new(1e-4), Loss::BinaryCrossentropy)?;
+    model.compile(RmsProp::new(1e-4), Loss::BinaryCrossentropy)?;
     let epochs = history.epochs();
     let more = FitOptions::epochs(epochs + 4).initial_epoch(epochs).schedule(Schedule::one_cycle());
     model.fit(&data, logged(more))?;

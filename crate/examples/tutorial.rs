@@ -39,7 +39,7 @@ fn main() -> Result<()> {
     let mut history = model.fit(&train, FitOptions::epochs(10).validation_data(&validation))?;
 
     model.base_model_mut().fine_tune_at(100)?;
-    model.compile(RMSprop::new(1e-5), Loss::BinaryCrossentropy)?;
+    model.compile(RmsProp::new(1e-5), Loss::BinaryCrossentropy)?;
     let more = FitOptions::epochs(20).initial_epoch(history.epochs()).validation_data(&validation);
     history.extend(&model.fit(&train, more)?);
     println!("validation: {:?}", model.evaluate(&validation)?);

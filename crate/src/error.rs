@@ -12,6 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Something that went wrong, in words that say what to do about it.
 #[derive(thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A file or folder could not be read, written, renamed, …
     #[error("{action} {}: {source}", path.shown())]

@@ -156,6 +156,17 @@ fn pauses(error: &io::Error) -> &'static [u64] {
     }
 }
 
+/// The entries of a folder. A call that a signal interrupted is made again: the standard library does so for files, not
+/// for folders.
+pub(crate) fn entries(folder: &Path) -> io::Result<Vec<std::fs::DirEntry>> {
+    loop {
+        match std::fs::read_dir(folder).and_then(Iterator::collect) {
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
 /// Does `work` again after short pauses where it fails, at most two seconds in all. Where somebody asked to stop,
 /// it does not try again.
 pub(crate) fn patiently<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {

@@ -16,14 +16,14 @@ pub use crate::explain::{
 pub use crate::loss::Loss;
 pub use crate::model::{Dense, Dropout, GlobalAveragePooling2D, Model};
 pub use crate::network::{Backbone, MobileNetV2, Summary};
-pub use crate::optim::{Adam, CosineDecay, LayerRates, OneCycle, RMSprop, Schedule};
+pub use crate::optim::{Adam, CosineDecay, LayerRates, OneCycle, RmsProp, Schedule};
 pub use crate::plot::{
     augmentation_grid, image_grid, learning_curves, prediction_grid, Figure, LearningCurves,
 };
 pub use crate::preprocess::{mobilenet_v2, Rescaling};
 pub use crate::train::{
-    CSVLogger, Checkpoints, ClassWeights, EarlyStopping, Evaluation, FineTuneOptions, FitOptions, History,
-    LrFind, LrFindOptions, ModelCheckpoint, Prediction, Predictions, ReduceLROnPlateau, TensorBoard,
+    Checkpoints, ClassWeights, CsvLogger, EarlyStopping, Evaluation, FineTuneOptions, FitOptions, History,
+    LrFind, LrFindOptions, ModelCheckpoint, Prediction, Predictions, ReduceLrOnPlateau, TensorBoard,
 };
 pub use crate::{seed, Device, Error, OutputFile, Precision, Result, SPLIT_SEED};
 pub use ndarray::{Array2, Array3, Array4};

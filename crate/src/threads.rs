@@ -33,5 +33,9 @@ pub(crate) fn check() -> Result<()> {
 }
 
 fn report() {
-    transfer_kernels::threads::set_report(|line| crate::progress::say(line));
+    transfer_kernels::threads::set_report(say_line);
+}
+
+fn say_line(line: String) {
+    crate::progress::say(line);
 }

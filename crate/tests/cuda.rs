@@ -105,7 +105,7 @@ fn gradients_are_those_of_the_cpu_wherever_training_starts() {
             let gradients = models.each_mut().map(|model| {
                 model.base_model_mut().set_trainable(true);
                 model.base_model_mut().fine_tune_at(start).unwrap();
-                model.compile(RMSprop::new(1e-5), Loss::BinaryCrossentropy).unwrap();
+                model.compile(RmsProp::new(1e-5), Loss::BinaryCrossentropy).unwrap();
                 model.gradients(&x, &labels).unwrap()
             });
             assert!(!gradients[1].is_empty());
@@ -126,7 +126,7 @@ fn train(device: &Device, folder: &std::path::Path) -> (Vec<f64>, Vec<u32>) {
     model.compile(Adam::new(1e-3), Loss::BinaryCrossentropy).unwrap();
     let mut history = model.fit(&data, FitOptions::epochs(2).validation_data(&data)).unwrap();
     model.base_model_mut().fine_tune_at(100).unwrap();
-    model.compile(RMSprop::new(1e-5), Loss::BinaryCrossentropy).unwrap();
+    model.compile(RmsProp::new(1e-5), Loss::BinaryCrossentropy).unwrap();
     let more = FitOptions::epochs(4).initial_epoch(2).validation_data(&data);
     history.extend(&model.fit(&data, more).unwrap());
     let losses = history.loss.iter().chain(&history.val_loss).map(|&v| f64::from(v)).collect();

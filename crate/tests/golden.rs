@@ -11,7 +11,7 @@ use safetensors::SafeTensors;
 use transfer::loss::Loss;
 use transfer::model::{Dense, GlobalAveragePooling2D, Initializer, Model};
 use transfer::network::MobileNetV2;
-use transfer::optim::{Adam, OptimizerConfig, RMSprop};
+use transfer::optim::{Adam, OptimizerConfig, RmsProp};
 use transfer::weights::Weights;
 use transfer::Precision;
 use transfer_kernels::simd::{isa, Isa};
@@ -219,7 +219,7 @@ fn check_training(golden: &Golden, images: &Array4<f32>, tag: &str, optimizer: O
 
     model.base_model_mut().fine_tune_at(100).unwrap();
     assert_eq!(model.trainable_variables(), 56);
-    model.compile(RMSprop::new(1e-5), Loss::BinaryCrossentropy).unwrap();
+    model.compile(RmsProp::new(1e-5), Loss::BinaryCrossentropy).unwrap();
     check_gradient_norms(golden, tag, &mut model, &batches[0].0, &batches[0].1);
     let mut losses = Vec::new();
     for _ in 0..3 {
@@ -275,7 +275,7 @@ fn training_with_adam_then_rmsprop_on_synthetic_images_follows_keras() {
 
 #[test]
 fn training_with_rmsprop_throughout_on_synthetic_images_follows_keras() {
-    check_training(&synthetic(), &synthetic_images(), "rmsprop_rmsprop", RMSprop::new(1e-4).into());
+    check_training(&synthetic(), &synthetic_images(), "rmsprop_rmsprop", RmsProp::new(1e-4).into());
 }
 
 #[test]
@@ -290,6 +290,6 @@ fn training_on_photographs_follows_keras() {
     if let Some(golden) = photographs() {
         let images = photograph_images(&golden);
         check_training(&golden, &images, "adam_rmsprop", Adam::new(1e-4).into());
-        check_training(&golden, &images, "rmsprop_rmsprop", RMSprop::new(1e-4).into());
+        check_training(&golden, &images, "rmsprop_rmsprop", RmsProp::new(1e-4).into());
     }
 }

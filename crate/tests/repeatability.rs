@@ -53,7 +53,7 @@ fn run(folder: &Path, weights: &Weights, precision: Precision) -> (Vec<u64>, Vec
     let mut history = model.fit(&data, FitOptions::epochs(2).validation_data(&data)).unwrap();
     // Inside a block, so that some of its convolutions train and others do not.
     model.base_model_mut().fine_tune_at(100).unwrap();
-    model.compile(RMSprop::new(1e-4), Loss::BinaryCrossentropy).unwrap();
+    model.compile(RmsProp::new(1e-4), Loss::BinaryCrossentropy).unwrap();
     let more = FitOptions::epochs(4).initial_epoch(2).validation_data(&data);
     history.extend(&model.fit(&data, more).unwrap());
 

@@ -236,7 +236,7 @@ fn a_loss_that_is_not_finite_names_epoch_step_and_rate_and_leaves_the_last_good_
     let data = dataset(&dir.path().join("pictures")).unwrap();
     let fit = |rate: f32, folder: &Path| {
         let mut model = model(Sequential::new()).unwrap();
-        model.compile(RMSprop::new(rate), Loss::BinaryCrossentropy).unwrap();
+        model.compile(RmsProp::new(rate), Loss::BinaryCrossentropy).unwrap();
         let often = Checkpoints::new(folder).every_steps(1);
         model.fit(&data, FitOptions::epochs(2).checkpoint(often)).unwrap_err().to_string()
     };

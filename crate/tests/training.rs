@@ -10,7 +10,7 @@ use transfer::data::{image_dataset_from_directory, Dataset, ImageDatasetOptions}
 use transfer::loss::Loss;
 use transfer::model::{Chain, Dense, Dropout, GlobalAveragePooling2D, Model};
 use transfer::network::{Backbone, MobileNetV2};
-use transfer::optim::{Adam, RMSprop};
+use transfer::optim::{Adam, RmsProp};
 use transfer::preprocess::Rescaling;
 use transfer::random::Rng;
 use transfer::train::FitOptions;
@@ -78,7 +78,7 @@ fn three_classes_are_learned_with_a_softmax_and_predicted_in_both_phases() {
     model.compile(Adam::new(1e-2), Loss::for_classes(data.class_names().len())).unwrap();
     let mut history = model.fit(&data, FitOptions::epochs(4).validation_data(&data)).unwrap();
     model.base_model_mut().fine_tune_at("block_16_expand").unwrap();
-    model.compile(RMSprop::new(1e-4), Loss::SparseCategoricalCrossentropy).unwrap();
+    model.compile(RmsProp::new(1e-4), Loss::SparseCategoricalCrossentropy).unwrap();
     let fine = model.fit(&data, FitOptions::epochs(6).initial_epoch(4).validation_data(&data)).unwrap();
     history.extend(&fine);
     assert_eq!((history.epochs(), history.fine_tune_start), (6, Some(4)));
@@ -112,7 +112,7 @@ fn cached_features_follow_a_change_of_the_base() {
     model.base_model_mut().fine_tune_at(100).unwrap();
     let open = model.evaluate(&data).unwrap();
     assert!((open.loss - frozen.loss).abs() < 1e-4, "un-freezing alone changes nothing");
-    model.compile(RMSprop::new(1e-3), Loss::BinaryCrossentropy).unwrap();
+    model.compile(RmsProp::new(1e-3), Loss::BinaryCrossentropy).unwrap();
     model.fit(&data, FitOptions::epochs(1)).unwrap();
     let trained = model.evaluate(&data).unwrap();
     assert_ne!(trained.loss, open.loss);

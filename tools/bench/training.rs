@@ -38,7 +38,7 @@ fn compile(model: &mut Model, phase: usize) -> Result<()> {
         1 => model.compile(Adam::new(1e-4), Loss::BinaryCrossentropy)?,
         2 => {
             model.base_model_mut().fine_tune_at(100)?;
-            model.compile(RMSprop::new(1e-5), Loss::BinaryCrossentropy)?;
+            model.compile(RmsProp::new(1e-5), Loss::BinaryCrossentropy)?;
         }
         other => return Err(format!("expected phase=1 or phase=2. Received: {other}").into()),
     }

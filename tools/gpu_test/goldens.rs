@@ -91,12 +91,12 @@ fn train(
     };
     match adam {
         true => model.compile(Adam::new(1e-4), Loss::BinaryCrossentropy)?,
-        false => model.compile(RMSprop::new(1e-4), Loss::BinaryCrossentropy)?,
+        false => model.compile(RmsProp::new(1e-4), Loss::BinaryCrossentropy)?,
     }
     let error = epochs(&mut model, 4, "phase1_loss")?;
     report.within(&format!("losses of phase 1, {tag}, {of}"), error, LIMIT);
     model.base_model_mut().fine_tune_at(100)?;
-    model.compile(RMSprop::new(1e-5), Loss::BinaryCrossentropy)?;
+    model.compile(RmsProp::new(1e-5), Loss::BinaryCrossentropy)?;
     let (median, _) = gradients(&mut model, golden, tag, &batches[0], &labels)?;
     // One variable can be further off: see `check_gradients` in `crate/tests/golden.rs`.
     report.within(&format!("norms of first gradients, {tag}, {of}, median of 56"), median, LIMIT);

@@ -65,7 +65,7 @@ fn model(device: &Device, weights: &Weights, fine: bool) -> Result<Model> {
         .then(Dense::new(1).seed(1))
         .build()?;
     match fine {
-        true => model.compile(RMSprop::new(1e-5), Loss::BinaryCrossentropy)?,
+        true => model.compile(RmsProp::new(1e-5), Loss::BinaryCrossentropy)?,
         false => model.compile(Adam::new(1e-4), Loss::BinaryCrossentropy)?,
     }
     Ok(model)

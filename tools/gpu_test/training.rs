@@ -74,7 +74,7 @@ fn phases(device: &Device, folder: &Path) -> Result<(Model, Vec<f64>)> {
     model.compile(Adam::new(1e-3), Loss::BinaryCrossentropy)?;
     let mut losses = model.fit(&train, FitOptions::epochs(1))?.loss;
     model.base_model_mut().fine_tune_at(100)?;
-    model.compile(RMSprop::new(1e-5), Loss::BinaryCrossentropy)?;
+    model.compile(RmsProp::new(1e-5), Loss::BinaryCrossentropy)?;
     losses.extend(model.fit(&train, FitOptions::epochs(2).initial_epoch(1))?.loss);
     Ok((model, losses))
 }

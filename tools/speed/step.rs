@@ -21,7 +21,7 @@ use transfer::architecture::{mobilenet_v2, Architecture, ConvKind, UnitKind};
 use transfer::network::base::Base;
 use transfer::ops::head;
 use transfer::ops::variable::{Variable, Variables};
-use transfer::optim::{Adam, KerasOptimizer, OptimizerConfig, RMSprop};
+use transfer::optim::{Adam, KerasOptimizer, OptimizerConfig, RmsProp};
 use transfer::random::Rng;
 use transfer::weights::{Tensor, Weights};
 use transfer::Result;
@@ -111,7 +111,7 @@ fn main() -> Result<()> {
     let pool = transfer::threads::pool();
     pool.install(|| report("phase 1", &mut net, &images, Adam::new(1e-4).into(), steps))?;
     net.base.set_trainable(FINE_TUNE_AT..layers, true);
-    let backward = pool.install(|| report("phase 2", &mut net, &images, RMSprop::new(1e-5).into(), steps))?;
+    let backward = pool.install(|| report("phase 2", &mut net, &images, RmsProp::new(1e-5).into(), steps))?;
     let flop = backward_flop(&net.base);
     println!("  backward: {:.2} GFLOP, {:.0} GFLOP/s", flop / 1e9, flop / backward / 1e9);
     if kernels {

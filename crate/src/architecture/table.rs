@@ -17,6 +17,7 @@ use super::names::NameMap;
 /// assert_eq!(architecture.layers.last().unwrap().output, (8, 8, 64));
 /// ```
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct Network {
     pub(crate) name: String,
     pub(crate) keras_name: String,

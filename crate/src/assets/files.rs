@@ -29,8 +29,8 @@ pub(crate) fn sync_tree(folder: &Path) -> Result<()> {
     {
         let mut folders = vec![folder.to_owned()];
         while let Some(next) = folders.pop() {
-            for entry in next.read_dir().map_err(fail)? {
-                let path = entry.map_err(fail)?.path();
+            for entry in crate::input::entries(&next).map_err(fail)? {
+                let path = entry.path();
                 match path.is_dir() {
                     true => folders.push(path),
                     false => {

@@ -85,9 +85,8 @@ fn files_below(folder: &Path, ending: &str) -> Result<Vec<(Vec<u8>, PathBuf, u64
     let mut folders = vec![(Vec::new(), folder.to_owned(), 0)];
     while let Some((prefix, folder, depth)) = folders.pop() {
         let fail = |e| Error::io("cannot list", &folder, e);
-        for entry in std::fs::read_dir(&folder).map_err(fail)? {
+        for entry in input::entries(&folder).map_err(fail)? {
             check_stop("Listing a folder")?;
-            let entry = entry.map_err(fail)?;
             let (name, path) = (entry.file_name(), entry.path());
             let name = [&prefix, name.as_encoded_bytes()].concat();
             // Links are followed: a data set may well be a tree of them. The depth keeps circles out.

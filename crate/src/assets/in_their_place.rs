@@ -1,6 +1,6 @@
 //! Somebody's own photographs in the place of the cats and dogs, for the tutorial's notebook.
 
-use super::cats_and_dogs::{CatsAndDogs, Source};
+use super::found::{CatsAndDogs, Source};
 use crate::{Error, Result, Show};
 use std::path::Path;
 

@@ -243,8 +243,8 @@ impl FindMobileNetV2 {
             return Err(Error::Download(format!("{cannot}: there is no Python on the PATH")));
         }
         programs::first_that_works(&at_hand, attempt).map_err(|failed| failed.into_error(&cannot))?;
-        let files = std::fs::read_dir(scratch).map_err(|e| Error::io("cannot list", scratch, e))?;
-        let mut paths = files.filter_map(|entry| Some(entry.ok()?.path()));
+        let files = crate::input::entries(scratch).map_err(|e| Error::io("cannot list", scratch, e))?;
+        let mut paths = files.iter().map(std::fs::DirEntry::path);
         let wheel = paths.find(|path| path.extension().is_some_and(|end| end == "whl"));
         wheel.ok_or_else(|| Error::Download(format!("{cannot}: pip wrote no .whl file")))
     }

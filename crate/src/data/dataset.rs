@@ -106,7 +106,7 @@ fn split(files: Vec<(PathBuf, u32)>, part: f32, subset: Subset, seed: u64) -> Ve
 /// so the first batch of a data set is the same as that of its `take(1)`.
 #[derive(Clone)]
 pub struct Dataset {
-    store: Arc<Store>,
+    pub(super) store: Arc<Store>,
     /// The fixed order, of all images.
     order: Arc<[usize]>,
     /// The part of it that this data set has.
@@ -389,29 +389,5 @@ impl Dataset {
                 "the first batch of an empty data set was asked for; skip() left no batch.".into(),
             ))
         })
-    }
-}
-
-impl std::fmt::Display for Dataset {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let plural = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
-        let (found, classes) = (self.store.found, self.class_names().len());
-        write!(
-            f,
-            "Found {} belonging to {}.",
-            plural(found, "file", "files"),
-            plural(classes, "class", "classes")
-        )?;
-        if self.len() != found {
-            let batches = plural(self.cardinality(), "batch", "batches");
-            write!(f, "\nUsing {} of them, {batches}.", self.len())?;
-        }
-        Ok(())
-    }
-}
-
-impl std::fmt::Debug for Dataset {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(self, f)
     }
 }

@@ -51,6 +51,7 @@ mod bad_images;
 mod batch;
 mod batches;
 mod dataset;
+mod dataset_text;
 mod decode;
 mod depth;
 mod digest;

@@ -17,6 +17,7 @@ const MAX_BATCH_BYTES: usize = 4 << 30;
 /// assert!(options.shuffle);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
+#[must_use]
 pub struct ImageDatasetOptions {
     /// The class folders to use, in the order of their labels; `None` takes every sub-folder,
     /// sorted by name.

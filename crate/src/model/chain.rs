@@ -85,6 +85,7 @@ impl From<Dense> for Layer {
 /// # Ok::<(), transfer::Error>(())
 /// ```
 #[derive(Debug, Default)]
+#[must_use]
 pub struct Chain {
     layers: Vec<Layer>,
     seed: Option<u64>,

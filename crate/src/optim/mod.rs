@@ -55,7 +55,7 @@ impl Adam {
 
 /// RMSprop (Hinton, lecture 6e of "Neural Networks for Machine Learning", 2012) with Keras' defaults.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RMSprop {
+pub struct RmsProp {
     /// Step size; see [`Adam::learning_rate`].
     pub learning_rate: f32,
     /// Decay of the running mean of squared gradients; rarely changed.
@@ -64,10 +64,10 @@ pub struct RMSprop {
     pub epsilon: f32,
 }
 
-impl RMSprop {
+impl RmsProp {
     /// RMSprop with this learning rate.
     pub fn new(learning_rate: f32) -> Self {
-        RMSprop { learning_rate, rho: 0.9, epsilon: 1e-7 }
+        RmsProp { learning_rate, rho: 0.9, epsilon: 1e-7 }
     }
 }
 
@@ -77,7 +77,7 @@ pub enum OptimizerConfig {
     /// Adam.
     Adam(Adam),
     /// RMSprop.
-    RMSprop(RMSprop),
+    RmsProp(RmsProp),
 }
 
 impl From<Adam> for OptimizerConfig {
@@ -86,9 +86,9 @@ impl From<Adam> for OptimizerConfig {
     }
 }
 
-impl From<RMSprop> for OptimizerConfig {
-    fn from(r: RMSprop) -> Self {
-        OptimizerConfig::RMSprop(r)
+impl From<RmsProp> for OptimizerConfig {
+    fn from(r: RmsProp) -> Self {
+        OptimizerConfig::RmsProp(r)
     }
 }
 
@@ -97,7 +97,7 @@ impl OptimizerConfig {
     pub fn learning_rate(&self) -> f32 {
         match self {
             OptimizerConfig::Adam(a) => a.learning_rate,
-            OptimizerConfig::RMSprop(r) => r.learning_rate,
+            OptimizerConfig::RmsProp(r) => r.learning_rate,
         }
     }
 
@@ -105,7 +105,7 @@ impl OptimizerConfig {
     pub(crate) fn check(&self) -> Result<()> {
         let (rate, decays, epsilon) = match *self {
             OptimizerConfig::Adam(a) => (a.learning_rate, [a.beta_1, a.beta_2], a.epsilon),
-            OptimizerConfig::RMSprop(r) => (r.learning_rate, [r.rho, r.rho], r.epsilon),
+            OptimizerConfig::RmsProp(r) => (r.learning_rate, [r.rho, r.rho], r.epsilon),
         };
         if !(rate.is_finite() && rate >= 0.0) {
             return Err(Error::Invalid(format!(
@@ -244,7 +244,7 @@ impl<D: Backend> KerasOptimizer<D> {
                     epsilon: a.epsilon,
                 }
             }
-            OptimizerConfig::RMSprop(r) => {
+            OptimizerConfig::RmsProp(r) => {
                 UpdateRule::RmsProp { rate: rate as f32, rho: r.rho, epsilon: r.epsilon }
             }
         }
@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn rmsprop_starts_from_zero_as_keras_does() {
         let (mut w, mut v) = ([1.0f64, -2.0], [0.0; 2]);
-        let ours = run(RMSprop::new(0.01).into(), 5);
+        let ours = run(RmsProp::new(0.01).into(), 5);
         for t in 0..5 {
             for i in 0..2 {
                 let g = 6.0 * w[i];
@@ -353,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_variable_with_a_factor_learns_as_with_that_part_of_the_rate() {
-        for config in [OptimizerConfig::from(Adam::new(0.1)), RMSprop::new(0.1).into()] {
+        for config in [OptimizerConfig::from(Adam::new(0.1)), RmsProp::new(0.1).into()] {
             let after = |rate: f64, factor: f64| {
                 let mut model = One(Variable::zeros(&Cpu::default(), "w".into(), &[2]).unwrap());
                 Cpu::write(&mut model.0.tensor, &[1.0, -2.0]).unwrap();

@@ -1,6 +1,6 @@
 //! Learning rates that change from step to step within one `fit`: a factor on the rate that the model was
 //! compiled with. Rates that depend on how the training goes are the matter of
-//! [`ReduceLROnPlateau`](crate::train::ReduceLROnPlateau).
+//! [`ReduceLrOnPlateau`](crate::train::ReduceLrOnPlateau).
 //!
 //! ```
 //! use transfer::optim::Schedule;

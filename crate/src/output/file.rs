@@ -22,6 +22,7 @@ use crate::Result;
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct OutputFile {
     pub(super) path: PathBuf,
     pub(super) overwrite: bool,

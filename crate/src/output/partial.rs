@@ -77,7 +77,7 @@ pub(crate) fn partials(path: &Path) -> Vec<PathBuf> {
     let unique =
         |middle: &[u8]| !middle.is_empty() && middle.iter().all(|b| b.is_ascii_digit() || *b == b'-');
     let parent = path.parent().map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
-    let entries = parent.and_then(|parent| parent.read_dir().ok()).into_iter().flatten().flatten();
+    let entries = parent.and_then(|parent| input::entries(parent).ok()).into_iter().flatten();
     let is_partial = |entry: &std::fs::DirEntry| {
         let name = entry.file_name();
         let middle = name.as_encoded_bytes().strip_prefix(start.as_encoded_bytes());

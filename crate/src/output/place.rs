@@ -4,7 +4,7 @@ use std::fs::{FileType, Metadata};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::input::patiently;
+use crate::input::{entries, patiently};
 use crate::{Error, Result, Show};
 
 /// As many links in a row are followed as Linux follows.
@@ -51,8 +51,7 @@ impl Place {
         if !linked || !top.is_dir() {
             return Ok(false);
         }
-        for entry in patiently(|| top.read_dir())? {
-            let entry = entry?;
+        for entry in patiently(|| entries(&top))? {
             if !entry.file_type()?.is_symlink() {
                 continue;
             }

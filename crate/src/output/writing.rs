@@ -67,6 +67,7 @@ impl OutputFile {
     /// Finds out, before any work, whether the file could be written.
     pub(crate) fn check(&self, format: &Format) -> Result<()> {
         let place = self.permitted(format)?;
+        sweep_abandoned(&place.file);
         Partial::create(&place.file).map(drop).map_err(|e| self.not_written(&place, e))
     }
 
@@ -297,4 +298,18 @@ fn is_unchanged(old: &std::fs::Metadata, now: &std::fs::Metadata) -> bool {
         return false;
     }
     now.is_file() && old.len() == now.len() && old.modified().ok() == now.modified().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looking_whether_a_file_could_be_written_removes_what_a_killed_process_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.csv");
+        std::fs::write(super::super::partial::beside(&path), "").unwrap();
+        OutputFile::new(&path).check(&Format::Report).unwrap();
+        assert_eq!(input::entries(folder.path()).unwrap().len(), 0);
+    }
 }

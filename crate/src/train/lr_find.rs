@@ -29,6 +29,7 @@ const LEAST_STEPS: usize = 7;
 /// assert_eq!(fine.start, 1e-7);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[must_use]
 pub struct LrFindOptions {
     /// The first rate; small enough that nothing is learned.
     pub start: f64,

@@ -14,7 +14,7 @@ mod predict;
 mod prediction;
 pub mod report;
 
-pub use callbacks::{CSVLogger, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, TensorBoard};
+pub use callbacks::{CsvLogger, EarlyStopping, ModelCheckpoint, ReduceLrOnPlateau, TensorBoard};
 pub use checkpoint::Checkpoints;
 pub use class_weights::ClassWeights;
 pub use evaluation::Evaluation;

@@ -185,9 +185,8 @@ fn renamed(root: &Group, layers: &[LayerShapes], names: &NameMap) -> Result<Weig
         for (variable, shape) in &layer.variables {
             let place = (names.place)(&layer.name, variable);
             let (folder, name) = place.rsplit_once('/').unwrap_or(("", &place));
-            let folders = folder.split('/').filter(|part| !part.is_empty());
-            let group =
-                folders.fold(Ok(root.clone()), |group, name| group.and_then(|g: Group| g.group(name)));
+            let mut folders = folder.split('/').filter(|part| !part.is_empty());
+            let group = folders.try_fold(root.clone(), |group, name| group.group(name));
             let data_set =
                 group.and_then(|group| group.dataset(name)).map_err(|e| format!("{folder}: {e}"))?;
             weights.insert(format!("{}/{variable}", layer.name), tensor(&data_set, shape)?);

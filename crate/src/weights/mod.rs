@@ -35,6 +35,7 @@ use std::path::Path;
 /// # Ok::<(), transfer::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[must_use]
 pub struct LoadOptions {
     /// Whether NaN and infinite values are let through instead of refused. A model that has one
     /// computes nothing but NaN, so this is for looking at what went wrong.

@@ -65,7 +65,7 @@ pub fn model(augmentation: Sequential) -> Result<Model> {
 /// Turns a model over to phase 2.
 pub fn fine_tune(model: &mut Model) -> Result<()> {
     model.base_model_mut().fine_tune_at(100)?;
-    model.compile(RMSprop::new(1e-4), Loss::BinaryCrossentropy)
+    model.compile(RmsProp::new(1e-4), Loss::BinaryCrossentropy)
 }
 
 /// Trains in both phases; with `checkpoints`, a folder, so that it can be killed and started again.

@@ -10,7 +10,7 @@ use ndarray::Array4;
 use transfer::loss::Loss;
 use transfer::model::{Dense, GlobalAveragePooling2D, Model};
 use transfer::network::MobileNetV2;
-use transfer::optim::RMSprop;
+use transfer::optim::RmsProp;
 use transfer::weights::{load, write_safetensors, Tensor};
 
 use super::{weights, Golden};
@@ -118,7 +118,7 @@ fn ours(golden: &Golden) -> (f64, Vec<(String, Vec<f64>)>) {
     values.insert("dense/bias", Tensor::new([1], vec![0.125]).unwrap());
     write_safetensors(&path, &values, &Default::default()).unwrap();
     model.load_weights(&path).unwrap();
-    model.compile(RMSprop::new(1e-5), Loss::BinaryCrossentropy).unwrap();
+    model.compile(RmsProp::new(1e-5), Loss::BinaryCrossentropy).unwrap();
     let images = images(&numbers);
     let gradients = model.gradients(&images, &labels).unwrap();
     let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect();

@@ -48,7 +48,7 @@ fn early_stopping_ends_the_training_and_gives_the_best_weights_back() {
 #[test]
 fn a_plateau_lowers_the_rate_of_the_epochs_behind_it() {
     let (_dir, data) = data();
-    let lower = || ReduceLROnPlateau::new().monitor("loss").min_delta(NEVER).patience(1).factor(0.5);
+    let lower = || ReduceLrOnPlateau::new().monitor("loss").min_delta(NEVER).patience(1).factor(0.5);
     let history = fit(&data, FitOptions::epochs(4).callback(lower())).unwrap().1;
     let rate = f64::from(1e-3f32);
     assert_eq!(history.learning_rate, [rate, rate, rate / 2.0, rate / 4.0]);
@@ -105,8 +105,8 @@ fn an_interrupted_run_decides_and_writes_what_an_unbroken_one_does() {
         FitOptions::epochs(6)
             .validation_data(&data)
             .callback(EarlyStopping::new().min_delta(NEVER).patience(3).restore_best_weights(true))
-            .callback(ReduceLROnPlateau::new().min_delta(NEVER).patience(2))
-            .callback(CSVLogger::new(folder.join("log.csv")))
+            .callback(ReduceLrOnPlateau::new().min_delta(NEVER).patience(2))
+            .callback(CsvLogger::new(folder.join("log.csv")))
             .callback(TensorBoard::new(folder.join("board")))
             .callback(ModelCheckpoint::new(folder.join("{epoch}-{val_accuracy:.3f}.safetensors")))
     };
@@ -184,7 +184,7 @@ fn two_phases_stand_behind_each_other_in_one_table_and_one_folder() {
     let (dir, data) = data();
     let (csv, board) = (dir.path().join("log.csv"), dir.path().join("board"));
     let logged = |options: FitOptions| {
-        options.callback(CSVLogger::new(&csv).append(true).separator(';')).callback(TensorBoard::new(&board))
+        options.callback(CsvLogger::new(&csv).append(true).separator(';')).callback(TensorBoard::new(&board))
     };
     for _ in 0..2 {
         let mut model = model(Sequential::new()).unwrap();
@@ -197,7 +197,7 @@ fn two_phases_stand_behind_each_other_in_one_table_and_one_folder() {
         assert_eq!(names.map(|name| events(&board.join("train").join(name)).len()), [7, 4]);
         assert!(!board.join("validation").exists());
     }
-    let other = FitOptions::epochs(1).validation_data(&data).callback(CSVLogger::new(&csv).append(true));
+    let other = FitOptions::epochs(1).validation_data(&data).callback(CsvLogger::new(&csv).append(true));
     let error = fit(&data, other).unwrap_err().to_string();
     assert!(error.contains("log.csv") && error.contains("val_loss"), "{error}");
 }
@@ -214,13 +214,13 @@ fn what_cannot_work_is_said_before_anything_is_trained() {
         (plain().callback(EarlyStopping::new().monitor("acc")), "loss, accuracy, val_loss, val_accuracy"),
         (plain().callback(restoring().min_delta(-1.0)), "min_delta"),
         (plain().callback(restoring()).callback(restoring()), "at most one"),
-        (plain().callback(ReduceLROnPlateau::new().monitor("loss").factor(1.0)), "factor"),
+        (plain().callback(ReduceLrOnPlateau::new().monitor("loss").factor(1.0)), "factor"),
         (plain().callback(ModelCheckpoint::new("x").save_best_only(true)), "needs validation data"),
         (plain().callback(ModelCheckpoint::new(dir.path().join("{acc}"))), "{acc}"),
         (plain().callback(ModelCheckpoint::new(dir.path())), "which is a folder"),
         (plain().callback(ModelCheckpoint::new(&below_a_file)), "file"),
-        (plain().callback(CSVLogger::new(&below_a_file)), "file"),
-        (plain().callback(CSVLogger::new(dir.path().join("x.csv")).separator('1')), "separator"),
+        (plain().callback(CsvLogger::new(&below_a_file)), "file"),
+        (plain().callback(CsvLogger::new(dir.path().join("x.csv")).separator('1')), "separator"),
         (plain().callback(TensorBoard::new(&below_a_file)), "file"),
     ];
     for (i, (options, what)) in refused.into_iter().enumerate() {
@@ -237,7 +237,7 @@ fn a_range_test_leaves_no_trace_and_shows_what_it_measured() {
     let (_dir, data) = data();
     let mut model = model(Sequential::new()).unwrap();
     model.base_model_mut().fine_tune_at(140).unwrap();
-    model.compile(RMSprop::new(1e-4), Loss::BinaryCrossentropy).unwrap();
+    model.compile(RmsProp::new(1e-4), Loss::BinaryCrossentropy).unwrap();
     let batch = data.first_batch().unwrap();
     let labels = batch.labels.to_vec();
     let go_on = |model: &mut Model| {
@@ -256,7 +256,7 @@ fn a_range_test_leaves_no_trace_and_shows_what_it_measured() {
     let tested = go_on(&mut model);
     let mut other = crate::scenario::model(Sequential::new()).unwrap();
     other.base_model_mut().fine_tune_at(140).unwrap();
-    other.compile(RMSprop::new(1e-4), Loss::BinaryCrossentropy).unwrap();
+    other.compile(RmsProp::new(1e-4), Loss::BinaryCrossentropy).unwrap();
     go_on(&mut other);
     assert_eq!(go_on(&mut other), tested);
     assert_eq!(other.lr_find(&data, options).unwrap().losses.len(), found.losses.len());

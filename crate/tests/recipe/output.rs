@@ -31,7 +31,7 @@ fn writers(folder: &Path) -> Vec<(&'static str, &'static str, Write)> {
         ("export_onnx", "onnx", Box::new(|file| model(Sequential::new())?.export_onnx(file))),
         ("Figure::save", "png", Box::new(move |file| figure.save(file))),
         ("write_csv", "csv", Box::new(|file| file.write_csv(&["file", "reason"], [["=1+1", "-2"]]))),
-        ("CSVLogger", "csv", Box::new(move |f| log(FitOptions::epochs(1).callback(CSVLogger::new(f))))),
+        ("CsvLogger", "csv", Box::new(move |f| log(FitOptions::epochs(1).callback(CsvLogger::new(f))))),
         ("ModelCheckpoint", "safetensors", {
             Box::new(move |f| keep(FitOptions::epochs(1).callback(ModelCheckpoint::new(f))))
         }),
@@ -111,7 +111,7 @@ fn links_permissions_and_what_is_no_file_are_the_same_for_all() {
             "{name}"
         );
         // A table is written twice, and a file system may give the first one's number to the third.
-        if *name != "CSVLogger" {
+        if *name != "CsvLogger" {
             assert_ne!(before.ino(), after.ino(), "{name}: it was written beside and renamed");
         }
         // The folder's number of entries shows what is left beside it.

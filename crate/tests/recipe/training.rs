@@ -71,7 +71,7 @@ fn after_a_schedule_the_compiled_rate_is_back() {
         fine_tune(&mut model).unwrap();
         model.compile(Adam::new(0.0), Loss::BinaryCrossentropy).unwrap();
         model.fit(&data, options).unwrap();
-        model.compile(RMSprop::new(1e-3), Loss::BinaryCrossentropy).unwrap();
+        model.compile(RmsProp::new(1e-3), Loss::BinaryCrossentropy).unwrap();
         model.train_on_batch(&batch.images, &labels).unwrap();
         digest(&model, &History::default())
     };

@@ -9,6 +9,7 @@ use super::card::Memory;
 use super::folded::{add_gradients, add_pointwise_gradients, sum_taps_and_bias, Folded};
 use super::{address, calls, gradient, product, zeros, Card};
 use crate::ops::backend::Activations;
+use crate::ops::conv_bn::ConvBn;
 use crate::ops::inverted_residual::BlockParams;
 use crate::{Error, Result};
 use transfer_kernels::BlockShape;
@@ -127,15 +128,7 @@ pub(super) fn backward(
         };
         run().map_err(failed)?;
         if p.depthwise.trains.any() {
-            let run = || {
-                let partition = calls::depthwise_partition(&shape);
-                let partials = card.memory(partition.len())?;
-                let from = partials.address();
-                card.launch(calls::depthwise_backward_weights(input, input_bias, d, from, &shape)?)?;
-                sum_taps_and_bias(card, from, partition, (9 * s.expanded, s.expanded))
-            };
-            let (dw, db) = run().map_err(failed)?;
-            add_gradients(card, &p.depthwise, dw.address(), db.address(), grads)?;
+            depthwise_weights(card, s, &p.depthwise, (input, input_bias), d, &shape, grads)?;
         }
         if !below_depthwise {
             return Ok(());
@@ -169,4 +162,33 @@ pub(super) fn backward(
         run().map_err(failed)?;
         add_pointwise_gradients(card, conv, x, d_input.address(), (rows_in, s.ci, s.expanded), grads)
     }
+}
+
+/// Adds the gradients of a depthwise convolution's variables: `input` with the bias that its values lack, and the
+/// gradient `d` of the output.
+///
+/// # Safety
+/// The addresses are of arrays of these sizes.
+unsafe fn depthwise_weights(
+    card: &'static Card,
+    s: &BlockShape,
+    conv: &ConvBn<Cuda>,
+    (input, input_bias): (u64, Option<u64>),
+    d: u64,
+    shape: &DepthwiseShape,
+    grads: &mut Gradients<f32, Cuda>,
+) -> Result<(), CudaError> {
+    let run = || {
+        let partition = calls::depthwise_partition(shape);
+        let partials = card.memory(partition.len())?;
+        let from = partials.address();
+        // SAFETY: the partial sums are as many as their partition says; the rest is the caller's promise.
+        unsafe {
+            card.launch(calls::depthwise_backward_weights(input, input_bias, d, from, shape)?)?;
+            sum_taps_and_bias(card, from, partition, (9 * s.expanded, s.expanded))
+        }
+    };
+    let (dw, db) = run().map_err(|e| card.failed(e))?;
+    // SAFETY: as many as the convolution has taps and channels.
+    unsafe { add_gradients(card, conv, dw.address(), db.address(), grads) }
 }

@@ -26,7 +26,7 @@ pub struct Images {
 pub struct Placed<'a> {
     pub(crate) images: &'a Images,
     pub(crate) indices: &'a [usize],
-    pub(crate) placings: Vec<Placing>,
+    pub(crate) placings: &'a [Placing],
 }
 
 impl Images {

@@ -8,6 +8,7 @@ use crate::ops::conv_bn::{cpu as conv_bn, prepared::Prepared, ConvBn};
 use crate::ops::view::{slice, slice_mut};
 use crate::threads::{each, join};
 use crate::{Error, Result};
+use transfer_kernels::batch_norm::Folded;
 use transfer_kernels::depthwise::{
     depthwise, depthwise_backward_input, depthwise_backward_weights, DepthwiseShape,
 };
@@ -16,7 +17,7 @@ use transfer_kernels::recycled::RecycledBuffer;
 use transfer_kernels::warm;
 use transfer_kernels::workspace::with_scratch;
 use transfer_kernels::BlockShape;
-use transfer_kernels::{add_into, Activation};
+use transfer_kernels::{add_into, Activation, PackedWeights};
 
 /// Folded and packed weights, kept as long as they are right, and after that for their memory.
 #[derive(Default)]
@@ -179,42 +180,10 @@ pub(crate) fn backward(
             .zip(groups.of_optional_mut(d_input.as_deref_mut(), n))
             .zip(groups.of_optional_mut(dx.as_deref_mut(), n))
             .zip(taps.chunks_exact_mut(10 * s.expanded));
+        let below =
+            Below { s, p, filter: &filter, project: &project, expand: expand.as_deref(), below_depthwise };
         each(parts.collect(), |(((((dy, filtered), input), d_input), dx), taps)| {
-            with_scratch(|scratch| {
-                let shape = depthwise_shape(input.len() / (s.h * s.w * s.expanded), s);
-                let (rows_in, rows_out) = (shape.n * s.h * s.w, shape.n * s.out_h() * s.out_w());
-                let d_filtered = scratch.a.at_least(rows_out * s.expanded);
-                warm(filtered);
-                pointwise_backward_input(dy, rows_out, &project, Some(filtered), None, d_filtered);
-                warm(input);
-                if p.depthwise.trains.any() {
-                    let (dk, db) = taps.split_at_mut(9 * s.expanded);
-                    depthwise_backward_weights(input, d_filtered, shape, dk, db);
-                }
-                if !below_depthwise {
-                    return;
-                }
-                // Without an expansion there is no ReLU6 of this block in front of the depthwise
-                // convolution: the activation below masks its own gradient.
-                let mask = p.expand.is_some().then_some(input);
-                warm(d_input);
-                depthwise_backward_input(d_filtered, shape, &filter.w, mask, d_input);
-                match &expand {
-                    Some(wt) => {
-                        let here = scratch.b.at_least(rows_in * s.ci);
-                        let residual = s.residual.then_some(dy);
-                        pointwise_backward_input(d_input, rows_in, wt, None, residual, here);
-                        add_into(dx, here);
-                    }
-                    None if p.input_gradient => {
-                        add_into(dx, d_input);
-                        if s.residual {
-                            add_into(dx, dy);
-                        }
-                    }
-                    None => (),
-                }
-            });
+            below.group(Group { dy, filtered, input, d_input, dx, taps });
         });
         if let Some(dx) = dx {
             **grads.get_or_alloc_mut(x_kept)? = dx;
@@ -233,4 +202,71 @@ pub(crate) fn backward(
     }
     **grads.get_or_alloc_mut(y_kept)? = dy;
     Ok(())
+}
+
+/// What the groups of a block's backward pass share.
+struct Below<'a> {
+    s: &'a BlockShape,
+    p: &'a BlockParams<Cpu>,
+    filter: &'a Folded,
+    /// Transposed.
+    project: &'a PackedWeights,
+    /// Transposed; where the gradient of the input is wanted.
+    expand: Option<&'a PackedWeights>,
+    /// Whether anything below the depthwise convolution trains.
+    below_depthwise: bool,
+}
+
+/// The slices of one group of images; what is not wanted is empty.
+struct Group<'a> {
+    dy: &'a [f32],
+    filtered: &'a [f32],
+    input: &'a [f32],
+    d_input: &'a mut [f32],
+    dx: &'a mut [f32],
+    /// Nine taps and the bias of each channel.
+    taps: &'a mut [f32],
+}
+
+impl Below<'_> {
+    /// Backward from the projection down, for one group of images.
+    fn group(&self, group: Group<'_>) {
+        let (s, p, below_depthwise) = (self.s, self.p, self.below_depthwise);
+        let Group { dy, filtered, input, d_input, dx, taps } = group;
+        with_scratch(|scratch| {
+            let shape = depthwise_shape(input.len() / (s.h * s.w * s.expanded), s);
+            let (rows_in, rows_out) = (shape.n * s.h * s.w, shape.n * s.out_h() * s.out_w());
+            let d_filtered = scratch.a.at_least(rows_out * s.expanded);
+            warm(filtered);
+            pointwise_backward_input(dy, rows_out, self.project, Some(filtered), None, d_filtered);
+            warm(input);
+            if p.depthwise.trains.any() {
+                let (dk, db) = taps.split_at_mut(9 * s.expanded);
+                depthwise_backward_weights(input, d_filtered, shape, dk, db);
+            }
+            if !below_depthwise {
+                return;
+            }
+            // Without an expansion there is no ReLU6 of this block in front of the depthwise
+            // convolution: the activation below masks its own gradient.
+            let mask = p.expand.is_some().then_some(input);
+            warm(d_input);
+            depthwise_backward_input(d_filtered, shape, &self.filter.w, mask, d_input);
+            match self.expand {
+                Some(wt) => {
+                    let here = scratch.b.at_least(rows_in * s.ci);
+                    let residual = s.residual.then_some(dy);
+                    pointwise_backward_input(d_input, rows_in, wt, None, residual, here);
+                    add_into(dx, here);
+                }
+                None if p.input_gradient => {
+                    add_into(dx, d_input);
+                    if s.residual {
+                        add_into(dx, dy);
+                    }
+                }
+                None => (),
+            }
+        });
+    }
 }

@@ -13,21 +13,21 @@ use crate::{input, Error, OutputFile, Result};
 ///
 /// ```
 /// use transfer::prelude::*;
-/// let log = CSVLogger::new("training.csv");
-/// let both_phases = CSVLogger::new("training.csv").append(true).separator(';');
-/// let over_anything = CSVLogger::new(OutputFile::new("training.csv").overwrite(true));
+/// let log = CsvLogger::new("training.csv");
+/// let both_phases = CsvLogger::new("training.csv").append(true).separator(';');
+/// let over_anything = CsvLogger::new(OutputFile::new("training.csv").overwrite(true));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CSVLogger {
+pub struct CsvLogger {
     file: OutputFile,
     separator: char,
     append: bool,
 }
 
-impl CSVLogger {
+impl CsvLogger {
     /// A table in this file, with commas. An earlier one that is there is replaced.
     pub fn new(file: impl Into<OutputFile>) -> Self {
-        CSVLogger { file: file.into(), separator: ',', append: false }
+        CsvLogger { file: file.into(), separator: ',', append: false }
     }
 
     /// What stands between two numbers.
@@ -75,7 +75,7 @@ impl CSVLogger {
         let byte = byte.filter(|b| !b.is_ascii_alphanumeric() && !b"_.-+\"'\n\r\0".contains(b));
         byte.ok_or_else(|| {
             Error::Invalid(format!(
-                "CSVLogger expected a separator of ASCII that no number or name holds, such as ',' or ';'. Received: \
+                "CsvLogger expected a separator of ASCII that no number or name holds, such as ',' or ';'. Received: \
                  {:?}",
                 self.separator
             ))
@@ -98,7 +98,7 @@ impl CSVLogger {
         if !first.is_empty() && first != names {
             let separator = self.separator.to_string();
             return Err(Error::Invalid(format!(
-                "CSVLogger expected a table with the columns {} to append to, or no file. Received: {}, which \
+                "CsvLogger expected a table with the columns {} to append to, or no file. Received: {}, which \
                  begins with {:?}. Name another file, or leave `.append(true)` out.",
                 names.join(&separator),
                 self.file.path().shown(),
@@ -129,7 +129,7 @@ fn columns(history: &History, validated: bool) -> Vec<(&'static str, &[f64])> {
     columns
 }
 
-impl Callback for CSVLogger {
+impl Callback for CsvLogger {
     fn on_train_begin(&self, run: &Progress<'_>) -> Result<()> {
         self.write(run)
     }

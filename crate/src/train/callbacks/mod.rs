@@ -3,9 +3,9 @@
 //! | callback | what it does |
 //! |---|---|
 //! | [`EarlyStopping`] | ends a training that no longer gets better, and gives the best weights back |
-//! | [`ReduceLROnPlateau`] | lowers the learning rate where a training no longer gets better |
+//! | [`ReduceLrOnPlateau`] | lowers the learning rate where a training no longer gets better |
 //! | [`ModelCheckpoint`] | keeps the weights of epochs, or of the best one, as files |
-//! | [`CSVLogger`] | the numbers of each epoch as a table |
+//! | [`CsvLogger`] | the numbers of each epoch as a table |
 //! | [`TensorBoard`] | the numbers of each epoch as event files for TensorBoard |
 //!
 //! A callback keeps nothing between epochs: what it decides, and what its files hold, follows from the
@@ -19,7 +19,7 @@
 //! let options = FitOptions::epochs(50)
 //!     .validation_data(validation)
 //!     .callback(EarlyStopping::new().patience(3).restore_best_weights(true))
-//!     .callback(CSVLogger::new("runs/first.csv"))
+//!     .callback(CsvLogger::new("runs/first.csv"))
 //!     .callback(TensorBoard::new("runs/first"));
 //! let history = model.fit(train, options)?;
 //! println!("stopped after {:?}", history.stopped_epoch);
@@ -37,10 +37,10 @@ mod set;
 mod template;
 mod tensorboard;
 
-pub use csv_logger::CSVLogger;
+pub use csv_logger::CsvLogger;
 pub use early_stopping::EarlyStopping;
 pub use model_checkpoint::ModelCheckpoint;
-pub use reduce_lr::ReduceLROnPlateau;
+pub use reduce_lr::ReduceLrOnPlateau;
 pub(crate) use set::Callbacks;
 pub use tensorboard::TensorBoard;
 

@@ -9,11 +9,11 @@ use crate::{Error, Result};
 /// `factor`. It counts for the `fit` that it was given to; the compiled rate stays as it is.
 ///
 /// ```
-/// use transfer::train::ReduceLROnPlateau;
-/// let lower = ReduceLROnPlateau::new().factor(0.2).patience(2).min_lr(1e-6);
+/// use transfer::train::ReduceLrOnPlateau;
+/// let lower = ReduceLrOnPlateau::new().factor(0.2).patience(2).min_lr(1e-6);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
-pub struct ReduceLROnPlateau {
+pub struct ReduceLrOnPlateau {
     monitor: Monitor,
     factor: f64,
     patience: usize,
@@ -21,17 +21,17 @@ pub struct ReduceLROnPlateau {
     min_lr: f64,
 }
 
-impl Default for ReduceLROnPlateau {
+impl Default for ReduceLrOnPlateau {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl ReduceLROnPlateau {
+impl ReduceLrOnPlateau {
     /// A tenth of the rate where `val_loss` has not improved by at least 0.0001 for 10 epochs.
     pub fn new() -> Self {
         let monitor = Monitor::new("val_loss", 1e-4);
-        ReduceLROnPlateau { monitor, factor: 0.1, patience: 10, cooldown: 0, min_lr: 0.0 }
+        ReduceLrOnPlateau { monitor, factor: 0.1, patience: 10, cooldown: 0, min_lr: 0.0 }
     }
 
     /// What to watch: `loss`, `accuracy`, `val_loss` or `val_accuracy`.
@@ -71,13 +71,13 @@ impl ReduceLROnPlateau {
     }
 }
 
-impl Callback for ReduceLROnPlateau {
+impl Callback for ReduceLrOnPlateau {
     fn on_train_begin(&self, run: &Progress<'_>) -> Result<()> {
-        self.monitor.check("ReduceLROnPlateau", run)?;
+        self.monitor.check("ReduceLrOnPlateau", run)?;
         let sane = self.factor > 0.0 && self.factor < 1.0 && self.min_lr.is_finite() && self.min_lr >= 0.0;
         if !sane {
             return Err(Error::Invalid(format!(
-                "ReduceLROnPlateau expected a factor above 0 and below 1, and a min_lr of at least 0. Received: \
+                "ReduceLrOnPlateau expected a factor above 0 and below 1, and a min_lr of at least 0. Received: \
                  factor {}, min_lr {}",
                 self.factor, self.min_lr
             )));
@@ -85,7 +85,7 @@ impl Callback for ReduceLROnPlateau {
         if run.schedule != Schedule::Constant {
             return Err(Error::Invalid(format!(
                 "fit expected either a schedule, which sets the learning rate of each step beforehand, or \
-                 ReduceLROnPlateau. Received: both, with {:?}. Leave one of them out.",
+                 ReduceLrOnPlateau. Received: both, with {:?}. Leave one of them out.",
                 run.schedule
             )));
         }
@@ -129,7 +129,7 @@ mod tests {
         let mut lowered = 0;
         for (number, case) in file["reduce_lr"].as_array().unwrap().iter().enumerate() {
             let of = |key: &str| case[key].as_f64().unwrap();
-            let lower = ReduceLROnPlateau::new()
+            let lower = ReduceLrOnPlateau::new()
                 .monitor(case["monitor"].as_str().unwrap())
                 .factor(of("factor"))
                 .patience(of("patience") as usize)

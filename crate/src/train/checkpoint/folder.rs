@@ -265,10 +265,9 @@ fn make(path: &Path) -> Result<bool> {
 /// The names in a folder, sorted, those of this program's unfinished files left out.
 fn names(folder: &Path) -> Result<Vec<String>> {
     let failed = |e| Error::io("cannot list the checkpoints in", folder, e);
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
-    }
+    let entries = crate::input::entries(folder).map_err(failed)?;
+    let mut names: Vec<_> =
+        entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     Ok(names)
 }

@@ -40,12 +40,14 @@ pub(super) fn say_what_differs(current: &Path, here: &Marker) {
 
 /// The folders of other runs beside `current`, the one that was written last first.
 fn others(current: &Path) -> Vec<PathBuf> {
-    let Some(entries) = current.parent().and_then(|parent| parent.read_dir().ok()) else { return Vec::new() };
+    let Some(entries) = current.parent().and_then(|parent| crate::input::entries(parent).ok()) else {
+        return Vec::new();
+    };
     let is_run = |path: &Path| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         path != current && name.len() == 16 && name.bytes().all(|b| b.is_ascii_hexdigit())
     };
-    let paths = entries.flatten().map(|entry| entry.path()).filter(|path| is_run(path));
+    let paths = entries.iter().map(|entry| entry.path()).filter(|path| is_run(path));
     let mut runs: Vec<(SystemTime, PathBuf)> =
         paths.filter_map(|path| Some((path.join(MARKER).metadata().ok()?.modified().ok()?, path))).collect();
     runs.sort();

@@ -48,6 +48,7 @@ const FEATURE_BYTES: usize = 96 << 20;
 /// let drawings_of_digits = FineTuneOptions::epochs(10).fine_tune_at(100).flip(false);
 /// ```
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct FineTuneOptions {
     fit: FitOptions,
     fine_tune_at: LayerRef,

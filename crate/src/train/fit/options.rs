@@ -19,6 +19,7 @@ use crate::train::class_weights::ClassWeights;
 /// # }
 /// ```
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct FitOptions {
     pub(in crate::train) epochs: usize,
     pub(in crate::train) initial_epoch: usize,
@@ -122,7 +123,7 @@ impl FitOptions {
         self
     }
 
-    /// Adds a [callback](crate::train::callbacks): `EarlyStopping`, `ModelCheckpoint`, `ReduceLROnPlateau`, `CSVLogger`,
+    /// Adds a [callback](crate::train::callbacks): `EarlyStopping`, `ModelCheckpoint`, `ReduceLrOnPlateau`, `CsvLogger`,
     /// `TensorBoard`, or one of your own.
     pub fn callback(mut self, callback: impl Callback + 'static) -> Self {
         self.callbacks.add(callback);

@@ -100,8 +100,8 @@ impl TensorBoard {
     fn forget_later(&self, run: &Progress<'_>) {
         for folder in ["train", "validation"] {
             let current = self.file(folder, run);
-            let entries = current.parent().and_then(|folder| folder.read_dir().ok());
-            for path in entries.into_iter().flatten().flatten().map(|entry| entry.path()) {
+            let entries = current.parent().and_then(|folder| crate::input::entries(folder).ok());
+            for path in entries.into_iter().flatten().map(|entry| entry.path()) {
                 let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
                 let number = name.strip_prefix(BEGINNING).and_then(|name| name.strip_suffix(ENDING));
                 let epoch = number.and_then(|number| number.parse::<usize>().ok());

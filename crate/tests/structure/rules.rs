@@ -1,4 +1,4 @@
-//! Rules about the source code that the compiler does not check.
+//! What may be called where.
 
 use std::path::{Path, PathBuf};
 
@@ -84,6 +84,16 @@ fn files_that_somebody_names_are_opened_in_one_place() {
     ];
     let found = lines_with(&["File::open(", "fs::read(", "fs::read_to_string(", "File::options("], &own);
     assert!(found.is_empty(), "use `input::open` or `input::read_or` in {found:#?}");
+}
+
+#[test]
+fn folders_are_listed_in_few_places_and_a_signal_meanwhile_is_no_error() {
+    // The standard library opens a folder only once where a signal interrupts the call.
+    let found = lines_with(
+        &["read_dir("],
+        &["src/input.rs", "src/data/folder.rs", "ops/cuda/host/", "src/fuzzing.rs"],
+    );
+    assert!(found.is_empty(), "use `input::entries` in {found:#?}");
 }
 
 #[test]

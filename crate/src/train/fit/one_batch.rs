@@ -1,0 +1,158 @@
+//! One step of gradient descent on one batch, and the methods of `Model` that take one batch.
+
+use ndarray::Array4;
+
+use super::recipe::Recipe;
+use super::run::{RunState, Running};
+use super::step::{self, Batch, Input};
+use crate::loss::targets::Targets;
+use crate::model::{not_compiled, Model};
+use crate::network::on_device::on_device;
+use crate::network::with_head::{Parts, WithHead};
+use crate::weights::Weights;
+use crate::{threads, Error, Result};
+
+/// What a step tells of its batch.
+struct Step {
+    loss: f64,
+    logits: Vec<f32>,
+}
+
+impl Model {
+    /// One step of gradient descent on batch `number` of the epoch.
+    pub(in crate::train) fn step(
+        &mut self,
+        recipe: &Recipe,
+        input: Input<'_>,
+        labels: &[u32],
+        indices: &[usize],
+        number: usize,
+        state: &mut RunState,
+    ) -> Result<()> {
+        let n = labels.len();
+        if n == 0 {
+            return Ok(());
+        }
+        let (loss, units, epoch) = (self.loss()?, self.units(), state.epoch);
+        let compiled = self.compiled.as_mut().ok_or_else(not_compiled)?;
+        compiled.set_learning_rate(recipe.learning_rate(epoch, number));
+        let place = (epoch, number);
+        let (values, targets) =
+            recipe.mixed(input.values().unwrap_or(&[]), labels, indices, place, (loss, units));
+        let input = input.with(&values);
+        // In the pool, where one kernel follows the other without a thread waking up for each. Nobody
+        // else can hold this model's locks meanwhile, since it is borrowed mutably.
+        let (done, epoch) = (state.running.steps, epoch as u64);
+        let step = threads::pool().install(|| self.descend(input, &targets, indices, epoch, done))?;
+        let correct = loss.correct(&step.logits, &targets.labels, units);
+        let Running { loss, correct: all_correct, images, steps, batches, .. } = &mut state.running;
+        *loss += step.loss * n as f64;
+        *all_correct += correct;
+        *images += n;
+        *steps += 1;
+        *batches = number + 1;
+        state.steps += 1;
+        Ok(())
+    }
+
+    /// One step; `number` counts those of the epoch from 0.
+    fn descend(
+        &mut self,
+        input: Input<'_>,
+        targets: &Targets,
+        indices: &[usize],
+        epoch: u64,
+        number: usize,
+    ) -> Result<Step> {
+        let batch = self.batch(input, targets, indices, epoch)?;
+        let loss = self.loss()?;
+        let compiled = self.compiled.as_mut().ok_or_else(not_compiled)?;
+        let rate = compiled.learning_rate() as f32;
+        let WithHead { base, head } = &mut self.net;
+        on_device!(&mut base.base => base, head => head, &mut compiled.optimizer => optimizer; {
+            let mut step = step::differentiate(base, head, batch, loss)?;
+            if !step.loss.is_finite() {
+                return Err(Error::Training(format!(
+                    "The loss became {} in epoch {}, step {}, with learning rate {rate}. The weights are as they \
+                     were before that step; compile with a smaller learning rate, and look at the images of that \
+                     batch.",
+                    step.loss,
+                    epoch + 1,
+                    number + 1
+                )));
+            }
+            optimizer.apply(&mut Parts { base, head }, &mut step.gradients)?;
+            Ok(Step { loss: step.loss, logits: step.logits })
+        })
+    }
+
+    /// A batch in training mode.
+    fn batch<'a>(
+        &self,
+        input: Input<'a>,
+        targets: &'a Targets,
+        indices: &[usize],
+        epoch: u64,
+    ) -> Result<Batch<'a>> {
+        let features = self.net.base.output_shape().2;
+        let dropout =
+            (self.dropout.rate > 0.0).then(|| self.dropout.factors(self.seed, epoch, indices, features));
+        Ok(Batch { input, targets, dropout })
+    }
+
+    /// One step of gradient descent on one batch, as Keras' method of this name: images `(n, h, w, 3)`
+    /// go through preprocessing and dropout, but not through augmentation. Returns the loss before
+    /// the step.
+    ///
+    /// # Errors
+    /// Where the model is not compiled, images or labels do not fit, or the loss is not finite.
+    pub fn train_on_batch(&mut self, images: &Array4<f32>, labels: &[u32]) -> Result<f64> {
+        let pixels = self.preprocessed(images, labels)?;
+        let step = self.compiled.as_ref().ok_or_else(not_compiled)?.step();
+        let (targets, indices) = (self.targets(labels)?, (0..labels.len()).collect::<Vec<usize>>());
+        Ok(threads::pool()
+            .install(|| self.descend(Input::Images(&pixels), &targets, &indices, step, 0))?
+            .loss)
+    }
+
+    /// The gradient of the loss of one batch by each variable that trains, by name; changes nothing.
+    /// Dropout is not applied.
+    ///
+    /// # Errors
+    /// As [`train_on_batch`](Self::train_on_batch).
+    pub fn gradients(&mut self, images: &Array4<f32>, labels: &[u32]) -> Result<Weights> {
+        let pixels = self.preprocessed(images, labels)?;
+        let (targets, indices) = (self.targets(labels)?, (0..labels.len()).collect::<Vec<usize>>());
+        let rate = std::mem::replace(&mut self.dropout.rate, 0.0);
+        let batch = self.batch(Input::Images(&pixels), &targets, &indices, 0);
+        self.dropout.rate = rate;
+        let (batch, loss) = (batch?, self.loss()?);
+        let WithHead { base, head } = &mut self.net;
+        on_device!(&mut base.base => base, head => head; step::named_gradients(base, head, batch, loss))
+    }
+
+    /// What labels alone ask for.
+    fn targets(&self, labels: &[u32]) -> Result<Targets> {
+        let (loss, units) = (self.loss()?, self.units());
+        loss.check_labels(units, labels)?;
+        Ok(Targets::of_labels(labels, loss, units))
+    }
+
+    /// The pixels of a batch as the base takes them.
+    fn preprocessed(&self, images: &Array4<f32>, labels: &[u32]) -> Result<Vec<f32>> {
+        let (n, h, w, c) = images.dim();
+        let (eh, ew, ec) = self.net.base.input_shape();
+        if (h, w, c) != (eh, ew, ec) || n == 0 || n != labels.len() {
+            return Err(Error::Shape(format!(
+                "A batch expected images of shape (n, {eh}, {ew}, {ec}) and n labels, n at least 1. \
+                 Received: images of shape ({n}, {h}, {w}, {c}), {} labels",
+                labels.len()
+            )));
+        }
+        let mut pixels = images.as_slice().map_or_else(|| images.iter().copied().collect(), <[f32]>::to_vec);
+        if let Some(rescaling) = &self.rescaling {
+            rescaling.apply_slice(&mut pixels);
+        }
+        Ok(pixels)
+    }
+}
