@@ -1,4 +1,4 @@
-"""The bookkeeping of `cargo xtask gpu-test` on the other machine, and its script where there is no card."""
+"""The bookkeeping of `cargo xtask gpu-test` on the other machine, and its script where there is no GPU."""
 
 import importlib.util
 import json
@@ -23,7 +23,7 @@ class Bench(unittest.TestCase):
     def test_a_table_has_a_row_for_each_measurement_and_names_what_failed(self):
         seconds = {"ours, f32": [0.001, 0.002, 0.003], "torch": [0.004] * 3}
         rows = [{"what": what, "batch": 32, "seconds": seconds} for what in ("step 2", "forward")]
-        checks = {"device": "the card X", "checks": [{"name": "a", "ok": True}, {"name": "b is c", "ok": False}]}
+        checks = {"device": "the GPU X", "checks": [{"name": "a", "ok": True}, {"name": "b is c", "ok": False}]}
         text = bench().table(checks, {"versions": {"torch": "2"}, "rows": rows})
         self.assertIn("2 checks, 1 failed; b is c.", text)
         self.assertIn("| a step of phase 2, batch 32 | 2.00 ms | 4.00 ms |", text)
@@ -51,7 +51,7 @@ class Script(unittest.TestCase):
                 os.symlink(f"/usr/bin/{name}", os.path.join(empty, name))
             done = subprocess.run(script, env={"PATH": empty}, capture_output=True, text=True)
         self.assertEqual(done.returncode, 3, done.stderr)
-        self.assertIn("no card: nvidia-smi", done.stderr)
+        self.assertIn("no GPU: nvidia-smi", done.stderr)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-//! Where the model computes: on the CPU, or on an NVIDIA card where there is one.
+//! Where the model computes: on the CPU, or on an NVIDIA GPU where there is one.
 
 use std::fmt;
 
@@ -10,8 +10,8 @@ use transfer_kernels::simd::isa;
 
 /// What models live on.
 ///
-/// A card needs this crate's feature `cuda`. `TRANSFER_DEVICE` set to `cpu` or `cuda` chooses for
-/// [`auto`](Device::auto); with `cuda` it is an error if there is no card that can be used.
+/// A GPU needs this crate's feature `cuda`. `TRANSFER_DEVICE` set to `cpu` or `cuda` chooses for
+/// [`auto`](Device::auto); with `cuda` it is an error if there is no GPU that can be used.
 ///
 /// ```
 /// let device = transfer::Device::auto()?;
@@ -21,7 +21,7 @@ use transfer_kernels::simd::isa;
 #[derive(Debug, Clone)]
 pub struct Device {
     place: Place,
-    /// Why the card is not used, where one was looked for.
+    /// Why the GPU is not used, where one was looked for.
     no_card: Option<String>,
 }
 
@@ -34,12 +34,12 @@ pub(crate) enum Place {
 }
 
 impl Device {
-    /// The fastest device of this machine: the first card, where this crate has its feature `cuda` and there
-    /// is a card that can be used, else the CPU. Looking for one never panics; why it was not used is in
+    /// The fastest device of this machine: the first GPU, where this crate has its feature `cuda` and there
+    /// is a GPU that can be used, else the CPU. Looking for one never panics; why it was not used is in
     /// [`no_card`](Self::no_card).
     ///
     /// # Errors
-    /// Where `TRANSFER_DEVICE` asks for a card that can't be used, and where the value of any variable makes no
+    /// Where `TRANSFER_DEVICE` asks for a GPU that can't be used, and where the value of any variable makes no
     /// sense: see [`environment::check`].
     pub fn auto() -> Result<Self> {
         environment::check()?;
@@ -66,11 +66,11 @@ impl Device {
         Ok(Device { place: Place::Cpu(Cpu::default()), no_card: None })
     }
 
-    /// The first NVIDIA card (of those that `CUDA_VISIBLE_DEVICES` shows).
+    /// The first NVIDIA GPU (of those that `CUDA_VISIBLE_DEVICES` shows).
     ///
     /// # Errors
-    /// [`Error::Device`] where this crate was built without its feature `cuda`, there is no card or driver,
-    /// the card is older than compute capability 8.0, or it could not be set up.
+    /// [`Error::Device`] where this crate was built without its feature `cuda`, there is no GPU or driver,
+    /// the GPU is older than compute capability 8.0, or it could not be set up.
     pub fn cuda() -> Result<Self> {
         Self::card().map_err(|why| {
             Error::Device(format!("{why} To compute on the CPU, set TRANSFER_DEVICE=cpu or leave it out."))
@@ -86,7 +86,7 @@ impl Device {
     #[cfg(not(feature = "cuda"))]
     fn card() -> Result<Self> {
         Err(Error::Device(
-            "A card expected the crate `transfer` with its feature `cuda`. Received: one without. In a notebook \
+            "A GPU expected the crate `transfer` with its feature `cuda`. Received: one without. In a notebook \
              the first cell asks for it: `:dep transfer = { path = \"../crate\", features = [\"cuda\"] }` \
              (`cargo xtask notebook --cuda` opens a copy that does)."
                 .into(),
@@ -103,17 +103,17 @@ impl Device {
         }
     }
 
-    /// Whether it is a card.
+    /// Whether it is a GPU.
     pub fn is_cuda(&self) -> bool {
         !matches!(self.place, Place::Cpu(_))
     }
 
-    /// Why [`auto`](Self::auto) did not choose a card, where the crate has its feature `cuda`.
+    /// Why [`auto`](Self::auto) did not choose a GPU, where the crate has its feature `cuda`.
     pub fn no_card(&self) -> Option<&str> {
         self.no_card.as_deref()
     }
 
-    /// dfdx's handle of the card, for tensors and ops of your own; `None` on the CPU.
+    /// dfdx's handle of the GPU, for tensors and ops of your own; `None` on the CPU.
     #[cfg(feature = "cuda")]
     pub fn dfdx_cuda(&self) -> Option<dfdx::prelude::Cuda> {
         match &self.place {
@@ -140,12 +140,12 @@ impl fmt::Display for Device {
                 let isa = isa().map_or("unknown instructions", |i| i.name());
                 write!(f, "the CPU with {n} thread{}, {isa} kernels", if n == 1 { "" } else { "s" })?;
                 match &self.no_card {
-                    Some(why) => write!(f, " (no card: {why})"),
+                    Some(why) => write!(f, " (no GPU: {why})"),
                     None => Ok(()),
                 }
             }
             #[cfg(feature = "cuda")]
-            Place::Cuda(card) => write!(f, "the card {card}"),
+            Place::Cuda(card) => write!(f, "the GPU {card}"),
         }
     }
 }

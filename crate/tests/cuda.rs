@@ -1,6 +1,6 @@
-//! The whole network on a card against the CPU: features, gradients wherever training starts, two trainings.
+//! The whole network on a GPU against the CPU: features, gradients wherever training starts, two trainings.
 //!
-//! Without a card, `cargo xtask cuda-build` runs this on an emulated one. Speed is not looked at here.
+//! Without a GPU, `cargo xtask cuda-build` runs this on an emulated one. Speed is not looked at here.
 #![cfg(feature = "cuda")]
 
 use ndarray::Array4;
@@ -17,7 +17,7 @@ use transfer_kernels::testing::skipped;
 
 const SIZE: usize = 64;
 
-/// The card; `None` where there is none: the test is skipped then.
+/// The GPU; `None` where there is none: the test is skipped then.
 fn card() -> Option<Device> {
     match Device::cuda() {
         Ok(device) => Some(device),
@@ -42,7 +42,7 @@ fn assert_close(what: &str, ours: &[f32], expected: &[f32], tolerance: f32) {
     for (i, (a, b)) in ours.iter().zip(expected).enumerate() {
         // Also false for not-a-number.
         let near = (a - b).abs() <= tolerance * largest;
-        assert!(near, "{what} at {i}: {a} on the card, {b} on the CPU, the largest being {largest}");
+        assert!(near, "{what} at {i}: {a} on the GPU, {b} on the CPU, the largest being {largest}");
     }
 }
 
@@ -152,7 +152,7 @@ fn a_training_repeats_its_bits_on_the_card_and_its_losses_are_those_of_the_cpu()
         }
     }
     let first = train(&card, folder.path());
-    assert!(train(&card, folder.path()) == first, "two trainings on one card differ");
+    assert!(train(&card, folder.path()) == first, "two trainings on one GPU differ");
     let (losses, _) = train(&Device::cpu().unwrap(), folder.path());
     assert_eq!((losses.len(), first.0.len()), (8, 8));
     for (ours, expected) in first.0.iter().zip(&losses) {

@@ -66,7 +66,7 @@ class Torch:
 
         self.torch, self.device = torch, device
         if device == "cuda" and not torch.cuda.is_available():
-            raise SystemExit("PyTorch was built without CUDA or finds no card: torch.cuda.is_available() is False")
+            raise SystemExit("PyTorch was built without CUDA or finds no GPU: torch.cuda.is_available() is False")
         torch.backends.cudnn.benchmark = True
         self.weights = safetensors(os.path.join(folder, "weights.safetensors"))
         self.models = {}
@@ -149,7 +149,7 @@ def versions(torch, device):
         found["cudnn"] = torch.backends.cudnn.version()
         query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
         told = subprocess.run(query, capture_output=True, text=True).stdout.strip().splitlines()
-        found["card and driver"] = told[0] if told else "unknown"
+        found["GPU and driver"] = told[0] if told else "unknown"
     return found
 
 
@@ -160,7 +160,7 @@ def measure(folder, device):
         ("ours, f32", lambda what, batch: ours.ask(f"{what} {batch} {COUNT}")),
         ("torch", lambda what, batch: theirs.run(what, batch, False, True)),
         ("torch, f32", lambda what, batch: theirs.run(what, batch, False, False)),
-        ("torch, f32, batch on the card", lambda what, batch: theirs.run(what, batch, True, False)),
+        ("torch, f32, batch on the GPU", lambda what, batch: theirs.run(what, batch, True, False)),
     ]
     rows = []
     for what in ("step 1", "step 2", "forward"):

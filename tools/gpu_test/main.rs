@@ -1,4 +1,4 @@
-//! What `cargo xtask gpu-test` takes to a machine with a card: everything that can be checked there alone.
+//! What `cargo xtask gpu-test` takes to a machine with a GPU: everything that can be checked there alone.
 //!
 //! ```text
 //! gpu-test prepare FOLDER             weights, reference values and photographs for another machine
@@ -7,7 +7,7 @@
 //! gpu-test serve   FOLDER [cpu]       times steps and forward passes, one for each line of input
 //! ```
 //!
-//! With `cpu` the CPU is checked in place of a card, which tells whether this program works. `bench.py` is
+//! With `cpu` the CPU is checked in place of a GPU, which tells whether this program works. `bench.py` is
 //! what talks to `serve`, and `run.sh` what is run on the other machine.
 
 mod goldens;
@@ -25,7 +25,7 @@ use transfer::Device;
 /// Errors are for a person to read.
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
-/// What `run.sh` tells a missing card by.
+/// What `run.sh` tells a missing GPU by.
 const NO_CARD: u8 = 3;
 
 fn main() -> ExitCode {
@@ -70,7 +70,7 @@ fn no_card(e: &transfer::Error) -> ExitCode {
 }
 
 fn check(device: &Device, ops_only: bool, folder: &Path, out: &Path) -> Result<()> {
-    // On a card, getting the device has found the address of a tensor and tested it.
+    // On a GPU, getting the device has found the address of a tensor and tested it.
     println!("checking {device}");
     let mut report = report::Report::new(device);
     ops::check(device, &mut report)?;

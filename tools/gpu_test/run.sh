@@ -1,11 +1,11 @@
 #!/bin/sh
-# Checks and times the project on a machine with an NVIDIA card: everything in this folder is prebuilt, so no
-# Rust is needed. It wants x86-64 Linux, a card of compute capability 8.0 or newer, a driver and a toolkit
+# Checks and times the project on a machine with an NVIDIA GPU: everything in this folder is prebuilt, so no
+# Rust is needed. It wants x86-64 Linux, a GPU of compute capability 8.0 or newer, a driver and a toolkit
 # of CUDA 13 (libcublas and libnvrtc are taken from it, or from PyTorch's wheels), and, for the times, PyTorch.
 #
 #   ./run.sh [OUT]        results go to OUT, results/ beside this script where none is named
 #
-# Exit code 0: all is well; 1: a check failed; 3: no card, or something that it needs is missing.
+# Exit code 0: all is well; 1: a check failed; 3: no GPU, or something that it needs is missing.
 here=$(cd "$(dirname "$0")" && pwd) || exit 3
 out=${1:-$here/results}
 
@@ -15,7 +15,7 @@ missing() {
 }
 
 command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi >/dev/null 2>&1 ||
-    missing "no card: nvidia-smi is missing or does not work. This needs an NVIDIA card and its driver (580 or newer for CUDA 13)."
+    missing "no GPU: nvidia-smi is missing or does not work. This needs an NVIDIA GPU and its driver (580 or newer for CUDA 13)."
 
 # Where a toolkit or PyTorch's wheels keep the libraries.
 libraries=

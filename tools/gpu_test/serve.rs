@@ -2,8 +2,8 @@
 //!
 //! A line of input is `forward BATCH COUNT` or `step PHASE BATCH COUNT`; the answer is a line of JSON with the
 //! seconds of each of `COUNT` turns. A step begins with a batch in host memory and ends when its loss is
-//! known, which is before the card has changed the weights; so a turn is one step within a row of them, and
-//! the last waits for the card.
+//! known, which is before the GPU has changed the weights; so a turn is one step within a row of them, and
+//! the last waits for the GPU.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
@@ -83,7 +83,7 @@ fn steps(model: &mut Model, batch: usize, count: usize) -> Result<Vec<f64>> {
         let start = Instant::now();
         model.train_on_batch(&images, &labels)?;
         if turn + 1 == count + 3 {
-            // Reading a weight waits until the card is done.
+            // Reading a weight waits until the GPU is done.
             let _ = model.weights();
         }
         // The first few find memory and compile what is missing.

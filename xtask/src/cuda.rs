@@ -1,5 +1,5 @@
-//! `cargo xtask notebook --cuda`: is there a card and what its crate is built with, and the copy of the
-//! notebook that asks for it. What is built without a card is `cuda_build.rs`' matter.
+//! `cargo xtask notebook --cuda`: is there a GPU and what its crate is built with, and the copy of the
+//! notebook that asks for it. What is built without a GPU is `cuda_build.rs`' matter.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::process::{command, output};
 use crate::project::Project;
 use crate::{owned, Result};
 
-/// What the card's code needs.
+/// What the GPU's code needs.
 const NEEDS: &str =
     "an NVIDIA GPU of compute capability 8.0 or newer (Ampere, 2020), its driver, and the CUDA \
                      toolkit 12.4 or 13.0";
@@ -46,7 +46,7 @@ impl Toolkit {
     }
 }
 
-/// Looks for a card and a toolkit, and says what it found.
+/// Looks for a GPU and a toolkit, and says what it found.
 pub fn check() -> Result<Toolkit> {
     let named = ["CUDA_PATH", "CUDA_ROOT", "CUDA_TOOLKIT_ROOT_DIR"].iter().filter_map(std::env::var_os);
     let usual = ["/usr/local/cuda", "/opt/cuda"].map(PathBuf::from);
@@ -80,7 +80,7 @@ fn check_in(path: &OsStr, named: Vec<PathBuf>, usual: Vec<PathBuf>) -> Result<To
     Ok(Toolkit { root })
 }
 
-/// The first card, from what nvidia-smi says.
+/// The first GPU, from what nvidia-smi says.
 fn card_of(told: Option<String>) -> Result<String> {
     let told = told.ok_or_else(|| {
         format!(

@@ -1,5 +1,5 @@
-//! `cargo xtask cuda-build`: everything about the card that can be tried without one. Compiles the kernels by
-//! nvcc and by NVRTC, builds the crate with its feature `cuda`, and runs what needs a card on an emulated one
+//! `cargo xtask cuda-build`: everything about the GPU that can be tried without one. Compiles the kernels by
+//! nvcc and by NVRTC, builds the crate with its feature `cuda`, and runs what needs a GPU on an emulated one
 //! (`crate/src/ops/cuda/host/driver.cpp`). The toolkit comes from PyPI; nothing is installed outside target/.
 
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ pub fn cuda_build() -> Result<()> {
     })
 }
 
-/// Builds one of the tools for a machine with a card of any kind that will do; gives its program.
+/// Builds one of the tools for a machine with a GPU of any kind that will do; gives its program.
 pub fn build_program(project: &Project, name: &str) -> Result<PathBuf> {
     let places = packages(project)?;
     if !places.toolkit.join("lib").join("libcuda.so").exists() {
@@ -157,7 +157,7 @@ fn nvcc(places: &Places, capability: &str) -> Result<()> {
     run(nvcc.arg(Path::new(KERNELS).join("all.cu")), &format!("compiling the kernels for sm_{capability}"))
 }
 
-/// Compiles the text to PTX, and that for a card as a driver would.
+/// Compiles the text to PTX, and that for a GPU as a driver would.
 fn nvrtc(places: &Places, library: &str, capability: &str, source: &Path, text: &str) -> Result<()> {
     let version = library.rsplit('.').next().unwrap_or_default();
     let ptx = places.kernels.join(format!("nvrtc{version}-compute_{capability}.ptx"));
@@ -184,7 +184,7 @@ fn nvrtc(places: &Places, library: &str, capability: &str, source: &Path, text: 
 }
 
 /// Makes the folder that stands for a toolkit: the packages' headers and NVRTC, an nvidia-smi that knows of
-/// a card, and a driver that emulates it.
+/// a GPU, and a driver that emulates it.
 fn toolkit(places: &Places) -> Result<()> {
     let lib = places.toolkit.join("lib");
     let smi = places.toolkit.join("bin").join("nvidia-smi");
@@ -206,7 +206,7 @@ fn toolkit(places: &Places) -> Result<()> {
     run(command("cc").args(["-fPIC", "-c", "-o"]).arg(&object).arg(&unused), "compiling stubs")?;
     let mut driver = command(std::env::var_os("CXX").unwrap_or_else(|| "c++".into()));
     driver.args(["-std=c++17", "-O3", "-ffp-contract=off", "-fPIC", "-shared", "-Wl,-soname,libcuda.so.1"]);
-    // An address that a card would refuse ends the program.
+    // An address that a GPU would refuse ends the program.
     driver.args(["-fsanitize=alignment", "-fsanitize-undefined-trap-on-error"]);
     driver.args(["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-o"]).arg(lib.join("libcuda.so.1"));
     #[cfg(target_arch = "x86_64")]
@@ -262,7 +262,7 @@ fn link(from: &Path, to: &Path) -> Result<()> {
     linked.map_err(|e| format!("cannot link {} to {}: {e}", to.display(), from.display()))
 }
 
-/// Cargo, with the toolkit and the emulated card.
+/// Cargo, with the toolkit and the emulated GPU.
 fn cargo(places: &Places, arguments: &[&str]) -> Result<()> {
     let mut cargo = command("cargo");
     let bins = [places.toolkit.join("bin"), places.nvidia.join("cu13").join("bin")];
@@ -271,7 +271,7 @@ fn cargo(places: &Places, arguments: &[&str]) -> Result<()> {
         .map_err(|e| format!("PATH: {e}"))?;
     cargo.args(arguments).env("PATH", path).env("CARGO_TARGET_DIR", &places.build);
     cargo.env("CUDA_PATH", &places.toolkit).env("LD_LIBRARY_PATH", places.toolkit.join("lib"));
-    // dfdx's kernels for the oldest card that will do: the driver makes code for later ones from it.
+    // dfdx's kernels for the oldest GPU that will do: the driver makes code for later ones from it.
     cargo.env("CUDA_COMPUTE_CAP", CAPABILITIES[0]).env("CARGO_PROFILE_RELEASE_STRIP", "true");
     // Tests are compiled for a look, not for speed.
     cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1").env("CARGO_PROFILE_DEV_DEBUG", "0");

@@ -1,6 +1,6 @@
-//! `cargo xtask gpu-test`: a folder that checks and times the card's code on another machine.
+//! `cargo xtask gpu-test`: a folder that checks and times the GPU's code on another machine.
 //!
-//! This machine needs no card. The other one needs no Rust: it gets a prebuilt program with weights, reference
+//! This machine needs no GPU. The other one needs no Rust: it gets a prebuilt program with weights, reference
 //! values and photographs, and a script that runs them; `tools/gpu_test/` is what is in it.
 
 use std::path::{Path, PathBuf};
@@ -42,15 +42,15 @@ pub fn gpu_test() -> Result<()> {
         return Err(format!("{} was expected to hold at most {} MiB", folder.display(), LIMIT >> 20));
     }
     println!("    copy it to a machine with a GPU and run `./run.sh` there; bring back the folder results/");
-    // Where there is a card after all, nothing need be copied.
+    // Where there is a GPU after all, nothing need be copied.
     match Command::new("nvidia-smi").arg("--list-gpus").output().is_ok_and(|told| told.status.success()) {
-        true => run(command("sh").arg(folder.join("run.sh")), "checking on this machine's card"),
+        true => run(command("sh").arg(folder.join("run.sh")), "checking on this machine's GPU"),
         false => Ok(()),
     }
 }
 
 /// Moves what an earlier run on this machine found out to a place beside the folder, which is made anew: it took time
-/// on a card, and is somebody's.
+/// on a GPU, and is somebody's.
 fn keep_results(folder: &Path) -> Result<()> {
     let results = folder.join("results");
     if !owned::is_there(folder, &["run.sh"])? || results.symlink_metadata().is_err() {

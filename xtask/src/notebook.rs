@@ -26,7 +26,7 @@ pub fn open(name: Option<&str>, arguments: &[&str]) -> Result<()> {
     become_program(lab.arg("lab").arg(project.notebook()).args(arguments), "JupyterLab")
 }
 
-/// [`open`] for a copy of the notebook that computes on a card.
+/// [`open`] for a copy of the notebook that computes on a GPU.
 pub fn open_cuda(name: Option<&str>, arguments: &[&str]) -> Result<()> {
     let project = Project::find()?.with_notebook(name)?;
     let (toolkit, notebook) = set_up_cuda(&project)?;
@@ -36,7 +36,7 @@ pub fn open_cuda(name: Option<&str>, arguments: &[&str]) -> Result<()> {
     become_program(lab.arg("lab").arg(notebook).args(arguments), "JupyterLab")
 }
 
-/// [`execute`] for a copy of the notebook that computes on a card; its results go beside the copy.
+/// [`execute`] for a copy of the notebook that computes on a GPU; its results go beside the copy.
 pub fn execute_cuda(name: Option<&str>) -> Result<()> {
     let project = Project::find()?.with_notebook(name)?;
     let (toolkit, notebook) = set_up_cuda(&project)?;
@@ -48,7 +48,7 @@ pub fn execute_cuda(name: Option<&str>) -> Result<()> {
     run(&mut runner, &format!("running {}", notebook.display()))
 }
 
-/// What a card's notebook needs: the card is looked for first, since nothing else is worth a wait without it.
+/// What a GPU's notebook needs: the GPU is looked for first, since nothing else is worth a wait without it.
 fn set_up_cuda(project: &Project) -> Result<(cuda::Toolkit, PathBuf)> {
     let toolkit = cuda::check()?;
     let rustc = toolchain::check()?;

@@ -1,6 +1,6 @@
 //! Tests that could not test on this machine, so that a summary counts them and gives their reasons.
 //!
-//! A Rust test tells by a line in the file that `TRANSFER_SKIPPED` names (`crate/tests/common/skipped.rs`). Tests that
+//! A Rust test tells by a line in the file that `TRANSFER_SKIPPED` names (`kernels/src/testing/skipped.rs`). Tests that
 //! carry `#[ignore = "…"]` and Python's skipped ones are read off what the test programs print.
 
 use std::collections::BTreeSet;

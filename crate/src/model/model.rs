@@ -184,7 +184,7 @@ impl Model {
     /// All variables by name, with their shapes and values, in the order of the layers.
     ///
     /// # Errors
-    /// [`Error::Device`] where they are on a card that has failed.
+    /// [`Error::Device`] where they are on a GPU that has failed.
     pub fn weights(&self) -> Result<crate::weights::Weights> {
         self.net.weights()
     }

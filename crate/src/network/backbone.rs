@@ -264,7 +264,7 @@ impl Backbone {
     /// all of a network of which a part that is asked for trains.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the processor cannot compute in that precision, or the base is on a card
+    /// [`Error::Invalid`] where the processor cannot compute in that precision, or the base is on a GPU
     /// and the precision is not f32; nothing is changed then.
     pub fn set_precision(&mut self, precision: Precision) -> Result<()> {
         match &mut self.base {
@@ -279,7 +279,7 @@ impl Backbone {
             Any::Cuda(_) if precision == Precision::F32 => Ok(()),
             #[cfg(feature = "cuda")]
             Any::Cuda(_) => Err(Error::Invalid(format!(
-                "A base on a card computes in f32. Received: {}, which only the CPU has (TRANSFER_DEVICE=cpu).",
+                "A base on a GPU computes in f32. Received: {}, which only the CPU has (TRANSFER_DEVICE=cpu).",
                 precision.name()
             ))),
         }

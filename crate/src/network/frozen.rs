@@ -47,7 +47,7 @@ pub trait NetworkBackend: Backend {
     /// As there.
     fn frozen_features(base: &Base<Self>, images: &[f32], n: usize) -> Result<Matrix<Self>>;
 
-    /// Images that are on the card, as a batch of activations in [-1, 1].
+    /// Images that are on the GPU, as a batch of activations in [-1, 1].
     ///
     /// # Errors
     /// On the CPU.
@@ -55,7 +55,7 @@ pub trait NetworkBackend: Backend {
     #[doc(hidden)]
     #[allow(private_interfaces)]
     fn placed(_device: &Self, _placed: &crate::ops::cuda::Placed<'_>) -> Result<Activations<Self>> {
-        Err(crate::Error::Device("The CPU was given images that are on the card.".into()))
+        Err(crate::Error::Device("The CPU was given images that are on the GPU.".into()))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::architecture::ConvKind;
 use crate::network::base::Base;
 use crate::network::on_device::on_device;
 use crate::ops::backend::Backend;
-use crate::ops::conv_bn::fold_on_host;
+use crate::ops::conv_bn::host::fold_on_host;
 use crate::{Error, Result};
 use transfer_kernels::batch_norm::Folded;
 use transfer_kernels::{conv3x3_first, depthwise, pointwise, Activation, DepthwiseShape, PackedWeights};

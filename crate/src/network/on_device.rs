@@ -1,4 +1,4 @@
-//! One value that lives on the CPU or on a card, chosen at run time: what stands between the generic
+//! One value that lives on the CPU or on a GPU, chosen at run time: what stands between the generic
 //! core and the concrete types that a notebook sees.
 //!
 //! Not generic itself: who holds an [`Any`] has no type parameter, and [`on_device!`] writes the body of
@@ -62,7 +62,7 @@ pub(crate) use on_device;
 #[cfg(feature = "cuda")]
 pub(crate) fn mixed() -> crate::Error {
     crate::Error::Device(
-        "A model expected its base, head and optimizer on one device. Received: parts on the CPU and on a card."
+        "A model expected its base, head and optimizer on one device. Received: parts on the CPU and on a GPU."
             .into(),
     )
 }

@@ -7,6 +7,9 @@ use dfdx::prelude::{Cpu, Device, Gradients, OwnedTape, Shape, Tensor};
 
 use transfer_kernels::optimizer::UpdateRule;
 
+pub(crate) use super::tensors::{device_error, wrong_length};
+pub use super::tensors::{Activations, Flat, Matrix};
+
 use super::conv_bn::ConvBn;
 use super::inverted_residual::BlockParams;
 use crate::Result;
@@ -18,13 +21,6 @@ mod sealed {
     #[cfg(feature = "cuda")]
     impl Sealed for dfdx::prelude::Cuda {}
 }
-
-/// A flat tensor: how every variable is kept, whatever its Keras shape.
-pub type Flat<D> = Tensor<(usize,), f32, D>;
-/// Activations `(n, h, w, c)`.
-pub type Activations<D, T = dfdx::prelude::NoneTape> = Tensor<(usize, usize, usize, usize), f32, D, T>;
-/// Features or logits `(n, c)`.
-pub type Matrix<D, T = dfdx::prelude::NoneTape> = Tensor<(usize, usize), f32, D, T>;
 
 /// A device with this crate's ops: dfdx' `Cpu`, and `Cuda` with the feature `cuda`. No other type can implement it.
 pub trait Backend: Device<f32> + sealed::Sealed {
@@ -46,14 +42,14 @@ pub trait Backend: Device<f32> + sealed::Sealed {
     fn block_forward(
         x: &Activations<Self>,
         shape: &BlockShape,
-        params: &BlockParams<Self>,
+        params: &BlockParams<Self, Self::UnitScratch>,
         keep: bool,
     ) -> Result<(Activations<Self>, Option<Self::BlockSaved>)>;
 
     /// Adds the gradients of the variables that train, and of `x` if it is asked for.
     fn block_backward(
         shape: &BlockShape,
-        params: &BlockParams<Self>,
+        params: &BlockParams<Self, Self::UnitScratch>,
         saved: Self::BlockSaved,
         x: &Activations<Self>,
         y: &Activations<Self>,
@@ -152,18 +148,6 @@ pub trait Backend: Device<f32> + sealed::Sealed {
         y: Tensor<S, f32, Self, OwnedTape<f32, Self>>,
         dy: &[f32],
     ) -> Result<Gradients<f32, Self>>;
-}
-
-/// dfdx's error, in this crate's words.
-pub(crate) fn device_error(e: impl std::fmt::Display) -> crate::Error {
-    crate::Error::Device(format!(
-        "The device could not compute or allocate ({e}). Smaller batches need less memory."
-    ))
-}
-
-/// The error for host values that do not fill a tensor.
-pub(crate) fn wrong_length(expected: usize, received: usize) -> crate::Error {
-    crate::Error::Shape(format!("A tensor of {expected} elements received {received} values."))
 }
 
 // The CPU's implementation is one file with one short function a method; the kernels are elsewhere.

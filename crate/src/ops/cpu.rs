@@ -35,7 +35,7 @@ impl Backend for Cpu {
     fn block_forward(
         x: &Activations<Cpu>,
         shape: &BlockShape,
-        params: &BlockParams<Cpu>,
+        params: &BlockParams<Cpu, block::UnitScratch>,
         keep: bool,
     ) -> Result<(Activations<Cpu>, Option<Self::BlockSaved>)> {
         block::forward(x, shape, params, keep)
@@ -43,7 +43,7 @@ impl Backend for Cpu {
 
     fn block_backward(
         shape: &BlockShape,
-        params: &BlockParams<Cpu>,
+        params: &BlockParams<Cpu, block::UnitScratch>,
         saved: Self::BlockSaved,
         x: &Activations<Cpu>,
         y: &Activations<Cpu>,

@@ -15,5 +15,6 @@ pub(crate) mod cuda;
 pub mod head;
 pub mod inverted_residual;
 pub(crate) mod lent;
+mod tensors;
 pub mod variable;
 pub(crate) mod view;

@@ -1,6 +1,6 @@
 //! How steps are taken, against Keras and torch: `reference.json` holds what they say, and
 //! `make_reference.py` beside it made the file. Losses with smoothed, weighted and mixed labels are held
-//! against the same file by a unit test of `train/loss.rs`, decisions of callbacks by those of
+//! against the same file by a unit test of `loss/`, decisions of callbacks by those of
 //! `train/callbacks/`. The modules train with all of it.
 
 mod callbacks;

@@ -3,14 +3,14 @@
 //! See [`transfer_kernels::batch_norm`] for the formulas.
 
 pub(crate) mod cpu;
+pub(crate) mod host;
 pub(crate) mod prepared;
 #[cfg(test)]
 pub(crate) mod reference;
 
-use transfer_kernels::batch_norm::{fold, Folded, Variables};
+use dfdx::prelude::Device;
 
-use crate::ops::backend::{Backend, Flat};
-use crate::Result;
+use crate::ops::tensors::Flat;
 
 /// Which variables of a convolution and its BatchNormalization train.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Trains {
 
 /// The five variables, as flat tensors, and which of them train.
 #[derive(Debug, Clone)]
-pub struct ConvBn<D: Backend> {
+pub struct ConvBn<D: Device<f32>> {
     /// The kernel, output channels innermost.
     pub kernel: Flat<D>,
     /// γ, one a channel.
@@ -48,16 +48,4 @@ pub struct ConvBn<D: Backend> {
     /// Another number whenever one of the variables may have changed, so that what was made of them
     /// can be kept as long as it is the same.
     pub version: u64,
-}
-
-/// Folds a convolution on any device, in host memory.
-pub(crate) fn fold_on_host<D: Backend>(conv: &ConvBn<D>) -> Result<Folded> {
-    let (kernel, gamma, beta) = (D::read(&conv.kernel)?, D::read(&conv.gamma)?, D::read(&conv.beta)?);
-    let (mean, variance) = (D::read(&conv.mean)?, D::read(&conv.variance)?);
-    let mut out = Folded::default();
-    let epsilon = conv.epsilon;
-    let v =
-        Variables { kernel: &kernel, gamma: &gamma, beta: &beta, mean: &mean, variance: &variance, epsilon };
-    fold(v, &mut out);
-    Ok(out)
 }

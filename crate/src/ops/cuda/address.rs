@@ -1,9 +1,9 @@
-//! Where on the card a dfdx tensor lies.
+//! Where on the GPU a dfdx tensor lies.
 //!
 //! dfdx 0.13 tells it to nobody, except in the `Debug` text of a tensor, which begins
 //! `Tensor { id: …, data: CachableCudaSlice { data: CudaSlice { cu_device_ptr: 139…, len: 6, …`. It is read
 //! from there. So this module belongs to the version that `Cargo.toml` pins, and before anything else
-//! is computed on a card, [`check`] copies known numbers to and from an address that was found this way. If the
+//! is computed on a GPU, [`check`] copies known numbers to and from an address that was found this way. If the
 //! text should ever be another one, the result is an error, and no memory was touched.
 
 use std::fmt::Write;
@@ -29,11 +29,11 @@ pub(crate) fn address<S: Shape, T: std::fmt::Debug>(t: &Tensor<S, f32, Cuda, T>)
     match start.found() {
         Some((address, found)) if found == len && (address != 0 || len == 0) => Ok(address),
         Some((_, found)) => Err(Error::Device(format!(
-            "A tensor of {:?} on the card expected {len} numbers of memory. Received: {found}.",
+            "A tensor of {:?} on the GPU expected {len} numbers of memory. Received: {found}.",
             t.shape()
         ))),
         None => Err(Error::Device(format!(
-            "The address of a tensor on the card could not be found: dfdx 0.13.0 was expected. Received a tensor \
+            "The address of a tensor on the GPU could not be found: dfdx 0.13.0 was expected. Received a tensor \
              whose text begins {:?}.",
             start.text
         ))),
@@ -57,15 +57,15 @@ pub(super) fn check(cuda: &Cuda, device: &Arc<CudaDevice>) -> Result<()> {
     let known = unsafe { sys::cuPointerGetAttribute((&raw mut kind).cast(), which, at) }.result();
     let wrong = |what: &str| {
         Error::Device(format!(
-            "The address of a tensor on the card could not be found: {what}. This crate expected dfdx 0.13.0 with \
+            "The address of a tensor on the GPU could not be found: {what}. This crate expected dfdx 0.13.0 with \
              cudarc 0.9.15."
         ))
     };
     if known.is_err() || kind != sys::CUmemorytype_enum::CU_MEMORYTYPE_DEVICE as u32 {
-        return Err(wrong("what was read is no address on a card"));
+        return Err(wrong("what was read is no address on a GPU"));
     }
     let mut read = [0.0f32; 6];
-    // SAFETY: the driver has just said that the address is on a card, and refuses to copy from where it has
+    // SAFETY: the driver has just said that the address is on a GPU, and refuses to copy from where it has
     // no such memory.
     unsafe { result::memcpy_dtoh_sync(&mut read, at) }.map_err(|e| driver_error("copy from a tensor", e))?;
     if read != ours {

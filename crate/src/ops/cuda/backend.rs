@@ -1,4 +1,4 @@
-//! The card's [`Backend`]: each method finds its tensors' addresses and starts kernels.
+//! The GPU's [`Backend`]: each method finds its tensors' addresses and starts kernels.
 
 use dfdx::prelude::{
     Backward, Cuda, CudaError, Gradients, HasShape, OwnedTape, PutTape, Rank0, Shape, SplitTape, Tape, Tensor,
@@ -15,9 +15,9 @@ use transfer_kernels::optimizer::UpdateRule;
 use transfer_kernels::Activation;
 use transfer_kernels::BlockShape;
 
-/// The card for a method on the tape, where errors are dfdx's.
+/// The GPU for a method on the tape, where errors are dfdx's.
 fn card() -> Result<&'static Card, CudaError> {
-    // Whoever has a tensor on the card has had the card.
+    // Whoever has a tensor on the GPU has had the GPU.
     Card::get().map_err(|_| CudaError::Cpu(dfdx::tensor::CpuError::WrongNumElements))
 }
 
@@ -27,14 +27,14 @@ impl Backend for Cuda {
     type Lent = Box<Cuda>;
 
     fn lend(&self) -> Box<Cuda> {
-        // One card has one memory; `zeros` keeps threads apart.
+        // One GPU has one memory; `zeros` keeps threads apart.
         Box::new(self.clone())
     }
 
     fn block_forward(
         x: &Activations<Cuda>,
         shape: &BlockShape,
-        params: &BlockParams<Cuda>,
+        params: &BlockParams<Cuda, UnitScratch>,
         keep: bool,
     ) -> Result<(Activations<Cuda>, Option<BlockSaved>)> {
         block::forward(Card::get()?, x, shape, params, keep)
@@ -42,7 +42,7 @@ impl Backend for Cuda {
 
     fn block_backward(
         shape: &BlockShape,
-        params: &BlockParams<Cuda>,
+        params: &BlockParams<Cuda, UnitScratch>,
         saved: BlockSaved,
         x: &Activations<Cuda>,
         y: &Activations<Cuda>,

@@ -1,4 +1,4 @@
-//! The inverted residual block on the card; `inverted_residual/cpu.rs` has the same steps.
+//! The inverted residual block on the GPU; `inverted_residual/cpu.rs` has the same steps.
 //!
 //! The bare product of the expansion is kept, without bias and ReLU6: the kernels of the depthwise
 //! convolution apply them as they read, which saves a pass over the largest activation in each direction.
@@ -50,7 +50,7 @@ pub(super) fn forward(
     card: &'static Card,
     x: &Activations<Cuda>,
     s: &BlockShape,
-    p: &BlockParams<Cuda>,
+    p: &BlockParams<Cuda, UnitScratch>,
     keep: bool,
 ) -> Result<(Activations<Cuda>, Option<BlockSaved>)> {
     let (n, h, w, c) = *x.shape();
@@ -91,7 +91,7 @@ pub(super) fn forward(
 pub(super) fn backward(
     card: &'static Card,
     s: &BlockShape,
-    p: &BlockParams<Cuda>,
+    p: &BlockParams<Cuda, UnitScratch>,
     saved: BlockSaved,
     x: &Activations<Cuda>,
     y: &Activations<Cuda>,

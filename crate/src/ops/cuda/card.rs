@@ -1,4 +1,4 @@
-//! The card: found once in a process, with its library of products, its kernels and spare memory.
+//! The GPU: found once in a process, with its library of products, its kernels and spare memory.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{c_void, CStr, CString};
@@ -16,10 +16,10 @@ use super::source::SOURCE;
 use super::{address, OnCard};
 use crate::{Error, Result};
 
-/// The oldest card that dfdx's kernels compile for.
+/// The oldest GPU that dfdx's kernels compile for.
 const OLDEST: (i32, i32) = (8, 0);
 
-/// The first card that the driver shows.
+/// The first GPU that the driver shows.
 pub(crate) struct Card {
     cuda: OnCard<Cuda>,
     device: Arc<CudaDevice>,
@@ -34,7 +34,7 @@ pub(crate) struct Card {
     failed: Mutex<Option<Error>>,
 }
 
-/// The kernels; never unloaded, since a card lives as long as the process.
+/// The kernels; never unloaded, since a GPU lives as long as the process.
 struct Module {
     module: sys::CUmodule,
     functions: Mutex<HashMap<&'static str, Function>>,
@@ -43,7 +43,7 @@ struct Module {
 #[derive(Clone, Copy)]
 struct Function(sys::CUfunction);
 
-// SAFETY: handles of the driver may be used from any thread in which the card's context is current, which
+// SAFETY: handles of the driver may be used from any thread in which the GPU's context is current, which
 // each use sees to.
 unsafe impl Send for Module {}
 // SAFETY: as above; what changes is behind a lock.
@@ -52,10 +52,10 @@ unsafe impl Sync for Module {}
 unsafe impl Send for Function {}
 
 impl Card {
-    /// The card; the first call finds it, tests how tensors are found on it, and compiles the kernels.
+    /// The GPU; the first call finds it, tests how tensors are found on it, and compiles the kernels.
     ///
     /// # Errors
-    /// Where there is no driver or card, or it can't be used; each call gives the same error then.
+    /// Where there is no driver or GPU, or it can't be used; each call gives the same error then.
     pub fn get() -> Result<&'static Card> {
         static CARD: OnceLock<Result<Card, String>> = OnceLock::new();
         CARD.get_or_init(|| Card::open().map_err(|e| e.to_string()))
@@ -68,8 +68,8 @@ impl Card {
         result::init().map_err(nothing)?;
         if result::device::get_count().map_err(nothing)? < 1 {
             return Err(Error::Device(
-                "The driver shows no card. Is CUDA_VISIBLE_DEVICES empty, or was the container started without \
-                 its card?"
+                "The driver shows no GPU. Is CUDA_VISIBLE_DEVICES empty, or was the container started without \
+                 its GPU?"
                     .into(),
             ));
         }
@@ -86,13 +86,13 @@ impl Card {
         let name = name_of(handle).map_err(nothing)?;
         if capability < OLDEST {
             return Err(Error::Device(format!(
-                "The card expected compute capability {}.{} or newer. Received: {name} with {}.{}.",
+                "The GPU expected compute capability {}.{} or newer. Received: {name} with {}.{}.",
                 OLDEST.0, OLDEST.1, capability.0, capability.1
             )));
         }
         // SAFETY: as above.
         let memory = unsafe { result::device::total_mem(handle) }.map_err(nothing)?;
-        let set_up = |e: CudaError| Error::Device(format!("The card {name} could not be set up: {e}."));
+        let set_up = |e: CudaError| Error::Device(format!("The GPU {name} could not be set up: {e}."));
         let cuda = Cuda::try_build(0, 0).map_err(set_up)?;
         // dfdx then reuses the memory of its tensors from step to step.
         cuda.try_enable_cache().map_err(set_up)?;
@@ -135,7 +135,7 @@ impl Card {
         Ok(self.blas.lock().unwrap_or_else(|e| e.into_inner()))
     }
 
-    /// Puts a kernel behind what the card has to do already; one without blocks is nothing to do.
+    /// Puts a kernel behind what the GPU has to do already; one without blocks is nothing to do.
     ///
     /// # Safety
     /// The addresses are of memory that is as large as the call's function says, and stays so until the
@@ -238,11 +238,11 @@ impl fmt::Debug for Card {
 
 impl Module {
     fn compile(device: &Arc<CudaDevice>) -> Result<Self> {
-        // The driver makes code for the card that is there from that for the oldest one.
+        // The driver makes code for the GPU that is there from that for the oldest one.
         let options =
             CompileOptions { fmad: Some(false), arch: Some("compute_80"), ..CompileOptions::default() };
         let failed =
-            |what: String| Error::Device(format!("The card's kernels could not be compiled: {what}."));
+            |what: String| Error::Device(format!("The GPU's kernels could not be compiled: {what}."));
         let ptx = compile_ptx_with_opts(SOURCE, options).map_err(|e| failed(e.to_string()))?;
         let text = CString::new(ptx.to_src()).map_err(|e| failed(e.to_string()))?;
         device.bind_to_thread().map_err(|e| driver_error("be used in this thread", e))?;
@@ -266,7 +266,7 @@ impl Module {
     }
 }
 
-/// Memory on the card that is handed back instead of freed, as [`transfer_kernels::recycled`] does on the CPU.
+/// Memory on the GPU that is handed back instead of freed, as [`transfer_kernels::recycled`] does on the CPU.
 ///
 /// Everything runs on one stream, so who takes it next writes only after what was started before is done.
 pub(crate) struct Memory {

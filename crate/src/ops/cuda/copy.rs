@@ -1,4 +1,4 @@
-//! Numbers between host and card.
+//! Numbers between host and GPU.
 
 use cudarc::driver::result;
 
@@ -7,10 +7,10 @@ use super::staging::{staging, WORTH_IT};
 use super::Card;
 use crate::Result;
 
-/// Copies `values` to the card, behind what it has to do already. They have been read when this returns.
+/// Copies `values` to the GPU, behind what it has to do already. They have been read when this returns.
 ///
 /// # Safety
-/// `to` is an address on the card of as many floats.
+/// `to` is an address on the GPU of as many floats.
 pub(crate) unsafe fn to_card(card: &'static Card, values: &[f32], to: u64) -> Result<()> {
     if values.is_empty() {
         return Ok(());
@@ -25,10 +25,10 @@ pub(crate) unsafe fn to_card(card: &'static Card, values: &[f32], to: u64) -> Re
     unsafe { result::memcpy_htod_async(to, values, stream) }.map_err(|e| driver_error("receive numbers", e))
 }
 
-/// Copies from the card, when it has done everything before.
+/// Copies from the GPU, when it has done everything before.
 ///
 /// # Safety
-/// `from` is an address on the card of as many floats.
+/// `from` is an address on the GPU of as many floats.
 pub(crate) unsafe fn to_host(card: &Card, from: u64, values: &mut [f32]) -> Result<()> {
     if values.is_empty() {
         return Ok(());

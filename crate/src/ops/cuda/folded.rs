@@ -1,4 +1,4 @@
-//! A convolution with its BatchNormalization folded into it, on the card, and the gradients back out of it:
+//! A convolution with its BatchNormalization folded into it, on the GPU, and the gradients back out of it:
 //! [`crate::ops::conv_bn`] for [`Cuda`].
 
 use std::sync::Mutex;
@@ -47,7 +47,7 @@ impl Folded {
     /// The folded convolution, made anew where a variable may have changed.
     pub fn of(&self, card: &'static Card, conv: &ConvBn<Cuda>) -> Result<At> {
         let (rows, c) = sides(conv);
-        // Held while a kernel is put behind others on the card's stream; nothing waits meanwhile.
+        // Held while a kernel is put behind others on the GPU's stream; nothing waits meanwhile.
         let mut folded = self.0.lock().unwrap_or_else(|e| e.into_inner());
         if folded.kernel_and_bias.is_none() {
             let memory = (card.memory(rows * c)?, card.memory(c)?);

@@ -1,4 +1,4 @@
-//! The images of a data set, kept on the card as the cache keeps them, so that a step needs nothing from the
+//! The images of a data set, kept on the GPU as the cache keeps them, so that a step needs nothing from the
 //! host but which images it takes and how each is turned.
 
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use crate::ops::backend::Activations;
 use crate::preprocess::Rescaling;
 use crate::{Error, Result};
 
-/// Images of `(h, w, 3)` 16-bit numbers on the card.
+/// Images of `(h, w, 3)` 16-bit numbers on the GPU.
 pub struct Images {
     memory: CudaSlice<u16>,
     /// Which place an image has.
@@ -30,7 +30,7 @@ pub struct Placed<'a> {
 }
 
 impl Images {
-    /// Copies images `(h, w, 3)` to the card; `None` where they would take more than half of what is free.
+    /// Copies images `(h, w, 3)` to the GPU; `None` where they would take more than half of what is free.
     pub fn new(images: &[(usize, Stored<'_>)], size: (usize, usize)) -> Result<Option<Self>> {
         let (card, len) = (Card::get()?, size.0 * size.1 * 3);
         let device = card.device()?;
@@ -86,7 +86,7 @@ impl Placed<'_> {
         unsafe {
             for (i, index) in self.indices.iter().enumerate() {
                 let place = self.images.places.get(index).copied().ok_or_else(|| {
-                    Error::Invalid(format!("Image {index} was expected on the card, and is not there."))
+                    Error::Invalid(format!("Image {index} was expected on the GPU, and is not there."))
                 })?;
                 let from = at(&self.images.memory, place, len);
                 let into = gathered.address() + (i * bytes) as u64;

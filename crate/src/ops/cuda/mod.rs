@@ -1,13 +1,13 @@
-//! The ops on an NVIDIA card.
+//! The ops on an NVIDIA GPU.
 //!
 //! `kernels/` is the device code, `calls/` says how each kernel is launched; both are tested without a
-//! card, by `host/`, which compiles the same sources for the processor and emulates the launches. The rest
-//! needs a card to run and this crate's feature `cuda` to be compiled: `card.rs` finds the card and compiles the
+//! GPU, by `host/`, which compiles the same sources for the processor and emulates the launches. The rest
+//! needs a GPU to run and this crate's feature `cuda` to be compiled: `card.rs` finds the GPU and compiles the
 //! kernels, `backend.rs` is the [`Backend`](crate::ops::backend::Backend), `product.rs` the matrix products,
-//! `address.rs` how a dfdx tensor is found on the card.
+//! `address.rs` how a dfdx tensor is found on the GPU.
 //!
 //! Everything runs on dfdx's stream in the order in which it is started, sums are formed in a fixed order and
-//! without atomics, so two runs on one card agree bit for bit.
+//! without atomics, so two runs on one GPU agree bit for bit.
 
 pub(crate) mod calls;
 pub(crate) mod source;
@@ -44,12 +44,12 @@ pub(crate) use images::{Images, Placed};
 #[cfg(test)]
 mod host;
 
-/// Something on the card that any thread may use.
+/// Something on the GPU that any thread may use.
 #[cfg(feature = "cuda")]
 pub(crate) struct OnCard<T>(pub T);
 
 // SAFETY: it holds tensors and handles of dfdx's. All that keeps these in one thread is the handle of a
-// stream, which the driver lets every thread use; dfdx, cudarc and this crate make the card's context
+// stream, which the driver lets every thread use; dfdx, cudarc and this crate make the GPU's context
 // current in the thread before each call.
 #[cfg(feature = "cuda")]
 unsafe impl<T> Send for OnCard<T> {}
@@ -78,7 +78,7 @@ fn zeros<S: dfdx::prelude::Shape>(
     dfdx::prelude::ZerosTensor::try_zeros_like(device, &shape).map_err(crate::ops::backend::device_error)
 }
 
-/// Held while dfdx allocates a tensor on the card, and only then: dfdx panics where two threads take memory that it
+/// Held while dfdx allocates a tensor on the GPU, and only then: dfdx panics where two threads take memory that it
 /// has kept at the same moment.
 #[cfg(feature = "cuda")]
 fn allocating() -> std::sync::MutexGuard<'static, ()> {

@@ -74,7 +74,7 @@ unsafe fn product(
     let int = |size: usize| {
         i32::try_from(size).map_err(|_| {
             Error::Shape(format!(
-                "A product on the card expected sides of less than 2^31. Received: {size}. Use a smaller batch."
+                "A product on the GPU expected sides of less than 2^31. Received: {size}. Use a smaller batch."
             ))
         })
     };
@@ -100,6 +100,6 @@ unsafe fn product(
         )
     };
     done.map_err(|e| {
-        Error::Device(format!("The card could not multiply {m}x{k} by {k}x{n} numbers: {:?}.", e.0))
+        Error::Device(format!("The GPU could not multiply {m}x{k} by {k}x{n} numbers: {:?}.", e.0))
     })
 }

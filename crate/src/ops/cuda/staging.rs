@@ -1,11 +1,11 @@
-//! Batches on their way to the card, while it computes: pinned memory, two of everything, and a stream of
+//! Batches on their way to the GPU, while it computes: pinned memory, two of everything, and a stream of
 //! their own.
 //!
 //! ```text
-//! host        batch ─► pinned memory ─► (copy stream) ─► memory on the card ─► (main stream) ─► tensor
+//! host        batch ─► pinned memory ─► (copy stream) ─► memory on the GPU ─► (main stream) ─► tensor
 //! ```
-//! While the card still works on one batch, the next one travels. It lands in memory that nothing on the main
-//! stream uses; from there to its tensor it is a copy within the card.
+//! While the GPU still works on one batch, the next one travels. It lands in memory that nothing on the main
+//! stream uses; from there to its tensor it is a copy within the GPU.
 
 use std::collections::VecDeque;
 use std::ffi::c_void;
@@ -44,7 +44,7 @@ struct Lane {
     landing: Option<Memory>,
     /// The host's part may be written again.
     sent: CUevent,
-    /// The card's part may be written again.
+    /// The GPU's part may be written again.
     taken: CUevent,
 }
 
@@ -56,7 +56,7 @@ unsafe impl Send for Copies {}
 // SAFETY: the driver orders what several threads put on a stream.
 unsafe impl Sync for Copies {}
 
-/// The way to the card; made when the first batch is sent.
+/// The way to the GPU; made when the first batch is sent.
 ///
 /// # Errors
 /// Where the driver gives no stream or event.
@@ -66,7 +66,7 @@ pub(super) fn staging() -> Result<&'static Staging> {
     if let Some(staging) = *made {
         return Ok(staging);
     }
-    // Kept for the life of the process, as the card is.
+    // Kept for the life of the process, as the GPU is.
     let new: &'static Staging =
         Box::leak(Box::new(Staging::new().map_err(|e| driver_error("make a stream", e))?));
     *made = Some(new);
@@ -74,7 +74,7 @@ pub(super) fn staging() -> Result<&'static Staging> {
 }
 
 impl Staging {
-    /// Two lanes without memory. The card's context must be current.
+    /// Two lanes without memory. The GPU's context must be current.
     fn new() -> Result<Self, DriverError> {
         let copies = Copies(stream::create(stream::StreamKind::NonBlocking)?);
         Ok(Staging { copies, waiting: Mutex::new([Lane::new()?, Lane::new()?].into()) })
@@ -83,7 +83,7 @@ impl Staging {
     /// Sends `values` to the address `to`, for whatever the main stream does next.
     ///
     /// # Safety
-    /// `to` is an address on the card of as many floats.
+    /// `to` is an address on the GPU of as many floats.
     pub unsafe fn send(&self, card: &'static Card, values: &[f32], to: u64) -> Result<()> {
         let main = *card.device()?.cu_stream();
         let failed = |e| driver_error("receive a batch", e);

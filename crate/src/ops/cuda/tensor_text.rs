@@ -1,4 +1,4 @@
-//! What is read of a tensor's `Debug` text, for `address.rs`: no more than its start. Nothing here touches a card.
+//! What is read of a tensor's `Debug` text, for `address.rs`: no more than its start. Nothing here touches a GPU.
 
 use std::fmt::Write;
 

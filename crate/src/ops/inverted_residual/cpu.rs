@@ -2,7 +2,7 @@
 
 use dfdx::prelude::{Cpu, Gradients, HasShape, ZerosTensor};
 
-use super::BlockParams;
+use super::params::BlockParams;
 use crate::ops::backend::{device_error, Activations};
 use crate::ops::conv_bn::{cpu as conv_bn, prepared::Prepared, ConvBn};
 use crate::ops::view::{slice, slice_mut};
@@ -85,7 +85,7 @@ impl Groups {
 pub(crate) fn forward(
     x: &Activations<Cpu>,
     s: &BlockShape,
-    p: &BlockParams<Cpu>,
+    p: &BlockParams<Cpu, UnitScratch>,
     keep: bool,
 ) -> Result<(Activations<Cpu>, Option<BlockSaved>)> {
     let (n, h, w, c) = *x.shape();
@@ -134,7 +134,7 @@ pub(crate) fn forward(
 
 pub(crate) fn backward(
     s: &BlockShape,
-    p: &BlockParams<Cpu>,
+    p: &BlockParams<Cpu, UnitScratch>,
     saved: BlockSaved,
     x_kept: &Activations<Cpu>,
     y_kept: &Activations<Cpu>,
@@ -207,7 +207,7 @@ pub(crate) fn backward(
 /// What the groups of a block's backward pass share.
 struct Below<'a> {
     s: &'a BlockShape,
-    p: &'a BlockParams<Cpu>,
+    p: &'a BlockParams<Cpu, UnitScratch>,
     filter: &'a Folded,
     /// Transposed.
     project: &'a PackedWeights,

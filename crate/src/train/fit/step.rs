@@ -1,5 +1,5 @@
 //! One step of gradient descent on any device: the generic core of [`Model::fit`](crate::model::Model::fit).
-//! What a batch is, when to step and what to say about it is `fit.rs`' matter.
+//! What a batch is, when to step and what to say about it is `training.rs`' matter.
 
 use dfdx::prelude::{AsArray, Backward, Cpu, Gradients, HasShape, OwnedTape, Trace};
 
@@ -21,7 +21,7 @@ pub(crate) enum Input<'a> {
     Images(&'a [f32]),
     /// What the frozen part made of them.
     Frozen(&'a [f32]),
-    /// Images that are on the card.
+    /// Images that are on the GPU.
     #[cfg(feature = "cuda")]
     Placed(&'a crate::ops::cuda::Placed<'a>),
 }
@@ -36,7 +36,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Other numbers of the same kind; what is on the card stays.
+    /// Other numbers of the same kind; what is on the GPU stays.
     pub fn with<'b>(self, values: &'b [f32]) -> Input<'b>
     where
         'a: 'b,

@@ -1,7 +1,7 @@
 //! How each kernel is launched: its name, grid, block and arguments.
 //!
-//! Nothing here touches a card, so the same calls run in the tests' emulation. A function of this
-//! module takes addresses of any kind `P` (a card's, or the number of a buffer) and sizes, and gives a
+//! Nothing here touches a GPU, so the same calls run in the tests' emulation. A function of this
+//! module takes addresses of any kind `P` (a GPU's, or the number of a buffer) and sizes, and gives a
 //! [`Call`]. What a kernel reads or writes follows from the sizes; that the memory is that large is
 //! the caller's to see to, and so is that addresses are multiples of 16 bytes (of 4, where a tensor's channels
 //! are not a multiple of 4).
@@ -22,7 +22,7 @@ const THREADS: usize = 256;
 /// One argument of a kernel.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Arg<P> {
-    /// An address on the card.
+    /// An address on the GPU.
     Pointer(P),
     /// No address, where a kernel's pointer may be null.
     Null,
@@ -65,7 +65,7 @@ impl<P> Call<P> {
 fn int(size: usize) -> Result<i32> {
     i32::try_from(size).map_err(|_| {
         Error::Shape(format!(
-            "A kernel on the card expected tensors of less than 2^31 numbers. Received: {size}. Use a smaller \
+            "A kernel on the GPU expected tensors of less than 2^31 numbers. Received: {size}. Use a smaller \
              batch."
         ))
     })

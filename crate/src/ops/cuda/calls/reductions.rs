@@ -13,7 +13,7 @@ const PARTS: usize = 64;
 /// Columns that a block of a second stage sums, and parts that it sums at once.
 const FINISH: [u32; 3] = [32, 8, 1];
 
-/// How a sum over rows is cut: by the number of rows alone, never by what the card is.
+/// How a sum over rows is cut: by the number of rows alone, never by what the GPU is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Partition {
     /// Partial sums; at least one, also of no rows.

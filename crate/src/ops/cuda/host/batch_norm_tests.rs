@@ -1,4 +1,4 @@
-//! Folding and unfolding on the card against the processor's, and sums over rows against plain ones.
+//! Folding and unfolding on the GPU against the processor's, and sums over rows against plain ones.
 
 use super::super::calls::*;
 use super::on_emulator;

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use transfer_kernels::testing::skipped;
 
-/// One operation each, as the card's compiler is told; anything undefined or out of bounds ends the program.
+/// One operation each, as the GPU's compiler is told; anything undefined or out of bounds ends the program.
 const FLAGS: [&str; 10] = [
     "-std=c++17",
     "-O1",
@@ -42,7 +42,7 @@ fn build() -> Result<PathBuf, String> {
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
     let Some(version) = usable(&compiler) else {
         return Err(format!(
-            "expected Linux and a C++17 compiler with address and undefined-behaviour sanitizers, to run the card's \
+            "expected Linux and a C++17 compiler with address and undefined-behaviour sanitizers, to run the GPU's \
              kernels on the processor. `{compiler}` does not compile an empty program with them. Install g++ with \
              libasan and libubsan, or clang, and name it in CXX"
         ));

@@ -1,6 +1,6 @@
-// A card that is none: the part of NVIDIA's driver interface that the crate uses, with memory that is the
+// A GPU that is none: the part of NVIDIA's driver interface that the crate uses, with memory that is the
 // processor's and kernels that the emulation runs. `cargo xtask cuda-build` links and runs the crate with
-// it, so that all that is not a kernel's speed can be tried without a card.
+// it, so that all that is not a kernel's speed can be tried without a GPU.
 //
 // It is stricter than a driver: memory that nobody wrote is NaN, and a kernel or copy that writes beyond the
 // end of memory ends the program. Everything is done when a call returns, so it finds no missing waits.
@@ -90,7 +90,7 @@ int cuInit(unsigned) { return SUCCESS; }
 int cuDriverGetVersion(int* version) { return *version = 13000, SUCCESS; }
 int cuDeviceGet(int* device, int ordinal) { return *device = ordinal, ordinal == 0 ? SUCCESS : 101; }
 int cuDeviceGetCount(int* count) { return *count = 1, SUCCESS; }
-int cuDeviceGetName(char* name, int len, int) { return std::snprintf(name, len, "emulated card"), SUCCESS; }
+int cuDeviceGetName(char* name, int len, int) { return std::snprintf(name, len, "emulated GPU"), SUCCESS; }
 int cuDeviceTotalMem_v2(size_t* bytes, int) { return *bytes = size_t{8} << 30, SUCCESS; }
 int cuMemGetInfo_v2(size_t* unused, size_t* total) { return *unused = *total = size_t{8} << 30, SUCCESS; }
 
@@ -153,7 +153,7 @@ int cuPointerGetAttribute(void* to, int which, uint64_t address) {
 }
 
 int cuModuleLoadData(void** module, const void* image) {
-    // Text for a card. What runs is the same source, compiled for the processor.
+    // Text for a GPU. What runs is the same source, compiled for the processor.
     const std::string text(static_cast<const char*>(image));
     if (text.find(".version") == std::string::npos) return INVALID_VALUE;
     return *module = &module_handle, SUCCESS;
@@ -176,7 +176,7 @@ int cuLaunchKernel(const std::pair<const std::string, emulation::Kernel>* functi
         if (kernel.kinds[i] != 'P') continue;
         std::memcpy(&address, arguments[i], sizeof(address));
         if (address != 0 && !is_ours(address, 4)) {
-            fail((name + ": argument " + std::to_string(i) + " is no memory of the card").c_str());
+            fail((name + ": argument " + std::to_string(i) + " is no memory of the GPU").c_str());
         }
         // Whether four numbers at once are aligned is checked where they are read and written.
         if (address % 4 != 0) fail((name + ": argument " + std::to_string(i) + " is not aligned").c_str());

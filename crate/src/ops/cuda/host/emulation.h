@@ -152,7 +152,7 @@ inline void launch(Three grid, Three block, bool barriers, Order order, const st
     state.work = &work;
     const unsigned blocks = grid.x * grid.y * grid.z, threads = block.x * block.y * block.z;
     if (blocks == 0 || threads == 0) fail("a launch of nothing");
-    if (threads > 1024 || grid.y > 65535 || grid.z > 65535) fail("a launch that a card would refuse");
+    if (threads > 1024 || grid.y > 65535 || grid.z > 65535) fail("a launch that a GPU would refuse");
     for (unsigned i = 0; i < blocks; ++i) {
         blockIdx = unravel(place(i, blocks, order), grid);
         if (barriers) {

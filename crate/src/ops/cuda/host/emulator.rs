@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use super::super::calls::{Arg, Call};
 use crate::Result;
 
-/// A buffer of the emulation: what is an address on a card.
+/// A buffer of the emulation: what is an address on a GPU.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Buffer {
     number: u32,
@@ -196,7 +196,7 @@ fn the_emulation_refuses_wrong_launches_and_sees_one_number_too_many() {
         (call("add_into", &[at(0), at(1), Arg::Float(8.0)], 256), "takes PPI and not PPF"),
         (call("add_onto", &[at(0), at(1), Arg::Int(8)], 256), "no kernel add_onto"),
         (call("add_into", &[at(0), at(2), Arg::Int(8)], 256), "a buffer that does not exist"),
-        (call("add_into", &[at(0), at(1), Arg::Int(8)], 2048), "that a card would refuse"),
+        (call("add_into", &[at(0), at(1), Arg::Int(8)], 2048), "that a GPU would refuse"),
         (call("add_into", &[at(0), Arg::Null, Arg::Int(8)], 256), "null pointer"),
     ] {
         let said = outcome(call).and_then(Result::err).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Images on the card, to the bits of the processor's augmentation.
+//! Images on the GPU, to the bits of the processor's augmentation.
 
 use super::super::calls::*;
 use super::on_emulator;

@@ -27,7 +27,7 @@ T read() {
     return value;
 }
 
-// Exactly as long as asked for, so that the sanitizer sees one number too many; aligned as a card's.
+// Exactly as long as asked for, so that the sanitizer sees one number too many; aligned as a GPU's.
 struct Buffer {
     size_t bytes;
     std::unique_ptr<char, decltype(&std::free)> memory;
