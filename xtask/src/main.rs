@@ -15,6 +15,7 @@ mod kernel;
 mod locks;
 mod notebook;
 mod owned;
+mod package;
 mod process;
 mod project;
 mod python;
@@ -57,6 +58,8 @@ cargo xtask <command>
   lock-python [NAME …] update the lock files of Python packages in xtask/locks/ from environment.yml and the
                        requirements.txt of tests/ and bench/
   deny                 check the crates that the project depends on: licences, sources, duplicates, advisories
+  package              `cargo package` for the three packages that are meant for a registry, in a clone of the committed
+                       state; uploads nothing
   concurrency          loom, ThreadSanitizer and Miri on the code where threads meet; the latter two need a nightly
                        compiler and are skipped without it
   resume [TRIES]       kill and resume 50 small trainings; each must end like an uninterrupted one
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         ["fuzz", rest @ ..] => fuzz::fuzz(rest),
         ["lock-python", rest @ ..] => locks::lock_python(rest),
         ["deny", rest @ ..] => deny::deny(rest),
+        ["package", rest @ ..] => package::package(rest),
         ["concurrency"] => concurrency::concurrency(),
         ["resume", rest @ ..] => resume::resume(rest),
         [] | ["help" | "-h" | "--help"] => {
