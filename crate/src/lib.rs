@@ -68,6 +68,7 @@ pub mod plot;
 pub mod prelude;
 pub mod preprocess;
 pub mod progress;
+mod protobuf;
 pub mod random;
 mod show;
 mod thousands;

@@ -108,56 +108,43 @@ fn pixels(text: &str) -> Result<Vec<u8>, String> {
     values.map(pixel).collect()
 }
 
-/// One file of a gzipped tar archive. Plain headers are all that this package has.
+/// One file of a gzipped tar archive.
 fn read_tgz_entry(path: &Path, wanted: &str) -> Result<Vec<u8>, String> {
     let file = crate::input::open(path).map_err(|e| e.to_string())?.file;
-    let mut tar = flate2::read::GzDecoder::new(BufReader::new(file));
-    let mut header = [0; 512];
-    loop {
-        tar.read_exact(&mut header).map_err(|e| format!("it has no whole entry `{wanted}`: {e}"))?;
-        let name = header[..100].split(|&b| b == 0).next().unwrap_or_default();
-        if name.is_empty() {
-            return Err(format!("it has no entry `{wanted}`"));
+    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(BufReader::new(file)));
+    let whole = |e: std::io::Error| format!("it has no whole entry `{wanted}`: {e}");
+    for entry in tar.entries().map_err(whole)? {
+        let entry = entry.map_err(whole)?;
+        if &*entry.path_bytes() != wanted.as_bytes() {
+            continue;
         }
-        let size = std::str::from_utf8(&header[124..136]).ok();
-        let size = size.and_then(|s| u64::from_str_radix(s.trim_matches(['\0', ' ']), 8).ok());
-        let size = size.ok_or("an entry has no readable size")?;
-        if name == wanted.as_bytes() {
-            if size > MAX_ENTRY {
-                return Err(format!("`{wanted}` has {size} bytes, more than the {MAX_ENTRY} allowed"));
-            }
-            let mut bytes = Vec::new();
-            tar.take(size).read_to_end(&mut bytes).map_err(|e| format!("`{wanted}`: {e}"))?;
-            return match bytes.len() as u64 == size {
-                true => Ok(bytes),
-                false => Err(format!("`{wanted}` is truncated: {} of {size} bytes", bytes.len())),
-            };
+        let size = entry.size();
+        if size > MAX_ENTRY {
+            return Err(format!("`{wanted}` has {size} bytes, more than the {MAX_ENTRY} allowed"));
         }
-        let padded = size.checked_next_multiple_of(512).ok_or("an entry has no readable size")?;
-        let skipped = std::io::copy(&mut tar.by_ref().take(padded), &mut std::io::sink());
-        if skipped.map_err(|e| e.to_string())? != padded {
-            return Err("it is truncated".into());
-        }
+        let mut bytes = Vec::new();
+        entry.take(size).read_to_end(&mut bytes).map_err(|e| format!("`{wanted}`: {e}"))?;
+        return match bytes.len() as u64 == size {
+            true => Ok(bytes),
+            false => Err(format!("`{wanted}` is truncated: {} of {size} bytes", bytes.len())),
+        };
     }
+    Err(format!("it has no entry `{wanted}`"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     fn tgz(files: &[(&str, &[u8])]) -> Vec<u8> {
-        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut tar = tar::Builder::new(gz);
         for (name, data) in files {
-            let mut header = [0; 512];
-            header[..name.len()].copy_from_slice(name.as_bytes());
-            header[124..135].copy_from_slice(format!("{:011o}", data.len()).as_bytes());
-            gz.write_all(&header).unwrap();
-            gz.write_all(data).unwrap();
-            gz.write_all(&vec![0; data.len().next_multiple_of(512) - data.len()]).unwrap();
+            let mut header = tar::Header::new_gnu();
+            header.set_size(data.len() as u64);
+            tar.append_data(&mut header, name, *data).unwrap();
         }
-        gz.write_all(&[0; 1024]).unwrap();
-        gz.finish().unwrap()
+        tar.into_inner().unwrap().finish().unwrap()
     }
 
     /// A package in miniature: `count` cats and dogs of one colour each.

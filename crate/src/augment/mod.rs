@@ -72,7 +72,7 @@ fn within(value: f32, (low, high): Bounds) -> f32 {
 
 /// One step of a [`Sequential`].
 #[derive(Clone)]
-pub enum Layer {
+pub enum AugmentationLayer {
     /// Mirrors.
     RandomFlip(RandomFlip),
     /// Turns.
@@ -95,9 +95,9 @@ pub enum Layer {
 
 macro_rules! layers {
     ($($layer:ident),*) => {$(
-        impl From<$layer> for Layer {
+        impl From<$layer> for AugmentationLayer {
             fn from(layer: $layer) -> Self {
-                Layer::$layer(layer)
+                AugmentationLayer::$layer(layer)
             }
         }
     )*};
@@ -114,37 +114,37 @@ layers!(
     Rescaling
 );
 
-impl From<Arc<dyn ImageMap>> for Layer {
+impl From<Arc<dyn ImageMap>> for AugmentationLayer {
     fn from(layer: Arc<dyn ImageMap>) -> Self {
-        Layer::Other(layer)
+        AugmentationLayer::Other(layer)
     }
 }
 
-impl Layer {
+impl AugmentationLayer {
     /// Where the pixels of an image (h, w) come from, for a layer that only moves them.
     fn placement(&self, chance: &mut Rng, h: usize, w: usize) -> Option<Turn> {
         match self {
-            Layer::RandomRotation(layer) => Some(Turn::new(layer.choose(chance), h, w)),
-            Layer::RandomZoom(layer) => Some(layer.choose(chance, h, w)),
-            Layer::RandomTranslation(layer) => Some(layer.choose(chance, h, w)),
-            Layer::RandomResizedCrop(layer) => Some(layer.choose(chance, h, w)),
+            AugmentationLayer::RandomRotation(layer) => Some(Turn::new(layer.choose(chance), h, w)),
+            AugmentationLayer::RandomZoom(layer) => Some(layer.choose(chance, h, w)),
+            AugmentationLayer::RandomTranslation(layer) => Some(layer.choose(chance, h, w)),
+            AugmentationLayer::RandomResizedCrop(layer) => Some(layer.choose(chance, h, w)),
             _ => None,
         }
     }
 }
 
-impl std::fmt::Debug for Layer {
+impl std::fmt::Debug for AugmentationLayer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Layer::RandomFlip(layer) => write!(f, "RandomFlip({:?})", layer.mode),
-            Layer::RandomRotation(layer) => write!(f, "RandomRotation({})", layer.factor),
-            Layer::RandomZoom(layer) => layer.fmt(f),
-            Layer::RandomTranslation(layer) => layer.fmt(f),
-            Layer::RandomResizedCrop(layer) => layer.fmt(f),
-            Layer::RandomContrast(layer) => layer.fmt(f),
-            Layer::RandomBrightness(layer) => layer.fmt(f),
-            Layer::Rescaling(layer) => write!(f, "Rescaling({}, {})", layer.scale, layer.offset),
-            Layer::Other(_) => write!(f, "Other"),
+            AugmentationLayer::RandomFlip(layer) => write!(f, "RandomFlip({:?})", layer.mode),
+            AugmentationLayer::RandomRotation(layer) => write!(f, "RandomRotation({})", layer.factor),
+            AugmentationLayer::RandomZoom(layer) => layer.fmt(f),
+            AugmentationLayer::RandomTranslation(layer) => layer.fmt(f),
+            AugmentationLayer::RandomResizedCrop(layer) => layer.fmt(f),
+            AugmentationLayer::RandomContrast(layer) => layer.fmt(f),
+            AugmentationLayer::RandomBrightness(layer) => layer.fmt(f),
+            AugmentationLayer::Rescaling(layer) => write!(f, "Rescaling({}, {})", layer.scale, layer.offset),
+            AugmentationLayer::Other(_) => write!(f, "Other"),
         }
     }
 }
@@ -161,7 +161,7 @@ impl std::fmt::Debug for Layer {
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct Sequential {
-    layers: Vec<Layer>,
+    layers: Vec<AugmentationLayer>,
     seed: u64,
 }
 
@@ -173,7 +173,7 @@ impl Sequential {
 
     /// Adds a layer behind the others.
     #[allow(clippy::should_implement_trait)] // Keras' name; nothing is summed up here.
-    pub fn add(mut self, layer: impl Into<Layer>) -> Self {
+    pub fn add(mut self, layer: impl Into<AugmentationLayer>) -> Self {
         self.layers.push(layer.into());
         self
     }
@@ -185,7 +185,7 @@ impl Sequential {
     }
 
     /// The layers, in order.
-    pub fn layers(&self) -> &[Layer] {
+    pub fn layers(&self) -> &[AugmentationLayer] {
         &self.layers
     }
 
@@ -223,14 +223,14 @@ impl Sequential {
         let mut waiting = Flip::default();
         while let Some((position, layer)) = layers.next() {
             let mut chance = Rng::new(&[self.seed, AUGMENT, key.epoch, key.index, position as u64]);
-            if let Layer::RandomFlip(layer) = layer {
+            if let AugmentationLayer::RandomFlip(layer) = layer {
                 waiting = waiting.then(layer.choose(&mut chance));
                 continue;
             }
             let placement = layer.placement(&mut chance, h, w);
             if let (Some(turn), Some(from), 3) = (&placement, stored, c) {
                 let then = match layers.peek() {
-                    Some((_, Layer::Rescaling(rescaling))) => Some(*rescaling),
+                    Some((_, AugmentationLayer::Rescaling(rescaling))) => Some(*rescaling),
                     _ => None,
                 };
                 if turn_stored(from, image, (h, w), waiting, turn, then) {
@@ -250,10 +250,10 @@ impl Sequential {
                 continue;
             }
             match layer {
-                Layer::RandomContrast(layer) => layer.apply(image, c, layer.choose(&mut chance)),
-                Layer::RandomBrightness(layer) => layer.apply(image, layer.choose(&mut chance)),
-                Layer::Rescaling(layer) => layer.apply_slice(image),
-                Layer::Other(layer) => {
+                AugmentationLayer::RandomContrast(layer) => layer.apply(image, c, layer.choose(&mut chance)),
+                AugmentationLayer::RandomBrightness(layer) => layer.apply(image, layer.choose(&mut chance)),
+                AugmentationLayer::Rescaling(layer) => layer.apply_slice(image),
+                AugmentationLayer::Other(layer) => {
                     std::mem::take(&mut waiting).apply(image, size);
                     layer.apply(image, size, key, scratch);
                 }

@@ -2,7 +2,7 @@
 
 use super::flip::Flip;
 use super::rotation::Turn;
-use super::{Layer, Sequential, AUGMENT};
+use super::{AugmentationLayer, Sequential, AUGMENT};
 use crate::data::ImageKey;
 use crate::preprocess::Rescaling;
 use crate::random::Rng;
@@ -26,9 +26,9 @@ impl Sequential {
             let mut chance = Rng::new(&[self.seed, AUGMENT, key.epoch, key.index, position as u64]);
             match layer {
                 _ if rescaling.is_some() => return None,
-                Layer::Rescaling(layer) => rescaling = Some(*layer),
+                AugmentationLayer::Rescaling(layer) => rescaling = Some(*layer),
                 _ if turn.is_some() => return None,
-                Layer::RandomFlip(layer) => flip = flip.then(layer.choose(&mut chance)),
+                AugmentationLayer::RandomFlip(layer) => flip = flip.then(layer.choose(&mut chance)),
                 other => turn = Some(other.placement(&mut chance, h, w)?),
             }
         }

@@ -1,6 +1,6 @@
 //! What the tests of layers share: images, and the definition of a placement in f64.
 
-use super::{Layer, Sequential};
+use super::{AugmentationLayer, Sequential};
 use crate::data::ImageKey;
 use crate::random::Rng;
 
@@ -11,7 +11,11 @@ pub(super) fn noise(n: usize) -> Vec<f32> {
 }
 
 /// What a layer makes of an image (h, w, c).
-pub(super) fn applied(layer: impl Into<Layer>, image: &[f32], size: (usize, usize, usize)) -> Vec<f32> {
+pub(super) fn applied(
+    layer: impl Into<AugmentationLayer>,
+    image: &[f32],
+    size: (usize, usize, usize),
+) -> Vec<f32> {
     let mut image = image.to_vec();
     Sequential::new().add(layer).apply(&mut image, size, ImageKey { epoch: 0, index: 0 }, &mut Vec::new());
     image
@@ -20,7 +24,7 @@ pub(super) fn applied(layer: impl Into<Layer>, image: &[f32], size: (usize, usiz
 /// Checks a layer whose choice is fixed: the value at (y, x) is that at `from((y, x), (h, w))`, bilinear,
 /// and the image goes on as its reflection.
 pub(super) fn check_placement(
-    layer: impl Into<Layer> + Copy,
+    layer: impl Into<AugmentationLayer> + Copy,
     from: impl Fn((f64, f64), (f64, f64)) -> (f64, f64),
 ) {
     for (h, w, c) in [(16, 24, 3), (24, 16, 3), (9, 9, 1), (1, 5, 3), (2, 2, 3), (40, 6, 3)] {

@@ -1,7 +1,7 @@
 //! An ONNX graph in the making: nodes, constants, inputs and outputs, with ONNX' field numbers.
 //! Knows nothing of MobileNetV2. <https://github.com/onnx/onnx/blob/v1.18.0/onnx/onnx.proto>
 
-use super::protobuf::Message;
+use crate::protobuf::Message;
 
 /// `TensorProto.DataType`.
 const FLOAT: i64 = 1;

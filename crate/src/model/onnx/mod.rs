@@ -4,7 +4,6 @@
 //! ReLU6 (`Clip`), additions, and a head. The base computes in NCHW, since ONNX' `Conv` knows nothing else.
 
 mod graph;
-mod protobuf;
 
 use crate::Show;
 use std::io::Write;

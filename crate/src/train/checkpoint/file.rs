@@ -33,7 +33,7 @@ const KEPT: &str = "kept/";
 /// All that a run needs to go on.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Checkpoint {
-    pub about: About,
+    pub about: Details,
     /// All variables of the model.
     pub weights: Weights,
     /// Moments of the optimizer, named as [`KerasOptimizer::moments`](crate::optim::KerasOptimizer).
@@ -42,7 +42,7 @@ pub(crate) struct Checkpoint {
 
 /// What of a checkpoint is not a tensor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct About {
+pub(crate) struct Details {
     pub format: u32,
     /// Version of this crate, and the instructions that it computed with.
     pub written_by: String,
@@ -54,7 +54,7 @@ pub(crate) struct About {
     pub state: RunState,
 }
 
-impl About {
+impl Details {
     pub fn new(
         identity: Identity,
         initial_epoch: usize,
@@ -62,7 +62,7 @@ impl About {
         state: RunState,
         instructions: String,
     ) -> Self {
-        About {
+        Details {
             format: FORMAT,
             written_by: concat!("transfer ", env!("CARGO_PKG_VERSION")).to_owned(),
             instructions,
@@ -113,7 +113,7 @@ impl Checkpoint {
         if version.format != FORMAT {
             return Err(format!("it has format {}, where this version reads {FORMAT}", version.format));
         }
-        let mut about: About = serde_json::from_str(&about).map_err(|e| format!("its metadata: {e}"))?;
+        let mut about: Details = serde_json::from_str(&about).map_err(|e| format!("its metadata: {e}"))?;
         about.state.check(about.initial_epoch)?;
         let (mut weights, mut moments) = (Weights::new(), Weights::new());
         for (name, tensor) in tensors {
@@ -157,7 +157,7 @@ mod tests {
         (state.running.batches, state.running.steps, state.steps) = (5, 4, u64::MAX);
         state.history.restored_epoch = Some(3);
         state.kept = tensors(&["dense/kernel"]);
-        let about = About::new(Identity::default(), 3, 12, state, "portable".into());
+        let about = Details::new(Identity::default(), 3, 12, state, "portable".into());
         let moments = tensors(&["m/dense/kernel", "v/dense/kernel"]);
         Checkpoint { about, weights: tensors(&["Conv1/kernel", "dense/kernel"]), moments }
     }

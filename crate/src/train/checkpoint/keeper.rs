@@ -5,7 +5,7 @@ use crate::data::Dataset;
 use crate::model::{not_compiled, Model};
 use crate::network::on_device::on_device;
 use crate::progress::say;
-use crate::train::checkpoint::file::About;
+use crate::train::checkpoint::file::Details;
 use crate::train::checkpoint::folder::Folder;
 use crate::train::checkpoint::identity::Identity;
 use crate::train::checkpoint::marker::RunFacts;
@@ -106,7 +106,7 @@ impl Keeper {
         Ok(Some(state))
     }
 
-    fn check_identity(&self, about: &About) -> Result<()> {
+    fn check_identity(&self, about: &Details) -> Result<()> {
         let differences = about.identity.differences(&self.about.identity, self.options.any_start);
         if differences.is_empty() {
             return Ok(());
@@ -134,7 +134,7 @@ impl Keeper {
     /// Writes a checkpoint.
     pub fn save(&mut self, model: &Model, state: &RunState) -> Result<()> {
         let compiled = model.compiled.as_ref().ok_or_else(not_compiled)?;
-        let about = About::new(
+        let about = Details::new(
             self.about.identity.clone(),
             self.initial_epoch,
             compiled.step(),

@@ -4,7 +4,7 @@ use ndarray::Array4;
 
 use super::recipe::Recipe;
 use super::run::{RunState, Running};
-use super::step::{self, Batch, Input};
+use super::step::{self, Input, TrainingBatch};
 use crate::loss::targets::Targets;
 use crate::model::{not_compiled, Model};
 use crate::network::on_device::on_device;
@@ -93,11 +93,11 @@ impl Model {
         targets: &'a Targets,
         indices: &[usize],
         epoch: u64,
-    ) -> Result<Batch<'a>> {
+    ) -> Result<TrainingBatch<'a>> {
         let features = self.net.base.output_shape().2;
         let dropout =
             (self.dropout.rate > 0.0).then(|| self.dropout.factors(self.seed, epoch, indices, features));
-        Ok(Batch { input, targets, dropout })
+        Ok(TrainingBatch { input, targets, dropout })
     }
 
     /// One step of gradient descent on one batch, as Keras' method of this name: images `(n, h, w, 3)`

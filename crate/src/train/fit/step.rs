@@ -51,7 +51,7 @@ impl<'a> Input<'a> {
 }
 
 /// A batch, ready for the device.
-pub(crate) struct Batch<'a> {
+pub(crate) struct TrainingBatch<'a> {
     pub input: Input<'a>,
     pub targets: &'a Targets,
     /// Dropout's factor for each feature of each image, where there is dropout.
@@ -62,7 +62,7 @@ pub(crate) struct Batch<'a> {
 fn traced_logits<D: NetworkBackend>(
     base: &Base<D>,
     dense: &Head<D>,
-    batch: Batch<'_>,
+    batch: TrainingBatch<'_>,
 ) -> Result<Matrix<D, OwnedTape<f32, D>>> {
     let n = batch.targets.len();
     let to = base.first_trainable_unit();
@@ -110,7 +110,7 @@ pub(crate) struct Differentiated<D: Backend> {
 pub(crate) fn differentiate<D: NetworkBackend>(
     base: &Base<D>,
     dense: &Head<D>,
-    batch: Batch<'_>,
+    batch: TrainingBatch<'_>,
     loss: Loss,
 ) -> Result<Differentiated<D>> {
     let (targets, units) = (batch.targets, dense.bias.len());
@@ -128,7 +128,7 @@ pub(crate) fn differentiate<D: NetworkBackend>(
 pub(crate) fn named_gradients<D: NetworkBackend>(
     base: &mut Base<D>,
     dense: &mut Head<D>,
-    batch: Batch<'_>,
+    batch: TrainingBatch<'_>,
     loss: Loss,
 ) -> Result<Weights> {
     let step = differentiate(base, dense, batch, loss)?;

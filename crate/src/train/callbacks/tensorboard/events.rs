@@ -1,8 +1,7 @@
 //! TensorBoard's event files: what stands in them, and how.
 //!
 //! A file is a row of records (TFRecord): length, a check of the length, the bytes, a check of the bytes. The
-//! bytes are an `Event` in protocol buffers' encoding, of which the fields that scalars need are written here by
-//! hand:
+//! bytes are an `Event` in protocol buffers' encoding, of which the fields that scalars need are written here:
 //!
 //! ```text
 //! Event    1 wall_time (double)  2 step  3 file_version  5 summary
@@ -12,72 +11,37 @@
 //! The formats: `tensorflow/core/lib/io/record_writer.h`, `tensorflow/core/util/event.proto` and
 //! `tensorflow/core/framework/summary.proto`.
 
+use crate::protobuf::Message;
+
 /// Where the wall time stands in the bytes of an event: behind its key.
 pub(super) const WALL_TIME: std::ops::Range<usize> = 1..9;
 /// Length and its check before the bytes, and a check behind them.
 const FRAME: usize = 12 + 4;
 /// `TensorProto.dtype` of a float, and `SummaryMetadata.data_class` of a scalar.
-const DT_FLOAT: u64 = 1;
-const DATA_CLASS_SCALAR: u64 = 1;
+const DT_FLOAT: i64 = 1;
+const DATA_CLASS_SCALAR: i64 = 1;
 
 /// The first event of each file. `wall_time` is seconds since 1970.
 pub(super) fn file_version(wall_time: f64) -> Vec<u8> {
-    let mut event = started(wall_time, 0);
-    bytes(&mut event, 3, b"brain.Event:2");
-    event
+    started(wall_time, 0).bytes(3, "brain.Event:2").into_bytes()
 }
 
 /// An event with one scalar, as `tf.summary.scalar` writes it.
 pub(super) fn scalar(wall_time: f64, step: u64, tag: &str, value: f32) -> Vec<u8> {
-    let mut tensor = Vec::new();
-    varint(&mut tensor, 1, DT_FLOAT);
-    bytes(&mut tensor, 2, &[]);
-    bytes(&mut tensor, 5, &value.to_le_bytes());
-    let mut plugin = Vec::new();
-    bytes(&mut plugin, 1, b"scalars");
-    let mut metadata = Vec::new();
-    bytes(&mut metadata, 1, &plugin);
-    varint(&mut metadata, 4, DATA_CLASS_SCALAR);
-    let mut entry = Vec::new();
-    bytes(&mut entry, 1, tag.as_bytes());
-    bytes(&mut entry, 8, &tensor);
-    bytes(&mut entry, 9, &metadata);
-    let mut summary = Vec::new();
-    bytes(&mut summary, 1, &entry);
-    let mut event = started(wall_time, step);
-    bytes(&mut event, 5, &summary);
-    event
+    let tensor = Message::new().int(1, DT_FLOAT).bytes(2, b"").bytes(5, value.to_le_bytes());
+    let plugin = Message::new().bytes(1, "scalars");
+    let metadata = Message::new().message(1, plugin).int(4, DATA_CLASS_SCALAR);
+    let entry = Message::new().bytes(1, tag).message(8, tensor).message(9, metadata);
+    started(wall_time, step).message(5, Message::new().message(1, entry)).into_bytes()
 }
 
 /// An event with its time and step; a step of 0 is not written, as all defaults.
-fn started(wall_time: f64, step: u64) -> Vec<u8> {
-    let mut event = vec![1 << 3 | 1];
-    event.extend(wall_time.to_le_bytes());
-    if step > 0 {
-        varint(&mut event, 2, step);
+fn started(wall_time: f64, step: u64) -> Message {
+    let event = Message::new().double(1, wall_time);
+    match i64::try_from(step) {
+        Ok(step) if step > 0 => event.int(2, step),
+        _ => event,
     }
-    event
-}
-
-/// Field `key` with a whole number.
-fn varint(out: &mut Vec<u8>, key: u8, value: u64) {
-    out.push(key << 3);
-    number(out, value);
-}
-
-/// Field `key` with bytes, or a message, or packed floats.
-fn bytes(out: &mut Vec<u8>, key: u8, value: &[u8]) {
-    out.push(key << 3 | 2);
-    number(out, value.len() as u64);
-    out.extend(value);
-}
-
-fn number(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 128 {
-        out.push(value as u8 | 128);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 /// An event as a record.

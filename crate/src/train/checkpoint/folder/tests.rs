@@ -16,7 +16,7 @@ fn open(path: &Path) -> Folder {
 }
 
 fn checkpoint() -> Checkpoint {
-    let about = super::super::file::About::new(identity(1), 0, 0, RunState::new(0), "portable".into());
+    let about = super::super::file::Details::new(identity(1), 0, 0, RunState::new(0), "portable".into());
     let tensor = Tensor::new([1], vec![0.5]).unwrap();
     let weights: Weights = [("dense/kernel".to_owned(), tensor)].into_iter().collect();
     Checkpoint { about, weights, moments: Weights::new() }

@@ -1,11 +1,11 @@
-//! Protocol buffers, as much of them as an ONNX file needs: a message is written field by field.
+//! Protocol buffers, as much of them as ONNX files and TensorBoard's event files need: a message is written field by field.
 //!
 //! Not a reader, and no schema: who writes knows the numbers of the fields.
 //! <https://protobuf.dev/programming-guides/encoding/>
 
 /// A message in the making.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Message(Vec<u8>);
+pub(crate) struct Message(Vec<u8>);
 
 impl Message {
     pub fn new() -> Self {
@@ -25,6 +25,13 @@ impl Message {
         self.varint(u64::from(field) << 3 | 2);
         self.varint(bytes.len() as u64);
         self.0.extend(bytes);
+        self
+    }
+
+    /// A number of 64 bits.
+    pub fn double(mut self, field: u32, value: f64) -> Self {
+        self.varint(u64::from(field) << 3 | 1);
+        self.0.extend(value.to_le_bytes());
         self
     }
 
@@ -65,6 +72,7 @@ mod tests {
         assert_eq!(Message::new().int(1, 150).into_bytes(), [0x08, 0x96, 0x01]);
         assert_eq!(Message::new().bytes(2, "testing").into_bytes(), b"\x12\x07testing");
         assert_eq!(Message::new().message(3, Message::new().int(1, 150)).into_bytes(), [0x1A, 3, 8, 0x96, 1]);
+        assert_eq!(Message::new().double(1, 1.0).into_bytes(), [9, 0, 0, 0, 0, 0, 0, 0xF0, 0x3F]);
         let negative = Message::new().int(20, -1).into_bytes();
         assert_eq!(negative, [0xA0, 1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1]);
         assert_eq!(Message::new().texts(1, ["a", "b"]).into_bytes(), b"\x0A\x01a\x0A\x01b");
