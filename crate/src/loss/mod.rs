@@ -1,6 +1,6 @@
 //! The losses, computed from logits: on the tape by dfdx, and on the host for evaluation.
 //!
-//! [`targets`] turns labels into what a loss takes: smoothed, weighted, mixed.
+//! `targets.rs` turns labels into what a loss takes: smoothed, weighted, mixed.
 
 #[allow(clippy::module_inception)]
 mod loss;
