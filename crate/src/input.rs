@@ -167,6 +167,16 @@ pub(crate) fn entries(folder: &Path) -> io::Result<Vec<std::fs::DirEntry>> {
     }
 }
 
+/// [`File::try_lock`](std::fs::File::try_lock), made again where a signal interrupted it.
+pub(crate) fn try_lock(file: &std::fs::File) -> std::result::Result<(), std::fs::TryLockError> {
+    loop {
+        match file.try_lock() {
+            Err(std::fs::TryLockError::Error(e)) if e.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
 /// Does `work` again after short pauses where it fails, at most two seconds in all. Where somebody asked to stop,
 /// it does not try again.
 pub(crate) fn patiently<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {

@@ -3,7 +3,7 @@
 use crate::progress::{check_stop, say};
 use crate::{Error, Result};
 use std::fs::{File, TryLockError};
-use std::io::ErrorKind::{Interrupted, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, Unsupported};
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,11 +37,10 @@ impl Lock {
         };
         let mut told = false;
         loop {
-            match file.try_lock() {
+            match crate::input::try_lock(&file) {
                 Ok(()) => return Ok(Lock(Some(file))),
                 // Some network file systems know no locks. Files still appear whole there, but perhaps twice.
                 Err(TryLockError::Error(e)) if e.kind() == Unsupported => return Ok(Lock(None)),
-                Err(TryLockError::Error(e)) if e.kind() == Interrupted => {}
                 Err(TryLockError::Error(e)) => return Err(Error::io("cannot lock", &path, e)),
                 Err(TryLockError::WouldBlock) => {
                     if !std::mem::replace(&mut told, true) {

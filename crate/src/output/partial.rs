@@ -91,8 +91,9 @@ pub(crate) fn sweep_abandoned(path: &Path) {
     for left in partials(path) {
         let regular = left.symlink_metadata().is_ok_and(|about| about.is_file());
         if regular
-            && input::open(&left)
-                .is_ok_and(|left_over| left_over.file.try_lock().is_ok() && is_at(&left_over.file, &left))
+            && input::open(&left).is_ok_and(|left_over| {
+                input::try_lock(&left_over.file).is_ok() && is_at(&left_over.file, &left)
+            })
         {
             remove(&left);
         }
@@ -144,7 +145,7 @@ impl Partial {
                 },
                 Err(e) => return Err(e),
             };
-            match file.try_lock() {
+            match input::try_lock(&file) {
                 Ok(()) if is_at(&file, &path) => {
                     let partial = Partial::new(path, file);
                     partial.file.set_len(0)?;

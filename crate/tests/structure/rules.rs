@@ -87,8 +87,10 @@ fn files_that_somebody_names_are_opened_in_one_place() {
 }
 
 #[test]
-fn folders_are_listed_in_few_places_and_a_signal_meanwhile_is_no_error() {
-    // The standard library opens a folder only once where a signal interrupts the call.
+fn folders_are_listed_and_files_locked_in_few_places_and_a_signal_meanwhile_is_no_error() {
+    // The standard library opens a folder, and asks for a lock, only once where a signal interrupts the call.
+    let found = lines_with(&["file.try_lock("], &["src/input.rs"]);
+    assert!(found.is_empty(), "use `input::try_lock` in {found:#?}");
     let found = lines_with(
         &["read_dir("],
         &["src/input.rs", "src/data/folder.rs", "ops/cuda/host/", "src/fuzzing.rs"],

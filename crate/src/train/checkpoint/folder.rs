@@ -320,7 +320,7 @@ fn lock(folder: &Path, patience: Duration) -> Result<Option<Option<File>>> {
     };
     let start = Instant::now();
     loop {
-        match file.try_lock() {
+        match crate::input::try_lock(&file) {
             Ok(()) if is_at(&file, &path) => return Ok(Some(Some(file))),
             Ok(()) => return Ok(None),
             // Some network file systems know no locks; training there is no reason to refuse.
