@@ -32,7 +32,7 @@ pub fn package(arguments: &[&str]) -> Result<()> {
         if !text.contains(OFF) {
             return Err(format!("expected a line `{}` in {manifest:?}", OFF.trim()));
         }
-        std::fs::write(&manifest, text.replace(OFF, ""))
+        std::fs::write(&manifest, text.replace(OFF, "publish = true\n"))
             .map_err(|e| format!("cannot write {manifest:?}: {e}"))
     })?;
     step("cargo package", "minutes", || {
