@@ -79,8 +79,7 @@ pub(crate) fn seed_or_default() -> u64 {
 /// # Errors
 /// [`Error::Invalid`] where it is no whole number from 1 to [`MAX_THREADS`].
 pub fn threads() -> Result<Option<usize>> {
-    let expected = format!("a whole number from 1 to {MAX_THREADS}");
-    read("TRANSFER_THREADS", &expected, |text| text.parse().ok().filter(|n| (1..=MAX_THREADS).contains(n)))
+    Ok(transfer_kernels::threads::asked()?)
 }
 
 /// The device that `TRANSFER_DEVICE` asks for: `auto`, `cpu` or `cuda`; `auto` where it is not set.

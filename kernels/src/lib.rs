@@ -57,6 +57,7 @@ pub mod optimizer;
 pub mod pointwise;
 pub mod pooling;
 mod precision;
+pub mod random;
 pub mod recycled;
 mod settings;
 pub mod simd;

@@ -3,10 +3,9 @@
 
 use crate::Bf16Unit;
 
-mod rng;
 mod skipped;
 
-pub use rng::Rng;
+pub use crate::random::Rng;
 pub use skipped::{folder_or_skip, skipped};
 
 /// The processor's units for products in bfloat16; where it has none, it is said that nothing is tested.

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock, RwLock};
 
 use rayon::prelude::*;
 
-use crate::settings;
+use crate::{settings, Error};
 
 /// The most threads that can be asked for.
 pub const MAX_THREADS: usize = 1024;
@@ -114,7 +114,7 @@ pub fn pool() -> Arc<Pool> {
     if let Some(pool) = POOL.read().unwrap_or_else(|e| e.into_inner()).as_ref() {
         return pool.clone();
     }
-    let asked = settings::read("TRANSFER_THREADS", "a number", asked_for).ok().flatten();
+    let asked = asked().ok().flatten();
     let n = asked.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
     set_threads(n)
 }
@@ -127,8 +127,15 @@ pub fn set_threads(n: usize) -> Arc<Pool> {
     pool
 }
 
-fn asked_for(text: &str) -> Option<usize> {
-    text.parse().ok().filter(|n| (1..=MAX_THREADS).contains(n))
+/// How many threads `TRANSFER_THREADS` asks for; `None` where it is not set.
+///
+/// # Errors
+/// Where it is no whole number from 1 to [`MAX_THREADS`].
+pub fn asked() -> Result<Option<usize>, Error> {
+    let expected = format!("a whole number from 1 to {MAX_THREADS}");
+    settings::read("TRANSFER_THREADS", &expected, |text| {
+        text.parse().ok().filter(|n| (1..=MAX_THREADS).contains(n))
+    })
 }
 
 /// Runs both, on two threads where there are two.

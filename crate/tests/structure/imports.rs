@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::sources;
+
 /// Module path below the crate's root, such as `["data", "listing"]`.
 pub type Module = Vec<String>;
 
@@ -23,9 +25,10 @@ struct Import {
 impl Crate {
     /// Reads the crate whose sources are in `folder`.
     pub fn read(folder: &Path) -> Self {
-        let mut files = Vec::new();
-        collect(folder, folder, &mut files);
-        Self::of(files)
+        Self::of(sources(folder).into_iter().map(|path| {
+            let name = path.strip_prefix(folder).unwrap().to_string_lossy().replace('\\', "/");
+            (name, std::fs::read_to_string(&path).unwrap())
+        }))
     }
 
     /// The crate of these files: path below the source folder, text.
@@ -85,18 +88,6 @@ impl Crate {
             };
         }
         Some(at)
-    }
-}
-
-fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, String)>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(root, &path, files);
-        } else if path.extension().is_some_and(|kind| kind == "rs") {
-            let name = path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/");
-            files.push((name, std::fs::read_to_string(&path).unwrap()));
-        }
     }
 }
 

@@ -2,18 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => found.extend(sources(&path)),
-            false if path.extension().is_some_and(|kind| kind == "rs") => found.push(path),
-            false => {}
-        }
-    }
-    found
-}
+use crate::sources;
 
 /// Lines outside of unit tests that hold one of `words`, as `file:line`.
 fn lines_with(words: &[&str], except: &[&str]) -> Vec<String> {
