@@ -1,6 +1,6 @@
 """The numbers that the Rust tests of metrics are held against are scikit-learn's.
 
-Each input in crate/tests/metrics/reference.json is given to scikit-learn anew, and what it says is compared
+Each input in crate/tests/api/metrics/reference.json is given to scikit-learn anew, and what it says is compared
 with what the file says.
 """
 
@@ -13,14 +13,14 @@ import warnings
 import numpy as np
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, os.path.join(ROOT, "crate", "tests", "metrics"))
+sys.path.insert(0, os.path.join(ROOT, "crate", "tests", "api", "metrics"))
 
 import make_reference as made  # noqa: E402
 
 
 class Reference(unittest.TestCase):
     def setUp(self):
-        with open(os.path.join(ROOT, "crate", "tests", "metrics", "reference.json"), encoding="utf-8") as file:
+        with open(os.path.join(ROOT, "crate", "tests", "api", "metrics", "reference.json"), encoding="utf-8") as file:
             self.kept = json.load(file)
         # Numbers that are not defined are part of what is asked.
         quiet = warnings.catch_warnings()

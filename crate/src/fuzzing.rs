@@ -1,5 +1,5 @@
 //! Everything of this crate that reads bytes from outside, one function a reader, for the fuzzer in `fuzz/`
-//! and for the tests that try the same inputs and mutations of them (`crate/tests/fuzz.rs`).
+//! and for the tests that try the same inputs and mutations of them (`crate/tests/api/fuzz.rs`).
 //!
 //! Not for users: hidden in the documentation, and free to change.
 
@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array3;
 
+#[cfg(feature = "hdf5")]
 use crate::architecture::mobilenet_v2;
 use crate::assets::files::{beside, RemoveOnDrop};
 use crate::assets::{extract_zip, has_valid_note};
 use crate::data::{image_dataset_from_directory, load_img, ImageDatasetOptions};
 use crate::model::{parse_model, About};
 use crate::train::checkpoint::Checkpoint;
-use crate::weights::{decode_h5, parse, write_values, Expected, LayerShapes, Layout, LoadOptions, Weights};
+#[cfg(feature = "hdf5")]
+use crate::weights::{decode_h5, Expected, LayerShapes, Layout};
+use crate::weights::{parse, write_values, LoadOptions, Weights};
 
 /// Names of the readers, as [`run`] takes them.
 pub const TARGETS: [&str; 8] =
@@ -25,7 +28,9 @@ pub const TARGETS: [&str; 8] =
 /// Where the reader broke a promise: that is what fuzzing looks for.
 pub fn run(target: &str, bytes: &[u8]) -> bool {
     match target {
+        #[cfg(feature = "hdf5")]
         "tf_hub_h5" => h5(bytes, Layout::Renamed),
+        #[cfg(feature = "hdf5")]
         "keras_h5" => h5(bytes, Layout::Keras),
         "safetensors" => safetensors(bytes),
         "checkpoint" => checkpoint(bytes),
@@ -38,6 +43,7 @@ pub fn run(target: &str, bytes: &[u8]) -> bool {
 }
 
 /// A network of three small layers: files of a few KB reach all of the reader.
+#[cfg(feature = "hdf5")]
 fn h5(bytes: &[u8], layout: Layout) -> bool {
     let norm =
         || ["gamma", "beta", "moving_mean", "moving_variance"].map(|variable| (variable, vec![2])).to_vec();

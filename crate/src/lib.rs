@@ -64,6 +64,7 @@ pub mod network;
 pub mod ops;
 pub mod optim;
 pub mod output;
+#[cfg(feature = "plot")]
 pub mod plot;
 pub mod prelude;
 pub mod preprocess;

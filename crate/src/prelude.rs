@@ -17,6 +17,7 @@ pub use crate::loss::Loss;
 pub use crate::model::{Dense, Dropout, GlobalAveragePooling2D, Model};
 pub use crate::network::{Backbone, MobileNetV2, Summary};
 pub use crate::optim::{Adam, CosineDecay, LayerRates, OneCycle, RmsProp, Schedule};
+#[cfg(feature = "plot")]
 pub use crate::plot::{
     augmentation_grid, image_grid, learning_curves, prediction_grid, Figure, LearningCurves,
 };

@@ -1,5 +1,5 @@
 //! Against tf_keras: activations, features, gradients and whole training runs, from files of reference values that
-//! `crate/tests/golden/README.md` describes.
+//! `crate/tests/golden/README.md` describes. And against itself: the same bits twice (`golden/repeatability.rs`).
 //!
 //! The synthetic values are checked in every run. Those of photographs are checked where
 //! `TRANSFER_GOLDEN_DIR` names the folder that has them; the photographs' pixels are in it.
@@ -18,6 +18,10 @@ use transfer_kernels::simd::{isa, Isa};
 
 #[path = "golden/gradients.rs"]
 mod gradients;
+#[path = "common/random_weights.rs"]
+mod random_weights;
+#[path = "golden/repeatability.rs"]
+mod repeatability;
 use transfer_kernels::testing::{folder_or_skip, skipped};
 
 struct Golden(Vec<u8>);

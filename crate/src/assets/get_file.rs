@@ -1,9 +1,9 @@
 //! `get_file`: a file of the network, kept in a folder, as in Keras.
 
+use super::download::Download;
 use super::extract::extract_zip;
 use super::files::{create_parent, sweep, sync_parent};
 use super::hash::sha256_file;
-use super::http::Download;
 use super::lock::Lock;
 use super::roots::data_root;
 use crate::Show;

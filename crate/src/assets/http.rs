@@ -4,35 +4,19 @@
 //! caller's. A small note beside it, with what the server said about the version, lets a later
 //! process continue where this one was killed.
 
+use super::download::Download;
 use super::exchange::{self, Exchange, Failure, Message};
-use super::files::{sweep, write_whole};
+use super::files::write_whole;
 use super::surplus::Surplus;
 use crate::{progress::say, Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use ureq::config::AutoHeaderValue;
 use ureq::http::{HeaderMap, StatusCode};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector, DefaultConnector};
-
-/// What to fetch into which file, and how patiently.
-pub(super) struct Download<'a> {
-    pub url: &'a str,
-    /// What the lines of progress call it.
-    pub name: &'a str,
-    /// The file that grows.
-    pub partial: &'a Path,
-    pub retries: u32,
-    pub pause: Duration,
-    pub connect_timeout: Duration,
-    pub read_timeout: Duration,
-    pub max_bytes: u64,
-    /// The size that the file must have, where it is known beforehand.
-    pub size: Option<u64>,
-}
 
 /// What must come in the time that one read may take.
 const LEAST_BYTES: u64 = 1024;
@@ -90,17 +74,6 @@ impl Download<'_> {
         }
     }
 
-    /// Removes what a killed process left of writing the note. Only for who holds the file's lock.
-    pub fn sweep(&self) {
-        sweep(&self.note());
-    }
-
-    /// Removes the partial file and its note.
-    pub fn discard(&self) {
-        let _ = std::fs::remove_file(self.partial);
-        let _ = std::fs::remove_file(self.note());
-    }
-
     fn agent(&self, surplus: &Surplus) -> ureq::Agent {
         // The proxy of the environment is ureq's default.
         let config = ureq::Agent::config_builder()
@@ -120,10 +93,6 @@ impl Download<'_> {
             .build();
         let connector = DefaultConnector::new().chain(surplus.clone());
         ureq::Agent::with_parts(config, connector, DefaultResolver::default())
-    }
-
-    fn note(&self) -> PathBuf {
-        self.partial.with_extension("partial-note")
     }
 
     fn have(&self) -> u64 {
@@ -347,6 +316,7 @@ fn refused(status: StatusCode, headers: &HeaderMap) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn a_redirect_away_from_https_is_refused_for_good() {

@@ -18,12 +18,15 @@
 
 mod cats_and_dogs;
 mod child;
+mod download;
+#[cfg(feature = "download")]
 mod exchange;
 mod extract;
 pub(crate) mod files;
 mod found;
 mod get_file;
 mod hash;
+#[cfg(feature = "download")]
 mod http;
 mod in_their_place;
 mod lock;
@@ -31,6 +34,7 @@ mod mobilenet_v2;
 mod programs;
 mod roots;
 mod stand_in;
+#[cfg(feature = "download")]
 mod surplus;
 
 use std::sync::Mutex;

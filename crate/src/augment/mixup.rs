@@ -11,6 +11,7 @@ use std::f64::consts::TAU;
 use ndarray::Array4;
 
 use crate::data::Batch;
+#[cfg(feature = "plot")]
 use crate::plot::{image_grid, Figure};
 use crate::random::Rng;
 use crate::{Error, Result};
@@ -128,6 +129,7 @@ impl Mixed {
     ///
     /// # Errors
     /// Where there is no image, or they are not of grey levels.
+    #[cfg(feature = "plot")]
     pub fn figure(&self, class_names: &[String]) -> Result<Figure> {
         let name = |i: usize| match class_names.get(self.labels[i] as usize) {
             Some(name) => name.clone(),

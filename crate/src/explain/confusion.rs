@@ -5,6 +5,7 @@ use std::fmt;
 
 use ndarray::Array2;
 
+#[cfg(feature = "plot")]
 use crate::plot::{confusion_matrix_figure, Figure};
 use crate::{Error, Result};
 
@@ -103,6 +104,7 @@ impl ConfusionMatrix {
     ///
     /// # Errors
     /// As [`confusion_matrix_figure`].
+    #[cfg(feature = "plot")]
     pub fn figure(&self) -> Result<Figure> {
         confusion_matrix_figure(&self.counts, &self.class_names)
     }

@@ -19,6 +19,7 @@
 use ndarray::{s, Array2, Array3, Array4, Axis};
 
 use crate::model::Model;
+#[cfg(feature = "plot")]
 use crate::plot::{grad_cam_figure, Figure};
 use crate::train::{check_outputs, Predictions};
 use crate::{Error, Result};
@@ -166,6 +167,7 @@ impl GradCam {
     ///
     /// # Errors
     /// Where a class has no name, or as [`grad_cam_figure`].
+    #[cfg(feature = "plot")]
     pub fn figure(&self, class_names: &[String]) -> Result<Figure> {
         let title = |(&class, &probability): (&u32, &f32)| match class_names.get(class as usize) {
             Some(name) => Ok(format!("what speaks for {name} ({})", crate::plot::percent(probability))),

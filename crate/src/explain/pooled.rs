@@ -3,12 +3,15 @@
 use ndarray::Array2;
 
 use crate::data::Dataset;
+#[cfg(feature = "plot")]
 use crate::explain::Pca;
 use crate::model::Model;
+#[cfg(feature = "plot")]
 use crate::plot::{feature_map, FeatureMap, Figure};
 use crate::{Error, Result};
 
 /// Thumbnails that a map tries to find room for.
+#[cfg(feature = "plot")]
 const THUMBNAILS: usize = 200;
 
 /// The pooled features of a data set's images: what the base makes of them, averaged over height and width.
@@ -55,6 +58,7 @@ impl PooledFeatures {
     /// model.pooled_features(test)?.map(test)?.save("features.png")?;
     /// # Ok(()) }
     /// ```
+    #[cfg(feature = "plot")]
     pub fn map(&self, dataset: &Dataset) -> Result<Figure> {
         let known = |(&index, &label)| dataset.labels().get(index) == Some(&label);
         if !self.indices.iter().zip(&self.labels).all(known) {

@@ -1,5 +1,6 @@
 //! The ROC curve of two classes and the area under it.
 
+#[cfg(feature = "plot")]
 use crate::plot::{roc_figure, Figure};
 use crate::{Error, Result};
 
@@ -22,6 +23,7 @@ impl RocCurve {
     ///
     /// # Errors
     /// As [`roc_figure`]: among others, where one of the two classes has no image.
+    #[cfg(feature = "plot")]
     pub fn figure(&self) -> Result<Figure> {
         roc_figure(&self.false_positive_rate, &self.true_positive_rate, self.auc)
     }

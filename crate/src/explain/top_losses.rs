@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use ndarray::Array4;
 
 use crate::data::Dataset;
+#[cfg(feature = "plot")]
 use crate::plot::{top_losses, Figure};
 use crate::train::Predictions;
 use crate::{Error, Result};
@@ -72,6 +73,7 @@ impl TopLosses {
     ///
     /// # Errors
     /// As [`top_losses`](crate::plot::top_losses), among others where there is no image.
+    #[cfg(feature = "plot")]
     pub fn figure(&self) -> Result<Figure> {
         top_losses(&self.images, &self.predicted, &self.actual, &self.losses, &self.probabilities)
     }

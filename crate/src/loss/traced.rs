@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn smoothed_weighted_and_mixed_losses_and_their_gradients_are_keras() {
-        let file: Value = serde_json::from_str(include_str!("../../tests/recipe/reference.json")).unwrap();
+        let file: Value =
+            serde_json::from_str(include_str!("../../tests/api/recipe/reference.json")).unwrap();
         let cases = file["losses"].as_array().unwrap();
         assert!(cases.len() > 20);
         let numbers = |value: &Value| -> Vec<f32> {

@@ -15,6 +15,7 @@ pub(crate) enum Format {
     /// What `Model::export_onnx` writes.
     Onnx,
     /// A figure as PNG.
+    #[cfg_attr(not(feature = "plot"), allow(dead_code))]
     Figure,
     /// The numbers of a run, as JSON.
     Report,
@@ -119,6 +120,7 @@ fn metadata(file: &mut File) -> IoResult<Option<Value>> {
 }
 
 /// A PNG file with a text chunk that names this program. Bytes of another kind stay as they are.
+#[cfg(feature = "plot")]
 pub(crate) fn with_png_marker(png: Vec<u8>) -> Vec<u8> {
     if !png.starts_with(PNG_MAGIC) || png.len() < PNG_START {
         return png;

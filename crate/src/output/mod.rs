@@ -45,6 +45,8 @@ mod table;
 mod writing;
 
 pub use file::OutputFile;
-pub(crate) use format::{with_png_marker, Format};
+#[cfg(feature = "plot")]
+pub(crate) use format::with_png_marker;
+pub(crate) use format::Format;
 pub use partial::remove_unfinished;
 pub(crate) use table::encode as encode_csv;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "plot")]
 use crate::plot::LearningCurves;
 
 /// Losses and accuracies of each epoch, by Keras' names. A second phase is appended with
@@ -66,6 +67,7 @@ impl History {
 
     /// The curves for [`learning_curves`](crate::plot::learning_curves), with the line where a second
     /// phase was appended.
+    #[cfg(feature = "plot")]
     pub fn curves(&self) -> LearningCurves {
         LearningCurves {
             accuracy: self.accuracy.clone(),

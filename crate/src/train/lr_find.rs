@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::data::Dataset;
 use crate::model::Model;
+#[cfg(feature = "plot")]
 use crate::plot::{lr_find_figure, Figure, RateMark};
 use crate::progress::check_stop;
 use crate::train::fit::features::not_contiguous;
@@ -240,6 +241,7 @@ impl LrFind {
     ///
     /// # Errors
     /// Where there are fewer than two steps to draw.
+    #[cfg(feature = "plot")]
     pub fn figure(&self) -> Result<Figure> {
         let marks = match self.suggestion() {
             Err(_) => Vec::new(),

@@ -12,9 +12,6 @@ use std::collections::HashMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::Path;
 
-/// The first bytes of every HDF5 file.
-pub(super) const MAGIC: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
-
 /// Weight files of this model have 9 MB; one saved together with its optimizer has three times that.
 const MAX_BYTES: u64 = 256 << 20;
 
@@ -118,7 +115,7 @@ fn decode_unguarded(
     expected: &Expected,
     options: LoadOptions,
 ) -> Result<Weights, String> {
-    if !bytes.starts_with(&MAGIC) {
+    if !bytes.starts_with(&super::HDF5) {
         return Err(format!("it does not start like an HDF5 file ({} bytes)", bytes.len()));
     }
     let (length, layers) = (bytes.len(), &expected.layers[..]);

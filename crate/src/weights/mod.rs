@@ -6,6 +6,7 @@
 //! Nothing that a file says is trusted: sizes and shapes are compared with the model's table before
 //! anything is allocated, and a damaged file gives an [`Error::Weights`], never a panic.
 
+#[cfg(feature = "hdf5")]
 mod h5;
 mod map;
 mod origin;
@@ -14,7 +15,9 @@ mod tensors;
 
 use crate::architecture::{mobilenet_v2, Network};
 use crate::Show;
+#[cfg(feature = "hdf5")]
 pub(crate) use h5::{decode as decode_h5, Expected, LayerShapes, Layout};
+#[cfg(feature = "hdf5")]
 pub use h5::{read_keras_h5, read_tf_hub_h5};
 pub use map::{Iter, Tensor, Weights};
 pub use origin::WeightsOrigin;
@@ -26,6 +29,9 @@ pub use tensors::{read_safetensors, write_safetensors};
 use crate::{input, Error, Result};
 use std::io::Read;
 use std::path::Path;
+
+/// The first bytes of every HDF5 file.
+const HDF5: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 
 /// How a weight file is read. The defaults are for files that one means to compute with.
 ///
@@ -93,7 +99,14 @@ pub fn load_for(network: &Network, path: impl AsRef<Path>, options: LoadOptions)
     let start = start.map_err(|e| Error::io("cannot read the weights", path, e))?;
     magic[..start.len()].copy_from_slice(&start);
     match magic {
-        h5::MAGIC => h5::read_any_h5(network, path, options),
+        #[cfg(feature = "hdf5")]
+        HDF5 => h5::read_any_h5(network, path, options),
+        #[cfg(not(feature = "hdf5"))]
+        HDF5 => Err(Error::Weights(format!(
+            "{} is an HDF5 file, and this program was built without the feature `hdf5` of the crate `transfer`: build it \
+             with this feature, or give weights as safetensors",
+            path.shown()
+        ))),
         // A safetensors file starts with the length of its header, which never gets near 2^32.
         [_, _, _, _, 0, 0, 0, 0] if start.len() == 8 => {
             Ok(own_names(network, tensors::read(path, options)?.0))

@@ -134,7 +134,8 @@ mod tests {
 
     #[test]
     fn epochs_end_and_the_best_one_is_where_keras_has_them() {
-        let file: Value = serde_json::from_str(include_str!("../../../tests/recipe/reference.json")).unwrap();
+        let file: Value =
+            serde_json::from_str(include_str!("../../../tests/api/recipe/reference.json")).unwrap();
         let cases = file["early_stopping"].as_array().unwrap();
         let (mut stopped, mut ended) = (0, 0);
         for (number, case) in cases.iter().enumerate() {

@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn rates_fall_where_keras_lowers_them() {
-        let file: Value = serde_json::from_str(include_str!("../../../tests/recipe/reference.json")).unwrap();
+        let file: Value =
+            serde_json::from_str(include_str!("../../../tests/api/recipe/reference.json")).unwrap();
         let mut lowered = 0;
         for (number, case) in file["reduce_lr"].as_array().unwrap().iter().enumerate() {
             let of = |key: &str| case[key].as_f64().unwrap();

@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn the_layers_are_scikit_learns() {
         let file: Value =
-            serde_json::from_str(include_str!("../../../tests/metrics/reference.json")).unwrap();
+            serde_json::from_str(include_str!("../../../tests/api/metrics/reference.json")).unwrap();
         let cases = file["logistic_regression"].as_array().unwrap();
         assert!(cases.len() > 20);
         for (number, case) in cases.iter().enumerate() {

@@ -110,7 +110,7 @@ fn a_model_answers_any_number_of_threads_as_it_answers_one() {
     trained(&data, 3).save(dir.path().join("model.safetensors")).unwrap();
     of_large_images(&data).save(dir.path().join("large.safetensors")).unwrap();
     for threads in ["1", "2", "4"] {
-        run_child("many_threads::child_that_asks_from_many_threads", threads, dir.path());
+        run_child("deploy::many_threads::child_that_asks_from_many_threads", threads, dir.path());
     }
 }
 
@@ -146,5 +146,5 @@ fn child_whose_image_map_waits() {
 fn an_image_map_may_wait_for_the_threads_that_load_images() {
     let dir = tempfile::tempdir().unwrap();
     photographs(&dir.path().join("photos"), 3);
-    run_child("many_threads::child_whose_image_map_waits", "3", dir.path());
+    run_child("deploy::many_threads::child_whose_image_map_waits", "3", dir.path());
 }

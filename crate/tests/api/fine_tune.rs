@@ -1,17 +1,14 @@
 //! The recipe of `fine_tune`, on small generated pictures and a network of random weights.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use image::{Rgb, RgbImage};
 use ndarray::Axis;
 use transfer::prelude::*;
 use transfer::random::Rng;
 
-#[path = "common/random_weights.rs"]
-mod random_weights;
-use random_weights::random_weights;
-#[path = "fine_tune/features.rs"]
+use crate::listen::listen;
+use crate::random_weights::random_weights;
 mod features;
 
 const SIZE: usize = 32;
@@ -174,21 +171,11 @@ fn balanced_weights_move_the_head_towards_the_rarer_class() {
     assert!(balanced > plain + 0.5, "{balanced} {plain}");
 }
 
-/// The lines that are said while `work` runs; one test at a time may listen.
+/// The lines that this thread says while `work` runs.
 fn said<T>(work: impl FnOnce() -> T) -> (T, String) {
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
-    let lines = Arc::new(Mutex::new(String::new()));
-    let (to, me) = (lines.clone(), std::thread::current().id());
-    transfer::progress::set_reporter(Some(Arc::new(move |line| {
-        if std::thread::current().id() == me {
-            *to.lock().unwrap() += &format!("{line}\n");
-        }
-    })));
+    let said = listen();
     let result = work();
-    transfer::progress::set_reporter(None);
-    let lines = lines.lock().unwrap().clone();
-    (result, lines)
+    (result, said.lines_of_this_thread())
 }
 
 #[test]

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use transfer::data::*;
-
 use transfer_kernels::testing::folder_or_skip;
+
+use crate::listen::listen;
 
 const COLOUR: [u8; 3] = [200, 40, 90];
 /// Bytes that the cache takes for one image of 6x6: two for each number, and eight numbers to spare.
@@ -456,13 +457,7 @@ fn spoil(class: &Path) -> usize {
 
 #[test]
 fn unreadable_files_are_left_out_listed_and_told_and_labels_stay_aligned() {
-    let told = Arc::new(Mutex::new(String::new()));
-    let listener = told.clone();
-    transfer::progress::set_reporter(Some(Arc::new(move |line: &str| {
-        let mut told = listener.lock().unwrap();
-        told.push_str(line);
-        told.push('\n');
-    })));
+    let said = listen();
     let dir = folder(&[("a", 6), ("b", 6)]);
     let bad = spoil(&dir.path().join("a"));
     std::fs::write(dir.path().join("a/notes.txt"), "no image, and not called like one").unwrap();
@@ -493,8 +488,7 @@ fn unreadable_files_are_left_out_listed_and_told_and_labels_stay_aligned() {
     {
         assert!(file.reason.contains(reason), "{file}");
     }
-    let told = told.lock().unwrap().clone();
-    transfer::progress::set_reporter(None);
+    let told = said.lines();
     let ours: Vec<&str> = told.lines().filter(|line| line.contains(dir.path().to_str().unwrap())).collect();
     assert_eq!(ours.len(), 2, "once when opened, once after the first pass: {told}");
     assert!(told.contains("Passed over 1 file that is no image: a/notes.txt."), "{told}");

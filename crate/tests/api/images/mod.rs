@@ -4,8 +4,6 @@
 mod forms;
 mod kinds;
 mod png;
-#[path = "../common/random_weights.rs"]
-mod random_weights;
 mod reading;
 mod tiff;
 mod training;

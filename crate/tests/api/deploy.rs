@@ -7,11 +7,8 @@ use image::{Rgb, RgbImage};
 use transfer::prelude::*;
 use transfer::weights::{write_safetensors, Tensor};
 
-#[path = "common/random_weights.rs"]
-mod random_weights;
-use random_weights::random_weights;
+use crate::random_weights::random_weights;
 
-#[path = "deploy/many_threads.rs"]
 mod many_threads;
 
 const SIZE: usize = 32;
@@ -125,7 +122,8 @@ fn a_saved_model_says_the_same_of_files_in_a_fresh_process_bit_for_bit() {
         .collect();
     for threads in ["1", "2"] {
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "in_a_fresh_process", "--ignored", "--nocapture"]);
+        let test = crate::test_name(module_path!(), "in_a_fresh_process");
+        child.args(["--exact", &test, "--ignored", "--nocapture"]);
         child.env("TRANSFER_TEST_FRESH", dir.path()).env("TRANSFER_THREADS", threads);
         let output = child.output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();

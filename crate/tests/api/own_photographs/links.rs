@@ -1,6 +1,8 @@
 //! Links to folders and files: followed, each folder once; what leads nowhere is named.
 
-use crate::{folder, listen, open, options, refused, was_said};
+use crate::listen::listen;
+
+use super::{folder, open, options, refused, was_said};
 use std::os::unix::fs::symlink;
 use transfer::prelude::*;
 

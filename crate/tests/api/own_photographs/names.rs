@@ -1,6 +1,6 @@
 //! Names that are left out, that look alike, or that say nothing of a file's content.
 
-use crate::{folder, open, open_with, options, pictures, refused, was_said};
+use super::{folder, open, open_with, options, pictures, refused, was_said};
 use transfer::data::photographs_of_classes;
 use transfer::prelude::*;
 

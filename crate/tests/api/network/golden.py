@@ -1,6 +1,6 @@
 """Writes golden.json: weights, images and features of the made-up network, by plain loops in Python's floats.
 
-    python3 crate/tests/network/golden.py > crate/tests/network/golden.json
+    python3 crate/tests/api/network/golden.py > crate/tests/api/network/golden.json
 """
 
 import json

@@ -4,10 +4,7 @@ use std::path::Path;
 
 use transfer::prelude::*;
 
-#[path = "common/scenario.rs"]
-#[allow(dead_code)] // What belongs to killing and starting again.
-mod scenario;
-use scenario::{dataset, fine_tune, model, pictures};
+use crate::scenario::{dataset, fine_tune, model, pictures};
 
 /// Two epochs of phase 1 and four of phase 2; losses and the weights of the head.
 fn train(folder: &Path, views: Option<usize>, threads: usize) -> Result<(Vec<u64>, Vec<u32>)> {

@@ -6,9 +6,7 @@ use transfer::prelude::*;
 use transfer::random::Rng;
 use transfer::weights::Weights;
 
-#[path = "common/random_weights.rs"]
-mod random_weights;
-use random_weights::random_weights;
+use crate::random_weights::random_weights;
 use transfer_kernels::testing::skipped;
 
 const SIZE: usize = 64;

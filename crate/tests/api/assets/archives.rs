@@ -1,6 +1,6 @@
 //! Archives that must not be extracted, and ordinary ones that must.
 
-use crate::support::{crc32, file, left_in, Entry, Zip};
+use super::support::{crc32, file, left_in, Entry, Zip};
 use std::io::{Cursor, Write};
 use transfer::assets::{extract_zip, MAX_ENTRIES};
 use transfer::{Error, Result};

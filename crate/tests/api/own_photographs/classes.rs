@@ -1,6 +1,6 @@
 //! Classes with few photographs, one, or none, and splits that leave no side empty.
 
-use crate::{files, folder, open, options, pictures, refused, was_said};
+use super::{files, folder, open, options, pictures, refused, was_said};
 use std::path::Path;
 use transfer::data::{own_photographs_with_validation, photographs_of_classes};
 use transfer::prelude::*;

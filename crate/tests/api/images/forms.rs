@@ -1,7 +1,7 @@
 //! The forms that images come in, each with the pixels that it must become.
 
-use crate::png::{deflated, Png};
-use crate::tiff::Tiff;
+use super::png::{deflated, Png};
+use super::tiff::Tiff;
 use std::path::Path;
 use transfer::data::load_img;
 

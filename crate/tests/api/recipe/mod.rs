@@ -5,9 +5,6 @@
 
 mod callbacks;
 mod output;
-#[path = "../common/scenario.rs"]
-#[allow(dead_code)] // What belongs to killing and starting again.
-mod scenario;
 mod training;
 
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! Training on a folder that holds good images and every kind of bad ones.
 
-use crate::kinds;
+use super::kinds;
 use crate::random_weights::random_weights;
 use image::{Rgb, RgbImage};
 use std::path::Path;

@@ -128,7 +128,7 @@ fn a_model_of_it_is_trained_fine_tuned_exported_and_refused_by_name_when_it_is_l
 
 #[test]
 fn contributing_shows_the_whole_of_the_table() {
-    let page = include_str!("../../../CONTRIBUTING.md");
+    let page = include_str!("../../../../CONTRIBUTING.md");
     let table = include_str!("tiny.rs");
     let code = table.split_once("\n\n").unwrap().1;
     assert!(page.contains(code.trim_end()), "CONTRIBUTING.md has to show this table:\n{code}");

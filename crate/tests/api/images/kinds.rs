@@ -1,7 +1,7 @@
 //! The kinds of files that are no readable images, each with words that the reason must hold.
 
-use crate::png::Png;
-use crate::tiff::Tiff;
+use super::png::Png;
+use super::tiff::Tiff;
 use image::{ImageFormat, RgbImage};
 use std::io::Cursor;
 

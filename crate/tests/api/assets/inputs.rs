@@ -3,7 +3,7 @@
 //! The real photographs are a miniature here, npm and pip are scripts that put a file down. What is
 //! tested with the real ones says so where its variable is not set.
 
-use crate::support::{file, left_in, sha256, whole, Server, Zip};
+use super::support::{file, left_in, sha256, whole, Server, Zip};
 use base64::Engine;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

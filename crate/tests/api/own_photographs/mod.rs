@@ -8,18 +8,17 @@ mod names;
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, Once};
 
 use image::{Rgb, RgbImage};
 use transfer::data::photographs_of_classes;
 use transfer::prelude::*;
 
-static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+use crate::listen::{all_said, listen};
 
 /// Whether the library has said a line that holds all of this. Tests run at the same time, so that it has to hold a
 /// name of this test alone.
 fn was_said(parts: &[&str]) -> bool {
-    SAID.lock().unwrap().iter().any(|line| parts.iter().all(|part| line.contains(part)))
+    all_said().lines().any(|line| parts.iter().all(|part| line.contains(part)))
 }
 
 /// [`own_photographs`], with what the library says kept for [`was_said`].
@@ -30,15 +29,6 @@ fn open(dir: &Path) -> Result<OwnPhotographs> {
 fn open_with(dir: &Path, options: ImageDatasetOptions) -> Result<OwnPhotographs> {
     listen();
     own_photographs(dir, options)
-}
-
-fn listen() {
-    static LISTEN: Once = Once::new();
-    LISTEN.call_once(|| {
-        transfer::progress::set_reporter(Some(Arc::new(|line: &str| {
-            SAID.lock().unwrap().push(line.to_owned())
-        })));
-    });
 }
 
 /// The error of a folder, which has to name the folder and hold all of this.

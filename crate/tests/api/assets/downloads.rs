@@ -1,6 +1,6 @@
 //! `get_file` against a server that answers well, badly, or not at all.
 
-use crate::support::{file, left_in, read_head, response, sha256, whole, Server, Zip};
+use super::support::{file, left_in, read_head, response, sha256, whole, Server, Zip};
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -228,7 +228,8 @@ fn a_part_of_another_version_is_not_joined_even_by_a_server_that_ignores_if_rang
 
 #[test]
 fn a_proxy_is_taken_from_the_environment_except_for_the_hosts_that_it_names() {
-    const TEST: &str = "downloads::a_proxy_is_taken_from_the_environment_except_for_the_hosts_that_it_names";
+    const TEST: &str =
+        "assets::downloads::a_proxy_is_taken_from_the_environment_except_for_the_hosts_that_it_names";
     if let Some(folder) = std::env::var_os("TRANSFER_TEST_PROXY_FOLDER") {
         let address = std::env::var("TRANSFER_TEST_PROXY_ADDRESS").unwrap();
         let file = GetFile { retries: 0, ..GetFile::new(address) };

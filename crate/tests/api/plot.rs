@@ -13,6 +13,8 @@ use transfer::plot::{
 };
 use transfer::{Error, Result};
 
+use crate::test_name;
+
 fn images(n: usize, h: usize, w: usize) -> Array4<f32> {
     Array4::from_shape_fn((n, h, w, 3), |(i, y, x, c)| ((x * (c + 1) + y * 2 + i * 40) % 256) as f32)
 }
@@ -302,7 +304,7 @@ fn prints_a_figure() {
 #[test]
 fn evcxr_display_prints_two_content_blocks() {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "prints_a_figure", "--ignored", "--nocapture"])
+        .args(["--exact", &test_name(module_path!(), "prints_a_figure"), "--ignored", "--nocapture"])
         .output()
         .unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();

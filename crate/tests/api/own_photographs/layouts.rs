@@ -1,6 +1,6 @@
 //! Where the class folders lie: which layouts are understood, and which are refused.
 
-use crate::{folder, open, open_with, options, pictures, refused, was_said};
+use super::{folder, open, open_with, options, pictures, refused, was_said};
 use transfer::data::{own_photographs_with_validation, photographs_of_classes};
 
 #[test]
