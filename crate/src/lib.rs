@@ -11,7 +11,7 @@
 //! | [`assets`] | finds, downloads, verifies and extracts photographs and weights |
 //! | [`data`] | a folder of class folders becomes batches |
 //! | [`augment`], [`preprocess`] | random flips, rotations, zooms, crops and so on; grey levels to [-1, 1] |
-//! | [`architecture`] | networks as tables of units: Backbone with Keras' 154 layers |
+//! | [`architecture`] | networks as tables of units: MobileNetV2 with Keras' 154 layers |
 //! | [`weights`] | HDF5 and safetensors files |
 //! | [`ops`] | convolutions and the rest as dfdx ops; the kernels are the package `transfer-kernels` |
 //! | [`loss`], [`optim`] | losses; Adam and RMSprop with Keras' semantics |
@@ -21,6 +21,13 @@
 //! | [`explain`] | top losses, Grad-CAM, confusion matrix, precision and recall, ROC curve |
 //! | [`plot`] | figures |
 //! | [`output`] | files that a user names as output: what may be replaced |
+//!
+//! | feature | what it adds | by default |
+//! |---|---|---|
+//! | `download` | fetching weights and photographs, with `ureq` | yes |
+//! | `hdf5` | weights as Keras and TF-Hub publish them, with `hdf5-reader` | yes |
+//! | `plot` | figures and the module [`plot`], with `plotters` | yes |
+//! | `cuda` | computing on an NVIDIA GPU; needs the CUDA toolkit | no |
 //!
 //! The whole of it in a few lines:
 //!

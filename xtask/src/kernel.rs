@@ -51,8 +51,7 @@ fn build(project: &Project) -> Result<()> {
             .args(["install", "evcxr_jupyter", "--version", VERSION, "--locked", "--root"])
             .arg(project.venv());
         // What takes long in a cell is rustc, not the kernel: build it quickly instead of fast.
-        cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
-        cargo.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+        cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0").env("CARGO_PROFILE_RELEASE_DEBUG", "0");
         // A folder of our own, so that an interrupted build goes on where it was.
         cargo.env("CARGO_TARGET_DIR", &scratch);
         run(&mut cargo, "building the kernel")?;

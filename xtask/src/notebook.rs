@@ -159,10 +159,19 @@ fn warm_inputs(project: &Project, tools: &str) -> Result<String> {
     for name in ["TRANSFER_DATA_DIR", "TRANSFER_WEIGHTS", "TRANSFER_CACHE"] {
         lines.push(format!("{name} {:?}", std::env::var_os(name)));
     }
-    for file in ["Cargo.lock", "crate/Cargo.toml", ".cargo/config.toml", "notebooks/evcxr.toml"] {
+    let files = [
+        "Cargo.lock",
+        "crate/Cargo.toml",
+        "kernels/Cargo.toml",
+        ".cargo/config.toml",
+        "notebooks/evcxr.toml",
+    ];
+    for file in files {
         list(&project.root.join(file), &mut lines, 0)?;
     }
-    list(&project.root.join("crate/src"), &mut lines, usize::MAX)?;
+    for sources in ["crate/src", "kernels/src"] {
+        list(&project.root.join(sources), &mut lines, usize::MAX)?;
+    }
     list(&project.root.join("data"), &mut lines, 1)?;
     lines.push(format!("built {}", project.kernel_build().join("target").is_dir()));
     Ok(lines.join("\n"))

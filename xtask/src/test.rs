@@ -83,7 +83,7 @@ fn link_cuda() -> Result<()> {
     let unit_tests = ["rustc", "-p", "transfer", "--lib", "--profile", "test", "--features", "cuda,ci-check"];
     let flags = ["--", "-C", "link-arg=-Wl,--unresolved-symbols=ignore-all", "-C", "link-arg=-Wl,-z,lazy"];
     let arguments = [&unit_tests[..], &flags, &["-C", "relro-level=off"]].concat();
-    cargo(&arguments, &[("CARGO_PROFILE_DEV_OPT_LEVEL", "0")])
+    cargo(&arguments, &[])
 }
 
 /// What the kernels can be told to do with less than the processor's best.

@@ -204,10 +204,11 @@ impl FindCatsAndDogs {
     /// Extracts an archive into `data/`, unless that was done before.
     fn extract(&self, zip: &Path, why: &str) -> Result<CatsAndDogs> {
         let (tree, archive) = (self.data_root.join(NAME), Some(sha256_file(zip)?));
-        if let Some(marker) = Marker::of(&tree)? {
-            if marker.digest == self.digest && marker.archive == archive {
-                return Ok(real(tree, why));
-            }
+        if let Some(marker) = Marker::of(&tree)?
+            && marker.digest == self.digest
+            && marker.archive == archive
+        {
+            return Ok(real(tree, why));
         }
         say("Extracting and checking the photographs (some seconds)");
         let scratch = RemoveOnDrop(beside(&tree));

@@ -157,10 +157,10 @@ impl Download<'_> {
         if total.is_some_and(|total| total > self.max_bytes) {
             return Err(Failure::Final(too_large(total.unwrap_or(0), self.max_bytes)));
         }
-        if let (Some(total), Some(size)) = (total, self.size) {
-            if total != size {
-                return Err(Failure::Final(wrong_size(total, size)));
-            }
+        if let (Some(total), Some(size)) = (total, self.size)
+            && total != size
+        {
+            return Err(Failure::Final(wrong_size(total, size)));
         }
         // A part need not repeat what the first answer said.
         let kept = known.validator.take().filter(|_| start > 0);

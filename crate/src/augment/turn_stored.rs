@@ -24,12 +24,14 @@ pub(super) fn turn_stored(
         let len = to.len();
         // Places are counted in 32 bits, and a pixel needs neighbours.
         let fits = h >= 2 && w >= 2 && len == h * w * 3 && len < i32::MAX as usize / 4;
-        if fits && std::arch::is_x86_feature_detected!("avx2") && turn.stays_near(h, w) {
-            if let Some(numbers) = from.numbers(len) {
-                // SAFETY: the processor was just asked, and so were the lengths.
-                unsafe { x86::turn_image(numbers, to, (h, w), flip, turn, then) };
-                return true;
-            }
+        if fits
+            && std::arch::is_x86_feature_detected!("avx2")
+            && turn.stays_near(h, w)
+            && let Some(numbers) = from.numbers(len)
+        {
+            // SAFETY: the processor was just asked, and so were the lengths.
+            unsafe { x86::turn_image(numbers, to, (h, w), flip, turn, then) };
+            return true;
         }
     }
     let _ = (from, to, h, w, flip, turn, then);

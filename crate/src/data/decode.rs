@@ -176,10 +176,10 @@ fn decode_buffered(
     if format == ImageFormat::Jpeg && !jpeg::is_complete(file) {
         return Err("is a jpeg file that was cut off: its end is missing".to_owned().into());
     }
-    if format == ImageFormat::Tiff {
-        if let Some(reason) = tiff::refusal(&mut Cursor::new(file.as_slice())).map_err(Unusable::Unread)? {
-            return Err(reason.into());
-        }
+    if format == ImageFormat::Tiff
+        && let Some(reason) = tiff::refusal(&mut Cursor::new(file.as_slice())).map_err(Unusable::Unread)?
+    {
+        return Err(reason.into());
     }
     let mut short = false;
     let (w, h, colour, orientation) = guard(|| {

@@ -216,10 +216,10 @@ fn slip(dir: &Path, folder: &Folder, part: Part) -> Error {
 fn without_train(dir: &Path, found: &[Folder], aside: bool) -> Result<Layout> {
     let (parts, others): (Vec<&Folder>, Vec<&Folder>) = found.iter().partition(|f| f.part.is_some());
     let like_train = |f: &&&Folder| f.holds_folders && Part::resembling(&f.name) == Some(Part::Train);
-    if let Some(train) = others.iter().find(like_train) {
-        if others.iter().all(|f| f.holds_folders) {
-            return Err(slip(dir, train, Part::Train));
-        }
+    if let Some(train) = others.iter().find(like_train)
+        && others.iter().all(|f| f.holds_folders)
+    {
+        return Err(slip(dir, train, Part::Train));
     }
     let shown = dir.shown();
     if let Some(held_out) = parts.iter().find(|f| f.has_folders) {

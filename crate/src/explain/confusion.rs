@@ -56,7 +56,7 @@ pub fn confusion_matrix(
         ));
     }
     for (what, labels) in [("actual", actual), ("predicted", predicted)] {
-        if let Some((i, label)) = labels.iter().enumerate().find(|(_, &label)| label as usize >= n) {
+        if let Some((i, label)) = labels.iter().enumerate().find(|(_, label)| **label as usize >= n) {
             return Err(Error::Invalid(format!(
                 "confusion_matrix expected labels from 0 to {} for {n} class names. Received: {what} label {label} \
                  for image {i}",

@@ -150,7 +150,7 @@ fn check(actual: &[u32], scores: &[f32]) -> Result<()> {
     if actual.is_empty() {
         return Err(Error::Invalid("roc_curve expected at least one image. Received none".into()));
     }
-    if let Some((i, label)) = actual.iter().enumerate().find(|(_, &label)| label > 1) {
+    if let Some((i, label)) = actual.iter().enumerate().find(|(_, label)| **label > 1) {
         return Err(Error::Invalid(format!(
             "roc_curve expected labels 0 and 1. Received: {label} for image {i}; for more than two classes compare \
              one with the rest: label 1 for its images, 0 for all others, and its probability as the score"

@@ -92,7 +92,7 @@ impl Loss {
 
     /// How many labels the logits get right.
     pub(crate) fn correct(self, logits: &[f32], labels: &[u32], units: usize) -> usize {
-        logits.chunks_exact(units).zip(labels).filter(|(row, &label)| self.decide(row) == label).count()
+        logits.chunks_exact(units).zip(labels).filter(|(row, label)| self.decide(row) == **label).count()
     }
 
     /// The class that one row of logits speaks for: `logit > 0`, or the largest (the first of equals).

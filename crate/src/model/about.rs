@@ -227,7 +227,7 @@ fn check_class_names(names: &[String], classes: usize) -> Result<(), String> {
 /// Ranges `from..to` of the flags that are set.
 fn ranges(flags: &[bool]) -> Vec<(usize, usize)> {
     let mut ranges: Vec<(usize, usize)> = Vec::new();
-    for (i, _) in flags.iter().enumerate().filter(|(_, &on)| on) {
+    for (i, _) in flags.iter().enumerate().filter(|(_, on)| **on) {
         match ranges.last_mut() {
             Some((_, to)) if *to == i => *to = i + 1,
             _ => ranges.push((i, i + 1)),

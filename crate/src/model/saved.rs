@@ -99,10 +99,10 @@ impl Model {
                 base.set_layer_trainable(layer, true)?;
             }
         }
-        if about.precision == SavedPrecision::Bf16 {
-            if let Err(why) = base.set_precision(Precision::Bf16) {
-                say(format!("The model was saved in bf16 and computes in f32 here: {why}"));
-            }
+        if about.precision == SavedPrecision::Bf16
+            && let Err(why) = base.set_precision(Precision::Bf16)
+        {
+            say(format!("The model was saved in bf16 and computes in f32 here: {why}"));
         }
         // Before a head of the stated size is made.
         let (kernel, bias) = (weights.get("dense/kernel")?, weights.get("dense/bias")?);

@@ -7,7 +7,7 @@ use image::{Rgb, RgbImage};
 use transfer::prelude::*;
 use transfer::weights::{write_safetensors, Tensor};
 
-use crate::random_weights::random_weights;
+use crate::scenario::random_weights;
 
 mod many_threads;
 

@@ -8,7 +8,7 @@ use transfer::prelude::*;
 use transfer::random::Rng;
 
 use crate::listen::listen;
-use crate::random_weights::random_weights;
+use crate::scenario::random_weights;
 mod features;
 
 const SIZE: usize = 32;

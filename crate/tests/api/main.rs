@@ -13,8 +13,6 @@ mod metrics;
 mod network;
 mod own_photographs;
 mod plot;
-#[path = "../common/random_weights.rs"]
-mod random_weights;
 mod recipe;
 #[path = "../common/scenario.rs"]
 #[allow(dead_code)] // What belongs to killing and starting again.

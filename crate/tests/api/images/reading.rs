@@ -1,6 +1,6 @@
 //! Files that cannot be read, which is no fact about their content: the work ends, and nothing is left out for it.
 
-use crate::random_weights::random_weights;
+use crate::scenario::random_weights;
 use image::{Rgb, RgbImage};
 use std::path::{Path, PathBuf};
 use transfer::prelude::*;

@@ -1,7 +1,7 @@
 //! Training on a folder that holds good images and every kind of bad ones.
 
 use super::kinds;
-use crate::random_weights::random_weights;
+use crate::scenario::random_weights;
 use image::{Rgb, RgbImage};
 use std::path::Path;
 use transfer::prelude::*;
