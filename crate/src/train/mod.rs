@@ -11,6 +11,7 @@ pub(crate) mod fit;
 mod folds;
 mod history;
 mod lr_find;
+mod novelty;
 mod predict;
 mod prediction;
 pub mod report;

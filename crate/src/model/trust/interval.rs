@@ -78,10 +78,10 @@ pub(crate) fn wilson(hits: usize, images: usize) -> Interval {
     Interval { low, high }
 }
 
-/// ` (95 % interval 0.9135-0.9776)` behind an accuracy of fewer than 1,000 images, nothing behind one of more.
+/// `, 95 % interval 0.9135-0.9776` behind an accuracy of fewer than 1,000 images, nothing behind one of more.
 pub(crate) fn behind(hits: usize, images: usize) -> String {
     match (1..PRINTED_BELOW).contains(&images) {
-        true => format!(" (95 % interval {})", wilson(hits, images)),
+        true => format!(", 95 % interval {}", wilson(hits, images)),
         false => String::new(),
     }
 }
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn accuracies_of_many_images_are_printed_without() {
-        assert_eq!(behind(81, 263), " (95 % interval 0.2553-0.3662)");
+        assert_eq!(behind(81, 263), ", 95 % interval 0.2553-0.3662");
         assert_eq!((behind(990, 1000), behind(0, 0)), (String::new(), String::new()));
     }
 }

@@ -15,7 +15,7 @@ use std::time::Instant;
 use crate::augment::{RandomFlip, Sequential};
 use crate::data::Dataset;
 use crate::loss::Loss;
-use crate::model::TrainedOn;
+use crate::model::{temperature_scaling, TrainedOn, Trust};
 use crate::model::{Dense, Dropout, GlobalAveragePooling2D, Model};
 use crate::network::{LayerRef, MobileNetV2};
 use crate::optim::lbfgs::Minimum;
@@ -28,7 +28,7 @@ use crate::train::class_weights::ClassWeights;
 use crate::train::fine_tune::softmax_regression::{Problem, Solution, MAX_ITERATIONS, TOLERANCE};
 use crate::train::fit::options::FitOptions;
 use crate::train::fit::views::Views;
-use crate::train::folds::Folds;
+use crate::train::folds::{Folds, OutOfFold};
 use crate::train::history::History;
 use crate::train::report;
 use crate::{Error, Result, SPLIT_SEED};
@@ -89,7 +89,9 @@ impl FineTuneOptions {
     /// Cross-validates the head in so many folds, 2 to 100, on the features that are computed in any case; says what
     /// it found, and keeps it in the model ([`Model::cross_validation`]). 0, as without a call, does not. It takes a
     /// second or two for 2,000 photographs, and changes nothing in what is trained. It measures the head as it is
-    /// before fine-tuning, which usually improves it.
+    /// before fine-tuning, which usually improves it. Where the head alone is trained, its temperature comes from the
+    /// same folds ([`Model::calibration`]); a model that is fine-tuned has seen all photographs, so that it needs
+    /// others: [`Model::calibrate`].
     pub fn folds(mut self, folds: usize) -> Self {
         self.folds = folds;
         self
@@ -256,6 +258,7 @@ impl Model {
         let loss = Loss::for_units(self.units());
         loss.check_labels(self.units(), dataset.labels())?;
         self.take_class_names(dataset);
+        self.trust = Trust::default();
         self.test_time_flip = options.flip;
         self.seed = options.seed.unwrap_or(self.seed);
         self.net.base.set_trainable(false);
@@ -277,6 +280,17 @@ impl Model {
             });
         self.augmentation = own;
         history
+    }
+
+    /// Keeps what heads say of images that they did not see, and with `final_head` the temperature of such heads.
+    fn take_folds(&mut self, heads: &OutOfFold, final_head: bool) -> Result<()> {
+        let found = heads.cross_validation();
+        say(found.to_string());
+        self.trust.cross_validation = Some(found);
+        if final_head {
+            self.trust.calibration = Some(temperature_scaling(&heads.logits, &heads.labels)?);
+        }
+        Ok(())
     }
 
     /// Solves for the head. Returns what it measured, and the views that were computed on the way.
@@ -306,14 +320,13 @@ impl Model {
         let mut line = format!("loss: {mean:.4} - accuracy: {accuracy:.4}");
         if let Some(validation) = &options.fit.validation {
             let v = self.measure(validation)?;
-            line += &format!(" - val_loss: {:.4} - val_accuracy: {:.4}", v.loss, v.accuracy);
+            line += &v.of_epoch();
             (history.val_loss, history.val_accuracy) = (vec![v.loss], vec![v.accuracy]);
         }
         let seconds = start.elapsed().as_secs_f64();
         (history.seconds, history.learning_rate) = (vec![seconds], vec![0.0]);
         say(format!("{} of {} images - {seconds:.1}s - {line}", how_it_ended(&minimum), labels.len()));
         self.trained_on = Some(TrainedOn::of(dataset, options.fit.validation.as_ref()));
-        self.cross_validation = None;
         if options.folds > 0 {
             let folds = Folds {
                 folds: options.folds,
@@ -324,10 +337,12 @@ impl Model {
                 seed: SPLIT_SEED,
                 files: dataset.file_paths().len(),
             };
-            let heads = collected.out_of_fold(&folds, Some((&kernel, &bias)))?;
-            let found = heads.cross_validation();
-            say(found.to_string());
-            self.cross_validation = Some(found);
+            match collected.out_of_fold(&folds, Some((&kernel, &bias))) {
+                Ok(heads) => self.take_folds(&heads, !options.fine_tunes())?,
+                // A class of one photograph is no reason not to train.
+                Err(Error::Data(why)) => say(format!("No cross-validation: {why}")),
+                Err(e) => return Err(e),
+            }
         }
         report::fitted(&history, dataset, options.fit.validation.as_ref());
         Ok((history, views))

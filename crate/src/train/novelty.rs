@@ -1,0 +1,145 @@
+//! `Model::calibrate` and `Model::fit_novelty`: what is found out about a trained model from photographs that it was
+//! not trained on.
+
+use ndarray::{Array1, Array2, Axis};
+
+use crate::data::Dataset;
+use crate::model::{evidence_of, scaled, MOST_COMPONENTS, MOST_HELD_OUT, MOST_KEPT};
+use crate::model::{temperature_scaling, Calibration, Model, Novelty};
+use crate::progress::check_stop;
+use crate::random::Rng;
+use crate::{Error, Result, SPLIT_SEED};
+
+/// Purpose that random numbers are drawn for.
+const NOVELTY: u64 = u64::from_be_bytes(*b"novelty ");
+/// Rounds of subspace iteration. More hardly change what the components leave out.
+const ROUNDS: usize = 4;
+
+impl Model {
+    /// Fits the temperature on photographs that the model was not trained on, and keeps it: probabilities then mean
+    /// what they say ([`temperature_scaling`]). Predicted classes stay the same. It applies to
+    /// [`predict`](Self::predict), [`predict_file`](Self::predict_file), the loss of [`evaluate`](Self::evaluate) and
+    /// exported models; training takes it away.
+    ///
+    /// A number that is to tell how well this worked, such as the expected calibration error, has to come from other
+    /// photographs again.
+    ///
+    /// # Errors
+    /// Where the data set does not fit the model or cannot be read, or an output is not finite.
+    ///
+    /// ```no_run
+    /// # fn example(mut model: transfer::model::Model, validation: &transfer::data::Dataset) -> transfer::Result<()> {
+    /// println!("{}", model.calibrate(validation)?);
+    /// # Ok(()) }
+    /// ```
+    pub fn calibrate(&mut self, held_out: &Dataset) -> Result<Calibration> {
+        let predictions = self.predict(held_out)?;
+        let calibration = temperature_scaling(&predictions.logits, &predictions.actual)?;
+        self.set_calibration(Some(calibration))?;
+        Ok(calibration)
+    }
+
+    /// Finds out which photographs are none of the classes, and keeps that in the model: predictions of files then say
+    /// so ([`Prediction::unknown`](crate::train::Prediction::unknown)).
+    ///
+    /// `training` are photographs that the model was trained on, of which about 1,000 are looked at, the same part of
+    /// each class. `held_out` are photographs of the same classes that it was not trained on, of which about 4,000 are
+    /// looked at. Of photographs like these, `rate` are wrongly called unknown; 0.05 is usual. The fewer are held out,
+    /// the more the true rate differs from it.
+    ///
+    /// # Errors
+    /// Where a data set does not fit the model or cannot be read; [`Error::Data`] where `rate` needs more held-out
+    /// photographs: 19 for 0.05; [`Error::Invalid`] for a rate that is not between 0 and 1.
+    ///
+    /// ```no_run
+    /// # fn example(mut model: transfer::model::Model, photographs: transfer::data::OwnPhotographs) -> transfer::Result<()> {
+    /// model.fit_novelty(&photographs.train, &photographs.validation, 0.05)?;
+    /// println!("{}", model.predict_file("a_bicycle.jpg")?); // a_bicycle.jpg: unknown (…)
+    /// # Ok(()) }
+    /// ```
+    pub fn fit_novelty(&mut self, training: &Dataset, held_out: &Dataset, rate: f64) -> Result<()> {
+        if !(rate > 0.0 && rate < 1.0) {
+            return Err(Error::Invalid(format!(
+                "fit_novelty expected a rate between 0 and 1, such as 0.05. Received: {rate}"
+            )));
+        }
+        let (_, mut kept) = self.scores_and_features(&at_most(training, MOST_KEPT)?)?;
+        for mut row in kept.rows_mut() {
+            let unit = scaled(row.view());
+            row.assign(&unit);
+        }
+        check_stop("The training")?;
+        let (evidence, features) = self.scores_and_features(&at_most(held_out, MOST_HELD_OUT)?)?;
+        let principal = principal_components(&kept, MOST_COMPONENTS);
+        let novelty = Novelty::new(principal, &kept, (&evidence, &features), rate)?;
+        self.trust.novelty = Some(novelty.into());
+        Ok(())
+    }
+
+    /// The evidence for each image of a data set, and its pooled features `(n, features)`, not mirrored.
+    fn scores_and_features(&self, dataset: &Dataset) -> Result<(Vec<f32>, Array2<f32>)> {
+        let (mut evidence, mut features) = (Vec::new(), Vec::new());
+        let units = self.units();
+        self.each_frozen_batch(dataset, self.test_time_flip, &mut |outputs, labels, _| {
+            let (logits, pooled) = self.logits_and_pooled(outputs, labels.len())?;
+            evidence.extend(logits.chunks_exact(units).map(|row| evidence_of(row.into())));
+            features.extend(pooled);
+            Ok(())
+        })?;
+        let shape = (evidence.len(), self.net.base.output_shape().2);
+        let features = Array2::from_shape_vec(shape, features).map_err(|e| Error::Shape(e.to_string()))?;
+        if let Some(value) = evidence.iter().chain(&features).find(|v| !v.is_finite()) {
+            return Err(Error::Weights(format!(
+                "fit_novelty expected finite outputs of the model. Received: {value}"
+            )));
+        }
+        Ok((evidence, features))
+    }
+}
+
+/// The data set, or a part of it that is stratified where it has more images.
+fn at_most(dataset: &Dataset, images: usize) -> Result<Dataset> {
+    match dataset.len() > images {
+        true => Ok(dataset.stratified_split(images as f32 / dataset.len() as f32, SPLIT_SEED)?.1),
+        false => Ok(dataset.clone()),
+    }
+}
+
+/// The mean of points `(n, features)`, and at most `most` directions `(components, features)` at right angles in which
+/// they differ most: principal components, nearly (subspace iteration from a fixed start, Halko et al. 2011,
+/// <https://arxiv.org/abs/0909.4061>, algorithm 4.4).
+fn principal_components(points: &Array2<f32>, most: usize) -> (Array1<f32>, Array2<f32>) {
+    let (n, features) = points.dim();
+    let mean = points.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(features));
+    let centred = points - &mean;
+    let wanted = most.min(features).min(n.max(1));
+    let mut rng = Rng::new(&[NOVELTY]);
+    let mut basis = Array2::from_shape_simple_fn((wanted, features), || rng.uniform() - 0.5);
+    orthonormalize(&mut basis);
+    for _ in 0..ROUNDS {
+        basis = centred.dot(&basis.t()).t().dot(&centred);
+        orthonormalize(&mut basis);
+    }
+    // Zeros change no distance, but where points do not differ one row of them is left.
+    let used: Vec<usize> =
+        (0..wanted).filter(|&i| i == 0 || basis.row(i).iter().any(|&x| x != 0.0)).collect();
+    (mean, basis.select(Axis(0), &used))
+}
+
+/// Gram-Schmidt, twice for each row. A row that is a mixture of those before it becomes zeros.
+fn orthonormalize(rows: &mut Array2<f32>) {
+    for i in 0..rows.nrows() {
+        let mut row = rows.row(i).mapv(f64::from);
+        let before = row.dot(&row).sqrt();
+        for _ in 0..2 {
+            for j in 0..i {
+                let other = rows.row(j).mapv(f64::from);
+                let share = row.dot(&other);
+                row.scaled_add(-share, &other);
+            }
+        }
+        let after = row.dot(&row).sqrt();
+        let factor = if after > 1e-5 * before && after > 0.0 { 1.0 / after } else { 0.0 };
+        rows.row_mut(i).assign(&row.mapv(|x| (x * factor) as f32));
+    }
+}
