@@ -143,3 +143,87 @@ fn orthonormalize(rows: &mut Array2<f32>) {
         rows.row_mut(i).assign(&row.mapv(|x| (x * factor) as f32));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn matrix(value: &Value) -> Array2<f32> {
+        let rows: Vec<Vec<f32>> = serde_json::from_value(value.clone()).unwrap();
+        Array2::from_shape_vec((rows.len(), rows[0].len()), rows.concat()).unwrap()
+    }
+
+    fn unit_rows(points: &Array2<f32>) -> Array2<f32> {
+        let mut points = points.clone();
+        for mut row in points.rows_mut() {
+            let unit = scaled(row.view());
+            row.assign(&unit);
+        }
+        points
+    }
+
+    #[test]
+    fn distances_are_those_of_scikit_learns_nearest_neighbours() {
+        let file: Value = serde_json::from_str(include_str!("../../tests/trust/reference.json")).unwrap();
+        let case = &file["nearest"];
+        let (points, queries) = (unit_rows(&matrix(&case["points"])), matrix(&case["queries"]));
+        // With all components nothing is left out.
+        let principal = principal_components(&points, 64);
+        assert_eq!(principal.1.dim(), (6, 6));
+        let evidence = vec![1.0; queries.nrows()];
+        let novelty = Novelty::new(principal, &points, (&evidence, &queries), 0.2).unwrap();
+        let squares: Vec<f64> = serde_json::from_value(case["squares"].clone()).unwrap();
+        for (query, square) in queries.rows().into_iter().zip(squares) {
+            let found = f64::from(novelty.distance_of(query));
+            assert!((found - square).abs() < 1e-5, "{found} {square}");
+        }
+    }
+
+    #[test]
+    fn components_are_at_right_angles_and_keep_what_varies_most() {
+        let mut rng = Rng::new(&[8]);
+        // Large differences in three of forty directions.
+        let points = Array2::from_shape_fn((200, 40), |(_, j)| {
+            let scale = if j < 3 { 10.0 } else { 0.1 };
+            scale * (rng.uniform() - 0.5)
+        });
+        let (mean, components) = principal_components(&points, 3);
+        let products = components.dot(&components.t());
+        assert!((&products - &Array2::<f32>::eye(3)).iter().all(|x| x.abs() < 1e-5), "{products}");
+        let centred = &points - &mean;
+        let all: f32 = centred.iter().map(|x| x * x).sum();
+        let kept: f32 = centred.dot(&components.t()).iter().map(|x| x * x).sum();
+        assert!(kept / all > 0.99, "{kept} of {all}");
+        let same = Array2::from_elem((5, 4), 2.0);
+        assert_eq!(principal_components(&same, 3).1.nrows(), 1);
+    }
+
+    #[test]
+    fn at_most_the_rate_of_the_held_out_photographs_is_unknown_and_strangers_are() {
+        let mut rng = Rng::new(&[9]);
+        let cloud = |rng: &mut Rng, n: usize| {
+            Array2::from_shape_fn(
+                (n, 20),
+                |(_, j)| if j < 10 { 1.0 + rng.uniform() } else { 0.2 * rng.uniform() },
+            )
+        };
+        let training = unit_rows(&cloud(&mut rng, 100));
+        let held_out = cloud(&mut rng, 199);
+        let evidence: Vec<f32> = (0..199).map(|_| 2.0 + rng.uniform()).collect();
+        let principal = principal_components(&training, 5);
+        let novelty = Novelty::new(principal, &training, (&evidence, &held_out), 0.05).unwrap();
+        let logits = Array2::from_shape_vec((199, 1), evidence.clone()).unwrap();
+        let unknown = novelty.unknown(&logits, &held_out).unwrap();
+        let called = unknown.iter().filter(|unknown| unknown.is_some()).count();
+        assert!((8..=11).contains(&called), "{called}");
+        // As sure as usual, and unlike all of them; as usual, and not sure.
+        let mut strangers = held_out.slice(ndarray::s![..2, ..]).to_owned();
+        strangers.row_mut(0).iter_mut().rev().take(10).for_each(|x| *x = 2.0);
+        let unknown = novelty.unknown(&ndarray::array![[2.9f32], [0.1]], &strangers).unwrap();
+        assert!(matches!(unknown[0], Some(crate::model::Unknown::FarFromTraining { .. })), "{unknown:?}");
+        assert!(matches!(unknown[1], Some(crate::model::Unknown::LittleEvidence { .. })), "{unknown:?}");
+        assert!(novelty.with_rate(0.001).unwrap_err().to_string().contains("at least 999"));
+        assert!(novelty.with_rate(1.0).is_err() && novelty.with_rate(f64::NAN).is_err());
+    }
+}

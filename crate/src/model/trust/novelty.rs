@@ -222,7 +222,7 @@ impl Novelty {
     }
 
     /// The square of the distance from the nearest photograph of the training.
-    fn distance_of(&self, features: ArrayView1<f32>) -> f32 {
+    pub(crate) fn distance_of(&self, features: ArrayView1<f32>) -> f32 {
         let here = self.projected(features);
         let (rest, along) = here.split_last().unwrap_or((&0.0, &[]));
         let to = |row: ArrayView1<f32>| {
