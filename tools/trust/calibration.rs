@@ -1,6 +1,6 @@
 //! The expected calibration error before and after the temperature.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use ndarray::concatenate;
 use transfer::explain::expected_calibration_error;
@@ -8,22 +8,12 @@ use transfer::prelude::*;
 
 use crate::data::{self, Trained};
 
-pub fn measure(clothing: &Path, epochs: usize) -> Result<()> {
-    println!("| photographs, {epochs} epochs of fine-tuning | measured on | accuracy | temperature | ECE before | after |");
-    println!("|---|---:|---:|---:|---:|---:|");
-    let cats = cats_and_dogs()?;
-    one("cats and dogs", &cats.train_dir, &[cats.validation_dir.as_path()], epochs)?;
-    let held_out = [clothing.join("validation"), clothing.join("test")];
-    let folders: Vec<&Path> = held_out.iter().map(|folder| folder.as_path()).collect();
-    one("clothing", &clothing.join("train"), &folders, epochs)
-}
-
-/// Trains on one folder, and measures on others.
-fn one(name: &str, folder: &Path, held_out: &[&Path], epochs: usize) -> Result<()> {
-    let Trained { mut model, aside, .. } = data::train(&data::open(folder, None)?, epochs)?;
+/// Calibrates a model, and measures it on the photographs of other folders than those that decided the temperature.
+pub fn measure(name: &str, trained: &mut Trained, held_out: &[PathBuf]) -> Result<()> {
+    let Trained { model, aside, .. } = trained;
     let calibration = match model.calibration() {
         Some(found) => *found,
-        None => model.calibrate(&aside)?,
+        None => model.calibrate(aside)?,
     };
     let (mut before, mut after, mut actual, mut right) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for folder in held_out {
@@ -43,7 +33,7 @@ fn one(name: &str, folder: &Path, held_out: &[&Path], epochs: usize) -> Result<(
         expected_calibration_error(&all, &actual)
     };
     println!(
-        "| {name} | {} | {:.4} | {:.3} | {:.4} | {:.4} |",
+        "calibration, {name}: {} photographs, accuracy {:.4}, temperature {:.3}, ECE before {:.4}, after {:.4}",
         actual.len(),
         right as f64 / actual.len() as f64,
         calibration.temperature,

@@ -2,8 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p transfer-tools --bin trust-measure -- coverage CLOTHING
-//! cargo run --release -p transfer-tools --bin trust-measure -- calibration CLOTHING
-//! cargo run --release -p transfer-tools --bin trust-measure -- far CLOTHING [FOLDER …]
+//! cargo run --release -p transfer-tools --bin trust-measure -- models CLOTHING [FOLDER …]
 //! cargo run --release -p transfer-tools --bin trust-measure -- near CLOTHING
 //! ```
 //!
@@ -34,11 +33,8 @@ fn main() -> Result<()> {
     let folders: Vec<PathBuf> = words.iter().skip(1).map(PathBuf::from).collect();
     match (words.first().map(String::as_str), folders.first()) {
         (Some("coverage"), Some(clothing)) => coverage::measure(clothing),
-        (Some("calibration"), Some(clothing)) => calibration::measure(clothing, epochs),
-        (Some("far"), Some(clothing)) => unknown::far(clothing, &folders[1..], epochs),
+        (Some("models"), Some(clothing)) => unknown::models(clothing, &folders[1..], epochs),
         (Some("near"), Some(clothing)) => unknown::near(clothing, epochs),
-        _ => Err(Error::Invalid(
-            "expected coverage, calibration, far or near, and the folder of clothing".into(),
-        )),
+        _ => Err(Error::Invalid("expected coverage, models or near, and the folder of clothing".into())),
     }
 }

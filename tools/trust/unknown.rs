@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use transfer::prelude::*;
 
+use crate::calibration;
 use crate::data::{self, Trained, CLOTHING, RATE};
 
 /// Photographs of the class that was left out, at most: more say nothing new.
@@ -26,8 +27,8 @@ fn trained(all: &Dataset, epochs: usize) -> Result<Model> {
     Ok(model)
 }
 
-/// Strangers that have nothing to do with the classes.
-pub fn far(clothing: &Path, others: &[PathBuf], epochs: usize) -> Result<()> {
+/// Models of cats and dogs and of clothing: their calibration, and strangers that have nothing to do with the classes.
+pub fn models(clothing: &Path, others: &[PathBuf], epochs: usize) -> Result<()> {
     let cats = cats_and_dogs()?;
     let clothes: Vec<PathBuf> = ["validation", "test"].iter().map(|part| clothing.join(part)).collect();
     let cats_validation = data::images_below(&cats.validation_dir)?;
@@ -38,21 +39,34 @@ pub fn far(clothing: &Path, others: &[PathBuf], epochs: usize) -> Result<()> {
     let drawings =
         tempfile::tempdir().map_err(|e| Error::io("cannot make a folder in", std::env::temp_dir(), e))?;
     let drawn = draw(drawings.path())?;
-    println!("| model of, {epochs} epochs of fine-tuning | photographs | number | called unknown |\n|---|---|---:|---:|");
-    let one = |model: &Model, name: &str, what: &str, files: &[PathBuf]| {
-        println!("| {name} | {what} | {} | {:.1} % |", files.len(), 100.0 * unknown(model, files)?);
-        Ok::<_, Error>(())
-    };
-    for (name, folder, known, strangers) in [
-        ("cats and dogs", cats.train_dir.clone(), &cats_validation, ("clothing", &pieces)),
-        ("clothing", clothing.join("train"), &pieces, ("cats and dogs", &cats_validation)),
-    ] {
-        let model = trained(&data::open(&folder, None)?, epochs)?;
-        one(&model, name, "known ones, of other folders", known)?;
-        one(&model, name, strangers.0, strangers.1)?;
-        one(&model, name, "drawings", &drawn)?;
+    let sets = [
+        (
+            "cats and dogs",
+            cats.train_dir.clone(),
+            vec![cats.validation_dir],
+            &cats_validation,
+            ("clothing", &pieces),
+        ),
+        ("clothing", clothing.join("train"), clothes, &pieces, ("cats and dogs", &cats_validation)),
+    ];
+    for (name, folder, held_out, known, strangers) in sets {
+        let mut trained = data::train(&data::open(&folder, None)?, epochs)?;
+        calibration::measure(name, &mut trained, &held_out)?;
+        let Trained { mut model, train, aside } = trained;
+        model.fit_novelty(&train, &aside, RATE)?;
+        let one = |what: &str, files: &[PathBuf]| {
+            println!(
+                "{name}: {what}: {:.1} % of {} called unknown",
+                100.0 * unknown(&model, files)?,
+                files.len()
+            );
+            Ok::<_, Error>(())
+        };
+        one("known ones, of other folders", known)?;
+        one(strangers.0, strangers.1)?;
+        one("drawings", &drawn)?;
         for other in others {
-            one(&model, name, &other.display().to_string(), &data::images_below(other)?)?;
+            one(&other.display().to_string(), &data::images_below(other)?)?;
         }
     }
     Ok(())
@@ -73,15 +87,18 @@ pub fn near(clothing: &Path, epochs: usize) -> Result<()> {
             strangers.extend(data::files(&data::open(&clothing.join(part), Some(&[left_out]))?));
         }
         strangers.truncate(MOST);
-        let (mut files, mut right, mut all) = (Vec::new(), 0, 0);
+        let (mut lost, mut right, mut all) = (0, 0, 0);
         for part in ["validation", "test"] {
             let data = data::open(&clothing.join(part), Some(&known))?;
-            let predictions = model.predict(&data)?;
-            right += predictions.labels().iter().zip(&predictions.actual).filter(|(a, b)| a == b).count();
-            all += predictions.len();
-            files.extend(data::files(&data));
+            let actual = data.indices().into_iter().map(|i| data.labels()[i]);
+            for (prediction, actual) in model.predict_files(&data::files(&data))?.iter().zip(actual) {
+                lost += usize::from(prediction.unknown.is_some());
+                right += usize::from(prediction.label == actual);
+                all += 1;
+            }
         }
-        let row = [unknown(&model, &strangers)?, unknown(&model, &files)?, right as f64 / all as f64];
+        let part = |n: usize| n as f64 / all as f64;
+        let row = [unknown(&model, &strangers)?, part(lost), part(right)];
         sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value / CLOTHING.len() as f64);
         print_row(left_out, row);
     }

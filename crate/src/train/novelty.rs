@@ -175,7 +175,7 @@ mod tests {
         let novelty = Novelty::new(principal, &points, (&evidence, &queries), 0.2).unwrap();
         let squares: Vec<f64> = serde_json::from_value(case["squares"].clone()).unwrap();
         for (query, square) in queries.rows().into_iter().zip(squares) {
-            let found = f64::from(novelty.distance_of(query));
+            let found = f64::from(novelty.distance_and_angle(query).0);
             assert!((found - square).abs() < 1e-5, "{found} {square}");
         }
     }

@@ -1,16 +1,17 @@
 //! Which photographs are none of the classes.
 //!
-//! Two scores, each compared with those of photographs that were held out of the training:
+//! Three scores, each compared with those of photographs that were held out of the training:
 //!
 //! * **evidence:** the largest logit (Hendrycks et al. 2022, <https://arxiv.org/abs/1911.11132>); with one output, its
 //!   absolute value, which orders photographs as their confidence does;
 //! * **distance:** from the features of the nearest photograph of the training (Sun et al. 2022,
 //!   <https://arxiv.org/abs/2204.06507>), both scaled to length 1. What is kept of them are their principal components,
-//!   and how much of each feature vector these leave out.
+//!   and how much of each feature vector these leave out;
+//! * **angle:** the smallest one to a photograph of the training, by the first of these components alone, in which the
+//!   classes differ most.
 //!
-//! The part of the held-out photographs with at most as much evidence, and the part with at least this distance, are
-//! multiplied (Fisher's combination). The threshold is the product that a stated rate of the held-out photographs does
-//! not exceed.
+//! For each score there is a part of the held-out photographs that are at least as odd. The three parts are multiplied
+//! (Fisher's combination). The threshold is the product that a stated rate of the held-out photographs does not exceed.
 
 use std::fmt;
 
@@ -19,6 +20,10 @@ use ndarray::{Array1, Array2, ArrayView1};
 use crate::weights::{Tensor, Weights};
 use crate::{Error, Result};
 
+/// How many scores there are.
+const SCORES: usize = 3;
+/// Components that the angle is measured by.
+const ANGLE: usize = 24;
 /// Photographs of the training that are kept, about; more of a model with more classes.
 pub(crate) const MOST_KEPT: usize = 1000;
 /// Principal components that are kept at most.
@@ -41,7 +46,8 @@ pub enum Unknown {
         /// The part of known photographs with at most as much.
         share: f32,
     },
-    /// It is further from the photographs of the training than nearly all known photographs.
+    /// Its features are further from those of the training photographs than those of nearly all known photographs, in
+    /// distance or in direction.
     FarFromTraining {
         /// The part of known photographs that are as far.
         share: f32,
@@ -77,13 +83,11 @@ pub struct Novelty {
     /// Photographs of the training `(kept, components + 1)`: along the components, and the square of what these leave
     /// out.
     kept: Array2<f32>,
-    /// Evidence of the held-out photographs, rising.
-    evidence: Vec<f32>,
-    /// Distances of the held-out photographs, rising.
-    distance: Vec<f32>,
-    /// Products of both tail probabilities of the held-out photographs, rising.
+    /// Each score of the held-out photographs, rising.
+    scores: [Vec<f32>; SCORES],
+    /// Products of the parts of the held-out photographs, rising.
     product: Vec<f64>,
-    /// Each held-out photograph's evidence and distance `(n, 2)`.
+    /// The scores of each held-out photograph `(n, 3)`, the larger the odder.
     held_out: Array2<f32>,
     rate: f64,
 }
@@ -104,20 +108,19 @@ impl Novelty {
             kept: Array2::zeros((0, components.nrows() + 1)),
             mean,
             components,
-            evidence: Vec::new(),
-            distance: Vec::new(),
+            scores: Default::default(),
             product: Vec::new(),
-            held_out: Array2::zeros((0, 2)),
+            held_out: Array2::zeros((0, SCORES)),
             rate,
         };
         let rows: Vec<f32> = training.rows().into_iter().flat_map(|row| novelty.projected(row)).collect();
         let shape = (training.nrows(), novelty.components.nrows() + 1);
         novelty.kept = Array2::from_shape_vec(shape, rows).map_err(|e| Error::Shape(e.to_string()))?;
-        let mut held_out = Array2::zeros((evidence.len(), 2));
+        let mut held_out = Array2::zeros((evidence.len(), SCORES));
         for ((mut row, &evidence), features) in
             held_out.rows_mut().into_iter().zip(evidence).zip(features.rows())
         {
-            (row[0], row[1]) = (evidence, novelty.distance_of(features));
+            row.assign(&Array1::from(novelty.scores_of(evidence, features).to_vec()));
         }
         novelty.held_out = held_out;
         novelty.ordered()
@@ -130,10 +133,10 @@ impl Novelty {
             column.sort_by(f32::total_cmp);
             column
         };
-        (self.evidence, self.distance) = (column(0), column(1));
+        self.scores = std::array::from_fn(column);
         let products = self.held_out.rows().into_iter().map(|row| {
-            let (a, b) = self.shares(row[0], row[1]);
-            a * b
+            let scores: [f32; SCORES] = std::array::from_fn(|i| row[i]);
+            self.shares(scores).iter().product()
         });
         let mut products: Vec<f64> = products.collect();
         products.sort_by(f64::total_cmp);
@@ -178,13 +181,20 @@ impl Novelty {
         self.product[allowed.clamp(1, self.images()) - 1]
     }
 
-    /// The part of known photographs with at most this evidence, and the part with at least this distance; the
-    /// photograph itself counts as one of them.
-    fn shares(&self, evidence: f32, distance: f32) -> (f64, f64) {
-        let n = (self.evidence.len() + 1) as f64;
-        let at_most = self.evidence.partition_point(|&other| other <= evidence);
-        let less = self.distance.partition_point(|&other| other < distance);
-        ((1 + at_most) as f64 / n, (1 + self.distance.len() - less) as f64 / n)
+    /// For each score, the part of known photographs that are at least as odd; the photograph itself counts as one of
+    /// them.
+    fn shares(&self, scores: [f32; SCORES]) -> [f64; SCORES] {
+        std::array::from_fn(|i| {
+            let known = &self.scores[i];
+            let less = known.partition_point(|&other| other < scores[i]);
+            (1 + known.len() - less) as f64 / (known.len() + 1) as f64
+        })
+    }
+
+    /// How odd a photograph is, in three ways: the larger, the odder.
+    fn scores_of(&self, evidence: f32, features: ArrayView1<f32>) -> [f32; SCORES] {
+        let (distance, angle) = self.distance_and_angle(features);
+        [-evidence, distance, angle]
     }
 
     /// Why each of some photographs is unknown, from its logits `(n, units)` and pooled features `(n, features)`;
@@ -203,10 +213,11 @@ impl Novelty {
         }
         let threshold = self.threshold();
         let one = |(logits, features): (ArrayView1<f32>, ArrayView1<f32>)| {
-            let (a, b) = self.shares(evidence_of(logits), self.distance_of(features));
-            (a * b <= threshold).then(|| match a < b {
-                true => Unknown::LittleEvidence { share: a as f32 },
-                false => Unknown::FarFromTraining { share: b as f32 },
+            let shares = self.shares(self.scores_of(evidence_of(logits), features));
+            let far = shares[1].min(shares[2]);
+            (shares.iter().product::<f64>() <= threshold).then(|| match shares[0] < far {
+                true => Unknown::LittleEvidence { share: shares[0] as f32 },
+                false => Unknown::FarFromTraining { share: far as f32 },
             })
         };
         Ok(logits.rows().into_iter().zip(features.rows()).map(one).collect())
@@ -221,15 +232,24 @@ impl Novelty {
         along
     }
 
-    /// The square of the distance from the nearest photograph of the training.
-    pub(crate) fn distance_of(&self, features: ArrayView1<f32>) -> f32 {
+    /// The square of the distance from the nearest photograph of the training, and minus the cosine of the smallest
+    /// angle to one.
+    pub(crate) fn distance_and_angle(&self, features: ArrayView1<f32>) -> (f32, f32) {
         let here = self.projected(features);
         let (rest, along) = here.split_last().unwrap_or((&0.0, &[]));
-        let to = |row: ArrayView1<f32>| {
+        let few = along.len().min(ANGLE);
+        let length = |row: &[f32]| row.iter().map(|x| x * x).sum::<f32>().sqrt();
+        let own = length(&along[..few]);
+        let (mut nearest, mut largest) = (f32::INFINITY, -1.0f32);
+        for row in self.kept.rows() {
+            let row = row.to_vec();
             let squares = row.iter().zip(along).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
-            squares + row[along.len()] + rest
-        };
-        self.kept.rows().into_iter().map(to).fold(f32::INFINITY, f32::min)
+            nearest = nearest.min(squares + row[along.len()] + rest);
+            let product = row[..few].iter().zip(along).map(|(a, b)| a * b).sum::<f32>();
+            let lengths = own * length(&row[..few]);
+            largest = largest.max(if lengths > 0.0 { product / lengths } else { -1.0 });
+        }
+        (nearest, -largest)
     }
 
     /// As tensors of a saved model.
@@ -273,7 +293,7 @@ impl Novelty {
             && (1..=MOST_COMPONENTS).contains(&components.nrows())
             && kept.ncols() == components.nrows() + 1
             && (1..=MOST_READ).contains(&kept.nrows())
-            && held_out.ncols() == 2
+            && held_out.ncols() == SCORES
             && (1..=MOST_READ).contains(&held_out.nrows());
         let finite = [&components, &kept, &held_out].iter().all(|m| m.iter().all(|x| x.is_finite()));
         if !sizes || !finite || !mean.iter().all(|x| x.is_finite()) {
@@ -286,8 +306,8 @@ impl Novelty {
                 held_out.dim()
             )));
         }
-        let (evidence, distance, product) = (Vec::new(), Vec::new(), Vec::new());
-        Novelty { mean, components, kept, evidence, distance, product, held_out, rate }
+        let (scores, product) = (Default::default(), Vec::new());
+        Novelty { mean, components, kept, scores, product, held_out, rate }
             .ordered()
             .map_err(|e| Error::Weights(e.to_string()))
     }
