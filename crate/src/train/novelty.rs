@@ -63,7 +63,7 @@ impl Model {
                 "fit_novelty expected a rate between 0 and 1, such as 0.05. Received: {rate}"
             )));
         }
-        let (_, mut kept) = self.scores_and_features(&at_most(training, MOST_KEPT)?)?;
+        let mut kept = self.plain_features(&at_most(training, MOST_KEPT)?)?;
         for mut row in kept.rows_mut() {
             let unit = scaled(row.view());
             row.assign(&unit);
@@ -76,6 +76,28 @@ impl Model {
         Ok(())
     }
 
+    /// The pooled features `(n, features)` of a data set's images, not mirrored.
+    fn plain_features(&self, dataset: &Dataset) -> Result<Array2<f32>> {
+        let mut features = Vec::new();
+        self.each_frozen_batch(dataset, false, &mut |outputs, labels, _| {
+            features.extend(self.pooled(outputs, labels.len())?);
+            Ok(())
+        })?;
+        self.finite_rows(features)
+    }
+
+    /// A row of features for each image.
+    fn finite_rows(&self, features: Vec<f32>) -> Result<Array2<f32>> {
+        if let Some(value) = features.iter().find(|v| !v.is_finite()) {
+            return Err(Error::Weights(format!(
+                "fit_novelty expected finite features of the model. Received: {value}"
+            )));
+        }
+        let width = self.net.base.output_shape().2;
+        let shape = (features.len() / width.max(1), width);
+        Array2::from_shape_vec(shape, features).map_err(|e| Error::Shape(e.to_string()))
+    }
+
     /// The evidence for each image of a data set, and its pooled features `(n, features)`, not mirrored.
     fn scores_and_features(&self, dataset: &Dataset) -> Result<(Vec<f32>, Array2<f32>)> {
         let (mut evidence, mut features) = (Vec::new(), Vec::new());
@@ -86,13 +108,12 @@ impl Model {
             features.extend(pooled);
             Ok(())
         })?;
-        let shape = (evidence.len(), self.net.base.output_shape().2);
-        let features = Array2::from_shape_vec(shape, features).map_err(|e| Error::Shape(e.to_string()))?;
-        if let Some(value) = evidence.iter().chain(&features).find(|v| !v.is_finite()) {
+        if let Some(value) = evidence.iter().find(|v| !v.is_finite()) {
             return Err(Error::Weights(format!(
                 "fit_novelty expected finite outputs of the model. Received: {value}"
             )));
         }
+        let features = self.finite_rows(features)?;
         Ok((evidence, features))
     }
 }
