@@ -85,6 +85,8 @@ class Onnx(unittest.TestCase):
             properties = session.get_modelmeta().custom_metadata_map
             self.assertEqual(json.loads(properties["class_names"]), json.loads(about["class_names"]))
             self.assertEqual(json.loads(properties["image_size"]), list(said["images"].shape[1:3]))
+            # Two of the models are calibrated.
+            self.assertEqual(float(properties["temperature"]) != 1.0, case in ("1", "3"))
 
 
 if __name__ == "__main__":

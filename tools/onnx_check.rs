@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use ndarray::Array4;
+use transfer::model::temperature_scaling;
 use transfer::prelude::*;
 use transfer::random::Rng;
 use transfer::weights::{load, write_safetensors, Tensor, Weights};
@@ -44,6 +45,11 @@ fn main() -> Result<()> {
         model.set_test_time_flip(number < 2);
         if units == 3 {
             model.set_class_names(&["Äpfel", "pears, ripe", "\"plums\""])?;
+        }
+        if number % 2 == 1 {
+            let labels: Vec<u32> = (0..IMAGES).map(|i| (i % units.max(2)) as u32).collect();
+            let logits = model.predict_on_batch(&images)?.logits;
+            model.set_calibration(Some(temperature_scaling(&logits, &labels)?))?;
         }
         let predictions = model.predict_on_batch(&images)?;
         model.export_onnx(folder.join(format!("{number}.onnx")))?;

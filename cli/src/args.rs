@@ -110,6 +110,10 @@ pub struct Train {
     /// details and make training slower
     #[arg(long, value_name = "PIXELS", default_value = "224", value_parser = image_size)]
     pub image_size: (usize, usize),
+    /// Number of folds in which the head is cross-validated, on the features that are computed in any case: it tells
+    /// how good a head is on photographs that it did not see. 0 does not cross-validate
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = folds)]
+    pub folds: u32,
     /// Seed of all random numbers except those of the validation split
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
@@ -197,6 +201,11 @@ pub struct Predict {
     /// Output format
     #[arg(long, value_enum, default_value_t = PredictFormat::Table)]
     pub format: PredictFormat,
+    /// Whether a photograph that is probably none of the classes is called `unknown`, with the reason: `on`, `off`, or
+    /// the fraction of known photographs that may wrongly be called so, such as 0.01. `on` is 0.05 for models of
+    /// `transfer train`. A model of an earlier version calls none unknown
+    #[arg(long, value_name = "WHEN", default_value = "on", value_parser = unknown)]
+    pub unknown: Unknown,
     /// Number of classes to print for each file, the most probable first
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub top: u32,
@@ -258,6 +267,34 @@ fn image_size(text: &str) -> Result<(usize, usize), String> {
     }
 }
 
+fn folds(text: &str) -> Result<u32, String> {
+    let folds = text.parse().ok().filter(|folds| *folds == 0 || (2..=100).contains(folds));
+    folds.ok_or_else(|| "expected 2 to 100 folds, such as 5, or 0".into())
+}
+
+/// Whether photographs may be called unknown.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Unknown {
+    /// As the model says.
+    On,
+    Off,
+    /// So many of the known ones.
+    Rate(f64),
+}
+
+fn unknown(text: &str) -> Result<Unknown, String> {
+    match text {
+        "on" => Ok(Unknown::On),
+        "off" => Ok(Unknown::Off),
+        other => other
+            .parse()
+            .ok()
+            .filter(|rate: &f64| *rate > 0.0 && *rate < 1.0)
+            .map(Unknown::Rate)
+            .ok_or_else(|| "expected on, off, or a fraction between 0 and 1, such as 0.05".into()),
+    }
+}
+
 fn part(text: &str) -> Result<f32, String> {
     let part = text.parse().ok().filter(|&part: &f32| part > 0.0 && part < 1.0);
     part.ok_or_else(|| "expected a number between 0 and 1, both excluded, such as 0.2".into())
@@ -290,6 +327,11 @@ mod tests {
             assert!(part(wrong).is_err(), "{wrong}");
         }
         assert_eq!((left_out("0"), left_out("1")), (Ok(0.0), Ok(1.0)));
+        assert_eq!(
+            (unknown("on"), unknown("off"), unknown("0.1")),
+            (Ok(Unknown::On), Ok(Unknown::Off), Ok(Unknown::Rate(0.1)))
+        );
+        assert!(["0", "1", "nan", "yes", ""].into_iter().all(|wrong| unknown(wrong).is_err()));
         for wrong in ["1.01", "nan", "-0.1", "10%"] {
             assert!(left_out(wrong).is_err(), "{wrong}");
         }

@@ -39,13 +39,8 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
     let mut out = std::io::stdout().lock();
     match arguments.format {
         ReportFormat::Text => {
-            writeln!(
-                out,
-                "accuracy {:.4}, loss {loss:.4}, {} of {} wrong\n",
-                matrix.accuracy(),
-                matrix.errors(),
-                matrix.total()
-            )?;
+            let (images, errors) = (matrix.total(), matrix.errors());
+            writeln!(out, "{}\n", Evaluation { loss, accuracy: matrix.accuracy(), images, errors })?;
             writeln!(out, "{report}")?;
             match names.len() <= SHOWN {
                 true => writeln!(out, "{matrix}")?,
@@ -61,9 +56,13 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
                             "f1_score": c.f1_score, "support": c.support })
                 })
                 .collect();
+            let interval = matrix.accuracy_interval()?;
+            let calibration = predictions.reliability_diagram()?;
             let rows: Vec<Vec<usize>> = matrix.counts.rows().into_iter().map(|row| row.to_vec()).collect();
             let said = json!({
                 "accuracy": matrix.accuracy(),
+                "accuracy_interval": [interval.low, interval.high],
+                "expected_calibration_error": calibration.expected_calibration_error,
                 "loss": loss,
                 "images": matrix.total(),
                 "errors": matrix.errors(),

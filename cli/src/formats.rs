@@ -18,15 +18,21 @@ pub struct Writer {
     top: usize,
     /// Of the longest name of a class, in characters.
     width: usize,
+    /// Whether it is said of each file why it is unknown, if it is.
+    unknown: bool,
     /// Whether the head was written.
     begun: bool,
 }
 
+/// In the place of a class.
+const UNKNOWN: &str = "unknown";
+
 impl Writer {
-    pub fn new(format: PredictFormat, top: usize, classes: &[String]) -> Self {
+    pub fn new(format: PredictFormat, top: usize, classes: &[String], unknown: bool) -> Self {
         let names = classes.iter().map(|name| name.shown().to_string().chars().count());
-        let width = names.max().unwrap_or(0).clamp("class".len(), 40);
-        Writer { format, top: top.min(classes.len()), width, begun: false }
+        let least = if unknown { UNKNOWN.len() } else { "class".len() };
+        let width = names.max().unwrap_or(0).clamp(least, 40);
+        Writer { format, top: top.min(classes.len()), width, unknown, begun: false }
     }
 
     /// The head, where the format has one.
@@ -42,6 +48,9 @@ impl Writer {
                 for rank in 2..=self.top {
                     head.extend([format!("class_{rank}"), format!("confidence_{rank}")]);
                 }
+                if self.unknown {
+                    head.extend(["best_class", "reason"].map(String::from));
+                }
                 line(out, &ByteRecord::from(head))
             }
         }
@@ -54,14 +63,20 @@ impl Writer {
             self.begun = true;
         }
         let top = prediction.top(self.top);
+        let reason = prediction.unknown.as_ref().map(ToString::to_string);
+        let class = if reason.is_some() { UNKNOWN } else { &prediction.class_name };
         match self.format {
             PredictFormat::Table => {
-                let (name, width) = (prediction.class_name.shown(), self.width);
+                let (name, width) = (class.shown(), self.width);
                 let confidence = 100.0 * prediction.confidence;
                 write!(out, "{confidence:>8.1} %  {name:<width$}  {}", prediction.path.shown())?;
                 let others =
                     top.iter().skip(1).map(|(name, p)| format!("{} {:.1} %", name.shown(), 100.0 * p));
-                let others: Vec<String> = others.collect();
+                let mut others: Vec<String> = others.collect();
+                if let Some(reason) = reason {
+                    others.insert(0, format!("{} {confidence:.1} %", prediction.class_name.shown()));
+                    others.push(reason);
+                }
                 match others.is_empty() {
                     true => writeln!(out),
                     false => writeln!(out, "  ({})", others.join(", ")),
@@ -72,17 +87,25 @@ impl Writer {
                     top.iter().map(|(name, p)| json!({ "class": name, "probability": p })).collect();
                 let mut said = Map::new();
                 insert_file(&mut said, &prediction.path);
-                said.insert("class".into(), prediction.class_name.clone().into());
+                said.insert("class".into(), class.into());
                 said.insert("confidence".into(), prediction.confidence.into());
                 said.insert("top".into(), top.into());
+                if self.unknown {
+                    said.insert("unknown".into(), reason.is_some().into());
+                    said.insert("reason".into(), reason.into());
+                }
                 writeln!(out, "{}", Value::from(said))
             }
             PredictFormat::Csv => {
                 let mut record = ByteRecord::new();
                 record.push_field(&csv_cell(prediction.path.as_os_str().as_encoded_bytes()));
-                for (name, p) in &top {
-                    record.push_field(&csv_cell(name.as_bytes()));
+                for (rank, (name, p)) in top.iter().enumerate() {
+                    record.push_field(&csv_cell(if rank == 0 { class } else { name }.as_bytes()));
                     record.push_field(p.to_string().as_bytes());
+                }
+                if self.unknown {
+                    record.push_field(&csv_cell(prediction.class_name.as_bytes()));
+                    record.push_field(reason.unwrap_or_default().as_bytes());
                 }
                 line(out, &record)
             }
@@ -120,12 +143,13 @@ mod tests {
             confidence: 0.75,
             probabilities: vec![0.125, 0.75, 0.125],
             class_names: names.to_vec().into(),
+            unknown: None,
         }
     }
 
     fn written(format: PredictFormat, top: usize, prediction: &Prediction) -> Vec<u8> {
         let mut out = Vec::new();
-        let mut writer = Writer::new(format, top, &prediction.class_names);
+        let mut writer = Writer::new(format, top, &prediction.class_names, prediction.unknown.is_some());
         writer.write(&mut out, prediction).unwrap();
         out
     }
@@ -153,6 +177,36 @@ mod tests {
              \"a \"\"b\"\"\n.jpg\",\"dogs, wet\",0.75,cats,0.125,eels,0.125\n"
         );
         assert!(text(PredictFormat::Csv, 1, &odd).starts_with("file,class,confidence\n"));
+    }
+
+    #[test]
+    fn an_unknown_photograph_has_its_reason_and_its_most_probable_class() {
+        let why = transfer::model::Unknown::FarFromTraining { share: 0.002 };
+        let odd = Prediction { unknown: Some(why), ..prediction("a.jpg", ["cats", "dogs", "eels"]) };
+        let reason = "unlike the training photographs: as far as 0.2 % of known ones";
+        assert_eq!(
+            text(PredictFormat::Table, 2, &odd),
+            format!("confidence  class    file\n    75.0 %  unknown  a.jpg  (dogs 75.0 %, cats 12.5 %, {reason})\n")
+        );
+        let line: Value = serde_json::from_str(&text(PredictFormat::Jsonl, 1, &odd)).unwrap();
+        assert_eq!((&line["class"], &line["unknown"]), (&json!("unknown"), &json!(true)));
+        assert_eq!((&line["top"][0]["class"], &line["reason"]), (&json!("dogs"), &json!(reason)));
+        assert_eq!(
+            text(PredictFormat::Csv, 2, &odd),
+            format!(
+                "file,class,confidence,class_2,confidence_2,best_class,reason\n\
+                 a.jpg,unknown,0.75,cats,0.125,dogs,{reason}\n"
+            )
+        );
+        // Beside it, one that is known.
+        let mut out = Vec::new();
+        let mut writer = Writer::new(PredictFormat::Jsonl, 1, &odd.class_names, true);
+        writer.write(&mut out, &Prediction { unknown: None, ..odd }).unwrap();
+        let line: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(
+            (&line["class"], &line["unknown"], &line["reason"]),
+            (&json!("dogs"), &json!(false), &Value::Null)
+        );
     }
 
     #[test]

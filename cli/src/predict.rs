@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use transfer::model::Model;
 
-use crate::args::Predict;
+use crate::args::{Predict, Unknown};
 use crate::files::Files;
 use crate::formats::Writer;
 use crate::{screen, stop, Failure};
@@ -14,9 +14,19 @@ use crate::{screen, stop, Failure};
 const AT_ONCE: usize = 32;
 
 pub fn predict(arguments: &Predict) -> crate::Result<()> {
-    let model = Model::load(&arguments.model)?;
+    let mut model = Model::load(&arguments.model)?;
+    match arguments.unknown {
+        Unknown::On => {}
+        Unknown::Off => model.set_unknown_rate(None)?,
+        Unknown::Rate(rate) => model.set_unknown_rate(Some(rate))?,
+    }
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let mut writer = Writer::new(arguments.format, arguments.top as usize, &model.class_names());
+    let mut writer = Writer::new(
+        arguments.format,
+        arguments.top as usize,
+        &model.class_names(),
+        model.novelty().is_some(),
+    );
     let mut files = Files::new(&arguments.files);
     let (mut seen, mut failed) = (0, 0);
     loop {

@@ -51,11 +51,33 @@ pub fn train(
         .learning_rate(asked.learning_rate)
         .flip(!asked.no_flip)
         .seed(asked.seed)
+        .folds(asked.folds as usize)
         .validation_data(validation)
         .checkpoint(checkpoints.clone());
     if asked.balanced {
         options = options.class_weights(ClassWeights::balanced());
     }
     model.fine_tune(train, options)?;
+    trust(&mut model, train, validation)?;
     Ok(model)
+}
+
+/// The part of known photographs that `predict` may call unknown.
+const UNKNOWN_RATE: f64 = 0.05;
+
+/// What the model says of photographs that it was not trained on decides how sure it is, and what is unknown to it.
+fn trust(model: &mut Model, train: &Dataset, validation: &Dataset) -> Result<()> {
+    let calibration = match model.calibration() {
+        Some(calibration) => *calibration,
+        None => model.calibrate(validation)?,
+    };
+    screen::note(&format!("Calibration: {calibration}."));
+    match model.fit_novelty(train, validation, UNKNOWN_RATE) {
+        Ok(()) => Ok(()),
+        Err(Error::Data(why)) => {
+            screen::note(&format!("`predict` will call no photograph unknown: {why}"));
+            Ok(())
+        }
+        Err(e) => Err(e),
+    }
 }

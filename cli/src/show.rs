@@ -44,6 +44,15 @@ pub fn summary(arguments: &Summary) -> crate::Result<()> {
     if let Some(TrainedOn { training, validation, left_out }) = model.trained_on() {
         writeln!(out, "trained on {training} photographs, validated with {validation}; {left_out} left out")?;
     }
+    if let Some(folds) = model.cross_validation() {
+        writeln!(out, "{folds}")?;
+    }
+    if let Some(calibration) = model.calibration() {
+        writeln!(out, "calibration: {calibration}")?;
+    }
+    if let Some(novelty) = model.novelty() {
+        writeln!(out, "unknown: {novelty}")?;
+    }
     writeln!(out, "precision of frozen layers: {}\n", model.base_model().precision().name())?;
     writeln!(out, "{}", model.summary())?;
     Ok(())

@@ -89,9 +89,9 @@ fn not_among(output: OutputFile, photographs: &OwnPhotographs) -> crate::Result<
 fn measure(model: &Model, photographs: &OwnPhotographs) -> crate::Result<()> {
     for (name, set) in [("validation", Some(&photographs.validation)), ("test", photographs.test.as_ref())] {
         let Some(set) = set else { continue };
-        let Evaluation { loss, accuracy, images, errors } = model.evaluate(set)?;
+        let evaluation = model.evaluate(set)?;
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{name}: accuracy {accuracy:.4}, loss {loss:.4}, {errors} of {images} wrong")?;
+        writeln!(out, "{name}: {evaluation}")?;
     }
     Ok(())
 }

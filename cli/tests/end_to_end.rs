@@ -22,6 +22,7 @@ fn three_shapes_are_learned_evaluated_predicted_and_exported() {
         .unwrap_or_else(|| panic!("{trained}"));
     assert!(accuracy >= 0.95, "{trained}");
     assert!(trained.contains("of 48 wrong") && trained.contains("saved: m.safetensors"), "{trained}");
+    assert!(trained.contains(", 95 % interval 0."), "{trained}");
     let mut left: Vec<_> = here.read_dir().unwrap().map(|e| e.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["m.safetensors", "more shapes", "shapes"], "nothing else is left");
@@ -30,6 +31,9 @@ fn three_shapes_are_learned_evaluated_predicted_and_exported() {
     let said: Value = serde_json::from_str(&said).unwrap();
     assert!(said["accuracy"].as_f64().unwrap() >= 0.95, "{said}");
     assert_eq!(said["images"], 60);
+    let interval = [0, 1].map(|end| said["accuracy_interval"][end].as_f64().unwrap());
+    assert!(interval[0] < 0.96 && interval[0] > 0.8 && interval[1] > 0.98, "{said}");
+    assert!(said["expected_calibration_error"].as_f64().unwrap() < 0.2, "{said}");
     let matrix: u64 = (0..3)
         .flat_map(|i| (0..3).map(move |j| (i, j)))
         .map(|(i, j)| said["confusion_matrix"][i][j].as_u64().unwrap())
@@ -42,7 +46,22 @@ fn three_shapes_are_learned_evaluated_predicted_and_exported() {
     // A picture that nothing was trained on; two processes say the same, to the last digit.
     shape(2, 5000, 96).save(here.join("new.png")).unwrap();
     let predict = ["predict", "m.safetensors", "new.png", "more shapes", "--format", "jsonl", "--top", "3"];
+    let with_unknown = succeed(here, &predict);
+    let predict = [&predict[..], &["--unknown", "off"]].concat();
     let first = succeed(here, &predict);
+    assert!(!first.contains("\"unknown\""), "{first}");
+    // The same, but for a few that are called unknown, and a picture of something else, which is.
+    let unknown = |line: &Value| line["unknown"].as_bool().unwrap();
+    let lines: Vec<Value> = with_unknown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.len() == 61 && lines.iter().filter(|line| unknown(line)).count() <= 12, "{with_unknown}");
+    let known = lines.iter().zip(first.lines()).find(|(line, _)| !unknown(line)).unwrap();
+    let plain: Value = serde_json::from_str(known.1).unwrap();
+    assert_eq!((&known.0["class"], &known.0["top"]), (&plain["class"], &plain["top"]));
+    common::noise(96).save(here.join("noise.png")).unwrap();
+    let noise = succeed(here, &["predict", "m.safetensors", "noise.png"]);
+    assert!(noise.contains("unknown") && noise.contains("unlike the training photographs"), "{noise}");
+    let off = succeed(here, &["predict", "m.safetensors", "noise.png", "--unknown", "off"]);
+    assert!(!off.contains("unknown"), "{off}");
     assert_eq!(first, succeed(here, &predict));
     let lines: Vec<Value> = first.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 61);
@@ -64,6 +83,11 @@ fn three_shapes_are_learned_evaluated_predicted_and_exported() {
     let summary = succeed(here, &["summary", "m.safetensors"]);
     assert!(summary.contains("circle") && summary.contains("resized to 96x96"), "{summary}");
     assert!(summary.contains("mobilenetv2_1.00_96"), "{summary}");
+    for part in
+        ["5-fold cross-validation of the head: accuracy", "calibration: temperature", "unknown: photographs"]
+    {
+        assert!(summary.contains(part), "{part} is not in: {summary}");
+    }
 
     // `head` goes away early, and nobody minds.
     let mut child = common::transfer()

@@ -29,6 +29,8 @@ fn help_has_examples_and_wrong_usage_ends_with_2() {
         &["train", "x", "--validation", "y", "--validation-split", "0.5"],
         &["predict", "m", "f", "--format", "xml"],
         &["predict", "m", "f", "--top", "0"],
+        &["predict", "m", "f", "--unknown", "1"],
+        &["train", "x", "--folds", "1"],
     ] {
         let output = run(dir.path(), wrong);
         assert_eq!((code(&output), stdout(&output)), (2, String::new()), "{wrong:?}");

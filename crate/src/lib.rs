@@ -109,4 +109,5 @@ mod pages {
     page!(Checkpoints, "docs/checkpoints.md");
     page!(OwnPhotographs, "docs/own-photographs.md");
     page!(Performance, "docs/performance.md");
+    page!(Trust, "docs/trust.md");
 }

@@ -95,6 +95,12 @@ pub fn shape(class: usize, key: u64, side: u32) -> RgbImage {
     })
 }
 
+/// Black and white points at random, which are none of the shapes.
+pub fn noise(side: u32) -> RgbImage {
+    let mut rng = Rng::new(&[side.into(), 99]);
+    RgbImage::from_fn(side, side, |_, _| Rgb([255 * rng.below(2) as u8; 3]))
+}
+
 /// `each` pictures of every shape, in a folder a class.
 pub fn shapes(dir: &Path, each: u64, first: u64, side: u32) {
     for (class, name) in SHAPES.iter().enumerate() {

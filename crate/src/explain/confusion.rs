@@ -5,6 +5,7 @@ use std::fmt;
 
 use ndarray::Array2;
 
+use crate::model::{wilson_interval, Interval};
 #[cfg(feature = "plot")]
 use crate::plot::{confusion_matrix_figure, Figure};
 use crate::{Error, Result};
@@ -85,6 +86,14 @@ impl ConfusionMatrix {
     /// The fraction of images that are right; not a number where there are no images.
     pub fn accuracy(&self) -> f64 {
         self.counts.diag().sum() as f64 / self.total() as f64
+    }
+
+    /// The 95 % interval of the accuracy: see [`wilson_interval`].
+    ///
+    /// # Errors
+    /// Where there are no images.
+    pub fn accuracy_interval(&self) -> Result<Interval> {
+        wilson_interval(self.counts.diag().sum(), self.total())
     }
 
     /// The fractions of each actual class's images, so that a row's sum is 1, or 0 for a class

@@ -19,6 +19,7 @@
 //! # Ok::<(), transfer::Error>(())
 //! ```
 
+mod calibration;
 mod confusion;
 mod eigen;
 mod grad_cam;
@@ -28,6 +29,7 @@ mod report;
 mod roc;
 mod top_losses;
 
+pub use calibration::{expected_calibration_error, reliability_diagram, ReliabilityDiagram};
 pub use confusion::{confusion_matrix, ConfusionMatrix};
 pub use grad_cam::GradCam;
 pub use pca::Pca;

@@ -7,6 +7,7 @@ use crate::architecture::{known, Network};
 use crate::data::Dataset;
 use crate::loss::Loss;
 use crate::model::trained_on::TrainedOn;
+use crate::model::trust::{Calibration, CrossValidation};
 use crate::model::Model;
 use crate::network::base::MOST_PIXELS;
 use crate::{Error, Precision, Result};
@@ -53,6 +54,15 @@ pub(crate) struct About {
     /// Older files say nothing of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trained_on: Option<TrainedOn>,
+    /// Where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cross_validation: Option<CrossValidation>,
+    /// Of a model that was calibrated; the temperature is 1 where nothing is said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
+    /// The rate of known photographs that are called unknown, of a model whose tensors say what is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_rate: Option<f64>,
 }
 
 /// Which file of weights it was.
@@ -120,6 +130,9 @@ impl About {
             dropout: f64::from(model.dropout.rate),
             seed: model.seed,
             trained_on: model.trained_on,
+            cross_validation: model.trust.cross_validation.clone(),
+            calibration: model.trust.calibration,
+            unknown_rate: model.trust.novelty.as_ref().map(|novelty| novelty.rate()),
         }
     }
 
@@ -194,6 +207,15 @@ impl About {
         }
         if !(0.0..1.0).contains(&(self.dropout as f32)) {
             return expected("a dropout of at least 0 and below 1", self.dropout.to_string());
+        }
+        if let Some(cross_validation) = &self.cross_validation {
+            cross_validation.check()?;
+        }
+        if let Some(calibration) = &self.calibration {
+            calibration.check()?;
+        }
+        if let Some(rate) = self.unknown_rate.filter(|rate| !(*rate > 0.0 && *rate < 1.0)) {
+            return expected("a rate of unknown photographs between 0 and 1", rate.to_string());
         }
         Ok(())
     }
@@ -293,6 +315,9 @@ mod tests {
             dropout: f64::from(0.2f32),
             seed: u64::MAX,
             trained_on: Some(TrainedOn { training: 40, validation: 10, left_out: 3 }),
+            cross_validation: None,
+            calibration: None,
+            unknown_rate: None,
         }
     }
 

@@ -10,6 +10,7 @@ use crate::loss::Loss;
 use crate::model::feature_cache::{FeatureCache, FrozenPart, LIMIT_BYTES};
 use crate::model::layers::{Dense, Dropout};
 use crate::model::trained_on::TrainedOn;
+use crate::model::trust::Trust;
 use crate::network::on_device::{on_device, Any, Optimizers};
 use crate::network::with_head::WithHead;
 use crate::network::Backbone;
@@ -34,6 +35,7 @@ pub struct Model {
     pub(crate) test_time_flip: bool,
     /// `None` where it was never fitted.
     pub(crate) trained_on: Option<TrainedOn>,
+    pub(crate) trust: Trust,
 }
 
 pub(crate) struct Compiled {
@@ -106,6 +108,7 @@ impl Model {
             class_names: Vec::new(),
             test_time_flip: false,
             trained_on: None,
+            trust: Trust::default(),
         })
     }
 

@@ -13,7 +13,7 @@ use std::path::Path;
 use crate::architecture::mobilenet_v2;
 use crate::loss::Loss;
 use crate::model::about::{About, SavedLoss, SavedPrecision};
-use crate::model::{Dense, Dropout, Initializer, Model};
+use crate::model::{Dense, Dropout, Initializer, Model, Novelty};
 use crate::network::Backbone;
 use crate::optim::Adam;
 use crate::preprocess::Rescaling;
@@ -54,7 +54,11 @@ impl Model {
         let file = file.into();
         let about = serde_json::to_string(&About::of(self))
             .map_err(|e| Error::Weights(format!("cannot save {}: {e}", file.path().shown())))?;
-        write_sealed(&file, &self.weights()?, [(KEY.to_owned(), about)].into())
+        let mut weights = self.weights()?;
+        if let Some(novelty) = self.novelty() {
+            novelty.write(&mut weights)?;
+        }
+        write_sealed(&file, &weights, [(KEY.to_owned(), about)].into())
     }
 
     /// Reads what [`save`](Self::save) wrote. It predicts what the saved model predicted, bit for bit on the
@@ -130,6 +134,11 @@ impl Model {
         model.class_names = about.class_names;
         model.test_time_flip = about.test_time_flip;
         model.trained_on = about.trained_on;
+        model.trust.cross_validation = about.cross_validation;
+        model.trust.calibration = about.calibration;
+        if let Some(rate) = about.unknown_rate {
+            model.trust.novelty = Some(Novelty::read(weights, features, rate)?.into());
+        }
         if let Some(loss) = about.loss {
             let loss = match loss {
                 SavedLoss::BinaryCrossentropy => Loss::BinaryCrossentropy,

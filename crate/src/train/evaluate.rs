@@ -32,13 +32,14 @@ impl Model {
         dataset: &Dataset,
         check: impl Fn(&[f32], &[usize]) -> Result<()>,
     ) -> Result<Evaluation> {
-        let (loss, units) = (self.loss()?, self.units());
+        let (loss, units, temperature) = (self.loss()?, self.units(), self.temperature() as f32);
         let (mut sum, mut images, mut correct) = (0.0, 0, 0);
         self.each_batch(dataset, &mut |logits, labels, indices| {
             loss.check_labels(units, labels)?;
             check(logits, indices)?;
+            let scaled: Vec<f32> = logits.iter().map(|logit| logit / temperature).collect();
             sum += match logits.iter().all(|logit| logit.is_finite()) {
-                true => loss.sum(logits, labels, units),
+                true => loss.sum(&scaled, labels, units),
                 // Minus infinity for another class than the right one would go unnoticed.
                 false => f64::NAN,
             };

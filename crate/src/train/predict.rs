@@ -18,6 +18,8 @@ pub struct Predictions {
     /// True labels where the images came from a data set; else empty.
     pub actual: Vec<u32>,
     loss: Loss,
+    /// Logits are divided by it before they become probabilities.
+    temperature: f32,
 }
 
 impl Predictions {
@@ -36,11 +38,13 @@ impl Predictions {
         self.logits.rows().into_iter().map(|row| self.loss.decide(&row.to_vec())).collect()
     }
 
-    /// The probability of each class `(n, classes)`: sigmoid of the one logit, or softmax.
+    /// The probability of each class `(n, classes)`: sigmoid of the one logit, or softmax, of logits over the model's
+    /// [temperature](crate::model::Model::temperature).
     pub fn probabilities(&self) -> Array2<f32> {
         let classes = self.loss.classes(self.logits.ncols());
         let mut out = Array2::zeros((self.len(), classes));
         for (row, mut p) in self.logits.rows().into_iter().zip(out.rows_mut()) {
+            let row = row.mapv(|x| x / self.temperature);
             match self.loss {
                 Loss::BinaryCrossentropy => {
                     let dog = 1.0 / (1.0 + (-row[0]).exp());
@@ -57,7 +61,7 @@ impl Predictions {
         out
     }
 
-    /// The loss of each image: the cross-entropy of its actual class.
+    /// The loss of each image: the cross-entropy of its actual class, minus the logarithm of its probability.
     ///
     /// # Errors
     /// Where the actual classes are not known, as for a plain batch, or one is none of the model's.
@@ -72,7 +76,8 @@ impl Predictions {
         let units = self.logits.ncols();
         self.loss.check_labels(units, &self.actual)?;
         let rows = self.logits.rows().into_iter().zip(&self.actual);
-        Ok(rows.map(|(row, &label)| self.loss.sum(&row.to_vec(), &[label], units)).collect())
+        let scaled = |row: ndarray::ArrayView1<f32>| row.mapv(|x| x / self.temperature).to_vec();
+        Ok(rows.map(|(row, &label)| self.loss.sum(&scaled(row), &[label], units)).collect())
     }
 
     /// The probability of each image's predicted class.
@@ -120,13 +125,32 @@ impl Model {
                 "The model expected images of shape (n, {eh}, {ew}, {ec}). Received: ({n}, {h}, {w}, {c})"
             )));
         }
+        let outputs = self.outputs_of(images)?;
+        let logits = self.logits_of_images(&outputs, n)?;
+        self.predictions(logits, (0..n).collect(), Vec::new())
+    }
+
+    /// [`predict_unchecked`](Self::predict_unchecked), and the pooled features `(n, features)` of the images as they
+    /// are, not mirrored.
+    pub(crate) fn predict_with_features(&self, images: &Array4<f32>) -> Result<(Predictions, Array2<f32>)> {
+        let n = images.dim().0;
+        let outputs = self.outputs_of(images)?;
+        let (logits, pooled) = self.logits_and_pooled(&outputs, n)?;
+        let shape = (n, self.net.base.output_shape().2);
+        let pooled = Array2::from_shape_vec(shape, pooled).map_err(|e| Error::Shape(e.to_string()))?;
+        Ok((self.predictions(logits, (0..n).collect(), Vec::new())?, pooled))
+    }
+
+    /// Outputs of the frozen part for images `(n, h, w, 3)` with grey levels, and for their mirror images where those
+    /// count.
+    fn outputs_of(&self, images: &Array4<f32>) -> Result<Vec<f32>> {
         let mut images = images.as_standard_layout().into_owned();
+        let n = images.dim().0;
         let pixels = images.as_slice_mut().ok_or_else(not_contiguous)?;
         if let Some(rescaling) = &self.rescaling {
             rescaling.apply_slice(pixels);
         }
-        let logits = self.logits_of_images(&self.outputs(pixels, n, self.test_time_flip)?, n)?;
-        self.predictions(logits, (0..n).collect(), Vec::new())
+        self.outputs(pixels, n, self.test_time_flip)
     }
 
     /// Predictions for all images of a data set, in the order of its first epoch.
@@ -158,6 +182,7 @@ impl Model {
         };
         let shape = (indices.len(), self.units());
         let logits = Array2::from_shape_vec(shape, logits).map_err(|e| Error::Shape(e.to_string()))?;
-        Ok(Predictions { logits, indices, actual, loss })
+        let temperature = self.temperature() as f32;
+        Ok(Predictions { logits, indices, actual, loss, temperature })
     }
 }

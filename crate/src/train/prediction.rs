@@ -10,19 +10,20 @@ use std::sync::Arc;
 use ndarray::{Array4, Axis};
 
 use crate::data::load_img_into;
-use crate::model::Model;
+use crate::model::{Model, Unknown};
 use crate::progress::check_stop;
 use crate::train::check_outputs;
 use crate::{threads, Error, Result};
 
 /// What a model says of one file.
 ///
-/// Printed, it is the file's name, the class and how sure the model is: `cat.jpg: cats (98.7 %)`.
+/// Printed, it is the file's name, the class and how sure the model is: `cat.jpg: cats (98.7 %)`; or that the class is
+/// unknown, and why.
 #[derive(Clone, PartialEq)]
 pub struct Prediction {
     /// The file.
     pub path: PathBuf,
-    /// The most probable class.
+    /// The most probable class, also where `unknown` says that it is probably none of them.
     pub class_name: String,
     /// Its label: its position in `class_names`.
     pub label: u32,
@@ -32,6 +33,8 @@ pub struct Prediction {
     pub probabilities: Vec<f32>,
     /// The names of all classes, in the order of the labels.
     pub class_names: Arc<[String]>,
+    /// Why the photograph is probably none of the classes; `None` where it is one, or the model cannot tell.
+    pub unknown: Option<Unknown>,
 }
 
 impl Prediction {
@@ -47,6 +50,10 @@ impl Prediction {
 impl fmt::Display for Prediction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.path.file_name().unwrap_or(self.path.as_os_str()).shown();
+        if let Some(why) = &self.unknown {
+            let (class, percent) = (self.class_name.shown(), 100.0 * self.confidence);
+            return write!(f, "{name}: unknown ({why}; most probable class {class}, {percent:.1} %)");
+        }
         write!(f, "{name}: {} ({:.1} %)", self.class_name.shown(), 100.0 * self.confidence)
     }
 }
@@ -119,13 +126,20 @@ impl Model {
             all.extend(loaded.into_iter().filter_map(Result::err).map(Err));
             return Ok(());
         }
-        let predictions = self.predict_unchecked(&images)?;
+        let (predictions, unknown) = match self.novelty() {
+            None => (self.predict_unchecked(&images)?, vec![None; good.len()]),
+            Some(novelty) => {
+                let (predictions, features) = self.predict_with_features(&images)?;
+                let unknown = novelty.unknown(&predictions.logits, &features)?;
+                (predictions, unknown)
+            }
+        };
         let (labels, probabilities) = (predictions.labels(), predictions.probabilities());
         let logits = predictions.logits.outer_iter();
-        let mut rows = labels.iter().zip(probabilities.outer_iter()).zip(logits);
+        let mut rows = labels.iter().zip(probabilities.outer_iter()).zip(logits).zip(unknown);
         for (path, loaded) in paths.iter().zip(loaded) {
             let prediction = loaded.and_then(|()| {
-                let ((&label, row), logits) =
+                let (((&label, row), logits), unknown) =
                     rows.next().ok_or_else(|| Error::Shape("a prediction is missing".into()))?;
                 check_outputs(&logits.to_vec(), logits.len(), |_| path.shown().to_string())?;
                 Ok(Prediction {
@@ -135,6 +149,7 @@ impl Model {
                     confidence: row[label as usize],
                     probabilities: row.to_vec(),
                     class_names: names.clone(),
+                    unknown,
                 })
             });
             all.push(prediction);
@@ -207,6 +222,7 @@ mod tests {
             confidence: 0.5,
             probabilities: vec![0.25, 0.5, 0.25],
             class_names: names.into(),
+            unknown: None,
         };
         let top = |k| prediction.top(k).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
         assert_eq!(
@@ -214,5 +230,12 @@ mod tests {
             (vec!["b".to_owned(), "a".into()], vec!["b".into(), "a".into(), "c".into()])
         );
         assert_eq!(prediction.to_string(), "my cat.jpg: b (50.0 %)");
+        let why = Unknown::LittleEvidence { share: 0.01 };
+        let unknown = Prediction { unknown: Some(why), ..prediction };
+        assert_eq!(
+            unknown.to_string(),
+            "my cat.jpg: unknown (little speaks for any class: as little as for 1.0 % of known photographs; most \
+             probable class b, 50.0 %)"
+        );
     }
 }

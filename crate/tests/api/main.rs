@@ -18,6 +18,7 @@ mod recipe;
 #[allow(dead_code)] // What belongs to killing and starting again.
 mod scenario;
 mod training;
+mod trust;
 mod views;
 mod weights;
 

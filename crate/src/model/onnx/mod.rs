@@ -29,6 +29,9 @@ impl Model {
     /// | output | `logits` | float32 `(batch, units)` |
     /// | output | `probabilities` | float32 `(batch, classes)`, also where there is one logit for two classes |
     ///
+    /// Probabilities are those of the logits over the model's [temperature](Self::temperature), which the property
+    /// `temperature` holds; what is unknown to the model is not exported.
+    ///
     /// The file's properties (`metadata_props`) hold `class_names`, a JSON list in the order of the
     /// probabilities, and how images have to be resized. Outputs agree with this crate's to about 1e-5 of
     /// their size; a model in bf16 is exported in f32.
@@ -91,6 +94,10 @@ fn encode(about: &About, architecture: &Architecture, weights: &Weights) -> Resu
         let mean = [("axes", Attribute::Ints(&[0])), ("keepdims", Attribute::Int(0))];
         logits = graph.node("ReduceMean", &[&pairs], "logits", &mean);
     }
+    if let Some(calibration) = about.calibration {
+        let temperature = graph.floats("temperature", &[], &[calibration.temperature as f32]);
+        logits = graph.node("Div", &[&logits, &temperature], "calibrated", &[]);
+    }
     if about.units == 1 {
         let second = graph.node("Sigmoid", &[&logits], "second", &[]);
         let one = graph.floats("one", &[], &[1.0]);
@@ -106,6 +113,7 @@ fn encode(about: &About, architecture: &Architecture, weights: &Weights) -> Resu
         ("class_names", names),
         ("image_size", format!("[{h}, {w}]")),
         ("resize", about.resize.clone()),
+        ("temperature", about.calibration.map_or(1.0, |calibration| calibration.temperature).to_string()),
         ("written_by", about.written_by.clone()),
     ];
     let name = architecture.network.family().to_lowercase();

@@ -59,13 +59,27 @@ impl Model {
     /// The logits of `n` images from [`outputs`](Self::outputs) of theirs: with test-time flips the mean of
     /// those of an image and its mirror image.
     pub(crate) fn logits_of_images(&self, outputs: &[f32], n: usize) -> Result<Vec<f32>> {
-        if !self.test_time_flip {
-            return self.logits(outputs, n);
+        match self.test_time_flip {
+            true => Ok(self.averaged(self.logits(outputs, 2 * n)?, n)),
+            false => self.logits(outputs, n),
         }
-        let mut logits = self.logits(outputs, 2 * n)?;
+    }
+
+    /// [`logits_of_images`](Self::logits_of_images), and behind them the pooled features of the images as they are,
+    /// not mirrored.
+    pub(crate) fn logits_and_pooled(&self, outputs: &[f32], n: usize) -> Result<(Vec<f32>, Vec<f32>)> {
+        let views = if self.test_time_flip { 2 } else { 1 };
+        let (logits, mut pooled) = on_device!(&self.net.base.base => base, &self.net.head => head;
+            step::logits_and_pooled(base, head, outputs, views * n))?;
+        pooled.truncate(pooled.len() / views);
+        Ok((if views == 2 { self.averaged(logits, n) } else { logits }, pooled))
+    }
+
+    /// The mean of the logits of `n` images and those of their mirror images, which stand behind them.
+    fn averaged(&self, mut logits: Vec<f32>, n: usize) -> Vec<f32> {
         let mirrored = logits.split_off(n * self.units());
         logits.iter_mut().zip(mirrored).for_each(|(a, b)| *a = 0.5 * (*a + b));
-        Ok(logits)
+        logits
     }
 
     /// Outputs of the frozen part for preprocessed images, and behind them, if asked for, those of their

@@ -156,6 +156,19 @@ fn pooled_on<D: NetworkBackend>(device: &D, base: &Base<D>, frozen: &[f32], n: u
     }
 }
 
+/// [`logits`], and behind them what the dense layer gets.
+pub(crate) fn logits_and_pooled<D: NetworkBackend>(
+    base: &Base<D>,
+    dense: &Head<D>,
+    frozen: &[f32],
+    n: usize,
+) -> Result<(Vec<f32>, Vec<f32>)> {
+    let device = base.device.lend();
+    let x = pooled_on(&*device, base, frozen, n)?;
+    let pooled = D::read(&x)?;
+    Ok((D::read(&head::dense(x, &dense.kernel.tensor, &dense.bias.tensor, false)?)?, pooled))
+}
+
 /// The logits of `n` outputs of the frozen part, without a tape.
 pub(crate) fn logits<D: NetworkBackend>(
     base: &Base<D>,

@@ -6,9 +6,11 @@ use crate::data::Dataset;
 use crate::input::is_photograph;
 use crate::model::Model;
 use crate::model::TrainedOn;
+use crate::model::Trust;
 use crate::progress::{observe, say, stop_requested};
 use crate::train::callbacks::Progress;
 use crate::train::checkpoint::Keeper;
+use crate::train::evaluation::Evaluation;
 use crate::train::fit::on_card;
 use crate::train::fit::options::FitOptions;
 use crate::train::fit::recipe::Recipe;
@@ -43,6 +45,8 @@ impl Model {
     /// Where the model is not compiled, an option makes no sense, the data set does not fit or cannot be read,
     /// the loss or a weight is no longer finite, or checkpoints cannot be written or are of another run.
     pub fn fit(&mut self, dataset: &Dataset, options: FitOptions) -> Result<History> {
+        // What was found out about the model is not true of the one that it becomes.
+        self.trust = Trust::default();
         self.fit_on(dataset, options, None)
     }
 
@@ -208,7 +212,7 @@ impl Model {
         };
         let seconds = before + start.elapsed().as_secs_f64();
         let rate = recipe.learning_rate(epoch, state.running.batches.saturating_sub(1));
-        state.end_epoch(validation, rate, seconds);
+        state.end_epoch(validation.map(|v| (v.loss, v.accuracy)), rate, seconds);
         let (keep, stop) = options.callbacks.epoch_end(&self.progress(options, state))?;
         if keep {
             (state.kept, state.history.restored_epoch) = (self.net.weights_that_train()?, Some(epoch));
@@ -231,11 +235,11 @@ impl Model {
     }
 
     /// Loss and accuracy of the validation set, if there is one.
-    fn validate(&self, options: &FitOptions, epoch: usize, steps: usize) -> Result<Option<(f64, f64)>> {
+    fn validate(&self, options: &FitOptions, epoch: usize, steps: usize) -> Result<Option<Evaluation>> {
         let Some(validation) = &options.validation else { return Ok(None) };
         let measured = self.measure(validation)?;
         match measured.loss.is_finite() {
-            true => Ok(Some((measured.loss, measured.accuracy))),
+            true => Ok(Some(measured)),
             false => {
                 Err(self.diverged(&format!("The validation loss became {}", measured.loss), epoch, steps))
             }
@@ -268,11 +272,11 @@ impl Model {
 }
 
 /// The numbers of the last epoch in a line.
-fn line_of(h: &History, validation: Option<(f64, f64)>) -> String {
+fn line_of(h: &History, validation: Option<Evaluation>) -> String {
     let last = |column: &[f64]| column.last().copied().unwrap_or(f64::NAN);
     let mut line = format!("loss: {:.4} - accuracy: {:.4}", last(&h.loss), last(&h.accuracy));
-    if let Some((loss, accuracy)) = validation {
-        line += &format!(" - val_loss: {loss:.4} - val_accuracy: {accuracy:.4}");
+    if let Some(validation) = validation {
+        line += &validation.of_epoch();
     }
     line
 }
