@@ -49,6 +49,7 @@ pub mod architecture;
 pub mod assets;
 pub mod augment;
 mod cell;
+pub mod check;
 pub mod data;
 mod device;
 pub mod environment;

@@ -71,11 +71,13 @@ mod own_classes;
 mod own_folder;
 mod own_photographs;
 mod resize;
+mod sets;
 mod splits;
 mod store;
 mod stored;
 mod tiff;
 mod watched;
+mod whole;
 
 use crate::Show;
 pub use bad_images::{BadImages, Skipped};
@@ -92,9 +94,11 @@ pub use own_photographs::{
     own_photographs, own_photographs_with_validation, photographs_of_classes, OwnPhotographs, VALIDATION_PART,
 };
 pub use resize::resize;
+pub(crate) use sets::{whole_sets, WholeSet};
 #[cfg(test)]
 pub(crate) use stored::store as store_image;
 pub use stored::Stored;
+pub(crate) use whole::{look_at_whole, Whole};
 
 use crate::{input, Error, Result};
 use decode::Unusable;

@@ -190,7 +190,7 @@ pub fn photographs_of_classes(
 }
 
 /// The same, where some classes were left out of the training.
-fn measured(
+pub(super) fn measured(
     dir: &Path,
     class_names: &[String],
     left_out: &[String],

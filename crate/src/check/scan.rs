@@ -1,0 +1,146 @@
+//! The one pass over all photographs: each is decoded once, and what all checks need of it is kept.
+
+use std::path::{Path, PathBuf};
+
+use crate::check::fingerprint::{self, Fingerprint};
+use crate::data::{look_at_whole, FileDigest, Skipped, Whole, WholeSet};
+use crate::network::{Backbone, MobileNetV2};
+use crate::progress::{check_stop, observe, Event};
+use crate::Result;
+
+/// Photographs that are decoded and computed at a time.
+const AT_A_TIME: usize = 64;
+/// Pixels a side that the network gets.
+const SIDE: usize = 160;
+/// Where red, green and blue differ by no more than this, a pixel counts as grey; JPEG changes grey by a few levels.
+const GREY_LEVELS: u8 = 12;
+
+/// What is known of one photograph.
+#[derive(Debug, Clone)]
+pub(super) struct Photograph {
+    pub path: PathBuf,
+    /// The position of its set.
+    pub set: usize,
+    pub label: u32,
+    pub digest: FileDigest,
+    pub height: usize,
+    pub width: usize,
+    pub bytes: u64,
+    pub fingerprint: Fingerprint,
+    /// The part of its pixels that have a colour.
+    pub coloured: f32,
+}
+
+/// All that the checks know of a folder.
+pub(super) struct Scan {
+    pub photographs: Vec<Photograph>,
+    /// Pooled features of the frozen network (n, 1280); nothing where they were not asked for.
+    pub features: Vec<f32>,
+    /// Numbers of features of a photograph.
+    pub width: usize,
+    /// Files that cannot be decoded, sorted.
+    pub unreadable: Vec<Skipped>,
+}
+
+/// Looks at all photographs of `sets`.
+///
+/// # Errors
+/// Where a file or the network's weights cannot be read; [`Interrupted`](crate::Error::Interrupted).
+pub(super) fn scan(sets: &[WholeSet], with_features: bool) -> Result<Scan> {
+    let network = with_features.then(network).transpose()?;
+    let width = network.as_ref().map_or(0, |network| network.output_shape().2);
+    let mut unreadable: Vec<Skipped> = sets.iter().flat_map(|set| set.data.skipped()).collect();
+    let all: Vec<(usize, &PathBuf, u32)> = sets
+        .iter()
+        .enumerate()
+        .flat_map(|(i, set)| {
+            set.data.file_paths().iter().zip(set.data.labels()).map(move |(path, &label)| (i, path, label))
+        })
+        .collect();
+    let (mut photographs, mut features) = (Vec::with_capacity(all.len()), Vec::new());
+    features.reserve_exact(all.len() * width);
+    let numbers = if with_features { SIDE * SIDE * 3 } else { 0 };
+    let mut images = vec![0.0; AT_A_TIME * numbers];
+    let mut done = 0;
+    for block in all.chunks(AT_A_TIME) {
+        let looked = look_at(block, &mut images, numbers)?;
+        let mut n = 0;
+        for (i, (&(set, path, label), found)) in block.iter().zip(looked).enumerate() {
+            match found {
+                Ok(about) => {
+                    photographs.push(Photograph { path: path.clone(), set, label, ..about });
+                    images.copy_within(i * numbers..(i + 1) * numbers, n * numbers);
+                    n += 1;
+                }
+                Err(reason) => unreadable.push(Skipped { path: path.clone(), reason }),
+            }
+        }
+        if let Some(network) = &network {
+            let from = features.len();
+            features.resize(from + n * width, 0.0);
+            let units = network.architecture().units.len();
+            network.frozen_forward(&images[..n * numbers], n, units, true, &mut features[from..])?;
+        }
+        done += block.len();
+        observe(Event::Computed { done, total: all.len() });
+        check_stop("The check of the photographs")?;
+    }
+    unreadable.sort();
+    Ok(Scan { photographs, features, width, unreadable })
+}
+
+fn network() -> Result<Backbone> {
+    let mut network = MobileNetV2::imagenet((SIDE, SIDE, 3))?;
+    network.set_trainable(false);
+    Ok(network)
+}
+
+/// Decodes a block; `images` gets what the network takes.
+fn look_at(
+    block: &[(usize, &PathBuf, u32)],
+    images: &mut [f32],
+    numbers: usize,
+) -> Result<Vec<Result<Photograph, String>>> {
+    let mut rooms: Vec<&mut [f32]> = match numbers {
+        0 => (0..block.len()).map(|_| <&mut [f32]>::default()).collect(),
+        _ => images.chunks_exact_mut(numbers).collect(),
+    };
+    rooms.truncate(block.len());
+    let with_rooms = block.iter().map(|&(_, path, _)| path).zip(rooms).collect();
+    look_at_whole(with_rooms, |whole: Whole<'_>, room: &mut [f32]| {
+        if !room.is_empty() {
+            whole.resize((SIDE, SIDE), room);
+            room.iter_mut().for_each(|v| *v = *v / 127.5 - 1.0);
+        }
+        about(&whole)
+    })
+}
+
+fn about(whole: &Whole<'_>) -> Photograph {
+    let pixels = whole.pixels.chunks_exact(3);
+    let n = pixels.len().max(1);
+    let coloured = pixels.filter(|p| p[0].max(p[1]).max(p[2]) - p[0].min(p[1]).min(p[2]) > GREY_LEVELS);
+    Photograph {
+        path: PathBuf::new(),
+        set: 0,
+        label: 0,
+        digest: whole.digest(),
+        height: whole.height,
+        width: whole.width,
+        bytes: whole.file_bytes(),
+        fingerprint: fingerprint::of(whole.pixels, (whole.height, whole.width)),
+        coloured: coloured.count() as f32 / n as f32,
+    }
+}
+
+impl Scan {
+    /// The path of a photograph.
+    pub fn path(&self, i: usize) -> &Path {
+        &self.photographs[i].path
+    }
+
+    /// How many photographs there are.
+    pub fn len(&self) -> usize {
+        self.photographs.len()
+    }
+}
