@@ -14,7 +14,9 @@ pub use crate::explain::{
     GradCam, Pca, PooledFeatures, RocCurve, TopLosses,
 };
 pub use crate::loss::Loss;
-pub use crate::model::{Dense, Dropout, GlobalAveragePooling2D, Model};
+pub use crate::model::{
+    wilson_interval, CrossValidation, Dense, Dropout, GlobalAveragePooling2D, Interval, Model,
+};
 pub use crate::network::{Backbone, MobileNetV2, Summary};
 pub use crate::optim::{Adam, CosineDecay, LayerRates, OneCycle, RmsProp, Schedule};
 pub use crate::plot::{
@@ -22,8 +24,9 @@ pub use crate::plot::{
 };
 pub use crate::preprocess::{mobilenet_v2, Rescaling};
 pub use crate::train::{
-    Checkpoints, ClassWeights, CsvLogger, EarlyStopping, Evaluation, FineTuneOptions, FitOptions, History,
-    LrFind, LrFindOptions, ModelCheckpoint, Prediction, Predictions, ReduceLrOnPlateau, TensorBoard,
+    fold_assignment, out_of_fold, Checkpoints, ClassWeights, CrossValidateOptions, CsvLogger, EarlyStopping,
+    Evaluation, FineTuneOptions, FitOptions, History, LrFind, LrFindOptions, ModelCheckpoint, OutOfFold,
+    Prediction, Predictions, ReduceLrOnPlateau, TensorBoard,
 };
 pub use crate::{seed, Device, Error, OutputFile, Precision, Result, SPLIT_SEED};
 pub use ndarray::{Array2, Array3, Array4};

@@ -7,6 +7,7 @@ use crate::architecture::{known, Network};
 use crate::data::Dataset;
 use crate::loss::Loss;
 use crate::model::trained_on::TrainedOn;
+use crate::model::trust::CrossValidation;
 use crate::model::Model;
 use crate::network::base::MOST_PIXELS;
 use crate::{Error, Precision, Result};
@@ -53,6 +54,9 @@ pub(crate) struct About {
     /// Older files say nothing of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trained_on: Option<TrainedOn>,
+    /// Where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cross_validation: Option<CrossValidation>,
 }
 
 /// Which file of weights it was.
@@ -120,6 +124,7 @@ impl About {
             dropout: f64::from(model.dropout.rate),
             seed: model.seed,
             trained_on: model.trained_on,
+            cross_validation: model.cross_validation.clone(),
         }
     }
 
@@ -194,6 +199,9 @@ impl About {
         }
         if !(0.0..1.0).contains(&(self.dropout as f32)) {
             return expected("a dropout of at least 0 and below 1", self.dropout.to_string());
+        }
+        if let Some(cross_validation) = &self.cross_validation {
+            cross_validation.check()?;
         }
         Ok(())
     }
@@ -293,6 +301,7 @@ mod tests {
             dropout: f64::from(0.2f32),
             seed: u64::MAX,
             trained_on: Some(TrainedOn { training: 40, validation: 10, left_out: 3 }),
+            cross_validation: None,
         }
     }
 

@@ -7,6 +7,7 @@
 //! | `about.rs` | what has to be known of a model besides its weights, in order to predict |
 //! | `saved.rs`, `weights_file.rs` | `Model::save` and `Model::load`: that and the weights as one file; weights alone |
 //! | `onnx/` | `Model::export_onnx`: the model for ONNX Runtime and other programs |
+//! | `trust/` | how far it can be trusted: cross-validation and intervals |
 //! | `feature_cache.rs` | where outputs of the frozen part are kept |
 //!
 //! Training and prediction are methods of [`Model`], too; they stand in [`mod@crate::train`].
@@ -20,6 +21,7 @@ mod model;
 mod onnx;
 mod saved;
 mod trained_on;
+mod trust;
 mod weights_file;
 
 pub(crate) use about::About;
@@ -29,3 +31,5 @@ pub(crate) use model::not_compiled;
 pub use model::Model;
 pub(crate) use saved::parse as parse_model;
 pub use trained_on::TrainedOn;
+pub(crate) use trust::behind;
+pub use trust::{wilson_interval, CrossValidation, Interval};

@@ -10,6 +10,7 @@ use crate::loss::Loss;
 use crate::model::feature_cache::{FeatureCache, FrozenPart, LIMIT_BYTES};
 use crate::model::layers::{Dense, Dropout};
 use crate::model::trained_on::TrainedOn;
+use crate::model::trust::CrossValidation;
 use crate::network::on_device::{on_device, Any, Optimizers};
 use crate::network::with_head::WithHead;
 use crate::network::Backbone;
@@ -34,6 +35,8 @@ pub struct Model {
     pub(crate) test_time_flip: bool,
     /// `None` where it was never fitted.
     pub(crate) trained_on: Option<TrainedOn>,
+    /// `None` where nobody asked for it.
+    pub(crate) cross_validation: Option<CrossValidation>,
 }
 
 pub(crate) struct Compiled {
@@ -106,6 +109,7 @@ impl Model {
             class_names: Vec::new(),
             test_time_flip: false,
             trained_on: None,
+            cross_validation: None,
         })
     }
 
@@ -164,6 +168,11 @@ impl Model {
     /// version saved it.
     pub fn trained_on(&self) -> Option<TrainedOn> {
         self.trained_on
+    }
+
+    /// What k-fold cross-validation said of the head when the model was trained; `None` where it was not asked for.
+    pub fn cross_validation(&self) -> Option<&CrossValidation> {
+        self.cross_validation.as_ref()
     }
 
     /// The base, to read.

@@ -130,6 +130,7 @@ impl Model {
         model.class_names = about.class_names;
         model.test_time_flip = about.test_time_flip;
         model.trained_on = about.trained_on;
+        model.cross_validation = about.cross_validation;
         if let Some(loss) = about.loss {
             let loss = match loss {
                 SavedLoss::BinaryCrossentropy => Loss::BinaryCrossentropy,

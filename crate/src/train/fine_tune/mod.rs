@@ -1,6 +1,7 @@
 //! `Model::fine_tune`: the recipe in one call, and the solver of the head.
 
+pub(in crate::train) mod collected;
 mod recipe;
-mod softmax_regression;
+pub(in crate::train) mod softmax_regression;
 
 pub use recipe::FineTuneOptions;

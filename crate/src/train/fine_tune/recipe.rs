@@ -10,7 +10,6 @@
 //! `docs/fine_tune.md` has the experiments that chose the numbers. Not here: the parts themselves, each of
 //! which `fit` can be asked for by itself.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::augment::{RandomFlip, Sequential};
@@ -22,22 +21,17 @@ use crate::network::{LayerRef, MobileNetV2};
 use crate::optim::lbfgs::Minimum;
 use crate::optim::{Adam, LayerRates, Schedule};
 use crate::preprocess::Rescaling;
-use crate::progress::{check_stop, observe, say, Event};
+use crate::progress::say;
 use crate::train::callbacks::Callback;
 use crate::train::checkpoint::Checkpoints;
 use crate::train::class_weights::ClassWeights;
 use crate::train::fine_tune::softmax_regression::{Problem, Solution, MAX_ITERATIONS, TOLERANCE};
-use crate::train::fit::features::not_contiguous;
 use crate::train::fit::options::FitOptions;
-use crate::train::fit::pipeline;
 use crate::train::fit::views::Views;
+use crate::train::folds::Folds;
 use crate::train::history::History;
 use crate::train::report;
 use crate::{Error, Result, SPLIT_SEED};
-
-/// What the features of the training images may take in memory. Of more images the head sees a part, the same
-/// of each class; the epochs afterwards see all.
-const FEATURE_BYTES: usize = 96 << 20;
 
 /// What [`Model::fine_tune`] does. The defaults suit folders of some hundred to some ten thousand photographs.
 ///
@@ -57,6 +51,7 @@ pub struct FineTuneOptions {
     flip: bool,
     augmentation: Option<Sequential>,
     seed: Option<u64>,
+    folds: usize,
 }
 
 impl Default for FineTuneOptions {
@@ -81,12 +76,22 @@ impl FineTuneOptions {
             flip: true,
             augmentation: None,
             seed: None,
+            folds: 0,
         }
     }
 
     /// Measures loss and accuracy of this data set after the head and after each epoch.
     pub fn validation_data(mut self, dataset: &Dataset) -> Self {
         self.fit = self.fit.validation_data(dataset);
+        self
+    }
+
+    /// Cross-validates the head in so many folds, 2 to 100, on the features that are computed in any case; says what
+    /// it found, and keeps it in the model ([`Model::cross_validation`]). 0, as without a call, does not. It takes a
+    /// second or two for 2,000 photographs, and changes nothing in what is trained. It measures the head as it is
+    /// before fine-tuning, which usually improves it.
+    pub fn folds(mut self, folds: usize) -> Self {
+        self.folds = folds;
         self
     }
 
@@ -176,13 +181,6 @@ impl FineTuneOptions {
     fn fine_tunes(&self) -> bool {
         self.fit.epochs > 1
     }
-}
-
-/// What the head is solved for: features, their labels, and what was computed on the way.
-struct Collected {
-    features: Vec<f32>,
-    labels: Vec<u32>,
-    views: Option<Views>,
 }
 
 /// How the head was found, in words that "of so many images" follows.
@@ -295,9 +293,11 @@ impl Model {
             Some(weights) => Some(weights.of_dataset(dataset, loss.classes(units))?),
             None => None,
         };
-        let Collected { features, labels, views } = self.collect(dataset, options, mirrors_alone)?;
+        let mut collected = self.collect(dataset, options.flip, options.fine_tunes() && mirrors_alone)?;
+        let views = collected.views.take();
+        let (features, labels) = (&collected.features[..], &collected.labels[..]);
         let (class_weights, l2) = (class_weights.as_deref(), options.l2);
-        let problem = Problem { features: &features, labels: &labels, units, class_weights, l2 };
+        let problem = Problem { features, labels, units, class_weights, l2, seen: None, start: None };
         let Solution { kernel, bias, minimum } = problem.solve()?;
         self.net.set_head(&kernel, &bias)?;
         let (mean, accuracy) = problem.measure(&kernel, &bias, loss);
@@ -313,55 +313,24 @@ impl Model {
         (history.seconds, history.learning_rate) = (vec![seconds], vec![0.0]);
         say(format!("{} of {} images - {seconds:.1}s - {line}", how_it_ended(&minimum), labels.len()));
         self.trained_on = Some(TrainedOn::of(dataset, options.fit.validation.as_ref()));
+        self.cross_validation = None;
+        if options.folds > 0 {
+            let folds = Folds {
+                folds: options.folds,
+                classes: loss.classes(units),
+                groups: None,
+                class_weights,
+                l2,
+                seed: SPLIT_SEED,
+                files: dataset.file_paths().len(),
+            };
+            let heads = collected.out_of_fold(&folds, Some((&kernel, &bias)))?;
+            let found = heads.cross_validation();
+            say(found.to_string());
+            self.cross_validation = Some(found);
+        }
         report::fitted(&history, dataset, options.fit.validation.as_ref());
         Ok((history, views))
-    }
-
-    /// The pooled features of the images, and with `flip` of their mirror images, as far as there is room.
-    /// Where images and mirror images are all that fine-tuning sees (`mirrors_alone`), what lies below the layers
-    /// that train is kept for it.
-    fn collect(
-        &self,
-        dataset: &Dataset,
-        options: &FineTuneOptions,
-        mirrors_alone: bool,
-    ) -> Result<Collected> {
-        let width = self.net.base.output_shape().2;
-        let room = FEATURE_BYTES / (4 * width);
-        let mirrored = options.flip && 2 * dataset.len() <= room;
-        let part = (dataset.len() > room).then(|| room as f32 / dataset.len() as f32);
-        let seen = match part {
-            Some(part) => dataset.stratified_split(part, SPLIT_SEED)?.1,
-            None => dataset.clone(),
-        };
-        let n = seen.len() * if mirrored { 2 } else { 1 };
-        let (mut features, mut labels) = (Vec::with_capacity(n * width), Vec::with_capacity(n));
-        let (_, per_image) = self.frozen_part();
-        let keeps = options.fine_tunes() && mirrored && mirrors_alone;
-        let bytes = n.saturating_mul(per_image).saturating_mul(size_of::<f32>());
-        let room = if keeps { self.features.take(bytes, self.feature_cache_bytes) } else { None };
-        let mut views = room.map(|room| Views::of_both_sides(self.seed, per_image, room));
-        let (mut done, total) = (0, seen.len());
-        for batch in seen.batches_with(0, Arc::new(pipeline::inference(self)))? {
-            let batch = batch?;
-            let images = batch.images.as_slice().ok_or_else(not_contiguous)?;
-            let outputs = self.outputs(images, batch.len(), mirrored)?;
-            for (view, outputs) in outputs.chunks_exact(batch.len() * per_image).enumerate() {
-                if let Some(views) = &mut views {
-                    views.keep(view, &batch.indices, outputs);
-                }
-                features.extend(self.pooled(outputs, batch.len())?);
-                labels.extend(&batch.labels);
-            }
-            done += batch.len();
-            observe(Event::Computed { done, total });
-            check_stop("The training of the head")?;
-        }
-        seen.check_left_out()?;
-        if let Some(views) = &mut views {
-            (0..2).for_each(|view| views.complete(view));
-        }
-        Ok(Collected { features, labels, views })
     }
 }
 

@@ -33,6 +33,10 @@ pub(crate) struct Problem<'a> {
     pub class_weights: Option<&'a [f64]>,
     /// The penalty's factor.
     pub l2: f64,
+    /// Which images count; all where there is nothing.
+    pub seen: Option<&'a [bool]>,
+    /// Kernel and bias that the search starts from; zeros where there are none.
+    pub start: Option<(&'a [f32], &'a [f32])>,
 }
 
 /// A dense layer.
@@ -69,8 +73,9 @@ impl Problem<'_> {
         }
         let c = self.features.len() / n;
         let weights = self.image_weights()?;
-        let mut x = vec![0.0; (c + 1) * units];
-        let mut work = Work::new(n, c, units, self.mean(&weights));
+        let mean = self.mean(&weights);
+        let mut x = self.start(c, &mean)?;
+        let mut work = Work::new(n, c, units, mean);
         let minimum = threads::pool().install(|| {
             minimize(&mut x, MAX_ITERATIONS, TOLERANCE, |x, g| match stop_requested() {
                 // The search never goes where the function is not finite: it ends here.
@@ -96,22 +101,44 @@ impl Problem<'_> {
         (sum / n as f64, loss.correct(&logits, self.labels, units) as f64 / n as f64)
     }
 
+    /// Where the search starts: kernel, and the bias of features less their mean.
+    fn start(&self, c: usize, mean: &[f64]) -> Result<Vec<f64>> {
+        let units = self.units;
+        let Some((kernel, bias)) = self.start else { return Ok(vec![0.0; (c + 1) * units]) };
+        if (kernel.len(), bias.len()) != (c * units, units) {
+            return Err(Error::Shape(format!(
+                "A regression expected to start from a kernel ({c}, {units}) and {units} biases. Received: {} and {} \
+                 numbers",
+                kernel.len(),
+                bias.len()
+            )));
+        }
+        let mut x: Vec<f64> = kernel.iter().chain(bias).map(|&v| f64::from(v)).collect();
+        let (kernel, bias) = x.split_at_mut(c * units);
+        for (weights, m) in kernel.chunks_exact(units).zip(mean) {
+            bias.iter_mut().zip(weights).for_each(|(b, w)| *b += m * w);
+        }
+        Ok(x)
+    }
+
     /// The share of each image in the loss; they sum to 1.
     fn image_weights(&self) -> Result<Vec<f32>> {
         let classes = Loss::for_units(self.units).classes(self.units);
         let mut weights: Vec<f64> = Vec::with_capacity(self.labels.len());
-        for &label in self.labels {
+        for (i, &label) in self.labels.iter().enumerate() {
             if label as usize >= classes {
                 return Err(Error::Data(format!(
                     "A regression expected labels below {classes}. Received: {label}"
                 )));
             }
             let weight = self.class_weights.map_or(Some(1.0), |w| w.get(label as usize).copied());
-            weights.push(weight.filter(|w| w.is_finite() && *w >= 0.0).ok_or_else(|| {
+            let weight = weight.filter(|w| w.is_finite() && *w >= 0.0).ok_or_else(|| {
                 Error::Invalid(format!(
                     "Class {label} expected a weight that is not negative. Received none."
                 ))
-            })?);
+            })?;
+            let counts = self.seen.is_none_or(|seen| seen.get(i).copied().unwrap_or(false));
+            weights.push(if counts { weight } else { 0.0 });
         }
         let sum: f64 = weights.iter().sum();
         if sum <= 0.0 {
@@ -235,6 +262,8 @@ mod tests {
                 units: if classes == 2 { 1 } else { classes },
                 class_weights: weights.as_deref(),
                 l2: case["l2"].as_f64().unwrap(),
+                seen: None,
+                start: None,
             };
             let found = problem.solve().unwrap();
             for (ours, theirs) in [(&found.kernel, &case["kernel"]), (&found.bias, &case["bias"])] {
@@ -256,8 +285,15 @@ mod tests {
         // Classes that overlap, so that there is something to search for.
         let features: Vec<f32> = (0..64).map(|i| (i % 7) as f32).collect();
         let labels: Vec<u32> = (0..64).map(|i| i % 2).collect();
-        let problem =
-            Problem { features: &features, labels: &labels, units: 1, class_weights: None, l2: 1e-3 };
+        let problem = Problem {
+            features: &features,
+            labels: &labels,
+            units: 1,
+            class_weights: None,
+            l2: 1e-3,
+            seen: None,
+            start: None,
+        };
         assert!(problem.solve().unwrap().minimum.iterations > 1);
         crate::progress::request_stop();
         let stopped = problem.solve();
@@ -266,8 +302,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_solved_is_refused() {
-        let problem =
-            |features, labels, units| Problem { features, labels, units, class_weights: None, l2: 0.1 };
+        let problem = |features, labels, units| Problem {
+            features,
+            labels,
+            units,
+            class_weights: None,
+            l2: 0.1,
+            seen: None,
+            start: None,
+        };
         assert!(problem(&[], &[], 1).solve().is_err());
         assert!(problem(&[1.0, 2.0, 3.0], &[0, 1], 1).solve().is_err());
         assert!(problem(&[1.0, 2.0], &[0, 2], 1).solve().unwrap_err().to_string().contains("below 2"));
