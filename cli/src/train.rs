@@ -8,7 +8,7 @@ use transfer::prelude::*;
 use transfer::Show;
 
 use crate::args::Train;
-use crate::{left_out, output, recipe, screen, stop, Failure};
+use crate::{grouping, left_out, output, recipe, screen, stop, Failure};
 
 pub fn train(arguments: &Train) -> crate::Result<()> {
     let output = output::of_training(arguments)?;
@@ -68,9 +68,10 @@ fn photographs(arguments: &Train) -> crate::Result<OwnPhotographs> {
             .seed(arguments.seed)
             .max_left_out(arguments.max_left_out)
     };
+    let groups = grouping::groups(arguments)?;
     let mut photographs = match &arguments.validation {
         Some(validation) => own_photographs_with_validation(&arguments.dir, validation, options)?,
-        None => own_photographs(&arguments.dir, options)?,
+        None => own_photographs_in_groups(&arguments.dir, options, groups)?,
     };
     if !arguments.no_cache {
         photographs.train = photographs.train.cache();

@@ -1,7 +1,8 @@
 //! The one pass over all photographs: each is decoded once, and what all checks need of it is kept.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use crate::check::features::Features;
 use crate::check::fingerprint::{self, Fingerprint};
 use crate::data::{look_at_whole, FileDigest, Skipped, Whole, WholeSet};
 use crate::network::{Backbone, MobileNetV2};
@@ -12,6 +13,8 @@ use crate::Result;
 const AT_A_TIME: usize = 64;
 /// Pixels a side that the network gets.
 const SIDE: usize = 160;
+/// Numbers of an image of that size.
+const NUMBERS: usize = SIDE * SIDE * 3;
 /// Where red, green and blue differ by no more than this, a pixel counts as grey; JPEG changes grey by a few levels.
 const GREY_LEVELS: u8 = 12;
 
@@ -34,10 +37,8 @@ pub(super) struct Photograph {
 /// All that the checks know of a folder.
 pub(super) struct Scan {
     pub photographs: Vec<Photograph>,
-    /// Pooled features of the frozen network (n, 1280); nothing where they were not asked for.
-    pub features: Vec<f32>,
-    /// Numbers of features of a photograph.
-    pub width: usize,
+    /// Pooled features of the frozen network (n, 1280).
+    pub features: Features,
     /// Files that cannot be decoded, sorted.
     pub unreadable: Vec<Skipped>,
 }
@@ -46,9 +47,9 @@ pub(super) struct Scan {
 ///
 /// # Errors
 /// Where a file or the network's weights cannot be read; [`Interrupted`](crate::Error::Interrupted).
-pub(super) fn scan(sets: &[WholeSet], with_features: bool) -> Result<Scan> {
-    let network = with_features.then(network).transpose()?;
-    let width = network.as_ref().map_or(0, |network| network.output_shape().2);
+pub(super) fn scan(sets: &[WholeSet]) -> Result<Scan> {
+    let network = network()?;
+    let width = network.output_shape().2;
     let mut unreadable: Vec<Skipped> = sets.iter().flat_map(|set| set.data.skipped()).collect();
     let all: Vec<(usize, &PathBuf, u32)> = sets
         .iter()
@@ -57,36 +58,34 @@ pub(super) fn scan(sets: &[WholeSet], with_features: bool) -> Result<Scan> {
             set.data.file_paths().iter().zip(set.data.labels()).map(move |(path, &label)| (i, path, label))
         })
         .collect();
-    let (mut photographs, mut features) = (Vec::with_capacity(all.len()), Vec::new());
-    features.reserve_exact(all.len() * width);
-    let numbers = if with_features { SIDE * SIDE * 3 } else { 0 };
-    let mut images = vec![0.0; AT_A_TIME * numbers];
-    let mut done = 0;
+    let mut photographs = Vec::with_capacity(all.len());
+    let mut features = Features::with_room(all.len(), width)?;
+    let mut images = vec![0.0; AT_A_TIME * NUMBERS];
+    let mut pooled = vec![0.0; AT_A_TIME * width];
+    let (units, mut done) = (network.architecture().units.len(), 0);
     for block in all.chunks(AT_A_TIME) {
-        let looked = look_at(block, &mut images, numbers)?;
+        let looked = look_at(block, &mut images)?;
         let mut n = 0;
         for (i, (&(set, path, label), found)) in block.iter().zip(looked).enumerate() {
             match found {
                 Ok(about) => {
                     photographs.push(Photograph { path: path.clone(), set, label, ..about });
-                    images.copy_within(i * numbers..(i + 1) * numbers, n * numbers);
+                    images.copy_within(i * NUMBERS..(i + 1) * NUMBERS, n * NUMBERS);
                     n += 1;
                 }
                 Err(reason) => unreadable.push(Skipped { path: path.clone(), reason }),
             }
         }
-        if let Some(network) = &network {
-            let from = features.len();
-            features.resize(from + n * width, 0.0);
-            let units = network.architecture().units.len();
-            network.frozen_forward(&images[..n * numbers], n, units, true, &mut features[from..])?;
+        if n > 0 {
+            network.frozen_forward(&images[..n * NUMBERS], n, units, true, &mut pooled[..n * width])?;
         }
+        features.push(&pooled[..n * width])?;
         done += block.len();
         observe(Event::Computed { done, total: all.len() });
         check_stop("The check of the photographs")?;
     }
     unreadable.sort();
-    Ok(Scan { photographs, features, width, unreadable })
+    Ok(Scan { photographs, features, unreadable })
 }
 
 fn network() -> Result<Backbone> {
@@ -96,22 +95,12 @@ fn network() -> Result<Backbone> {
 }
 
 /// Decodes a block; `images` gets what the network takes.
-fn look_at(
-    block: &[(usize, &PathBuf, u32)],
-    images: &mut [f32],
-    numbers: usize,
-) -> Result<Vec<Result<Photograph, String>>> {
-    let mut rooms: Vec<&mut [f32]> = match numbers {
-        0 => (0..block.len()).map(|_| <&mut [f32]>::default()).collect(),
-        _ => images.chunks_exact_mut(numbers).collect(),
-    };
-    rooms.truncate(block.len());
+fn look_at(block: &[(usize, &PathBuf, u32)], images: &mut [f32]) -> Result<Vec<Result<Photograph, String>>> {
+    let rooms = images.chunks_exact_mut(NUMBERS);
     let with_rooms = block.iter().map(|&(_, path, _)| path).zip(rooms).collect();
     look_at_whole(with_rooms, |whole: Whole<'_>, room: &mut [f32]| {
-        if !room.is_empty() {
-            whole.resize((SIDE, SIDE), room);
-            room.iter_mut().for_each(|v| *v = *v / 127.5 - 1.0);
-        }
+        whole.resize((SIDE, SIDE), room);
+        room.iter_mut().for_each(|v| *v = *v / 127.5 - 1.0);
         about(&whole)
     })
 }
@@ -134,11 +123,6 @@ fn about(whole: &Whole<'_>) -> Photograph {
 }
 
 impl Scan {
-    /// The path of a photograph.
-    pub fn path(&self, i: usize) -> &Path {
-        &self.photographs[i].path
-    }
-
     /// How many photographs there are.
     pub fn len(&self) -> usize {
         self.photographs.len()

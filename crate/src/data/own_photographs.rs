@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::dataset::image_dataset_from_directory;
 use super::folder::is_same;
+use super::groups::{shared_with, Groups};
 use super::layout::{expect_folder, layout, Layout};
 use super::listing::class_folders;
 use super::names::joined;
@@ -73,7 +74,7 @@ pub struct OwnPhotographs {
 /// # Ok::<(), transfer::Error>(())
 /// ```
 pub fn own_photographs(dir: impl AsRef<Path>, options: ImageDatasetOptions) -> Result<OwnPhotographs> {
-    open(dir.as_ref(), None, options)
+    open(dir.as_ref(), None, options, &Groups::none())
 }
 
 /// [`own_photographs`] with validation images from another folder: nothing of `dir` is set aside.
@@ -85,10 +86,36 @@ pub fn own_photographs_with_validation(
     validation_dir: impl AsRef<Path>,
     options: ImageDatasetOptions,
 ) -> Result<OwnPhotographs> {
-    open(dir.as_ref(), Some(validation_dir.as_ref()), options)
+    open(dir.as_ref(), Some(validation_dir.as_ref()), options, &Groups::none())
 }
 
-fn open(dir: &Path, validation_dir: Option<&Path>, options: ImageDatasetOptions) -> Result<OwnPhotographs> {
+/// [`own_photographs`], where the part that is set aside keeps groups together: see
+/// [`Dataset::stratified_group_split`]. Groups that a folder's own sets break are said in a line.
+///
+/// # Errors
+/// As [`own_photographs`].
+///
+/// ```no_run
+/// use transfer::prelude::*;
+/// let report = check_photographs("my_photos", CheckOptions::default())?;
+/// let options = ImageDatasetOptions::default().image_size(160, 160);
+/// let photographs = own_photographs_in_groups("my_photos", options, report.groups())?;
+/// # Ok::<(), transfer::Error>(())
+/// ```
+pub fn own_photographs_in_groups(
+    dir: impl AsRef<Path>,
+    options: ImageDatasetOptions,
+    groups: Groups,
+) -> Result<OwnPhotographs> {
+    open(dir.as_ref(), None, options, &groups)
+}
+
+fn open(
+    dir: &Path,
+    validation_dir: Option<&Path>,
+    options: ImageDatasetOptions,
+    groups: &Groups,
+) -> Result<OwnPhotographs> {
     let part = options.validation_split.unwrap_or(VALIDATION_PART);
     let options = ImageDatasetOptions { validation_split: None, subset: None, ..options };
     if !(part > 0.0 && part < 1.0) {
@@ -135,13 +162,33 @@ fn open(dir: &Path, validation_dir: Option<&Path>, options: ImageDatasetOptions)
         }
         None => {
             check_splittable(&all)?;
-            let (train, validation) = all.stratified_split(part, SPLIT_SEED)?;
+            let (train, validation) = all.stratified_group_split(part, SPLIT_SEED, groups)?;
             (train, validation, format!("{:.0} % of each class set aside", 100.0 * part))
         }
     };
     tell_few(&train);
     let test = test.map(held_out).transpose()?;
+    if !groups.is_none() {
+        tell_leaks(&train, &validation, test.as_ref(), groups);
+    }
     Ok(OwnPhotographs { train, validation, test, dir: dir.to_owned(), how })
+}
+
+/// Says how many photographs to measure with belong to a group of the training set.
+fn tell_leaks(train: &Dataset, validation: &Dataset, test: Option<&Dataset>, groups: &Groups) {
+    let files = |set: &Dataset| -> Vec<PathBuf> {
+        set.indices().into_iter().map(|i| set.file_paths()[i].clone()).collect()
+    };
+    let trained = files(train);
+    for (name, set) in [("validation", Some(validation)), ("test", test)] {
+        let leaks = set.map_or(0, |set| shared_with(groups, &files(set), &trained));
+        if leaks > 0 {
+            say(format!(
+                "WARNING: {leaks} photographs of the {name} set belong to a group (duplicates, or by the pattern) that \
+                 is trained on. The accuracy on them is too good. `transfer check` names them.",
+            ));
+        }
+    }
 }
 
 /// The two sets of a folder, which have the same class folders.
