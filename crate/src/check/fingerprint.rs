@@ -67,4 +67,21 @@ mod tests {
         assert_eq!(of(&[0, 255, 0], (1, 1))[0], 150);
         assert_eq!(of(&[0, 0, 255], (1, 1))[0], 29);
     }
+
+    #[test]
+    fn cells_are_numpys_means() {
+        let file: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/check/reference.json")).unwrap();
+        let cases = file["fingerprints"]["cases"].as_array().unwrap();
+        assert_eq!(cases.len(), 3);
+        for case in cases {
+            let size = |key: &str| case[key].as_u64().unwrap() as usize;
+            let numbers = |key: &str| case[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap());
+            let pixels: Vec<u8> = numbers("pixels").map(|v| v as u8).collect();
+            let cells = of(&pixels, (size("height"), size("width")));
+            for (found, expected) in cells.iter().zip(numbers("cells")) {
+                assert!((f64::from(*found) - expected).abs() < 0.501, "{found} {expected}");
+            }
+        }
+    }
 }

@@ -124,3 +124,75 @@ impl Nearest {
         self.cosines.into_iter().map(|cosine| (2.0 - 2.0 * cosine).max(0.0).sqrt()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn numbers(value: &Value) -> Vec<f32> {
+        value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect()
+    }
+
+    fn all(rows: &[f32], width: usize, k: usize, from: f32) -> Neighbours {
+        let mut features = Features::with_room(rows.len() / width, width).unwrap();
+        features.push(rows).unwrap();
+        neighbours(&mut features, k, from, |_, _, _| true).unwrap()
+    }
+
+    #[test]
+    fn distances_and_pairs_are_those_of_scikit_learn() {
+        let file: Value = serde_json::from_str(include_str!("../../tests/check/reference.json")).unwrap();
+        let cases = file["neighbours"].as_array().unwrap();
+        assert_eq!(cases.len(), 3);
+        for case in cases {
+            let [width, k, kept] = ["width", "k", "kept"].map(|key| case[key].as_u64().unwrap() as usize);
+            let found = all(&numbers(&case["rows"]), width, k, 0.6);
+            let expected = numbers(&case["distances"]);
+            assert!(found.distances.iter().all(|near| near.len() == kept));
+            for (a, b) in found.distances.concat().iter().zip(&expected) {
+                // A cosine near 1 loses digits.
+                assert!((a - b).abs() < 2e-4, "{a} {b}");
+            }
+            let pairs: Vec<(u32, u32)> = case["pairs"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|pair| (pair[0].as_u64().unwrap() as u32, pair[1].as_u64().unwrap() as u32))
+                .collect();
+            assert_eq!(found.pairs, pairs);
+        }
+    }
+
+    #[test]
+    fn blocks_make_no_difference() {
+        // More photographs than a block of columns has.
+        let n = COLUMNS + 300;
+        let mut rng = crate::random::Rng::new(&[5]);
+        let rows: Vec<f32> = (0..n * 4).map(|_| rng.uniform() - 0.3).collect();
+        let found = all(&rows, 4, 3, 0.999);
+        let unit: Vec<Vec<f32>> = rows
+            .chunks_exact(4)
+            .map(|row| {
+                let length = row.iter().map(|v| v * v).sum::<f32>().sqrt();
+                row.iter().map(|v| v / length).collect()
+            })
+            .collect();
+        let cosine = |i: usize, j: usize| unit[i].iter().zip(&unit[j]).map(|(a, b)| a * b).sum::<f32>();
+        for i in [0, 1, COLUMNS - 1, COLUMNS, n - 1] {
+            let mut others: Vec<f32> =
+                (0..n).filter(|&j| j != i).map(|j| (2.0 - 2.0 * cosine(i, j)).max(0.0).sqrt()).collect();
+            others.sort_by(f32::total_cmp);
+            assert!(found.distances[i].iter().zip(&others).all(|(a, b)| (a - b).abs() < 1e-3), "{i}");
+        }
+        let close = |from: f32| {
+            (0..n)
+                .flat_map(|i| (i + 1..n).map(move |j| (i, j)))
+                .filter(|&(i, j)| cosine(i, j) >= from)
+                .count()
+        };
+        // But for pairs at the limit, where rounding decides.
+        assert!((close(0.99901)..=close(0.99899)).contains(&found.pairs.len()));
+        assert!(found.pairs.windows(2).all(|two| two[0] < two[1]), "each pair once");
+    }
+}

@@ -245,4 +245,28 @@ mod tests {
         let found = solve(a, b);
         assert!(found.iter().zip(x).all(|(f, x)| (f - x).abs() < 1e-9), "{found:?}");
     }
+
+    #[test]
+    fn correlations_are_numpys() {
+        let file: serde_json::Value =
+            serde_json::from_str(include_str!("../../../tests/check/reference.json")).unwrap();
+        let kept = &file["fingerprints"];
+        let planes: Vec<Plane> = kept["cases"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|case| {
+                let cells = case["cells"].as_array().unwrap().iter();
+                Plane { side: SIDE, values: cells.map(|v| v.as_f64().unwrap().round() as f32).collect() }
+            })
+            .collect();
+        let expected: Vec<f64> =
+            kept["correlations"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+        let still = Warp { scale: [1.0; 2], shift: [0.0; 2] };
+        for (i, &expected) in expected.iter().enumerate() {
+            let found = Overlap::of(&planes[i / 3], &planes[i % 3], &still).correlation();
+            // A place at the border is moved inside by a thousandth of a cell.
+            assert!((found - expected).abs() < 1e-3, "{i}: {found} {expected}");
+        }
+    }
 }
