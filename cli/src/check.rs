@@ -10,8 +10,7 @@ use transfer::check::{
 use transfer::prelude::*;
 use transfer::Show;
 
-use crate::args::ReportFormat;
-use crate::check_args::Check;
+use crate::check_args::{Check, CheckFormat};
 use crate::formats::insert_file;
 use crate::{screen, Failure};
 
@@ -37,8 +36,8 @@ pub fn check(arguments: &Check) -> crate::Result<()> {
     }
     let mut out = std::io::stdout().lock();
     match arguments.format {
-        ReportFormat::Text => write!(out, "{report}")?,
-        ReportFormat::Json => writeln!(out, "{}", as_json(&report))?,
+        CheckFormat::Text => write!(out, "{report}")?,
+        CheckFormat::Json => writeln!(out, "{}", as_json(&report))?,
     }
     Ok(())
 }

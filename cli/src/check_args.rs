@@ -4,8 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::args::ReportFormat;
-
 /// Look for duplicates, wrong labels and outliers among photographs.
 ///
 /// DIR is a folder as for `transfer train`: class folders, or `train` with class folders and `validation` or `test`
@@ -33,8 +31,8 @@ pub struct Check {
     /// Folder with the class folders
     pub dir: PathBuf,
     /// Output format
-    #[arg(long, value_enum, default_value_t = ReportFormat::Text, conflicts_with = "apply")]
-    pub format: ReportFormat,
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text, conflicts_with = "apply")]
+    pub format: CheckFormat,
     /// Write a table of proposed changes. An earlier table of this program is replaced
     #[arg(long, value_name = "OUT.csv", conflicts_with = "apply")]
     pub fix: Option<PathBuf>,
@@ -56,6 +54,14 @@ pub struct Check {
     /// Do not check labels
     #[arg(long, conflicts_with = "apply")]
     pub no_labels: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// A summary with the first files of each kind
+    Text,
+    /// One JSON object with all files
+    Json,
 }
 
 /// Which photographs a split of `train` keeps together.
