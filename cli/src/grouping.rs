@@ -1,4 +1,5 @@
-//! What `train` finds out about the photographs before it splits them.
+//! What `train` finds out about the photographs before it trains: duplicates and wrong labels, and a split that keeps
+//! duplicates together.
 
 use transfer::data::Groups;
 use transfer::prelude::*;
@@ -7,29 +8,19 @@ use crate::args::Train;
 use crate::check_args::Group;
 use crate::screen;
 
-/// Checks the photographs, says in a line what was found, and returns the groups that the split keeps together.
-pub fn groups(asked: &Train) -> crate::Result<Groups> {
+/// Checks the photographs, says in a line what was found, and splits them so that groups stay together.
+pub fn grouped(photographs: OwnPhotographs, asked: &Train) -> crate::Result<OwnPhotographs> {
     let grouping = &asked.grouping;
     let mut groups = Groups::none();
     if !grouping.no_check {
-        let mut options = CheckOptions::default().max_left_out(asked.max_left_out);
-        if !asked.classes.is_empty() {
-            options = options.class_names(asked.classes.clone());
-        }
-        if let Some(validation) = &asked.validation {
-            options = options.validation(validation);
-        }
-        let report = check_photographs(&asked.dir, options)?;
+        let report = photographs.check(CheckOptions::default().validation_split(asked.validation_split))?;
         screen::note(&report.summary());
-        if !report.duplicates.is_empty() || !report.suspects.is_empty() {
-            screen::note("`transfer check` names them.");
-        }
         if grouping.group == Group::Duplicates {
             groups = report.groups();
         }
     }
-    match &grouping.group_by {
-        Some(pattern) => Ok(groups.by_pattern(pattern)?),
-        None => Ok(groups),
+    if let Some(pattern) = &grouping.group_by {
+        groups = groups.by_pattern(pattern)?;
     }
+    Ok(photographs.keep_together(&groups, asked.validation_split)?)
 }

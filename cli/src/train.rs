@@ -68,11 +68,11 @@ fn photographs(arguments: &Train) -> crate::Result<OwnPhotographs> {
             .seed(arguments.seed)
             .max_left_out(arguments.max_left_out)
     };
-    let groups = grouping::groups(arguments)?;
     let mut photographs = match &arguments.validation {
         Some(validation) => own_photographs_with_validation(&arguments.dir, validation, options)?,
-        None => own_photographs_in_groups(&arguments.dir, options, groups)?,
+        None => own_photographs(&arguments.dir, options)?,
     };
+    photographs = grouping::grouped(photographs, arguments)?;
     if !arguments.no_cache {
         photographs.train = photographs.train.cache();
     }

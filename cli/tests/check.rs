@@ -54,7 +54,10 @@ fn a_table_is_written_edited_and_applied() {
     let output = run(dir.path(), &["check", "photos", "--fix", "changes.csv", "--no-labels"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let table = std::fs::read_to_string(dir.path().join("changes.csv")).unwrap();
-    assert!(table.contains("circle/broken.jpg,drop,,") && table.contains("circle/copy.png,drop,,"), "{table}");
+    assert!(
+        table.contains("circle/broken.jpg,drop,,") && table.contains("circle/copy.png,drop,,"),
+        "{table}"
+    );
     let again = run(dir.path(), &["check", "photos", "--fix", "changes.csv", "--no-labels"]);
     assert_eq!(code(&again), 0, "a table of this program is replaced: {}", stderr(&again));
     let inside = run(dir.path(), &["check", "photos", "--fix", "photos/changes.csv"]);
@@ -95,7 +98,18 @@ fn wrong_usage_is_told() {
 fn train_says_what_was_found_and_without_groups_trains_as_without_a_check() {
     let dir = folder();
     let train = |name: &str, more: &[&str]| {
-        let fixed = ["train", "photos", "--image-size", "32", "--epochs", "0", "--output", name, "--max-left-out", "0.2"];
+        let fixed = [
+            "train",
+            "photos",
+            "--image-size",
+            "32",
+            "--epochs",
+            "0",
+            "--output",
+            name,
+            "--max-left-out",
+            "0.2",
+        ];
         let output = run(dir.path(), &[&fixed[..], more].concat());
         assert_eq!(code(&output), 0, "{}", stderr(&output));
         (stderr(&output), std::fs::read(dir.path().join(name)).unwrap())

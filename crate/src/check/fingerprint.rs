@@ -13,17 +13,16 @@ pub(super) type Fingerprint = Box<[u8; CELLS]>;
 pub(super) fn of(pixels: &[u8], (height, width): (usize, usize)) -> Fingerprint {
     let columns = shares(width);
     let mut sums = [0.0f32; CELLS];
-    let mut row = [0.0f32; SIDE];
+    let mut line = vec![0.0f32; width];
     for (cell, rows) in shares(height).into_iter().enumerate() {
+        // The rows of a cell first, which is one pass over whole lines.
+        line.fill(0.0);
         for (y, of_row) in rows {
-            let line = &pixels[3 * y * width..3 * (y + 1) * width];
-            for (sum, columns) in row.iter_mut().zip(&columns) {
-                let part = |&(x, share): &(usize, f32)| share * grey(&line[3 * x..3 * x + 3]);
-                *sum = columns.iter().map(part).sum();
-            }
-            for (sum, value) in sums[cell * SIDE..].iter_mut().zip(&row) {
-                *sum += of_row * value;
-            }
+            let pixels = pixels[3 * y * width..3 * (y + 1) * width].chunks_exact(3);
+            line.iter_mut().zip(pixels).for_each(|(sum, pixel)| *sum += of_row * grey(pixel));
+        }
+        for (sum, columns) in sums[cell * SIDE..].iter_mut().zip(&columns) {
+            *sum = columns.iter().map(|&(x, share)| share * line[x]).sum();
         }
     }
     let mut cells = Box::new([0; CELLS]);

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::data::VALIDATION_PART;
+
 /// Options of [`check_photographs`](super::check_photographs). The defaults check everything.
 ///
 /// ```
@@ -15,11 +17,18 @@ pub struct CheckOptions {
     pub(super) validation: Option<PathBuf>,
     pub(super) labels: bool,
     pub(super) max_left_out: f32,
+    pub(super) validation_split: f32,
 }
 
 impl Default for CheckOptions {
     fn default() -> Self {
-        CheckOptions { class_names: None, validation: None, labels: true, max_left_out: 1.0 }
+        CheckOptions {
+            class_names: None,
+            validation: None,
+            labels: true,
+            max_left_out: 1.0,
+            validation_split: VALIDATION_PART,
+        }
     }
 }
 
@@ -46,6 +55,13 @@ impl CheckOptions {
     /// but all of a class is reported.
     pub fn max_left_out(mut self, part: f32) -> Self {
         self.max_left_out = part;
+        self
+    }
+
+    /// For [`OwnPhotographs::check`](crate::data::OwnPhotographs::check): the part that was set aside, where it is not
+    /// [`VALIDATION_PART`].
+    pub fn validation_split(mut self, part: f32) -> Self {
+        self.validation_split = part;
         self
     }
 }

@@ -11,7 +11,7 @@ use super::options::CheckOptions;
 use super::outliers::{outliers, NEIGHBOURS};
 use super::report::CheckReport;
 use super::scan::{scan, Scan};
-use crate::data::{whole_sets, ImageDatasetOptions, WholeSet};
+use crate::data::{whole_sets, ImageDatasetOptions, OwnPhotographs, WholeSet};
 use crate::Result;
 
 /// Looks for what is wrong with a folder of photographs: near-duplicates, wrong labels, outliers, unusual classes and
@@ -38,19 +38,43 @@ use crate::Result;
 /// ```
 pub fn check_photographs(dir: impl AsRef<Path>, options: CheckOptions) -> Result<CheckReport> {
     let dir = dir.as_ref();
-    let CheckOptions { class_names, validation, labels, max_left_out } = options;
+    let CheckOptions { class_names, validation, labels, max_left_out, .. } = options;
     let reading =
         ImageDatasetOptions { class_names, ..ImageDatasetOptions::default().max_left_out(max_left_out) };
     let sets = whole_sets(dir, validation.as_deref(), reading)?;
+    check_sets(dir, &sets, labels)
+}
+
+impl OwnPhotographs {
+    /// [`check_photographs`] for photographs that are opened already. What was set aside for validation is checked
+    /// together with what it was set aside from; [`keep_together`](Self::keep_together) splits both anew. Of the options
+    /// [`labels`](CheckOptions::labels) and [`validation_split`](CheckOptions::validation_split) count.
+    ///
+    /// # Errors
+    /// As [`check_photographs`].
+    ///
+    /// ```no_run
+    /// # use transfer::prelude::*;
+    /// let photographs = own_photographs("my_photos", ImageDatasetOptions::default())?;
+    /// let report = photographs.check(CheckOptions::default())?;
+    /// let photographs = photographs.keep_together(&report.groups(), 0.2)?;
+    /// # Ok::<(), transfer::Error>(())
+    /// ```
+    pub fn check(&self, options: CheckOptions) -> Result<CheckReport> {
+        check_sets(&self.dir, &self.whole_sets(options.validation_split)?, options.labels)
+    }
+}
+
+fn check_sets(dir: &Path, sets: &[WholeSet], labels: bool) -> Result<CheckReport> {
     let names = sets[0].data.class_names().to_vec();
-    let mut scan = scan(&sets)?;
+    let mut scan = scan(sets)?;
     let (groups, near) = find(&mut scan, NEIGHBOURS)?;
     let of_photographs: Vec<u32> = scan.photographs.iter().map(|p| p.label).collect();
     let opinions = match labels {
         true => opinions(&mut scan.features, &of_photographs, names.len(), &groups)?,
         false => Vec::new(),
     };
-    let files = Files { scan: &scan, sets: &sets, names: &names };
+    let files = Files { scan: &scan, sets, names: &names };
     let counts = files.counts();
     let far = outliers(&near.distances);
     let odd = oddities(&scan.photographs);

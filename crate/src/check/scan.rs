@@ -51,13 +51,12 @@ pub(super) fn scan(sets: &[WholeSet]) -> Result<Scan> {
     let network = network()?;
     let width = network.output_shape().2;
     let mut unreadable: Vec<Skipped> = sets.iter().flat_map(|set| set.data.skipped()).collect();
-    let all: Vec<(usize, &PathBuf, u32)> = sets
-        .iter()
-        .enumerate()
-        .flat_map(|(i, set)| {
-            set.data.file_paths().iter().zip(set.data.labels()).map(move |(path, &label)| (i, path, label))
-        })
-        .collect();
+    let mut all: Vec<(usize, &PathBuf, u32)> = Vec::new();
+    for (i, set) in sets.iter().enumerate() {
+        let mut of_set = set.data.indices();
+        of_set.sort_unstable();
+        all.extend(of_set.into_iter().map(|at| (i, &set.data.file_paths()[at], set.data.labels()[at])));
+    }
     let mut photographs = Vec::with_capacity(all.len());
     let mut features = Features::with_room(all.len(), width)?;
     let mut images = vec![0.0; AT_A_TIME * NUMBERS];
@@ -84,7 +83,9 @@ pub(super) fn scan(sets: &[WholeSet]) -> Result<Scan> {
         observe(Event::Computed { done, total: all.len() });
         check_stop("The check of the photographs")?;
     }
+    // Sets of one folder name the same files.
     unreadable.sort();
+    unreadable.dedup();
     Ok(Scan { photographs, features, unreadable })
 }
 

@@ -31,7 +31,12 @@ impl CheckReport {
         }
         parts.push(counted(self.suspects.len(), "suspected label", "suspected labels"));
         parts.push(counted(self.outliers.len(), "outlier", "outliers"));
-        format!("Checked {} photographs: {}.", self.photographs(), parts.join(", "))
+        let names = if self.duplicates.is_empty() && self.suspects.is_empty() {
+            ""
+        } else {
+            " `transfer check` names them."
+        };
+        format!("Checked {} photographs: {}.{names}", self.photographs(), parts.join(", "))
     }
 
     fn files(&self, f: &mut fmt::Formatter<'_>, group: &DuplicateGroup) -> fmt::Result {

@@ -1,6 +1,6 @@
 //! Photographs that belong together: near-duplicates, bursts, pictures of one person. A split keeps them on one side.
 
-use super::dataset::{Dataset, SPLIT};
+use super::dataset::{Dataset, ORDER, SPLIT};
 use super::pattern::Pattern;
 use crate::progress::say;
 use crate::random::Rng;
@@ -152,6 +152,18 @@ impl Dataset {
             )));
         }
         Ok((train, validation))
+    }
+}
+
+impl Dataset {
+    /// All images of the folder (of this side of a `validation_split`), in the order of its first epoch.
+    pub(super) fn whole(&self) -> Dataset {
+        let options = &self.store.options;
+        let mut order: Vec<usize> = (0..self.file_paths().len()).collect();
+        if options.shuffle {
+            Rng::new(&[options.seed, ORDER]).shuffle(&mut order);
+        }
+        self.with_order(order)
     }
 }
 

@@ -74,7 +74,7 @@ pub struct OwnPhotographs {
 /// # Ok::<(), transfer::Error>(())
 /// ```
 pub fn own_photographs(dir: impl AsRef<Path>, options: ImageDatasetOptions) -> Result<OwnPhotographs> {
-    open(dir.as_ref(), None, options, &Groups::none())
+    open(dir.as_ref(), None, options)
 }
 
 /// [`own_photographs`] with validation images from another folder: nothing of `dir` is set aside.
@@ -86,11 +86,11 @@ pub fn own_photographs_with_validation(
     validation_dir: impl AsRef<Path>,
     options: ImageDatasetOptions,
 ) -> Result<OwnPhotographs> {
-    open(dir.as_ref(), Some(validation_dir.as_ref()), options, &Groups::none())
+    open(dir.as_ref(), Some(validation_dir.as_ref()), options)
 }
 
 /// [`own_photographs`], where the part that is set aside keeps groups together: see
-/// [`Dataset::stratified_group_split`]. Groups that a folder's own sets break are said in a line.
+/// [`OwnPhotographs::keep_together`].
 ///
 /// # Errors
 /// As [`own_photographs`].
@@ -107,15 +107,11 @@ pub fn own_photographs_in_groups(
     options: ImageDatasetOptions,
     groups: Groups,
 ) -> Result<OwnPhotographs> {
-    open(dir.as_ref(), None, options, &groups)
+    let part = options.validation_split.unwrap_or(VALIDATION_PART);
+    own_photographs(dir, options)?.keep_together(&groups, part)
 }
 
-fn open(
-    dir: &Path,
-    validation_dir: Option<&Path>,
-    options: ImageDatasetOptions,
-    groups: &Groups,
-) -> Result<OwnPhotographs> {
+fn open(dir: &Path, validation_dir: Option<&Path>, options: ImageDatasetOptions) -> Result<OwnPhotographs> {
     let part = options.validation_split.unwrap_or(VALIDATION_PART);
     let options = ImageDatasetOptions { validation_split: None, subset: None, ..options };
     if !(part > 0.0 && part < 1.0) {
@@ -162,15 +158,12 @@ fn open(
         }
         None => {
             check_splittable(&all)?;
-            let (train, validation) = all.stratified_group_split(part, SPLIT_SEED, groups)?;
+            let (train, validation) = all.stratified_split(part, SPLIT_SEED)?;
             (train, validation, format!("{:.0} % of each class set aside", 100.0 * part))
         }
     };
     tell_few(&train);
     let test = test.map(held_out).transpose()?;
-    if !groups.is_none() {
-        tell_leaks(&train, &validation, test.as_ref(), groups);
-    }
     Ok(OwnPhotographs { train, validation, test, dir: dir.to_owned(), how })
 }
 
@@ -253,6 +246,24 @@ pub(super) fn measured(
 }
 
 impl OwnPhotographs {
+    /// The same photographs, where the part that was set aside keeps groups together: see
+    /// [`Dataset::stratified_group_split`]. `validation_split` is the part that they were opened with. Sets that a folder
+    /// has itself stay as they are; groups that these break are said in a line.
+    ///
+    /// # Errors
+    /// As [`Dataset::stratified_group_split`].
+    pub fn keep_together(self, groups: &Groups, validation_split: f32) -> Result<Self> {
+        let mut kept = self;
+        if let Some(all) = kept.before_split(validation_split)? {
+            (kept.train, kept.validation) =
+                all.stratified_group_split(validation_split, SPLIT_SEED, groups)?;
+        }
+        if !groups.is_none() {
+            tell_leaks(&kept.train, &kept.validation, kept.test.as_ref(), groups);
+        }
+        Ok(kept)
+    }
+
     /// What was left out of all its data sets so far. After training and measuring with them, all is known.
     pub fn bad_images(&self) -> BadImages {
         let mut seen = vec![&self.train];

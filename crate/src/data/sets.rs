@@ -3,8 +3,8 @@
 use super::dataset::image_dataset_from_directory;
 use super::layout::{expect_folder, layout, Layout};
 use super::own_photographs::measured;
-use super::{Dataset, ImageDatasetOptions};
-use crate::{Error, Result, Show};
+use super::{Dataset, ImageDatasetOptions, OwnPhotographs};
+use crate::{Error, Result, Show, SPLIT_SEED};
 use std::path::{Path, PathBuf};
 
 /// The photographs of one folder of class folders.
@@ -48,4 +48,34 @@ pub(crate) fn whole_sets(
         }
     }
     Ok(sets)
+}
+
+impl OwnPhotographs {
+    /// All its photographs. What [`own_photographs`](super::own_photographs) set aside is one set with the rest again.
+    pub(crate) fn whole_sets(&self, validation_split: f32) -> Result<Vec<WholeSet>> {
+        let set = |name, data: &Dataset| WholeSet { name, folder: self.dir.clone(), data: data.clone() };
+        let test = self.test.iter().map(|test| set("test", test));
+        Ok(match self.before_split(validation_split)? {
+            Some(all) => {
+                let name = if self.test.is_some() { "train" } else { "all" };
+                [set(name, &all)].into_iter().chain(test).collect()
+            }
+            None => [set("train", &self.train), set("validation", &self.validation)]
+                .into_iter()
+                .chain(test)
+                .collect(),
+        })
+    }
+
+    /// Training and validation set as one, where [`own_photographs`](super::own_photographs) set this part aside; none
+    /// where the sets were given, or split otherwise.
+    pub(super) fn before_split(&self, validation_split: f32) -> Result<Option<Dataset>> {
+        if !self.train.shares_files_with(&self.validation) {
+            return Ok(None);
+        }
+        let all = self.train.whole();
+        let (train, validation) = all.stratified_split(validation_split, SPLIT_SEED)?;
+        let same = |a: &Dataset, b: &Dataset| a.indices() == b.indices();
+        Ok((same(&train, &self.train) && same(&validation, &self.validation)).then_some(all))
+    }
 }

@@ -37,6 +37,7 @@ pub fn scene(key: u64) -> RgbImage {
     })
 }
 
+/// Writes a picture, and makes the folder that it lies in.
 pub fn save(image: &RgbImage, path: &Path) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     image.save(path).unwrap();
@@ -52,6 +53,7 @@ pub fn folder() -> tempfile::TempDir {
     dir
 }
 
+/// The report of a folder.
 pub fn check(dir: &Path) -> CheckReport {
     check_photographs(dir, CheckOptions::default()).unwrap()
 }
