@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use crate::check_args::Check;
+
 /// Train an image classifier on your own photographs, and use it.
 ///
 /// Training starts from MobileNetV2, which was trained on more than a million photographs (ImageNet). A few dozen
@@ -21,6 +23,7 @@ pub struct Program {
 const EXAMPLES: &str = "\
 Examples:
   transfer train my_photos                     my_photos/cats/…, my_photos/dogs/…
+  transfer check my_photos                     duplicates, wrong labels, outliers
   transfer evaluate model.safetensors more_photos
   transfer predict model.safetensors holiday/ cat.jpg
   transfer predict model.safetensors 'in/*.jpg' --format jsonl > classes.jsonl
@@ -46,6 +49,8 @@ Environment:
 pub enum Command {
     /// Train a classifier on a folder of class folders
     Train(Train),
+    /// Look for duplicates, wrong labels and outliers among photographs
+    Check(Check),
     /// Evaluate a model on photographs whose classes are known
     Evaluate(Evaluate),
     /// Predict the classes of image files
@@ -124,6 +129,8 @@ pub struct Train {
     #[arg(long, value_name = "FRACTION", default_value_t = transfer::data::VALIDATION_PART,
           value_parser = part, conflicts_with = "validation")]
     pub validation_split: f32,
+    #[command(flatten)]
+    pub grouping: crate::check_args::Grouping,
     /// Class folders to use, separated by commas; by default each folder in DIR is a class
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub classes: Vec<String>,

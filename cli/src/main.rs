@@ -4,9 +4,12 @@
 //! to standard output, everything else to standard error.
 
 mod args;
+mod check;
+mod check_args;
 mod evaluate;
 mod files;
 mod formats;
+mod grouping;
 mod left_out;
 mod output;
 mod predict;
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
     });
     let outcome = match program.command {
         Command::Train(arguments) => train::train(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
         Command::Evaluate(arguments) => evaluate::evaluate(&arguments),
         Command::Predict(arguments) => predict::predict(&arguments),
         Command::Export(arguments) => show::export(&arguments),

@@ -19,6 +19,7 @@ pub fn noted(checkpoints: Checkpoints, asked: &Train) -> Checkpoints {
         .note("--image-size", format!("{h}x{w}"))
         .note("--seed", asked.seed)
         .note("--validation-split", asked.validation_split)
+        .note("--group", asked.grouping.said())
         .note("--precision", format!("{:?}", asked.precision).to_lowercase())
         .note("--batch-size", asked.batch_size)
         .note("--no-cache", yes_or_no(asked.no_cache))

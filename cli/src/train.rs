@@ -8,7 +8,7 @@ use transfer::prelude::*;
 use transfer::Show;
 
 use crate::args::Train;
-use crate::{left_out, output, recipe, screen, stop, Failure};
+use crate::{grouping, left_out, output, recipe, screen, stop, Failure};
 
 pub fn train(arguments: &Train) -> crate::Result<()> {
     let output = output::of_training(arguments)?;
@@ -72,6 +72,7 @@ fn photographs(arguments: &Train) -> crate::Result<OwnPhotographs> {
         Some(validation) => own_photographs_with_validation(&arguments.dir, validation, options)?,
         None => own_photographs(&arguments.dir, options)?,
     };
+    photographs = grouping::grouped(photographs, arguments)?;
     if !arguments.no_cache {
         photographs.train = photographs.train.cache();
     }

@@ -19,6 +19,7 @@
 //! | [`model`] | a network with layers above it; saved, loaded, exported to ONNX |
 //! | [`mod@train`] | fit, fine_tune, evaluate, predict, the history of a run |
 //! | [`explain`] | top losses, Grad-CAM, confusion matrix, precision and recall, ROC curve |
+//! | [`check`] | photographs before training: duplicates, wrong labels, outliers |
 //! | [`plot`] | figures |
 //! | [`output`] | files that a user names as output: what may be replaced |
 //!
@@ -56,6 +57,7 @@ pub mod architecture;
 pub mod assets;
 pub mod augment;
 mod cell;
+pub mod check;
 pub mod data;
 mod device;
 pub mod environment;
@@ -106,6 +108,7 @@ mod pages {
         };
     }
     page!(Readme, "README.md");
+    page!(Check, "docs/check.md");
     page!(Checkpoints, "docs/checkpoints.md");
     page!(OwnPhotographs, "docs/own-photographs.md");
     page!(Performance, "docs/performance.md");

@@ -5,9 +5,10 @@ pub use crate::augment::{
     MixUp, RandomBrightness, RandomContrast, RandomFlip, RandomResizedCrop, RandomRotation,
     RandomTranslation, RandomZoom, Sequential,
 };
+pub use crate::check::{check_photographs, CheckOptions, CheckReport};
 pub use crate::data::{
-    image_dataset_from_directory, own_photographs, BadImages, Batch, Dataset, ImageDatasetOptions,
-    OnBadImage, OwnPhotographs,
+    image_dataset_from_directory, own_photographs, own_photographs_in_groups, BadImages, Batch, Dataset,
+    Groups, ImageDatasetOptions, OnBadImage, OwnPhotographs,
 };
 pub use crate::explain::{
     classification_report, confusion_matrix, roc_auc_score, roc_curve, ClassificationReport, ConfusionMatrix,

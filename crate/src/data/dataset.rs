@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Purposes that random numbers are drawn for.
-const ORDER: u64 = u64::from_be_bytes(*b"order   ");
+pub(super) const ORDER: u64 = u64::from_be_bytes(*b"order   ");
 pub(super) const SPLIT: u64 = u64::from_be_bytes(*b"split   ");
 
 /// Leaves it to [`Dataset::prefetch`] how many batches to prepare ahead.

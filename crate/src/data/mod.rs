@@ -56,6 +56,7 @@ mod decode;
 mod depth;
 mod digest;
 mod folder;
+mod groups;
 mod image_files;
 mod jpeg;
 mod kinds;
@@ -70,12 +71,15 @@ mod options;
 mod own_classes;
 mod own_folder;
 mod own_photographs;
+mod pattern;
 mod resize;
+mod sets;
 mod splits;
 mod store;
 mod stored;
 mod tiff;
 mod watched;
+mod whole;
 
 use crate::Show;
 pub use bad_images::{BadImages, Skipped};
@@ -83,18 +87,22 @@ pub use batch::Batch;
 pub use batches::Batches;
 pub use dataset::{image_dataset_from_directory, Dataset, AUTOTUNE};
 pub(crate) use digest::{file_digest, FileDigest};
+pub use groups::Groups;
 pub use image_files::ImageFiles;
 pub use limits::{MAX_DECODED_BYTES, MAX_FILE_BYTES, MAX_SIDE};
 pub use look::PassedOver;
 pub use options::{ImageDatasetOptions, OnBadImage, Subset};
 pub(crate) use own_photographs::two_sets;
 pub use own_photographs::{
-    own_photographs, own_photographs_with_validation, photographs_of_classes, OwnPhotographs, VALIDATION_PART,
+    own_photographs, own_photographs_in_groups, own_photographs_with_validation, photographs_of_classes,
+    OwnPhotographs, VALIDATION_PART,
 };
 pub use resize::resize;
+pub(crate) use sets::{whole_sets, WholeSet};
 #[cfg(test)]
 pub(crate) use stored::store as store_image;
 pub use stored::Stored;
+pub(crate) use whole::{look_at_whole, Whole};
 
 use crate::{input, Error, Result};
 use decode::Unusable;

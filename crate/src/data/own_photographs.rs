@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::dataset::image_dataset_from_directory;
 use super::folder::is_same;
+use super::groups::{shared_with, Groups};
 use super::layout::{expect_folder, layout, Layout};
 use super::listing::class_folders;
 use super::names::joined;
@@ -88,6 +89,28 @@ pub fn own_photographs_with_validation(
     open(dir.as_ref(), Some(validation_dir.as_ref()), options)
 }
 
+/// [`own_photographs`], where the part that is set aside keeps groups together: see
+/// [`OwnPhotographs::keep_together`].
+///
+/// # Errors
+/// As [`own_photographs`].
+///
+/// ```no_run
+/// use transfer::prelude::*;
+/// let report = check_photographs("my_photos", CheckOptions::default())?;
+/// let options = ImageDatasetOptions::default().image_size(160, 160);
+/// let photographs = own_photographs_in_groups("my_photos", options, report.groups())?;
+/// # Ok::<(), transfer::Error>(())
+/// ```
+pub fn own_photographs_in_groups(
+    dir: impl AsRef<Path>,
+    options: ImageDatasetOptions,
+    groups: Groups,
+) -> Result<OwnPhotographs> {
+    let part = options.validation_split.unwrap_or(VALIDATION_PART);
+    own_photographs(dir, options)?.keep_together(&groups, part)
+}
+
 fn open(dir: &Path, validation_dir: Option<&Path>, options: ImageDatasetOptions) -> Result<OwnPhotographs> {
     let part = options.validation_split.unwrap_or(VALIDATION_PART);
     let options = ImageDatasetOptions { validation_split: None, subset: None, ..options };
@@ -144,6 +167,23 @@ fn open(dir: &Path, validation_dir: Option<&Path>, options: ImageDatasetOptions)
     Ok(OwnPhotographs { train, validation, test, dir: dir.to_owned(), how })
 }
 
+/// Says how many photographs to measure with belong to a group of the training set.
+fn tell_leaks(train: &Dataset, validation: &Dataset, test: Option<&Dataset>, groups: &Groups) {
+    let files = |set: &Dataset| -> Vec<PathBuf> {
+        set.indices().into_iter().map(|i| set.file_paths()[i].clone()).collect()
+    };
+    let trained = files(train);
+    for (name, set) in [("validation", Some(validation)), ("test", test)] {
+        let leaks = set.map_or(0, |set| shared_with(groups, &files(set), &trained));
+        if leaks > 0 {
+            say(format!(
+                "WARNING: {leaks} photographs of the {name} set belong to a group (duplicates, or by the pattern) that \
+                 is trained on. The accuracy on them is too good. `transfer check` names them.",
+            ));
+        }
+    }
+}
+
 /// The two sets of a folder, which have the same class folders.
 pub(crate) struct TwoSets {
     pub train: PathBuf,
@@ -190,7 +230,7 @@ pub fn photographs_of_classes(
 }
 
 /// The same, where some classes were left out of the training.
-fn measured(
+pub(super) fn measured(
     dir: &Path,
     class_names: &[String],
     left_out: &[String],
@@ -206,6 +246,24 @@ fn measured(
 }
 
 impl OwnPhotographs {
+    /// The same photographs, where the part that was set aside keeps groups together: see
+    /// [`Dataset::stratified_group_split`]. `validation_split` is the part that they were opened with. Sets that a folder
+    /// has itself stay as they are; groups that these break are said in a line.
+    ///
+    /// # Errors
+    /// As [`Dataset::stratified_group_split`].
+    pub fn keep_together(self, groups: &Groups, validation_split: f32) -> Result<Self> {
+        let mut kept = self;
+        if let Some(all) = kept.before_split(validation_split)? {
+            (kept.train, kept.validation) =
+                all.stratified_group_split(validation_split, SPLIT_SEED, groups)?;
+        }
+        if !groups.is_none() {
+            tell_leaks(&kept.train, &kept.validation, kept.test.as_ref(), groups);
+        }
+        Ok(kept)
+    }
+
     /// What was left out of all its data sets so far. After training and measuring with them, all is known.
     pub fn bad_images(&self) -> BadImages {
         let mut seen = vec![&self.train];

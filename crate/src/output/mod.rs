@@ -31,7 +31,9 @@
 //! | `reserved.rs` | a partial file that waits for its content |
 //! | `writing.rs` | reserving, writing, renaming |
 //! | `folders.rs` | the folder that a file lies in |
+//! | `scratch.rs` | a file without a name, for what does not fit into memory |
 //! | `attributes.rs` | permissions, owner and extended attributes |
+//! | `tree.rs` | a new folder of links and copies, whole or not at all |
 //! | `table.rs` | tables as CSV |
 
 mod attributes;
@@ -41,7 +43,9 @@ mod format;
 pub(crate) mod partial;
 mod place;
 mod reserved;
+mod scratch;
 mod table;
+pub(crate) mod tree;
 mod writing;
 
 pub use file::OutputFile;
@@ -49,4 +53,5 @@ pub use file::OutputFile;
 pub(crate) use format::with_png_marker;
 pub(crate) use format::Format;
 pub use partial::remove_unfinished;
+pub(crate) use scratch::scratch_file;
 pub(crate) use table::encode as encode_csv;

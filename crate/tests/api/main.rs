@@ -3,6 +3,7 @@
 
 mod assets;
 mod augment;
+mod check;
 mod data;
 mod deploy;
 mod fine_tune;

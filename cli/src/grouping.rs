@@ -1,0 +1,26 @@
+//! What `train` finds out about the photographs before it trains: duplicates and wrong labels, and a split that keeps
+//! duplicates together.
+
+use transfer::data::Groups;
+use transfer::prelude::*;
+
+use crate::args::Train;
+use crate::check_args::Group;
+use crate::screen;
+
+/// Checks the photographs, says in a line what was found, and splits them so that groups stay together.
+pub fn grouped(photographs: OwnPhotographs, asked: &Train) -> crate::Result<OwnPhotographs> {
+    let grouping = &asked.grouping;
+    let mut groups = Groups::none();
+    if !grouping.no_check {
+        let report = photographs.check(CheckOptions::default().validation_split(asked.validation_split))?;
+        screen::note(&report.summary());
+        if grouping.group == Group::Duplicates {
+            groups = report.groups();
+        }
+    }
+    if let Some(pattern) = &grouping.group_by {
+        groups = groups.by_pattern(pattern)?;
+    }
+    Ok(photographs.keep_together(&groups, asked.validation_split)?)
+}

@@ -1,0 +1,123 @@
+//! `transfer check`, and the split of `train` that keeps duplicates together. Weights that nothing has trained are
+//! enough: duplicates are found by their pixels.
+
+mod common;
+
+use std::path::Path;
+use std::process::Output;
+
+use common::{code, stderr, stdout, transfer};
+use serde_json::Value;
+
+/// Photographs with three copies of a circle and a broken file, and weights.
+fn folder() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    common::shapes(&dir.path().join("photos"), 8, 0, 64);
+    common::untrained_weights(&dir.path().join("weights.safetensors"));
+    let at = |name: &str| dir.path().join("photos/circle").join(name);
+    for name in ["copy.png", "other copy.png"] {
+        std::fs::copy(at("00002.png"), at(name)).unwrap();
+    }
+    std::fs::write(at("broken.jpg"), [0xFF, 0xD8, 0xFF]).unwrap();
+    dir
+}
+
+fn run(dir: &Path, arguments: &[&str]) -> Output {
+    let mut command = transfer();
+    command.current_dir(dir).env("TRANSFER_WEIGHTS", dir.join("weights.safetensors"));
+    command.args(arguments).output().unwrap()
+}
+
+#[test]
+fn findings_are_printed_as_text_and_as_json() {
+    let dir = folder();
+    let output = run(dir.path(), &["check", "photos"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains("26 photographs of 3 classes in photos"), "{text}");
+    assert!(text.contains("circle/00002.png circle/copy.png circle/other copy.png"), "{text}");
+    assert!(text.contains("unreadable files: 1\n  circle/broken.jpg"), "{text}");
+    let output = run(dir.path(), &["check", "photos", "--format", "json", "--no-labels"]);
+    let said: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((&said["photographs"], &said["sets"]["all"]["circle"]), (&26.into(), &10.into()));
+    let copies: Vec<&Value> =
+        said["duplicates"].as_array().unwrap().iter().filter(|group| group["kind"] == "copy").collect();
+    assert_eq!((copies.len(), copies[0]["files"].as_array().unwrap().len()), (1, 3));
+    assert_eq!(copies[0]["files"][0]["file"], "photos/circle/00002.png");
+    assert!(said["unreadable"][0]["reason"].as_str().unwrap().contains("jpeg"), "{said}");
+    assert!(said["suspects"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_table_is_written_edited_and_applied() {
+    let dir = folder();
+    let output = run(dir.path(), &["check", "photos", "--fix", "changes.csv", "--no-labels"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let table = std::fs::read_to_string(dir.path().join("changes.csv")).unwrap();
+    assert!(
+        table.contains("circle/broken.jpg,drop,,") && table.contains("circle/copy.png,drop,,"),
+        "{table}"
+    );
+    let again = run(dir.path(), &["check", "photos", "--fix", "changes.csv", "--no-labels"]);
+    assert_eq!(code(&again), 0, "a table of this program is replaced: {}", stderr(&again));
+    let inside = run(dir.path(), &["check", "photos", "--fix", "photos/changes.csv"]);
+    assert!(code(&inside) == 1 && stderr(&inside).contains("folder of photographs"), "{}", stderr(&inside));
+
+    let output = run(dir.path(), &["check", "photos", "--apply", "changes.csv", "--into", "new"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.starts_with("new: ") && text.contains(" 0 moved, 0 relabelled"), "{text}");
+    assert!(dir.path().join("new/circle/00002.png").is_file());
+    assert!(!dir.path().join("new/circle/copy.png").exists());
+    assert!(dir.path().join("photos/circle/copy.png").is_file());
+    let again = run(dir.path(), &["check", "photos", "--apply", "changes.csv", "--into", "new"]);
+    assert!(code(&again) == 1 && stderr(&again).contains("is not empty"), "{}", stderr(&again));
+}
+
+#[test]
+fn wrong_usage_is_told() {
+    let dir = folder();
+    for arguments in [
+        &["check"][..],
+        &["check", "photos", "--apply", "t.csv"],
+        &["check", "photos", "--into", "new"],
+        &["check", "photos", "--apply", "t.csv", "--into", "new", "--fix", "x.csv"],
+        &["check", "photos", "--copy"],
+        &["train", "photos", "--group", "friends"],
+    ] {
+        assert_eq!(code(&run(dir.path(), arguments)), 2, "{arguments:?}");
+    }
+    let gone = run(dir.path(), &["check", "gone"]);
+    assert!(code(&gone) == 1 && stderr(&gone).contains("does not exist"), "{}", stderr(&gone));
+    let pattern = ["train", "photos", "--image-size", "32", "--epochs", "0", "--group-by", "*"];
+    let pattern = run(dir.path(), &pattern);
+    assert!(code(&pattern) == 1 && stderr(&pattern).contains("without brackets"), "{}", stderr(&pattern));
+}
+
+#[test]
+fn train_says_what_was_found_and_without_groups_trains_as_without_a_check() {
+    let dir = folder();
+    let train = |name: &str, more: &[&str]| {
+        let fixed = [
+            "train",
+            "photos",
+            "--image-size",
+            "32",
+            "--epochs",
+            "0",
+            "--output",
+            name,
+            "--max-left-out",
+            "0.2",
+        ];
+        let output = run(dir.path(), &[&fixed[..], more].concat());
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        (stderr(&output), std::fs::read(dir.path().join(name)).unwrap())
+    };
+    let (said, _) = train("a.safetensors", &[]);
+    assert!(said.contains("Checked 26 photographs: ") && said.contains("of duplicates"), "{said}");
+    let (said, unchecked) = train("b.safetensors", &["--no-check"]);
+    assert!(!said.contains("Checked"), "{said}");
+    let (_, apart) = train("c.safetensors", &["--group", "none"]);
+    assert!(apart == unchecked, "a check alone changes no bit");
+}

@@ -1,0 +1,86 @@
+//! Candidates, comparison, groups.
+
+use std::collections::HashMap;
+
+use super::align::{displacement, fit, Fit};
+use super::group::{DuplicateKind, Group, Link};
+use super::levels::coarse;
+use super::union::Union;
+use crate::check::neighbours::{neighbours, Neighbours};
+use crate::check::scan::{Photograph, Scan};
+use crate::progress::check_stop;
+use crate::{threads, Result};
+
+/// Candidates: the cosine of features is at least the first number and the correlation of coarse grey levels at least
+/// the second, in one of two ways. The second way is for photographs that were made much smaller, which changes their
+/// features and not their grey levels.
+const CANDIDATES: [(f32, f32); 2] = [(0.75, 0.6), (0.5, 0.9)];
+/// Correlation of grey levels, and of details, from which on two photographs show the same. Of 2,000 photographs of cats
+/// and dogs no two different ones reach 0.71 in details, and of 500 planted duplicates two do not reach 0.78.
+const SAME: (f64, f64) = (0.93, 0.78);
+/// How far outlines may differ and how much details must be alike where a photograph was only saved again.
+const RESAVED: (f64, f64) = (0.01, 0.93);
+
+/// The groups of all photographs, those of the first photographs first, and the distances to neighbours that were found
+/// on the way.
+pub(in crate::check) fn find(scan: &mut Scan, neighbours_wanted: usize) -> Result<(Vec<Group>, Neighbours)> {
+    let coarse: Vec<[[f32; 64]; 2]> =
+        threads::map((0..scan.len()).collect(), |i| coarse(&scan.photographs[i].fingerprint));
+    let alike = |a: usize, b: usize, from: f32| {
+        let plain = &coarse[b][0];
+        coarse[a].iter().any(|side| side.iter().zip(plain).map(|(x, y)| x * y).sum::<f32>() >= from)
+    };
+    let wanted = |a: usize, b: usize, cosine: f32| {
+        CANDIDATES.iter().any(|&(features, levels)| cosine >= features && alike(a, b, levels))
+    };
+    let from = CANDIDATES.iter().fold(1.0, |least: f32, &(features, _)| least.min(features));
+    let near = neighbours(&mut scan.features, neighbours_wanted, from, wanted)?;
+    let scan = &*scan;
+    let mut union = Union::of(scan.len());
+    for (a, b) in copies(scan) {
+        union.join(a, b, Link { kind: DuplicateKind::Copy, likeness: 1.0 });
+    }
+    let mut candidates = near.pairs.clone();
+    candidates.retain(|&(a, b)| !union.together(a, b));
+    for block in candidates.chunks(4096) {
+        check_stop("The search for duplicates")?;
+        let links = threads::map(block.to_vec(), |(a, b)| compare(scan, a as usize, b as usize, &coarse));
+        // The strongest first, so that a group is joined by what is most alike.
+        let mut links: Vec<_> =
+            block.iter().zip(links).filter_map(|(pair, link)| Some((*pair, link?))).collect();
+        links.sort_by(|x, y| y.1.likeness.total_cmp(&x.1.likeness).then(x.0.cmp(&y.0)));
+        links.into_iter().for_each(|((a, b), link)| union.join(a as usize, b as usize, link));
+    }
+    Ok((union.groups(), near))
+}
+
+/// Pairs of files with the same bytes: each with the one in front of it.
+fn copies(scan: &Scan) -> Vec<(usize, usize)> {
+    let mut last = HashMap::new();
+    let same =
+        |(i, photograph): (usize, &Photograph)| last.insert(photograph.digest, i).map(|before| (before, i));
+    scan.photographs.iter().enumerate().filter_map(same).collect()
+}
+
+/// What joins two photographs, if anything does.
+fn compare(scan: &Scan, a: usize, b: usize, coarse: &[[[f32; 64]; 2]]) -> Option<Link> {
+    let [first, second] = [a, b].map(|i| &*scan.photographs[i].fingerprint);
+    let least = CANDIDATES.iter().fold(1.0, |least: f32, &(_, levels)| least.min(levels));
+    let sides = [false, true].into_iter().zip(&coarse[a]);
+    let fits = sides.filter_map(|(mirrored, side)| {
+        let alike: f32 = side.iter().zip(&coarse[b][0]).map(|(x, y)| x * y).sum();
+        (alike >= least).then(|| (fit(first, second, mirrored), mirrored))
+    });
+    let (fit, mirrored) = fits.max_by(|x, y| x.0.details.total_cmp(&y.0.details))?;
+    let Fit { warp, correlation, details } = fit;
+    if correlation < SAME.0 || details < SAME.1 {
+        return None;
+    }
+    let resaved = displacement(&warp) <= RESAVED.0 && details >= RESAVED.1;
+    let kind = match (mirrored, resaved) {
+        (true, _) => DuplicateKind::Mirrored,
+        (false, true) => DuplicateKind::Resaved,
+        (false, false) => DuplicateKind::Shifted,
+    };
+    Some(Link { kind, likeness: details as f32 })
+}

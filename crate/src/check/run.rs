@@ -1,0 +1,143 @@
+//! A check from beginning to end.
+
+use std::path::Path;
+
+use super::classes::classes;
+use super::duplicates::{find, DuplicateKind, Group};
+use super::findings::{CheckedFile, DuplicateGroup, OddPhotograph, Outlier, SuspectedLabel};
+use super::labels::{opinions, Opinion};
+use super::odd::{oddities, sizes};
+use super::options::CheckOptions;
+use super::outliers::{outliers, NEIGHBOURS};
+use super::report::CheckReport;
+use super::scan::{scan, Scan};
+use crate::data::{whole_sets, ImageDatasetOptions, OwnPhotographs, WholeSet};
+use crate::Result;
+
+/// Looks for what is wrong with a folder of photographs: near-duplicates, wrong labels, outliers, unusual classes and
+/// files, files that cannot be decoded.
+///
+/// The folder has one of the layouts of [`own_photographs`](crate::data::own_photographs): class folders, or `train`
+/// with class folders and `validation` or `test` beside it. All sets are looked at together, so that duplicates across
+/// them are found. Nothing is changed. [`CheckReport::fixes`] proposes changes, and [`apply_fixes`](super::apply_fixes)
+/// carries them out in a new folder.
+///
+/// Memory grows by about 7 kB for each photograph up to 24,000 of them; of more, features lie in a temporary file.
+///
+/// # Errors
+/// Where the folder has none of these layouts, a file cannot be read, the weights of the network cannot be had;
+/// [`Error::Interrupted`](crate::Error::Interrupted).
+///
+/// ```no_run
+/// use transfer::prelude::*;
+/// let report = check_photographs("my_photos", CheckOptions::default())?;
+/// for suspect in &report.suspects {
+///     println!("{:?} looks like {}", suspect.file.path, suspect.looks_like);
+/// }
+/// # Ok::<(), transfer::Error>(())
+/// ```
+pub fn check_photographs(dir: impl AsRef<Path>, options: CheckOptions) -> Result<CheckReport> {
+    let dir = dir.as_ref();
+    let CheckOptions { class_names, validation, labels, max_left_out, .. } = options;
+    let reading =
+        ImageDatasetOptions { class_names, ..ImageDatasetOptions::default().max_left_out(max_left_out) };
+    let sets = whole_sets(dir, validation.as_deref(), reading)?;
+    check_sets(dir, &sets, labels)
+}
+
+impl OwnPhotographs {
+    /// [`check_photographs`] for photographs that are opened already. What was set aside for validation is checked
+    /// together with what it was set aside from; [`keep_together`](Self::keep_together) splits both anew. Of the options
+    /// [`labels`](CheckOptions::labels) and [`validation_split`](CheckOptions::validation_split) count.
+    ///
+    /// # Errors
+    /// As [`check_photographs`].
+    ///
+    /// ```no_run
+    /// # use transfer::prelude::*;
+    /// let photographs = own_photographs("my_photos", ImageDatasetOptions::default())?;
+    /// let report = photographs.check(CheckOptions::default())?;
+    /// let photographs = photographs.keep_together(&report.groups(), 0.2)?;
+    /// # Ok::<(), transfer::Error>(())
+    /// ```
+    pub fn check(&self, options: CheckOptions) -> Result<CheckReport> {
+        check_sets(&self.dir, &self.whole_sets(options.validation_split)?, options.labels)
+    }
+}
+
+fn check_sets(dir: &Path, sets: &[WholeSet], labels: bool) -> Result<CheckReport> {
+    let names = sets[0].data.class_names().to_vec();
+    let mut scan = scan(sets)?;
+    let (groups, near) = find(&mut scan, NEIGHBOURS)?;
+    let of_photographs: Vec<u32> = scan.photographs.iter().map(|p| p.label).collect();
+    let opinions = match labels {
+        true => opinions(&mut scan.features, &of_photographs, names.len(), &groups)?,
+        false => Vec::new(),
+    };
+    let files = Files { scan: &scan, sets, names: &names };
+    let counts = files.counts();
+    let far = outliers(&near.distances);
+    let odd = oddities(&scan.photographs);
+    Ok(CheckReport {
+        dir: dir.to_owned(),
+        duplicates: groups.iter().map(|group| files.group(group)).collect(),
+        suspects: files.suspects(&opinions),
+        outliers: far.into_iter().map(|(i, distance)| Outlier { file: files.of(i), distance }).collect(),
+        classes: classes(&names, &counts[0].1, &of_photographs, &opinions),
+        odd: odd.into_iter().map(|(i, oddity)| OddPhotograph { file: files.of(i), oddity }).collect(),
+        sizes: sizes(&scan.photographs),
+        unreadable: scan.unreadable.clone(),
+        sets: counts,
+        class_names: names,
+    })
+}
+
+/// Photographs by number, as a report names them.
+struct Files<'a> {
+    scan: &'a Scan,
+    sets: &'a [WholeSet],
+    names: &'a [String],
+}
+
+impl Files<'_> {
+    fn of(&self, i: usize) -> CheckedFile {
+        let p = &self.scan.photographs[i];
+        CheckedFile {
+            path: p.path.clone(),
+            set: self.sets[p.set].name.to_owned(),
+            class: self.names[p.label as usize].clone(),
+            size: (p.height, p.width),
+            bytes: p.bytes,
+        }
+    }
+
+    fn group(&self, group: &Group) -> DuplicateGroup {
+        let kinds = group.links.iter().map(|link| link.kind);
+        DuplicateGroup {
+            files: group.members.iter().map(|&i| self.of(i)).collect(),
+            kind: kinds.max().unwrap_or(DuplicateKind::Copy),
+            similarity: group.links.iter().fold(1.0, |least: f32, link| least.min(link.likeness)),
+        }
+    }
+
+    fn suspects(&self, opinions: &[Opinion]) -> Vec<SuspectedLabel> {
+        let mut found: Vec<(usize, Opinion)> =
+            opinions.iter().copied().enumerate().filter(|(_, opinion)| opinion.suspects()).collect();
+        found.sort_by(|a, b| b.1.margin().total_cmp(&a.1.margin()).then(a.0.cmp(&b.0)));
+        let suspect = |(i, opinion): (usize, Opinion)| SuspectedLabel {
+            file: self.of(i),
+            looks_like: self.names[opinion.other as usize].clone(),
+            probability: opinion.other_probability,
+            given_probability: opinion.probability,
+        };
+        found.into_iter().map(suspect).collect()
+    }
+
+    /// Photographs of each class in each set.
+    fn counts(&self) -> Vec<(String, Vec<usize>)> {
+        let mut counts: Vec<_> =
+            self.sets.iter().map(|set| (set.name.to_owned(), vec![0; self.names.len()])).collect();
+        self.scan.photographs.iter().for_each(|p| counts[p.set].1[p.label as usize] += 1);
+        counts
+    }
+}
