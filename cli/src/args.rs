@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use transfer::data::Fit;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Train an image classifier on your own photographs, and use it.
@@ -110,6 +112,10 @@ pub struct Train {
     /// details and make training slower
     #[arg(long, value_name = "PIXELS", default_value = "224", value_parser = image_size)]
     pub image_size: (usize, usize),
+    /// What happens to photographs of another aspect ratio than the images: `squash` stretches them, `crop` cuts off
+    /// what lies outside of the middle, `pad` puts grey around them. The model's other commands do the same
+    #[arg(long, value_enum, default_value_t = FitArgument::Squash)]
+    pub fit: FitArgument,
     /// Seed of all random numbers except those of the validation split
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
@@ -231,6 +237,23 @@ pub struct Summary {
 pub enum Precision {
     F32,
     Bf16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FitArgument {
+    Squash,
+    Crop,
+    Pad,
+}
+
+impl From<FitArgument> for Fit {
+    fn from(asked: FitArgument) -> Self {
+        match asked {
+            FitArgument::Squash => Fit::Squash,
+            FitArgument::Crop => Fit::Crop,
+            FitArgument::Pad => Fit::Pad,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -22,6 +22,7 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
     let (h, w, _) = model.base_model().input_shape();
     let options = ImageDatasetOptions::default()
         .image_size(h, w)
+        .fit(model.image_fit())
         .batch_size(model.images_at_once().min(arguments.batch_size as usize))
         .max_left_out(arguments.max_left_out)
         .shuffle(false);

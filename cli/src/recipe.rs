@@ -17,6 +17,7 @@ pub fn noted(checkpoints: Checkpoints, asked: &Train) -> Checkpoints {
         .note("--balanced", yes_or_no(asked.balanced))
         .note("--no-flip", yes_or_no(asked.no_flip))
         .note("--image-size", format!("{h}x{w}"))
+        .note("--fit", transfer::data::Fit::from(asked.fit))
         .note("--seed", asked.seed)
         .note("--validation-split", asked.validation_split)
         .note("--precision", format!("{:?}", asked.precision).to_lowercase())

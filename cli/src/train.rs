@@ -64,6 +64,7 @@ fn photographs(arguments: &Train) -> crate::Result<OwnPhotographs> {
         class_names: (!arguments.classes.is_empty()).then(|| arguments.classes.clone()),
         ..ImageDatasetOptions::default()
             .image_size(h, w)
+            .fit(arguments.fit.into())
             .batch_size(arguments.batch_size as usize)
             .seed(arguments.seed)
             .max_left_out(arguments.max_left_out)

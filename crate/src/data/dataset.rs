@@ -6,6 +6,7 @@
 use super::bad_images::{BadImages, Skipped};
 use super::batches::{Batches, Plan};
 use super::digest::FileDigest;
+use super::fit::Fit;
 use super::listing::list;
 use super::opening::{examine, nothing, Opened};
 use super::options::{ImageDatasetOptions, Subset};
@@ -157,6 +158,11 @@ impl Dataset {
     /// (height, width) of every image.
     pub fn image_size(&self) -> (usize, usize) {
         self.store.options.image_size
+    }
+
+    /// What happens to images of another aspect ratio.
+    pub fn fit(&self) -> Fit {
+        self.store.options.fit
     }
 
     /// The files of the whole folder (of this side of a `validation_split`), sorted, also after
@@ -341,8 +347,13 @@ impl Dataset {
     pub(crate) fn rules(&self) -> String {
         let ImageDatasetOptions { batch_size, image_size: (h, w), shuffle, seed, .. } = self.store.options;
         let reshuffle = self.store.options.reshuffle_each_iteration;
+        // Not where it is as it always was: checkpoints of earlier versions stay valid.
+        let fit = match self.fit() {
+            Fit::Squash => String::new(),
+            other => format!(" by {other}"),
+        };
         format!(
-            "batches of {batch_size} of {h}x{w}, shuffle {shuffle}, seed {seed}, reshuffle {reshuffle}, cache {}",
+            "batches of {batch_size} of {h}x{w}{fit}, shuffle {shuffle}, seed {seed}, reshuffle {reshuffle}, cache {}",
             self.cache
         )
     }

@@ -55,6 +55,7 @@ mod dataset_text;
 mod decode;
 mod depth;
 mod digest;
+mod fit;
 mod folder;
 mod image_files;
 mod jpeg;
@@ -83,6 +84,7 @@ pub use batch::Batch;
 pub use batches::Batches;
 pub use dataset::{image_dataset_from_directory, Dataset, AUTOTUNE};
 pub(crate) use digest::{file_digest, FileDigest};
+pub use fit::{Fit, PAD_LEVEL};
 pub use image_files::ImageFiles;
 pub use limits::{MAX_DECODED_BYTES, MAX_FILE_BYTES, MAX_SIDE};
 pub use look::PassedOver;
@@ -137,19 +139,31 @@ pub trait ImageMap: Send + Sync {
 /// # Errors
 /// [`Error::Io`] where the file cannot be read, [`Error::Data`] where it is no image or cannot be decoded.
 pub fn load_img(path: impl AsRef<Path>, target_size: (usize, usize)) -> Result<Array3<f32>> {
+    load_img_to_fit(path, target_size, Fit::Squash)
+}
+
+/// [`load_img`] with another way to treat the aspect ratio than [`Fit::Squash`].
+///
+/// # Errors
+/// As [`load_img`].
+pub fn load_img_to_fit(
+    path: impl AsRef<Path>,
+    target_size: (usize, usize),
+    fit: Fit,
+) -> Result<Array3<f32>> {
     let path = path.as_ref();
     let (h, w) = target_size;
     ImageDatasetOptions::default().image_size(h, w).batch_size(1).check()?;
     let mut image = Array3::zeros((h, w, 3));
-    load_img_into(path, (h, w), image.as_slice_mut().unwrap_or_default())?;
+    load_img_into(path, (h, w), fit, image.as_slice_mut().unwrap_or_default())?;
     Ok(image)
 }
 
-/// [`load_img`] into `out`, which has `height * width * 3` numbers.
-pub(crate) fn load_img_into(path: &Path, target_size: (usize, usize), out: &mut [f32]) -> Result<()> {
+/// [`load_img_to_fit`] into `out`, which has `height * width * 3` numbers.
+pub(crate) fn load_img_into(path: &Path, target_size: (usize, usize), fit: Fit, out: &mut [f32]) -> Result<()> {
     let mut buffers = decode::Buffers::default();
     decode::decode(path, &mut buffers, |rgb| {
-        resize::resize_into(rgb.pixels, (rgb.height, rgb.width), 3, out, target_size, &mut Vec::new());
+        fit::resize_to_fit(rgb.pixels, (rgb.height, rgb.width), out, target_size, fit, &mut Vec::new());
     })
     .map_err(|unusable| match unusable {
         Unusable::Unread(e) => input::photograph(path, e),

@@ -6,9 +6,9 @@
 use super::bad_images::{BadImages, Skipped};
 use super::decode::{decode, Buffers, Unusable};
 use super::digest::{bytes_digest, file_digest, FileDigest};
+use super::fit::resize_to_fit;
 use super::left_out::Tally;
 use super::options::{ImageDatasetOptions, OnBadImage};
-use super::resize::resize_into;
 use super::stored::{pass_through, store, stored_bytes, Stored};
 use crate::progress::say;
 use crate::{input, Error, Result, Show};
@@ -102,10 +102,10 @@ impl Store {
             Stored::new(&kept.image).unpack(out);
             return Ok(true);
         }
-        let size = self.options.image_size;
+        let ImageDatasetOptions { image_size: size, fit, .. } = self.options;
         let Scratch { buffers, row, .. } = scratch;
         let done = decode(&self.paths[index], buffers, |rgb| {
-            resize_into(rgb.pixels, (rgb.height, rgb.width), 3, out, size, row);
+            resize_to_fit(rgb.pixels, (rgb.height, rgb.width), out, size, fit, row);
             cache.then(|| bytes_digest(rgb.file))
         });
         match done {

@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::architecture::{known, Network};
-use crate::data::Dataset;
+use crate::data::{Dataset, Fit};
 use crate::loss::Loss;
+use crate::model::image_fit::{self, RESIZE};
 use crate::model::trained_on::TrainedOn;
 use crate::model::Model;
 use crate::network::base::MOST_PIXELS;
@@ -13,8 +14,6 @@ use crate::{Error, Precision, Result};
 
 /// Of the layout of [`About`]. A later version that reads older ones says so here.
 const FORMAT: u32 = 1;
-/// How `data` resizes images; other programs have to do it alike.
-const RESIZE: &str = "bilinear, half-pixel centres, no antialiasing";
 /// The most classes of a model that is read.
 const MAX_CLASSES: usize = 100_000;
 /// The longest name of a class, in bytes.
@@ -102,7 +101,7 @@ impl About {
                 .map(|origin| SavedOrigin { name: cut(&origin.name), sha256: origin.sha256.clone() }),
             class_names: model.class_names(),
             image_size: (h, w),
-            resize: RESIZE.to_owned(),
+            resize: image_fit::described(model.image_fit()),
             rescaling: model
                 .rescaling
                 .map(|r| Scaling { scale: f64::from(r.scale), offset: f64::from(r.offset) }),
@@ -144,6 +143,11 @@ impl About {
         known().into_iter().find(|network| network.name() == self.architecture)
     }
 
+    /// What `resize` says, which [`parse`](Self::parse) has checked.
+    pub fn fit(&self) -> Option<Fit> {
+        image_fit::read(&self.resize)
+    }
+
     /// Number of classes.
     pub fn classes(&self) -> usize {
         self.units.max(2)
@@ -159,7 +163,7 @@ impl About {
                 format!("{:?}", self.architecture),
             );
         };
-        if self.resize != RESIZE {
+        if self.fit().is_none() {
             return expected(&format!("images resized {RESIZE:?}"), format!("{:?}", self.resize));
         }
         if !(1..=MAX_CLASSES).contains(&self.units) {

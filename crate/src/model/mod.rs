@@ -14,6 +14,7 @@
 mod about;
 mod chain;
 pub(crate) mod feature_cache;
+mod image_fit;
 mod layers;
 #[allow(clippy::module_inception)]
 mod model;

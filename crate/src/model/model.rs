@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::augment::Sequential;
+use crate::data::Fit;
 use crate::loss::Loss;
 use crate::model::feature_cache::{FeatureCache, FrozenPart, LIMIT_BYTES};
 use crate::model::layers::{Dense, Dropout};
@@ -32,6 +33,8 @@ pub struct Model {
     /// Empty, or one for each label of the data set that it was fitted on.
     pub(crate) class_names: Vec<String>,
     pub(crate) test_time_flip: bool,
+    /// How images are brought to the aspect ratio; `None` where it was never trained.
+    pub(crate) image_fit: Option<Fit>,
     /// `None` where it was never fitted.
     pub(crate) trained_on: Option<TrainedOn>,
 }
@@ -105,6 +108,7 @@ impl Model {
             feature_cache_bytes: LIMIT_BYTES,
             class_names: Vec::new(),
             test_time_flip: false,
+            image_fit: None,
             trained_on: None,
         })
     }

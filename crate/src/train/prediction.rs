@@ -109,7 +109,8 @@ impl Model {
         let (h, w, c) = self.net.base.input_shape();
         let mut pixels = vec![0.0; paths.len() * h * w * c];
         let images = pixels.chunks_exact_mut(h * w * c).zip(paths).collect();
-        let load = |(image, path): (&mut [f32], &&Path)| load_img_into(path, (h, w), image);
+        let fit = self.image_fit();
+        let load = |(image, path): (&mut [f32], &&Path)| load_img_into(path, (h, w), fit, image);
         let loaded: Vec<Result<()>> = threads::map(images, load);
         let images = Array4::from_shape_vec((paths.len(), h, w, c), pixels)
             .map_err(|e| Error::Shape(format!("a batch of {} images of {h}x{w}: {e}", paths.len())))?;

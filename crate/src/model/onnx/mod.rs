@@ -30,7 +30,7 @@ impl Model {
     /// | output | `probabilities` | float32 `(batch, classes)`, also where there is one logit for two classes |
     ///
     /// The file's properties (`metadata_props`) hold `class_names`, a JSON list in the order of the
-    /// probabilities, and how images have to be resized. Outputs agree with this crate's to about 1e-5 of
+    /// probabilities, and how images have to be resized (`resize` in words, `fit`: squash, crop or pad). Outputs agree with this crate's to about 1e-5 of
     /// their size; a model in bf16 is exported in f32.
     ///
     /// An earlier ONNX file of this program is replaced; any other file only with [`OutputFile::overwrite`].
@@ -106,6 +106,7 @@ fn encode(about: &About, architecture: &Architecture, weights: &Weights) -> Resu
         ("class_names", names),
         ("image_size", format!("[{h}, {w}]")),
         ("resize", about.resize.clone()),
+        ("fit", about.fit().unwrap_or_default().to_string()),
         ("written_by", about.written_by.clone()),
     ];
     let name = architecture.network.family().to_lowercase();

@@ -237,6 +237,7 @@ impl Model {
             .then(Dense::new(if classes == 2 { 1 } else { classes }))
             .build()?;
         model.take_class_names(dataset);
+        model.take_image_fit(dataset);
         model.compile(Adam::new(1e-4), Loss::for_classes(classes))?;
         Ok(model)
     }
@@ -254,6 +255,7 @@ impl Model {
     pub fn fine_tune(&mut self, dataset: &Dataset, options: FineTuneOptions) -> Result<History> {
         options.check()?;
         report::check()?;
+        self.take_image_fit(dataset);
         self.check_dataset(dataset)?;
         let loss = Loss::for_units(self.units());
         loss.check_labels(self.units(), dataset.labels())?;

@@ -55,6 +55,7 @@ impl Model {
     ) -> Result<History> {
         report::check()?;
         let loss = self.loss()?;
+        self.take_image_fit(dataset);
         self.check_dataset(dataset)?;
         if options.initial_epoch >= options.epochs {
             return Err(Error::Invalid(format!(
