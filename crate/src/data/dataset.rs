@@ -7,6 +7,8 @@ use super::bad_images::{BadImages, Skipped};
 use super::batches::{Batches, Plan};
 use super::digest::FileDigest;
 use super::fit::Fit;
+use super::label_sets::LabelSets;
+use super::left_out::Tally;
 use super::listing::list;
 use super::opening::{examine, nothing, Opened};
 use super::options::{ImageDatasetOptions, Subset};
@@ -81,14 +83,22 @@ pub fn image_dataset_from_directory(dir: impl AsRef<Path>, options: ImageDataset
             )));
         }
     }
-    let mut order: Vec<usize> = (0..files.len()).collect();
-    if options.shuffle {
-        Rng::new(&[options.seed, ORDER]).shuffle(&mut order);
-    }
     let store = Store::new(dir.to_owned(), options, class_names, found, files, (skipped, tally));
-    store.tell_skipped();
-    let range = 0..order.len();
-    Ok(Dataset { store: Arc::new(store), order: order.into(), range, cache: false, prefetch: PREFETCH })
+    Ok(Dataset::of_store(store))
+}
+
+/// A data set of files that were looked at; with `sets`, their labels are positions of these.
+pub(super) fn dataset_of(
+    dir: &Path,
+    options: ImageDatasetOptions,
+    class_names: Vec<String>,
+    files: Vec<(PathBuf, u32)>,
+    left_out: (Vec<Skipped>, Tally),
+    sets: Option<LabelSets>,
+) -> Dataset {
+    let mut store = Store::new(dir.to_owned(), options, class_names, files.len(), files, left_out);
+    store.label_sets = sets;
+    Dataset::of_store(store)
 }
 
 /// Which image belongs where depends on the seed and the number of images alone.
@@ -117,12 +127,23 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    fn of_store(store: Store) -> Self {
+        let mut order: Vec<usize> = (0..store.paths.len()).collect();
+        if store.options.shuffle {
+            Rng::new(&[store.options.seed, ORDER]).shuffle(&mut order);
+        }
+        store.tell_skipped();
+        let range = 0..order.len();
+        Dataset { store: Arc::new(store), order: order.into(), range, cache: false, prefetch: PREFETCH }
+    }
+
     /// The names of the classes; a label is a position in it.
     pub fn class_names(&self) -> &[String] {
         &self.store.class_names
     }
 
-    /// The class names of `labels`, in their order; `?` for a label that no class has.
+    /// The class names of `labels`, in their order; `?` for a label that no class has. In a data set of several labels a
+    /// photograph they are names between `;`.
     ///
     /// ```no_run
     /// # fn example(dataset: &transfer::data::Dataset) -> transfer::Result<()> {
@@ -131,7 +152,13 @@ impl Dataset {
     /// # Ok(()) }
     /// ```
     pub fn label_names<'a>(&self, labels: impl IntoIterator<Item = &'a u32>) -> Vec<String> {
-        let name = |&label: &u32| self.class_names().get(label as usize).cloned();
+        let name = |&label: &u32| match self.label_sets() {
+            None => self.class_names().get(label as usize).cloned(),
+            Some(sets) => {
+                let of = sets.of(label).iter().map(|&class| self.class_names()[class as usize].as_str());
+                Some(of.collect::<Vec<_>>().join(";"))
+            }
+        };
         labels.into_iter().map(|label| name(label).unwrap_or_else(|| "?".to_owned())).collect()
     }
 
@@ -171,9 +198,23 @@ impl Dataset {
         &self.store.paths
     }
 
-    /// The label of each of [`file_paths`](Self::file_paths).
+    /// The label of each of [`file_paths`](Self::file_paths): the position of its class, or of its set of labels where
+    /// there are [`label_sets`](Self::label_sets).
     pub fn labels(&self) -> &[u32] {
         &self.store.labels
+    }
+
+    /// The sets of labels, where a photograph may have several.
+    pub fn label_sets(&self) -> Option<&LabelSets> {
+        self.store.label_sets.as_ref()
+    }
+
+    /// The classes of a file, by its position in [`file_paths`](Self::file_paths).
+    pub(crate) fn classes_of(&self, index: usize) -> &[u32] {
+        match self.label_sets() {
+            Some(sets) => sets.of(self.labels()[index]),
+            None => &self.labels()[index..=index],
+        }
     }
 
     /// Which of [`file_paths`](Self::file_paths) this data set has, in the order of epoch 0.
@@ -242,10 +283,11 @@ impl Dataset {
         let classes = self.class_names().len();
         let (mut bad, mut any) = (vec![Vec::new(); classes], vec![false; classes]);
         for &i in &self.order[self.range.clone()] {
-            let label = self.labels()[i] as usize;
-            match self.store.reason(i) {
-                Some(_) => bad[label].push(i),
-                None => any[label] = true,
+            for &label in self.classes_of(i) {
+                match self.store.reason(i) {
+                    Some(_) => bad[label as usize].push(i),
+                    None => any[label as usize] = true,
+                }
             }
         }
         for (label, bad) in bad.iter().enumerate().filter(|(label, _)| !any[*label]) {
@@ -284,7 +326,8 @@ impl Dataset {
     /// How many images of each class it has, in the order of the labels.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.class_names().len()];
-        self.order[self.range.clone()].iter().for_each(|&i| counts[self.labels()[i] as usize] += 1);
+        let classes = self.order[self.range.clone()].iter().flat_map(|&i| self.classes_of(i));
+        classes.for_each(|&class| counts[class as usize] += 1);
         counts
     }
 
@@ -352,8 +395,10 @@ impl Dataset {
             Fit::Squash => String::new(),
             other => format!(" by {other}"),
         };
+        // Which set a number means is not seen from the numbers.
+        let sets = self.label_sets().map(|sets| format!("sets of labels {sets:?}, ")).unwrap_or_default();
         format!(
-            "batches of {batch_size} of {h}x{w}{fit}, shuffle {shuffle}, seed {seed}, reshuffle {reshuffle}, cache {}",
+            "{sets}batches of {batch_size} of {h}x{w}{fit}, shuffle {shuffle}, seed {seed}, reshuffle {reshuffle}, cache {}",
             self.cache
         )
     }

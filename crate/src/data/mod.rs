@@ -57,9 +57,11 @@ mod depth;
 mod digest;
 mod fit;
 mod folder;
+mod grouped_split;
 mod image_files;
 mod jpeg;
 mod kinds;
+mod label_sets;
 mod layout;
 mod left_out;
 mod limits;
@@ -75,6 +77,7 @@ mod resize;
 mod splits;
 mod store;
 mod stored;
+mod table;
 mod tiff;
 mod watched;
 
@@ -86,6 +89,7 @@ pub use dataset::{image_dataset_from_directory, Dataset, AUTOTUNE};
 pub(crate) use digest::{file_digest, FileDigest};
 pub use fit::{Fit, PAD_LEVEL};
 pub use image_files::ImageFiles;
+pub use label_sets::LabelSets;
 pub use limits::{MAX_DECODED_BYTES, MAX_FILE_BYTES, MAX_SIDE};
 pub use look::PassedOver;
 pub use options::{ImageDatasetOptions, OnBadImage, Subset};
@@ -97,6 +101,7 @@ pub use resize::resize;
 #[cfg(test)]
 pub(crate) use stored::store as store_image;
 pub use stored::Stored;
+pub use table::{image_dataset_from_table, photographs_from_table, photographs_of_table, LabelTable};
 
 use crate::{input, Error, Result};
 use decode::Unusable;

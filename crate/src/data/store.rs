@@ -7,6 +7,7 @@ use super::bad_images::{BadImages, Skipped};
 use super::decode::{decode, Buffers, Unusable};
 use super::digest::{bytes_digest, file_digest, FileDigest};
 use super::fit::resize_to_fit;
+use super::label_sets::LabelSets;
 use super::left_out::Tally;
 use super::options::{ImageDatasetOptions, OnBadImage};
 use super::stored::{pass_through, store, stored_bytes, Stored};
@@ -37,7 +38,9 @@ pub(super) struct Store {
     /// How many images the folder has, before a split.
     pub found: usize,
     pub paths: Vec<PathBuf>,
+    /// Of each image: its class, or its set of labels where there are sets.
     pub labels: Vec<u32>,
+    pub label_sets: Option<LabelSets>,
     skipped: Mutex<SkippedList>,
     /// How many of each class were left out, of all that were found.
     pub tally: Tally,
@@ -81,6 +84,7 @@ impl Store {
             cached_bytes: AtomicUsize::new(0),
             paths,
             labels,
+            label_sets: None,
             skipped: Mutex::new(SkippedList { all: skipped, told: 0 }),
             tally,
             spare: Mutex::default(),

@@ -2,8 +2,10 @@
 //!
 //! `targets.rs` turns labels into what a loss takes: smoothed, weighted, mixed.
 
+pub(crate) mod actual;
 #[allow(clippy::module_inception)]
 mod loss;
+mod multi_label;
 pub(crate) mod targets;
 mod traced;
 

@@ -22,12 +22,14 @@ impl Loss {
         let tensor = |values: Vec<f32>| device.try_tensor_from_vec(values, (n, units)).map_err(device_error);
         let values = targets.values.clone();
         match (self, &targets.weights) {
-            (Loss::BinaryCrossentropy, None) => {
+            (Loss::BinaryCrossentropy | Loss::MultiLabelBinaryCrossentropy, None) => {
                 Ok(binary_cross_entropy_with_logits_loss(logits, tensor(values)?))
             }
-            (Loss::BinaryCrossentropy, Some(weights)) => {
+            (Loss::BinaryCrossentropy | Loss::MultiLabelBinaryCrossentropy, Some(weights)) => {
+                let weights: Vec<f32> =
+                    weights.iter().flat_map(|&weight| std::iter::repeat_n(weight, units)).collect();
                 let losses = logits.try_bce_with_logits(tensor(values)?).map_err(device_error)?;
-                let weighted = losses.try_mul(tensor(weights.clone())?).map_err(device_error)?;
+                let weighted = losses.try_mul(tensor(weights)?).map_err(device_error)?;
                 weighted.try_mean().map_err(device_error)
             }
             (Loss::SparseCategoricalCrossentropy, weights) => {
@@ -82,7 +84,11 @@ mod tests {
             let loss = Loss::for_units(units);
             let labels: Vec<u32> = numbers(&case["labels"]).into_iter().map(|l| l as u32).collect();
             let class_weights = case["weights"].is_array().then(|| numbers(&case["weights"]));
-            let rules = TargetRules { smoothing: case["smoothing"].as_f64().unwrap() as f32, class_weights };
+            let rules = TargetRules {
+                smoothing: case["smoothing"].as_f64().unwrap() as f32,
+                class_weights,
+                sets: None,
+            };
             let mix: Option<Vec<Mix>> = case["mix"].as_array().map(|mix| {
                 let pairs = mix.iter().map(numbers);
                 pairs.map(|pair| Mix { partner: pair[0] as usize, part: pair[1] }).collect()

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::architecture::{known, Network};
 use crate::data::{Dataset, Fit};
 use crate::loss::Loss;
+use crate::model::multi_label::check_thresholds;
 use crate::model::image_fit::{self, RESIZE};
 use crate::model::trained_on::TrainedOn;
 use crate::model::Model;
@@ -39,6 +40,10 @@ pub(crate) struct About {
     pub units: usize,
     /// `None` where the model was never compiled.
     pub loss: Option<SavedLoss>,
+    /// Above which probability a photograph has a label, where it may have several: one for each class, or none for 0.5
+    /// each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<f32>,
     /// Layers of the base that train, as ranges `from..to`: they compute on another path, whose last bits
     /// differ.
     pub trainable: Vec<(usize, usize)>,
@@ -73,6 +78,7 @@ pub(crate) struct Scaling {
 pub(crate) enum SavedLoss {
     BinaryCrossentropy,
     SparseCategoricalCrossentropy,
+    MultiLabelBinaryCrossentropy,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +115,9 @@ impl About {
             loss: model.compiled.as_ref().map(|c| match c.loss {
                 Loss::BinaryCrossentropy => SavedLoss::BinaryCrossentropy,
                 Loss::SparseCategoricalCrossentropy => SavedLoss::SparseCategoricalCrossentropy,
+                Loss::MultiLabelBinaryCrossentropy => SavedLoss::MultiLabelBinaryCrossentropy,
             }),
+            thresholds: model.thresholds.clone(),
             trainable: ranges(base.trainable_layers()),
             precision: match base.precision() {
                 Precision::F32 => SavedPrecision::F32,
@@ -191,10 +199,13 @@ impl About {
         }
         match (self.loss, self.units) {
             (Some(SavedLoss::BinaryCrossentropy), 1) | (None, _) => {}
-            (Some(SavedLoss::SparseCategoricalCrossentropy), 2..) => {}
+            (Some(SavedLoss::SparseCategoricalCrossentropy | SavedLoss::MultiLabelBinaryCrossentropy), 2..) => {}
             (loss, units) => {
                 return expected("a loss that fits the outputs", format!("{loss:?}, {units} outputs"))
             }
+        }
+        if !self.thresholds.is_empty() {
+            check_thresholds(&self.thresholds, self.units)?;
         }
         if !(0.0..1.0).contains(&(self.dropout as f32)) {
             return expected("a dropout of at least 0 and below 1", self.dropout.to_string());
@@ -291,6 +302,7 @@ mod tests {
             rescaling: Some(Scaling { scale: f64::from(1.0f32 / 127.5), offset: -1.0 }),
             units: 1,
             loss: Some(SavedLoss::BinaryCrossentropy),
+            thresholds: vec![],
             trainable: vec![(100, 154)],
             precision: SavedPrecision::F32,
             test_time_flip: true,

@@ -18,6 +18,7 @@ mod image_fit;
 mod layers;
 #[allow(clippy::module_inception)]
 mod model;
+mod multi_label;
 mod onnx;
 mod saved;
 mod trained_on;

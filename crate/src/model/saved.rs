@@ -128,6 +128,7 @@ impl Model {
             .build()?;
         model.set_weights(weights)?;
         model.image_fit = fit;
+        model.thresholds = about.thresholds;
         model.class_names = about.class_names;
         model.test_time_flip = about.test_time_flip;
         model.trained_on = about.trained_on;
@@ -135,6 +136,7 @@ impl Model {
             let loss = match loss {
                 SavedLoss::BinaryCrossentropy => Loss::BinaryCrossentropy,
                 SavedLoss::SparseCategoricalCrossentropy => Loss::SparseCategoricalCrossentropy,
+                SavedLoss::MultiLabelBinaryCrossentropy => Loss::MultiLabelBinaryCrossentropy,
             };
             model.compile(Adam::new(1e-4), loss)?;
         }

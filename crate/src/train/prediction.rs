@@ -44,6 +44,18 @@ impl Prediction {
     }
 }
 
+impl Prediction {
+    /// The labels whose probability is above their threshold, with it, the most probable first: what a model of several
+    /// labels a photograph says. `thresholds` are the model's: [`Model::thresholds`].
+    pub fn labels_above(&self, thresholds: &[f32]) -> Vec<(String, f32)> {
+        let above = |name: &String| {
+            let at = self.class_names.iter().position(|other| other == name);
+            at.is_some_and(|at| self.probabilities[at] > thresholds.get(at).copied().unwrap_or(0.5))
+        };
+        self.top(self.probabilities.len()).into_iter().filter(|(name, _)| above(name)).collect()
+    }
+}
+
 impl fmt::Display for Prediction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.path.file_name().unwrap_or(self.path.as_os_str()).shown();
