@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use transfer::data::Fit;
-
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use transfer::data::Fit;
 
 /// Train an image classifier on your own photographs, and use it.
 ///
@@ -78,6 +77,7 @@ Examples:
   transfer train digits --epochs 10 --fine-tune-at 100 --no-flip
   transfer train my_photos --validation other_photos --image-size 224
   transfer train 20000_photos --no-cache        memory stays below 400 MB
+  transfer train photos --labels labels.csv     the table says which photograph shows what
 
 Ctrl-C (or SIGTERM, or SIGHUP) writes a checkpoint and ends the training; the same command continues from it. A
 second Ctrl-C ends at once.")]
@@ -122,6 +122,11 @@ pub struct Train {
     /// Folder of class folders to use as the validation set, instead of a part of DIR
     #[arg(long, value_name = "DIR")]
     pub validation: Option<PathBuf>,
+    /// Table with the labels of the photographs in DIR, instead of class folders: comma-separated values with the columns
+    /// `file` (a path below DIR) and `label`, and if there are some `split` (train, validation, test) and `group`
+    /// (photographs that stay on one side of a split). A photograph may have several labels, `cat;dog`, or none, `;`
+    #[arg(long, value_name = "FILE", conflicts_with = "validation")]
+    pub labels: Option<PathBuf>,
     /// Fraction of each class that is set aside for validation
     #[arg(long, value_name = "FRACTION", default_value_t = transfer::data::VALIDATION_PART,
           value_parser = part, conflicts_with = "validation")]
@@ -166,6 +171,13 @@ pub struct Evaluate {
     pub model: PathBuf,
     /// Folder of class folders, named after the model's classes; some may be missing
     pub dir: PathBuf,
+    /// Table with the labels of the photographs in DIR, as in `train`
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// With a table that has a column `split`: the part to evaluate on, `train`, `validation` or `test`. By default all
+    /// photographs of the table
+    #[arg(long, value_name = "PART", requires = "labels")]
+    pub split: Option<String>,
     /// Output format
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub format: ReportFormat,

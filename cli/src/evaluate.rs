@@ -3,14 +3,14 @@
 use std::io::Write;
 
 use serde_json::{json, Map, Value};
-use transfer::data::{photographs_of_classes, Skipped};
+use transfer::data::{photographs_of_classes, photographs_of_table, Skipped};
 use transfer::explain::{confusion_matrix, ConfusionMatrix};
 use transfer::prelude::*;
 use transfer::Show;
 
 use crate::args::{Evaluate, ReportFormat};
 use crate::formats::insert_file;
-use crate::{screen, Failure};
+use crate::{multi_label, screen, Failure};
 
 /// A matrix of more classes does not fit a screen; the most frequent mistakes are printed instead.
 const SHOWN: usize = 20;
@@ -27,8 +27,18 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
         .max_left_out(arguments.max_left_out)
         .shuffle(false);
     let names = model.class_names();
-    let data = photographs_of_classes(&arguments.dir, &names, options)?;
+    let data = match &arguments.labels {
+        Some(path) => {
+            let table = multi_label::table(&model, path, arguments.split.as_deref())?;
+            photographs_of_table(&arguments.dir, &table, &names, options)?
+        }
+        None if model.is_multi_label() => return Err(multi_label::needs_a_table()),
+        None => photographs_of_classes(&arguments.dir, &names, options)?,
+    };
     let predictions = model.predict(&data)?;
+    if model.is_multi_label() {
+        return multi_label::evaluate(&model, &data, &predictions, arguments.format);
+    }
     let losses = predictions.losses()?;
     let loss = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
     let matrix = confusion_matrix(&predictions.actual, &predictions.labels(), &names)?;
@@ -83,7 +93,7 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
 }
 
 /// A file that was left out, as JSON.
-fn left_out(file: &Skipped) -> Value {
+pub fn left_out(file: &Skipped) -> Value {
     let mut said = Map::new();
     insert_file(&mut said, &file.path);
     said.insert("reason".into(), file.reason.clone().into());

@@ -10,6 +10,7 @@ use transfer::train::Prediction;
 use transfer::{csv_cell, Show};
 
 use crate::args::PredictFormat;
+use crate::multi_label;
 
 /// Writes predictions one by one; memory does not grow with their number.
 pub struct Writer {
@@ -20,13 +21,24 @@ pub struct Writer {
     width: usize,
     /// Whether the head was written.
     begun: bool,
+    /// For a model of several labels a photograph: above which probability a photograph has each.
+    thresholds: Vec<f32>,
 }
 
 impl Writer {
     pub fn new(format: PredictFormat, top: usize, classes: &[String]) -> Self {
         let names = classes.iter().map(|name| name.shown().to_string().chars().count());
         let width = names.max().unwrap_or(0).clamp("class".len(), 40);
-        Writer { format, top: top.min(classes.len()), width, begun: false }
+        Writer { format, top: top.min(classes.len()), width, begun: false, thresholds: Vec::new() }
+    }
+
+    /// Names the labels above their thresholds in place of the most probable class, where there are thresholds.
+    pub fn thresholds(self, thresholds: Vec<f32>) -> Self {
+        Writer { thresholds, ..self }
+    }
+
+    fn several(&self) -> bool {
+        !self.thresholds.is_empty()
     }
 
     /// The head, where the format has one.
@@ -34,10 +46,16 @@ impl Writer {
         match self.format {
             PredictFormat::Table => {
                 let width = self.width;
-                writeln!(out, "confidence  {:<width$}  file", "class")
+                match self.several() {
+                    true => writeln!(out, "labels  file"),
+                    false => writeln!(out, "confidence  {:<width$}  file", "class"),
+                }
             }
             PredictFormat::Jsonl => Ok(()),
             PredictFormat::Csv => {
+                if self.several() {
+                    return line(out, &ByteRecord::from(vec!["file", "labels", "probabilities"]));
+                }
                 let mut head = ["file", "class", "confidence"].map(String::from).to_vec();
                 for rank in 2..=self.top {
                     head.extend([format!("class_{rank}"), format!("confidence_{rank}")]);
@@ -52,6 +70,9 @@ impl Writer {
         if !self.begun {
             self.begin(out)?;
             self.begun = true;
+        }
+        if self.several() {
+            return multi_label::write(out, self.format, prediction, &self.thresholds);
         }
         let top = prediction.top(self.top);
         match self.format {
@@ -101,7 +122,7 @@ pub fn insert_file(said: &mut Map<String, Value>, path: &Path) {
 }
 
 /// One line of CSV (RFC 4180).
-fn line(out: &mut impl Write, record: &ByteRecord) -> std::io::Result<()> {
+pub fn line(out: &mut impl Write, record: &ByteRecord) -> std::io::Result<()> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_byte_record(record).map_err(Error::from)?;
     out.write_all(&writer.into_inner().map_err(|e| Error::other(e.to_string()))?)

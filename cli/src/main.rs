@@ -8,6 +8,7 @@ mod evaluate;
 mod files;
 mod formats;
 mod left_out;
+mod multi_label;
 mod output;
 mod predict;
 mod recipe;

@@ -58,5 +58,8 @@ pub fn train(
         options = options.class_weights(ClassWeights::balanced());
     }
     model.fine_tune(train, options)?;
+    if model.is_multi_label() {
+        crate::multi_label::choose_thresholds(&mut model, train)?;
+    }
     Ok(model)
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! listing ─► probe ─► Dataset ─► order of an epoch ─► decode ─► resize ─► (map) ─► Batch
 //! ```
+//! A table may name the files and their labels in place of class folders (`table/`).
 //! The first three happen once, when [`image_dataset_from_directory`] is called; the rest in each
 //! epoch, on threads of its own, except that `cache()` keeps what comes out of resize.
 //!

@@ -7,6 +7,7 @@
 //! | `about.rs` | what has to be known of a model besides its weights, in order to predict |
 //! | `saved.rs`, `weights_file.rs` | `Model::save` and `Model::load`: that and the weights as one file; weights alone |
 //! | `onnx/` | `Model::export_onnx`: the model for ONNX Runtime and other programs |
+//! | `image_fit.rs`, `multi_label.rs` | how photographs are brought to the model's aspect ratio; thresholds of labels |
 //! | `feature_cache.rs` | where outputs of the frozen part are kept |
 //!
 //! Training and prediction are methods of [`Model`], too; they stand in [`mod@crate::train`].

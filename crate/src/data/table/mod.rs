@@ -11,6 +11,8 @@ mod files;
 mod header;
 mod open;
 mod read;
+#[cfg(test)]
+mod tests;
 
 pub use open::{image_dataset_from_table, photographs_from_table, photographs_of_table};
 pub use read::LabelTable;

@@ -89,9 +89,9 @@ impl LabelTable {
             ReaderBuilder::new().has_headers(false).flexible(true).terminator(Terminator::CRLF).from_reader(bytes);
         let mut record = ByteRecord::new();
         let mut reading = Reading::default();
-        let mut header: Option<Header> = None;
+        let (mut header, mut lines): (Option<Header>, _) = (None, Lines { bytes, at: 0, line: 1 });
         while reader.read_byte_record(&mut record).map_err(|e| at(1, format!("cannot be read: {e}")))? {
-            let line = record.position().map_or(0, csv::Position::line);
+            let line = lines.of(record.position().map_or(0, csv::Position::byte) as usize);
             let Some(header) = &header else {
                 header = Some(Header::of(&record).map_err(|what| at(line, what))?);
                 continue;
@@ -183,6 +183,30 @@ impl LabelTable {
                 if self.has_split { "none" } else { "no column split" }
             ))),
         }
+    }
+}
+
+/// The numbers of lines. The reader's own are those of before a record's first line where lines end as on Windows.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    /// The line in which `at` lies.
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line of a record that the reader found at `offset` or behind the line ends there.
+    fn of(&mut self, offset: usize) -> u64 {
+        while let Some(&byte) = self.bytes.get(self.at) {
+            let ends = matches!(byte, b'\r' | b'\n');
+            if self.at >= offset && !ends {
+                break;
+            }
+            let half = byte == b'\r' && self.bytes.get(self.at + 1) == Some(&b'\n');
+            self.line += u64::from(ends && !half);
+            self.at += 1;
+        }
+        self.line
     }
 }
 
