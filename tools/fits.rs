@@ -32,12 +32,14 @@ fn main() -> Result<()> {
             for set in [Some(&photographs.validation), photographs.test.as_ref()].into_iter().flatten() {
                 let predictions = model.predict(set)?;
                 loss += predictions.losses()?.iter().sum::<f64>();
-                let answers = predictions.labels().into_iter().zip(&predictions.actual).zip(&predictions.indices);
+                let answers =
+                    predictions.labels().into_iter().zip(&predictions.actual).zip(&predictions.indices);
                 right.extend(answers.map(|((said, &is), &i)| (set.file_paths()[i].clone(), said == is)));
             }
             let wrong = right.values().filter(|&&right| !right).count();
             let before = |path: &PathBuf| squashed.get(path).copied();
-            let changed = |now: bool| right.iter().filter(|&(path, &r)| r == now && before(path) == Some(!now)).count();
+            let changed =
+                |now: bool| right.iter().filter(|&(path, &r)| r == now && before(path) == Some(!now)).count();
             let (mended, spoiled) = (changed(true) as f64, changed(false) as f64);
             let difference = match fit {
                 Fit::Squash => String::new(),

@@ -2,15 +2,14 @@
 
 use std::io::Write;
 
-use serde_json::{json, Map, Value};
-use transfer::data::{photographs_of_classes, photographs_of_table, Skipped};
+use serde_json::json;
+use transfer::data::{photographs_of_classes, photographs_of_table};
 use transfer::explain::{confusion_matrix, ConfusionMatrix};
 use transfer::prelude::*;
 use transfer::Show;
 
 use crate::args::{Evaluate, ReportFormat};
-use crate::formats::insert_file;
-use crate::{multi_label, screen, Failure};
+use crate::{left_out, multi_label, screen, Failure};
 
 /// A matrix of more classes does not fit a screen; the most frequent mistakes are printed instead.
 const SHOWN: usize = 20;
@@ -79,7 +78,7 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
                 "images": matrix.total(),
                 "errors": matrix.errors(),
                 "left_out": bad.len(),
-                "left_out_files": bad.files.iter().map(left_out).collect::<Vec<_>>(),
+                "left_out_files": bad.files.iter().map(left_out::as_json).collect::<Vec<_>>(),
                 "classes": classes,
                 "confusion_matrix": rows,
             });
@@ -90,14 +89,6 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
         true => Ok(()),
         false => Err(Failure::SomeFiles),
     }
-}
-
-/// A file that was left out, as JSON.
-pub fn left_out(file: &Skipped) -> Value {
-    let mut said = Map::new();
-    insert_file(&mut said, &file.path);
-    said.insert("reason".into(), file.reason.clone().into());
-    said.into()
 }
 
 /// The most frequent mistakes, one in each line.

@@ -10,7 +10,9 @@ use transfer::train::Prediction;
 use transfer::{csv_cell, Show};
 
 use crate::args::PredictFormat;
-use crate::multi_label;
+
+/// Between two labels, as in a table of labels; alone where a photograph has none.
+const SEPARATOR: &str = ";";
 
 /// Writes predictions one by one; memory does not grow with their number.
 pub struct Writer {
@@ -72,7 +74,7 @@ impl Writer {
             self.begun = true;
         }
         if self.several() {
-            return multi_label::write(out, self.format, prediction, &self.thresholds);
+            return write_labels(out, self.format, prediction, &self.thresholds);
         }
         let top = prediction.top(self.top);
         match self.format {
@@ -111,6 +113,45 @@ impl Writer {
     }
 }
 
+/// One prediction as one line: the labels above their thresholds, the most probable first.
+fn write_labels(
+    out: &mut impl Write,
+    format: PredictFormat,
+    prediction: &Prediction,
+    thresholds: &[f32],
+) -> std::io::Result<()> {
+    let above = prediction.labels_above(thresholds);
+    let names: Vec<&str> = above.iter().map(|(name, _)| name.as_str()).collect();
+    let names = if names.is_empty() { SEPARATOR.to_owned() } else { names.join(SEPARATOR) };
+    match format {
+        PredictFormat::Table => {
+            let labels: Vec<String> =
+                above.iter().map(|(name, p)| format!("{} {:.1} %", name.shown(), 100.0 * p)).collect();
+            let labels = if labels.is_empty() { "(none)".to_owned() } else { labels.join(", ") };
+            writeln!(out, "{labels}  {}", prediction.path.shown())
+        }
+        PredictFormat::Jsonl => {
+            let mut said = Map::new();
+            insert_file(&mut said, &prediction.path);
+            said.insert("labels".into(), above.iter().map(|(name, _)| Value::from(name.as_str())).collect());
+            let all = prediction.class_names.iter().zip(&prediction.probabilities);
+            said.insert(
+                "probabilities".into(),
+                all.map(|(name, p)| (name.clone(), Value::from(*p))).collect(),
+            );
+            writeln!(out, "{}", Value::from(said))
+        }
+        PredictFormat::Csv => {
+            let mut record = ByteRecord::new();
+            record.push_field(&csv_cell(prediction.path.as_os_str().as_encoded_bytes()));
+            record.push_field(&csv_cell(names.as_bytes()));
+            let all: Vec<String> = above.iter().map(|(_, p)| p.to_string()).collect();
+            record.push_field(all.join(SEPARATOR).as_bytes());
+            line(out, &record)
+        }
+    }
+}
+
 /// A file's path as JSON: as text in `file`, and where it is not UTF-8 also in `file_bytes`, in base64, since then
 /// the text has replacement characters.
 pub fn insert_file(said: &mut Map<String, Value>, path: &Path) {
@@ -122,7 +163,7 @@ pub fn insert_file(said: &mut Map<String, Value>, path: &Path) {
 }
 
 /// One line of CSV (RFC 4180).
-pub fn line(out: &mut impl Write, record: &ByteRecord) -> std::io::Result<()> {
+fn line(out: &mut impl Write, record: &ByteRecord) -> std::io::Result<()> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_byte_record(record).map_err(Error::from)?;
     out.write_all(&writer.into_inner().map_err(|e| Error::other(e.to_string()))?)

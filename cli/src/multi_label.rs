@@ -3,20 +3,15 @@
 use std::io::Write;
 use std::path::Path;
 
-use csv::ByteRecord;
-use serde_json::{json, Map, Value};
+use serde_json::{json, Value};
 use transfer::data::LabelTable;
 use transfer::explain::{Average, MultiLabelReport};
 use transfer::prelude::*;
-use transfer::{csv_cell, Show};
+use transfer::Show;
 
-use crate::args::{PredictFormat, ReportFormat};
-use crate::evaluate::left_out;
-use crate::formats::{insert_file, line};
+use crate::args::ReportFormat;
+use crate::left_out;
 use crate::{screen, Failure};
-
-/// Between two labels, as in a table of labels; alone where a photograph has none.
-const SEPARATOR: &str = ";";
 
 /// The table that `evaluate` reads for a model.
 pub fn table(model: &Model, path: &Path, split: Option<&str>) -> crate::Result<LabelTable> {
@@ -86,7 +81,8 @@ pub fn evaluate(
     match format {
         ReportFormat::Text => writeln!(out, "{}, loss {loss:.4}\n\n{report}", in_a_line(&report))?,
         ReportFormat::Json => {
-            let average = |a: Average| json!({ "precision": a.precision, "recall": a.recall, "f1_score": a.f1_score });
+            let average =
+                |a: Average| json!({ "precision": a.precision, "recall": a.recall, "f1_score": a.f1_score });
             let labels: Vec<Value> = report
                 .labels
                 .iter()
@@ -104,7 +100,7 @@ pub fn evaluate(
                 "loss": loss,
                 "images": report.images,
                 "left_out": bad.len(),
-                "left_out_files": bad.files.iter().map(left_out).collect::<Vec<_>>(),
+                "left_out_files": bad.files.iter().map(left_out::as_json).collect::<Vec<_>>(),
                 "labels": labels,
             });
             writeln!(out, "{said}")?;
@@ -113,41 +109,5 @@ pub fn evaluate(
     match bad.is_empty() {
         true => Ok(()),
         false => Err(Failure::SomeFiles),
-    }
-}
-
-/// One prediction as one line: the labels above their thresholds, the most probable first.
-pub fn write(
-    out: &mut impl Write,
-    format: PredictFormat,
-    prediction: &Prediction,
-    thresholds: &[f32],
-) -> std::io::Result<()> {
-    let above = prediction.labels_above(thresholds);
-    let names: Vec<&str> = above.iter().map(|(name, _)| name.as_str()).collect();
-    let names = if names.is_empty() { SEPARATOR.to_owned() } else { names.join(SEPARATOR) };
-    match format {
-        PredictFormat::Table => {
-            let labels: Vec<String> =
-                above.iter().map(|(name, p)| format!("{} {:.1} %", name.shown(), 100.0 * p)).collect();
-            let labels = if labels.is_empty() { "(none)".to_owned() } else { labels.join(", ") };
-            writeln!(out, "{labels}  {}", prediction.path.shown())
-        }
-        PredictFormat::Jsonl => {
-            let mut said = Map::new();
-            insert_file(&mut said, &prediction.path);
-            said.insert("labels".into(), above.iter().map(|(name, _)| Value::from(name.as_str())).collect());
-            let all = prediction.class_names.iter().zip(&prediction.probabilities);
-            said.insert("probabilities".into(), all.map(|(name, p)| (name.clone(), Value::from(*p))).collect());
-            writeln!(out, "{}", Value::from(said))
-        }
-        PredictFormat::Csv => {
-            let mut record = ByteRecord::new();
-            record.push_field(&csv_cell(prediction.path.as_os_str().as_encoded_bytes()));
-            record.push_field(&csv_cell(names.as_bytes()));
-            let all: Vec<String> = above.iter().map(|(_, p)| p.to_string()).collect();
-            record.push_field(all.join(SEPARATOR).as_bytes());
-            line(out, &record)
-        }
     }
 }

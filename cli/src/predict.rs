@@ -16,8 +16,8 @@ const AT_ONCE: usize = 32;
 pub fn predict(arguments: &Predict) -> crate::Result<()> {
     let model = Model::load(&arguments.model)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let mut writer =
-        Writer::new(arguments.format, arguments.top as usize, &model.class_names()).thresholds(model.thresholds());
+    let mut writer = Writer::new(arguments.format, arguments.top as usize, &model.class_names())
+        .thresholds(model.thresholds());
     let mut files = Files::new(&arguments.files);
     let (mut seen, mut failed) = (0, 0);
     loop {

@@ -34,7 +34,8 @@ fn drawn(dir: &Path) {
         let name = format!("deep/{i}.png");
         picture(labels, i).save(dir.join("photos").join(&name)).unwrap();
         let split = ["train", "train", "train", "validation", "test"][(i / 4 % 5) as usize];
-        let said = ["circle", "triangle"].into_iter().zip(labels).filter(|&(_, has)| has).map(|(name, _)| name);
+        let said =
+            ["circle", "triangle"].into_iter().zip(labels).filter(|&(_, has)| has).map(|(name, _)| name);
         let said = said.collect::<Vec<_>>().join(";");
         let said = if said.is_empty() { ";".to_owned() } else { said };
         table += &format!("{split},{name},{said},\"of {i}, drawn\"\r\n");
@@ -52,8 +53,20 @@ fn photographs_with_several_labels_are_trained_evaluated_predicted_and_exported(
     let dir = tempfile::tempdir().unwrap();
     let here = dir.path();
     drawn(here);
-    let train = ["train", "photos", "--labels", "labels.csv", "--epochs", "1", "--image-size", "96", "--fit", "pad",
-        "--output", "m.safetensors"];
+    let train = [
+        "train",
+        "photos",
+        "--labels",
+        "labels.csv",
+        "--epochs",
+        "1",
+        "--image-size",
+        "96",
+        "--fit",
+        "pad",
+        "--output",
+        "m.safetensors",
+    ];
     let trained = succeed(here, &train);
     assert!(number_behind(&trained, "validation: mAP ") >= 0.9, "{trained}");
     assert!(number_behind(&trained, "test: mAP ") >= 0.9 && trained.contains("of 48"), "{trained}");
@@ -63,7 +76,12 @@ fn photographs_with_several_labels_are_trained_evaluated_predicted_and_exported(
     let said: Value = serde_json::from_str(&said).unwrap();
     assert_eq!((&said["images"], said["labels"].as_array().unwrap().len()), (&48.into(), 2));
     assert_eq!(said["labels"][1]["name"], "triangle");
-    assert_eq!(said["mean_average_precision"].as_f64().unwrap(), (said["labels"][0]["average_precision"].as_f64().unwrap() + said["labels"][1]["average_precision"].as_f64().unwrap()) / 2.0);
+    assert_eq!(
+        said["mean_average_precision"].as_f64().unwrap(),
+        (said["labels"][0]["average_precision"].as_f64().unwrap()
+            + said["labels"][1]["average_precision"].as_f64().unwrap())
+            / 2.0
+    );
     assert!(succeed(here, &evaluate).contains("micro avg"));
     let output = run(here, &["evaluate", "m.safetensors", "photos"]);
     assert!(code(&output) == 1 && stderr(&output).contains("--labels labels.csv"), "{}", stderr(&output));
@@ -81,7 +99,8 @@ fn photographs_with_several_labels_are_trained_evaluated_predicted_and_exported(
     for line in &lines {
         let file = line["file"].as_str().unwrap();
         let i: usize = Path::new(file).file_stem().unwrap().to_str().unwrap().parse().unwrap();
-        let mut labels: Vec<&str> = line["labels"].as_array().unwrap().iter().map(|l| l.as_str().unwrap()).collect();
+        let mut labels: Vec<&str> =
+            line["labels"].as_array().unwrap().iter().map(|l| l.as_str().unwrap()).collect();
         labels.sort_unstable();
         right += usize::from(labels == [&[][..], &["circle"], &["triangle"], &["circle", "triangle"]][i % 4]);
     }
@@ -89,7 +108,8 @@ fn photographs_with_several_labels_are_trained_evaluated_predicted_and_exported(
     let file = here.join(lines[0]["file"].as_str().unwrap());
     let prediction = model.predict_file(file).unwrap();
     assert_eq!(lines[0]["probabilities"]["circle"].as_f64().unwrap() as f32, prediction.probabilities[0]);
-    let above: Vec<Value> = prediction.labels_above(&thresholds).into_iter().map(|(name, _)| name.into()).collect();
+    let above: Vec<Value> =
+        prediction.labels_above(&thresholds).into_iter().map(|(name, _)| name.into()).collect();
     assert_eq!(lines[0]["labels"], Value::from(above));
     let csv = succeed(here, &["predict", "m.safetensors", "photos", "--format", "csv"]);
     assert!(csv.starts_with("file,labels,probabilities\n") && csv.contains(",;,"), "{csv}");
@@ -125,12 +145,16 @@ fn a_table_that_cannot_be_used_ends_the_command_with_its_line() {
     ];
     for (text, expected) in cases {
         std::fs::write(here.join("labels.csv"), text).unwrap();
-        let output = run(here, &["train", "photos", "--labels", "labels.csv", "--image-size", "32", "--epochs", "0"]);
+        let output =
+            run(here, &["train", "photos", "--labels", "labels.csv", "--image-size", "32", "--epochs", "0"]);
         assert!(code(&output) == 1 && stderr(&output).contains(expected), "{expected}: {}", stderr(&output));
         assert!(!here.join("model.safetensors").exists());
     }
     let output = run(here, &["train", "photos", "--labels", "nothing.csv"]);
     assert!(code(&output) == 1 && stderr(&output).contains("nothing.csv"), "{}", stderr(&output));
-    let output = run(here, &["train", "photos", "--labels", "labels.csv", "--output", "labels.csv", "--force"]);
-    assert!(code(&output) == 1 && std::fs::read_to_string(here.join("labels.csv")).unwrap().starts_with("file"));
+    let output =
+        run(here, &["train", "photos", "--labels", "labels.csv", "--output", "labels.csv", "--force"]);
+    assert!(
+        code(&output) == 1 && std::fs::read_to_string(here.join("labels.csv")).unwrap().starts_with("file")
+    );
 }

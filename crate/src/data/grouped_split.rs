@@ -62,7 +62,9 @@ impl Dataset {
         let counts = |group: &[usize]| -> Vec<(usize, f64)> {
             let mut counts = BTreeMap::new();
             for &i in group {
-                self.classes_of(i).iter().for_each(|&class| *counts.entry(class as usize).or_insert(0.0) += 1.0);
+                self.classes_of(i)
+                    .iter()
+                    .for_each(|&class| *counts.entry(class as usize).or_insert(0.0) += 1.0);
             }
             counts.into_iter().collect()
         };

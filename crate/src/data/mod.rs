@@ -52,6 +52,7 @@ mod bad_images;
 mod batch;
 mod batches;
 mod dataset;
+mod dataset_labels;
 mod dataset_text;
 mod decode;
 mod depth;
@@ -152,11 +153,7 @@ pub fn load_img(path: impl AsRef<Path>, target_size: (usize, usize)) -> Result<A
 ///
 /// # Errors
 /// As [`load_img`].
-pub fn load_img_to_fit(
-    path: impl AsRef<Path>,
-    target_size: (usize, usize),
-    fit: Fit,
-) -> Result<Array3<f32>> {
+pub fn load_img_to_fit(path: impl AsRef<Path>, target_size: (usize, usize), fit: Fit) -> Result<Array3<f32>> {
     let path = path.as_ref();
     let (h, w) = target_size;
     ImageDatasetOptions::default().image_size(h, w).batch_size(1).check()?;
@@ -166,7 +163,12 @@ pub fn load_img_to_fit(
 }
 
 /// [`load_img_to_fit`] into `out`, which has `height * width * 3` numbers.
-pub(crate) fn load_img_into(path: &Path, target_size: (usize, usize), fit: Fit, out: &mut [f32]) -> Result<()> {
+pub(crate) fn load_img_into(
+    path: &Path,
+    target_size: (usize, usize),
+    fit: Fit,
+    out: &mut [f32],
+) -> Result<()> {
     let mut buffers = decode::Buffers::default();
     decode::decode(path, &mut buffers, |rgb| {
         fit::resize_to_fit(rgb.pixels, (rgb.height, rgb.width), out, target_size, fit, &mut Vec::new());

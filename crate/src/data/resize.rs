@@ -91,9 +91,8 @@ pub(super) fn resize_window(
     (out, out_w, to): (&mut [f32], usize, Window),
     row: &mut Vec<f32>,
 ) {
-    let columns: Vec<Tap> = taps(from.width, to.width)
-        .map(|t| Tap { lower: t.lower * c, upper: t.upper * c, ..t })
-        .collect();
+    let columns: Vec<Tap> =
+        taps(from.width, to.width).map(|t| Tap { lower: t.lower * c, upper: t.upper * c, ..t }).collect();
     // One number more than the row has, so that three channels can be read as four.
     row.resize(from.width * c + 1, 0.0);
     let rows = out.chunks_exact_mut(out_w * c).skip(to.top);

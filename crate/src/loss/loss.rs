@@ -113,7 +113,11 @@ impl Loss {
         if self == Loss::MultiLabelBinaryCrossentropy {
             return multi_label::correct(logits, actual, units);
         }
-        logits.chunks_exact(units).zip(actual.labels).filter(|(row, &label)| self.decide(row) == label).count()
+        logits
+            .chunks_exact(units)
+            .zip(actual.labels)
+            .filter(|(row, &label)| self.decide(row) == label)
+            .count()
     }
 
     /// The class that one row of logits speaks for: `logit > 0`, or the largest (the first of equals).

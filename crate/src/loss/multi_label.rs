@@ -9,7 +9,11 @@ pub(super) fn binary_cross_entropy(x: f64, z: f64) -> f64 {
 }
 
 /// One for each class, by image.
-fn rows<'a>(logits: &'a [f32], actual: Actual<'_>, units: usize) -> impl Iterator<Item = (&'a [f32], Vec<f32>)> {
+fn rows<'a>(
+    logits: &'a [f32],
+    actual: Actual<'_>,
+    units: usize,
+) -> impl Iterator<Item = (&'a [f32], Vec<f32>)> {
     let sets = actual.sets.cloned();
     let labels = actual.labels.to_vec();
     logits.chunks_exact(units).zip(labels).map(move |(row, label)| {
@@ -31,7 +35,9 @@ pub(super) fn sum(logits: &[f32], actual: Actual<'_>, units: usize) -> f64 {
 /// How many images have exactly the labels whose logits are above 0.
 pub(super) fn correct(logits: &[f32], actual: Actual<'_>, units: usize) -> usize {
     rows(logits, actual, units)
-        .filter(|(row, hot)| row.len() == hot.len() && row.iter().zip(hot).all(|(&x, &z)| (x > 0.0) == (z > 0.5)))
+        .filter(|(row, hot)| {
+            row.len() == hot.len() && row.iter().zip(hot).all(|(&x, &z)| (x > 0.0) == (z > 0.5))
+        })
         .count()
 }
 

@@ -105,7 +105,8 @@ mod tests {
     fn sets_of_labels_are_smoothed_and_mixed_class_by_class() {
         let sets = LabelSets::new(3, vec![vec![0, 2], vec![]]).unwrap();
         let rules = TargetRules { smoothing: 0.2, sets: Some(sets), ..TargetRules::default() };
-        let of = |mix: Option<&[Mix]>| rules.targets(&[0, 1], mix, Loss::MultiLabelBinaryCrossentropy, 3).values;
+        let of =
+            |mix: Option<&[Mix]>| rules.targets(&[0, 1], mix, Loss::MultiLabelBinaryCrossentropy, 3).values;
         let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6);
         assert!(near(&of(None), &[0.9, 0.1, 0.9, 0.1, 0.1, 0.1]));
         let mix = [Mix { partner: 1, part: 0.75 }, Mix { partner: 0, part: 1.0 }];
@@ -134,8 +135,11 @@ mod tests {
 
     #[test]
     fn each_row_is_a_distribution_whatever_the_rules() {
-        let rules =
-            TargetRules { smoothing: 0.1, class_weights: Some(vec![0.5, 2.0, 7.0]), ..TargetRules::default() };
+        let rules = TargetRules {
+            smoothing: 0.1,
+            class_weights: Some(vec![0.5, 2.0, 7.0]),
+            ..TargetRules::default()
+        };
         let mix =
             [Mix { partner: 2, part: 0.6 }, Mix { partner: 1, part: 0.9 }, Mix { partner: 0, part: 0.0 }];
         let targets = rules.targets(&[0, 1, 2], Some(&mix), CATEGORICAL, 3);
@@ -147,8 +151,11 @@ mod tests {
 
     #[test]
     fn classes_that_count_nothing_give_no_quotient_of_zeros() {
-        let rules =
-            TargetRules { smoothing: 0.1, class_weights: Some(vec![0.0, 0.0, 1.0]), ..TargetRules::default() };
+        let rules = TargetRules {
+            smoothing: 0.1,
+            class_weights: Some(vec![0.0, 0.0, 1.0]),
+            ..TargetRules::default()
+        };
         let mix = [Mix { partner: 1, part: 0.5 }, Mix { partner: 0, part: 0.5 }];
         let targets = rules.targets(&[0, 1], Some(&mix), CATEGORICAL, 3);
         assert!(targets.values.iter().all(|v| v.is_finite()));

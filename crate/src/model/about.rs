@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::architecture::{known, Network};
 use crate::data::{Dataset, Fit};
 use crate::loss::Loss;
-use crate::model::multi_label::check_thresholds;
 use crate::model::image_fit::{self, RESIZE};
+use crate::model::multi_label::check_thresholds;
 use crate::model::trained_on::TrainedOn;
 use crate::model::Model;
 use crate::network::base::MOST_PIXELS;
@@ -199,7 +199,10 @@ impl About {
         }
         match (self.loss, self.units) {
             (Some(SavedLoss::BinaryCrossentropy), 1) | (None, _) => {}
-            (Some(SavedLoss::SparseCategoricalCrossentropy | SavedLoss::MultiLabelBinaryCrossentropy), 2..) => {}
+            (
+                Some(SavedLoss::SparseCategoricalCrossentropy | SavedLoss::MultiLabelBinaryCrossentropy),
+                2..,
+            ) => {}
             (loss, units) => {
                 return expected("a loss that fits the outputs", format!("{loss:?}, {units} outputs"))
             }

@@ -37,7 +37,11 @@ pub(super) fn find(dir: &Path, table: &LabelTable) -> Result<Vec<PathBuf>> {
                         row.line,
                         name.shown(),
                         counted(several.len(), "file"),
-                        names(several.iter().map(|path| format!("{:?}", path.strip_prefix(dir).unwrap_or(path))))
+                        names(
+                            several
+                                .iter()
+                                .map(|path| format!("{:?}", path.strip_prefix(dir).unwrap_or(path)))
+                        )
                     )))
                 }
             },
@@ -60,7 +64,12 @@ fn hidden(path: &Path) -> Result<Option<PathBuf>> {
     match patiently(|| input::open(path)) {
         Ok(_) => Ok(Some(path.to_owned())),
         Err(e) if is_no_file(&e) => Ok(None),
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename) => {
+        Err(e)
+            if matches!(
+                e.kind(),
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename
+            ) =>
+        {
             Ok(None)
         }
         Err(e) => Err(input::photograph(path, e)),
@@ -101,8 +110,10 @@ fn list(dir: &Path) -> Result<HashMap<String, Vec<PathBuf>>> {
                 Kind::LinkedFolder => links.push((entry.path, depth + 1)),
                 Kind::File => {
                     let below = entry.path.strip_prefix(dir).unwrap_or(&entry.path);
-                    let parts: Vec<String> =
-                        below.components().map(|part| composed(&part.as_os_str().to_string_lossy())).collect();
+                    let parts: Vec<String> = below
+                        .components()
+                        .map(|part| composed(&part.as_os_str().to_string_lossy()))
+                        .collect();
                     files.entry(parts.join("/")).or_default().push(entry.path);
                 }
                 Kind::Odd(_) => {}
@@ -113,7 +124,8 @@ fn list(dir: &Path) -> Result<HashMap<String, Vec<PathBuf>>> {
 
 fn absent(dir: &Path, table: &LabelTable, mut missing: Vec<(u32, String)>) -> Error {
     missing.sort();
-    let shown = names(missing.iter().take(SHOWN).map(|(line, name)| format!("{} (line {line})", name.shown())));
+    let shown =
+        names(missing.iter().take(SHOWN).map(|(line, name)| format!("{} (line {line})", name.shown())));
     let more = match missing.len().saturating_sub(SHOWN) {
         0 => String::new(),
         more => format!(", and {more} more"),
@@ -139,7 +151,8 @@ fn tell_unnamed(dir: &Path, left: HashMap<String, Vec<PathBuf>>) {
         return;
     }
     unnamed.sort();
-    let shown = unnamed.iter().take(SHOWN).map(|path| path.strip_prefix(dir).unwrap_or(path).shown().to_string());
+    let shown =
+        unnamed.iter().take(SHOWN).map(|path| path.strip_prefix(dir).unwrap_or(path).shown().to_string());
     let more = match unnamed.len().saturating_sub(SHOWN) {
         0 => String::new(),
         more => format!(", and {more} more"),

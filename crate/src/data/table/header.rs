@@ -17,10 +17,8 @@ pub(super) struct Header {
 impl Header {
     /// Finds them. The error follows `line 1: `.
     pub fn of(record: &ByteRecord) -> Result<Self, String> {
-        let names: Vec<String> = record
-            .iter()
-            .map(|name| String::from_utf8_lossy(name).trim().to_lowercase())
-            .collect();
+        let names: Vec<String> =
+            record.iter().map(|name| String::from_utf8_lossy(name).trim().to_lowercase()).collect();
         let shown: Vec<String> = names.iter().take(10).map(|name| name.shown().to_string()).collect();
         let find = |wanted: &str| {
             let mut places = (0..names.len()).filter(|&i| names[i] == wanted);

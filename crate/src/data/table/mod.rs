@@ -2,7 +2,8 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `read.rs` | the table: what it may be, line by line |
+//! | `read.rs` | the table: what it may be as a whole |
+//! | `reading.rs` | its lines, one after the other |
 //! | `header.rs` | which column is which |
 //! | `files.rs` | where its photographs lie |
 //! | `open.rs` | data sets of them |
@@ -11,6 +12,7 @@ mod files;
 mod header;
 mod open;
 mod read;
+mod reading;
 #[cfg(test)]
 mod tests;
 

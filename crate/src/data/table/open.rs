@@ -1,7 +1,8 @@
 //! Data sets of the photographs that a table names.
 
 use super::files::find;
-use super::read::{LabelTable, Row};
+use super::read::LabelTable;
+use super::reading::Row;
 use crate::data::dataset::{dataset_of, Dataset};
 use crate::data::label_sets::LabelSets;
 use crate::data::layout::{expect_folder, Part};
@@ -83,12 +84,16 @@ pub fn photographs_from_table(
         )));
     }
     let of = |wanted: Part| {
-        let order = all.indices().into_iter().filter(|&i| parts[i].unwrap_or(Part::Train) == wanted).collect();
+        let order =
+            all.indices().into_iter().filter(|&i| parts[i].unwrap_or(Part::Train) == wanted).collect();
         all.with_order(order)
     };
     let (mut train, mut validation, test) = (of(Part::Train), of(Part::Validation), of(Part::Test));
     if train.is_empty() {
-        return Err(Error::Data(format!("{}: expected photographs to train on. Received none.", table.path.shown())));
+        return Err(Error::Data(format!(
+            "{}: expected photographs to train on. Received none.",
+            table.path.shown()
+        )));
     }
     let mut how = "split as the table says".to_owned();
     if validation.is_empty() {
@@ -147,11 +152,8 @@ fn open(dir: &Path, table: &LabelTable, options: ImageDatasetOptions) -> Result<
     let (class_names, places) = classes(table, &options)?;
     let paths = find(dir, table)?;
     // As in a folder of class folders: by folder, then by name.
-    let mut files: Vec<((OsString, OsString), PathBuf, Row)> = paths
-        .into_iter()
-        .zip(&table.rows)
-        .map(|(path, (_, row))| (place(&path), path, *row))
-        .collect();
+    let mut files: Vec<((OsString, OsString), PathBuf, Row)> =
+        paths.into_iter().zip(&table.rows).map(|(path, (_, row))| (place(&path), path, *row)).collect();
     files.sort_by(|a, b| a.0.cmp(&b.0));
     let multi = table.is_multi_label();
     let label = |row: &Row| match multi {
@@ -196,7 +198,8 @@ fn classes(table: &LabelTable, options: &ImageDatasetOptions) -> Result<(Vec<Str
     let Some(wanted) = &options.class_names else {
         return Ok((table.class_names.clone(), (0..table.class_names.len() as u32).collect()));
     };
-    let known: HashMap<String, u32> = wanted.iter().zip(0..).map(|(name, place)| (composed(name), place)).collect();
+    let known: HashMap<String, u32> =
+        wanted.iter().zip(0..).map(|(name, place)| (composed(name), place)).collect();
     if known.len() != wanted.len() {
         return Err(Error::Data(format!("class_names must not repeat a name. Received: {wanted:?}")));
     }

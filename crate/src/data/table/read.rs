@@ -1,37 +1,16 @@
 //! A table of labels: each line is checked, and an error names it.
 
 use super::header::Header;
+use super::reading::{Entries, Lines, Reading, Row};
 use crate::data::layout::Part;
-use crate::data::names::{composed, counted};
+use crate::data::names::counted;
 use crate::progress::{check_stop, say};
 use crate::{input, Error, Result, Show};
 use csv::{ByteRecord, ReaderBuilder, Terminator};
-use std::collections::HashMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// The longest table that is read, in bytes.
 pub(super) const MAX_BYTES: u64 = 256 << 20;
-/// The most photographs of a table.
-pub(super) const MAX_ROWS: usize = 1_000_000;
-/// The longest path, label or name of a group, in bytes.
-const MAX_FIELD: usize = 4096;
-/// The longest name of a class, in bytes, as in a saved model.
-const MAX_NAME: usize = 1024;
-/// The most labels of one photograph.
-const MAX_LABELS: usize = 1000;
-/// Between two labels of a photograph.
-const SEPARATOR: char = ';';
-
-/// A photograph of a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Row {
-    /// Position in [`LabelTable::cells`].
-    pub cell: u32,
-    pub split: Option<Part>,
-    pub group: u32,
-    pub line: u32,
-}
-
 /// A table that names photographs and their labels; made by [`LabelTable::read`].
 ///
 /// ```text
@@ -85,11 +64,14 @@ impl LabelTable {
             return Err(at(1, "expected text in UTF-8. Received UTF-16. Save the table as UTF-8.".into()));
         }
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let mut reader =
-            ReaderBuilder::new().has_headers(false).flexible(true).terminator(Terminator::CRLF).from_reader(bytes);
+        let mut reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .terminator(Terminator::CRLF)
+            .from_reader(bytes);
         let mut record = ByteRecord::new();
         let mut reading = Reading::default();
-        let (mut header, mut lines): (Option<Header>, _) = (None, Lines { bytes, at: 0, line: 1 });
+        let (mut header, mut lines): (Option<Header>, _) = (None, Lines::new(bytes));
         while reader.read_byte_record(&mut record).map_err(|e| at(1, format!("cannot be read: {e}")))? {
             let line = lines.of(record.position().map_or(0, csv::Position::byte) as usize);
             let Some(header) = &header else {
@@ -102,7 +84,10 @@ impl LabelTable {
             }
         }
         let Some(header) = header else {
-            return Err(at(1, "expected a line file,label and then a line for each photograph. Received nothing.".into()));
+            return Err(at(
+                1,
+                "expected a line file,label and then a line for each photograph. Received nothing.".into(),
+            ));
         };
         if reading.rows.is_empty() {
             return Err(at(1, "expected a line for each photograph behind the first. Received none.".into()));
@@ -117,7 +102,16 @@ impl LabelTable {
                 }
             ));
         }
-        Ok(reading.finish(path, &header))
+        let Entries { class_names, cells, rows, several } = reading.finish();
+        Ok(LabelTable {
+            path: path.to_owned(),
+            class_names,
+            cells,
+            rows,
+            has_split: header.split.is_some(),
+            has_group: header.group.is_some(),
+            multi_label: several,
+        })
     }
 
     /// Number of photographs.
@@ -128,6 +122,12 @@ impl LabelTable {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// The paths of its photographs below their folder, sorted, in Unicode's normalisation form C and with `/` between
+    /// folders.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
+        self.rows.iter().map(|(file, _)| file.as_str())
     }
 
     /// The names of the classes, sorted.
@@ -152,7 +152,9 @@ impl LabelTable {
     /// [`Error::Data`] where one label a photograph is asked for and one has several, or none.
     pub fn multi_label(mut self, yes: bool) -> Result<Self> {
         let several = |row: &&(String, Row)| self.cells[row.1.cell as usize].len() != 1;
-        if let Some((_, row)) = self.rows.iter().filter(several).min_by_key(|(_, row)| row.line).filter(|_| !yes) {
+        if let Some((_, row)) =
+            self.rows.iter().filter(several).min_by_key(|(_, row)| row.line).filter(|_| !yes)
+        {
             return Err(Error::Data(format!(
                 "{}, line {}: expected one label for each photograph. Received {}.",
                 self.path.shown(),
@@ -171,7 +173,10 @@ impl LabelTable {
     /// of this part.
     pub fn split(mut self, part: &str) -> Result<Self> {
         let wanted = Part::named(part).ok_or_else(|| {
-            Error::Invalid(format!("expected the split train, validation or test. Received: {}", part.shown()))
+            Error::Invalid(format!(
+                "expected the split train, validation or test. Received: {}",
+                part.shown()
+            ))
         })?;
         self.rows.retain(|(_, row)| row.split == Some(wanted));
         match self.rows.is_empty() {
@@ -186,209 +191,9 @@ impl LabelTable {
     }
 }
 
-/// The numbers of lines. The reader's own are those of before a record's first line where lines end as on Windows.
-struct Lines<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    /// The line in which `at` lies.
-    line: u64,
-}
-
-impl Lines<'_> {
-    /// The line of a record that the reader found at `offset` or behind the line ends there.
-    fn of(&mut self, offset: usize) -> u64 {
-        while let Some(&byte) = self.bytes.get(self.at) {
-            let ends = matches!(byte, b'\r' | b'\n');
-            if self.at >= offset && !ends {
-                break;
-            }
-            let half = byte == b'\r' && self.bytes.get(self.at + 1) == Some(&b'\n');
-            self.line += u64::from(ends && !half);
-            self.at += 1;
-        }
-        self.line
-    }
-}
-
-/// A table that is being read.
-#[derive(Default)]
-struct Reading {
-    names: HashMap<String, u32>,
-    cells: HashMap<Vec<u32>, u32>,
-    groups: HashMap<String, u32>,
-    rows: HashMap<String, Row>,
-    /// Set where a photograph has another number of labels than one.
-    several: bool,
-    repeated: usize,
-}
-
-impl Reading {
-    fn row(&mut self, header: &Header, record: &ByteRecord, line: u64) -> Result<(), String> {
-        if record.iter().any(|field| field.len() > MAX_FIELD) {
-            return Err(format!(
-                "expected fields of at most {MAX_FIELD} bytes. Received a longer one. Is a quotation mark missing?"
-            ));
-        }
-        if record.len() != header.columns {
-            return Err(format!(
-                "expected {}, as in the first line. Received {}. A field with a comma goes into quotation marks.",
-                counted(header.columns, "field"),
-                record.len()
-            ));
-        }
-        let text = |column: usize, what: &str| {
-            let bytes = record.get(column).unwrap_or_default();
-            let text = std::str::from_utf8(bytes).map_err(|_| {
-                format!(
-                    "expected a {what} in UTF-8. Received: {}. Save the table as UTF-8.",
-                    String::from_utf8_lossy(bytes).shown()
-                )
-            })?;
-            match text.contains('\0') {
-                true => Err(format!("expected a {what} without NUL. Received: {}", text.shown())),
-                false => Ok(text),
-            }
-        };
-        let file = file(text(header.file, "path")?)?;
-        let cell = self.cell(text(header.label, "label")?)?;
-        let split = header.split.map(|column| text(column, "split").and_then(part)).transpose()?;
-        let group = match header.group {
-            Some(column) => self.group(text(column, "group")?, &file)?,
-            None => 0,
-        };
-        let row = Row { cell, split, group, line: u32::try_from(line).unwrap_or(u32::MAX) };
-        let full = self.rows.len() >= MAX_ROWS;
-        match self.rows.entry(file) {
-            std::collections::hash_map::Entry::Vacant(_) if full => Err(format!(
-                "expected at most {} photographs. Received more. Divide the table.",
-                crate::thousands::thousands(MAX_ROWS)
-            )),
-            std::collections::hash_map::Entry::Vacant(new) => {
-                new.insert(row);
-                Ok(())
-            }
-            std::collections::hash_map::Entry::Occupied(before) => {
-                let there = *before.get();
-                if (Row { line: there.line, ..row }) != there {
-                    let what = match (there.cell != cell, there.split != split) {
-                        (true, _) => "labels",
-                        (_, true) => "splits",
-                        _ => "groups",
-                    };
-                    return Err(format!(
-                        "{} was in line {} with other {what}: expected one entry for each file. Remove one of the two.",
-                        before.key().shown(),
-                        there.line
-                    ));
-                }
-                self.repeated += 1;
-                Ok(())
-            }
-        }
-    }
-
-    /// The number of a photograph's set of labels.
-    fn cell(&mut self, text: &str) -> Result<u32, String> {
-        if text.trim().is_empty() {
-            return Err(format!(
-                "expected a label. Received an empty one. A photograph that has none of the labels has `{SEPARATOR}`."
-            ));
-        }
-        let mut set = Vec::new();
-        if text.trim() != SEPARATOR.to_string() {
-            for name in text.split(SEPARATOR) {
-                let name = composed(name.trim());
-                if name.is_empty() || name.len() > MAX_NAME {
-                    return Err(format!(
-                        "expected labels of 1 to {MAX_NAME} bytes between `{SEPARATOR}`. Received: {}",
-                        text.shown()
-                    ));
-                }
-                let next = self.names.len() as u32;
-                set.push(*self.names.entry(name).or_insert(next));
-            }
-        }
-        set.sort_unstable();
-        set.dedup();
-        if set.len() > MAX_LABELS {
-            return Err(format!("expected at most {MAX_LABELS} labels. Received: {}", set.len()));
-        }
-        self.several |= set.len() != 1;
-        let next = self.cells.len() as u32;
-        Ok(*self.cells.entry(set).or_insert(next))
-    }
-
-    /// The number of a group; a photograph without one is a group of its own.
-    fn group(&mut self, text: &str, file: &str) -> Result<u32, String> {
-        let next = self.groups.len() as u32;
-        let name = match composed(text.trim()) {
-            // No name has a NUL, so that a file is no group of this name.
-            name if name.is_empty() => format!("\0{file}"),
-            name => name,
-        };
-        Ok(*self.groups.entry(name).or_insert(next))
-    }
-
-    fn finish(self, path: &Path, header: &Header) -> LabelTable {
-        let mut names: Vec<(String, u32)> = self.names.into_iter().collect();
-        names.sort();
-        let mut place = vec![0; names.len()];
-        names.iter().enumerate().for_each(|(sorted, (_, read))| place[*read as usize] = sorted as u32);
-        let mut cells: Vec<(Vec<u32>, u32)> = self.cells.into_iter().collect();
-        cells.iter_mut().for_each(|(set, _)| {
-            set.iter_mut().for_each(|class| *class = place[*class as usize]);
-            set.sort_unstable();
-        });
-        // In an order that does not depend on that of the lines.
-        cells.sort();
-        let mut moved = vec![0; cells.len()];
-        cells.iter().enumerate().for_each(|(sorted, (_, read))| moved[*read as usize] = sorted as u32);
-        let mut rows: Vec<(String, Row)> = self.rows.into_iter().collect();
-        rows.iter_mut().for_each(|(_, row)| row.cell = moved[row.cell as usize]);
-        rows.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        LabelTable {
-            path: path.to_owned(),
-            class_names: names.into_iter().map(|(name, _)| name).collect(),
-            cells: cells.into_iter().map(|(set, _)| set).collect(),
-            rows,
-            has_split: header.split.is_some(),
-            has_group: header.group.is_some(),
-            multi_label: self.several,
-        }
-    }
-}
-
-/// A path below the folder, in one spelling.
-fn file(text: &str) -> Result<String, String> {
-    let mut parts: Vec<String> = Vec::new();
-    for part in Path::new(text.trim()).components() {
-        match part {
-            Component::CurDir => {}
-            Component::Normal(name) => parts.push(composed(&name.to_string_lossy())),
-            Component::ParentDir => {
-                return Err(format!("expected a path below the folder, without `..`. Received: {}", text.shown()))
-            }
-            Component::RootDir | Component::Prefix(_) => {
-                return Err(format!(
-                    "expected a path relative to the folder of the photographs. Received an absolute one: {}",
-                    text.shown()
-                ))
-            }
-        }
-    }
-    match parts.is_empty() {
-        true => Err("expected the path of a photograph. Received an empty one.".to_owned()),
-        false => Ok(parts.join("/")),
-    }
-}
-
-fn part(text: &str) -> Result<Part, String> {
-    Part::named(text)
-        .ok_or_else(|| format!("expected the split train, validation or test. Received: {:?}", text.trim()))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::reading::MAX_ROWS;
     use super::*;
 
     fn table(text: &[u8]) -> Result<LabelTable> {
@@ -403,9 +208,14 @@ mod tests {
     fn order_of_lines_line_ends_quotes_and_a_byte_order_mark_do_not_matter() {
         let plain = table(b"file,label\na/1.jpg,cat\n\"b, c.jpg\",dog\nd.jpg,cat\n").unwrap();
         let other =
-            table(b"\xef\xbb\xbfLabel , FILE\r\ncat,./d.jpg\r\n\r\ndog,\"b, c.jpg\"\r\n cat ,a//1.jpg").unwrap();
+            table(b"\xef\xbb\xbfLabel , FILE\r\ncat,./d.jpg\r\n\r\ndog,\"b, c.jpg\"\r\n cat ,a//1.jpg")
+                .unwrap();
         let entries = |table: &LabelTable| -> Vec<(String, Vec<u32>)> {
-            table.rows.iter().map(|(file, row)| (file.clone(), table.cells[row.cell as usize].clone())).collect()
+            table
+                .rows
+                .iter()
+                .map(|(file, row)| (file.clone(), table.cells[row.cell as usize].clone()))
+                .collect()
         };
         assert_eq!(entries(&plain), entries(&other));
         assert_eq!(plain.class_names(), ["cat", "dog"]);
@@ -450,7 +260,10 @@ mod tests {
             (b"file,label\n1.jpg,a,b\n", "expected 2 fields, as in the first line. Received 3"),
             (b"file,label\n1.jpg,a\0b\n", "without NUL"),
             (b"file,label\n1\xff.jpg,a\n", "expected a path in UTF-8"),
-            (b"file,label,split\n1.jpg,a,dev\n", "expected the split train, validation or test. Received: \"dev\""),
+            (
+                b"file,label,split\n1.jpg,a,dev\n",
+                "expected the split train, validation or test. Received: \"dev\"",
+            ),
             (b"file,label\n", "expected a line for each photograph"),
             (b"", "Received nothing"),
             (b"\xff\xfef\0i\0", "UTF-16"),

@@ -10,7 +10,9 @@ use tempfile::TempDir;
 fn draw(dir: &Path, name: &str) {
     let path = dir.join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    image::RgbImage::from_pixel(4, 6, image::Rgb([9, 9, 9])).save_with_format(path, image::ImageFormat::Png).unwrap();
+    image::RgbImage::from_pixel(4, 6, image::Rgb([9, 9, 9]))
+        .save_with_format(path, image::ImageFormat::Png)
+        .unwrap();
 }
 
 /// `a/0.png` to `a/9.png`, and the same in `b`.
@@ -37,7 +39,8 @@ fn refused<T>(result: Result<T>) -> String {
 fn names(dataset: &Dataset) -> BTreeSet<String> {
     let name = |&i: &usize| {
         let path = &dataset.file_paths()[i];
-        let parts: Vec<_> = path.components().rev().take(2).map(|c| c.as_os_str().to_str().unwrap()).collect();
+        let parts: Vec<_> =
+            path.components().rev().take(2).map(|c| c.as_os_str().to_str().unwrap()).collect();
         format!("{}/{}", parts[1], parts[0])
     };
     dataset.indices().iter().map(name).collect()
@@ -61,7 +64,9 @@ fn a_table_of_class_folders_gives_the_data_sets_of_the_folders() {
     let sides = photographs_from_table(dir.path(), &table, options()).unwrap();
     let (train, validation) = of_folder.stratified_split(0.2, crate::SPLIT_SEED).unwrap();
     assert_eq!((names(&sides.train), names(&sides.validation)), (names(&train), names(&validation)));
-    let part = |subset| image_dataset_from_table(dir.path(), &table, options().validation_split(0.2, subset)).unwrap();
+    let part = |subset| {
+        image_dataset_from_table(dir.path(), &table, options().validation_split(0.2, subset)).unwrap()
+    };
     assert_eq!((part(Subset::Training).len(), part(Subset::Validation).len()), (16, 4));
 }
 
@@ -80,14 +85,18 @@ fn the_splits_of_a_table_are_used_as_they_are() {
     let measured = photographs_of_table(dir.path(), &only, &classes, options()).unwrap();
     assert_eq!((measured.class_names(), measured.class_counts()), (&classes[..], vec![3, 3, 0]));
     assert_eq!(names(&measured), names(&test));
-    assert!(refused(photographs_of_table(dir.path(), &only, &["a".into()], options())).contains("Received: b"));
+    assert!(
+        refused(photographs_of_table(dir.path(), &only, &["a".into()], options())).contains("Received: b")
+    );
     assert!(refused(table.split("dev")).contains("dev"));
 }
 
 #[test]
 fn photographs_of_one_group_are_on_one_side() {
     let dir = folder();
-    let table = rows("file,label,group", |class, i| format!("{class}/{i}.png,{class},{}{}", i / 2, if i < 4 { "" } else { class }));
+    let table = rows("file,label,group", |class, i| {
+        format!("{class}/{i}.png,{class},{}{}", i / 2, if i < 4 { "" } else { class })
+    });
     for part in [0.2, 0.5] {
         let given = ImageDatasetOptions { validation_split: Some(part), ..options() };
         let sets = photographs_from_table(dir.path(), &table, given).unwrap();
@@ -99,7 +108,9 @@ fn photographs_of_one_group_are_on_one_side() {
         };
         let groups = |of: &BTreeSet<String>| of.iter().map(group).collect::<BTreeSet<_>>();
         assert!(groups(&train).is_disjoint(&groups(&validation)), "{train:?} {validation:?}");
-        assert_eq!(sets.validation.class_counts(), [(10.0 * part) as usize; 2]);
+        // Groups of two and four photographs cannot give five of each class.
+        let near = |&n: &usize| (n as f32 - 10.0 * part).abs() <= 1.0;
+        assert!(sets.validation.class_counts().iter().all(near), "{:?}", sets.validation.class_counts());
     }
     let leak = rows("file,label,group,split", |class, i| {
         format!("{class}/{i}.png,{class},{},{}", i / 2, if i % 2 == 0 { "train" } else { "test" })
@@ -118,7 +129,10 @@ fn several_labels_are_sets_with_counts_by_class() {
         format!("{class}/{i}.png,{labels}")
     });
     let all = image_dataset_from_table(dir.path(), &table, options().shuffle(false)).unwrap();
-    assert_eq!((all.class_names(), all.class_counts()), (&["x", "y", "z"].map(String::from)[..], vec![12, 6, 4]));
+    assert_eq!(
+        (all.class_names(), all.class_counts()),
+        (&["x", "y", "z"].map(String::from)[..], vec![12, 6, 4])
+    );
     let sets = all.label_sets().unwrap();
     let rows = sets.multi_hot(&all.labels()[..4]);
     assert_eq!(rows, [1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
@@ -166,7 +180,8 @@ fn what_is_no_image_is_left_out_as_far_as_may_be() {
     let dataset = image_dataset_from_table(dir.path(), &one, options()).unwrap();
     assert_eq!((dataset.len(), dataset.bad_images().len()), (20, 1));
     let two = table(&format!("file,label\n{lines}a/notes.txt,x\na/10.png,x\n"));
-    assert!(refused(image_dataset_from_table(dir.path(), &two, options())).contains("2 of 12 photographs of the class x"));
+    assert!(refused(image_dataset_from_table(dir.path(), &two, options()))
+        .contains("2 of 12 photographs of the class x"));
     let several = table(&format!("file,label\n{lines}a/notes.txt,x;y\na/10.png,x\n"));
     let dataset = image_dataset_from_table(dir.path(), &several, options()).unwrap();
     assert_eq!((dataset.len(), dataset.bad_images().len()), (20, 2));

@@ -68,7 +68,11 @@ pub fn multi_label_report(
     class_names: &[String],
 ) -> Result<MultiLabelReport> {
     let (n, classes) = probabilities.dim();
-    if targets.dim() != (n, classes) || thresholds.len() != classes || class_names.len() != classes || n * classes == 0 {
+    if targets.dim() != (n, classes)
+        || thresholds.len() != classes
+        || class_names.len() != classes
+        || n * classes == 0
+    {
         return Err(Error::Invalid(format!(
             "multi_label_report expected probabilities and targets (n, classes), at least one image, and a threshold and \
              a name for each class. Received: {:?}, {:?}, {} thresholds, {} names",
@@ -100,8 +104,11 @@ pub fn multi_label_report(
         });
     }
     let mean = |of: fn(&LabelScores) -> f64| labels.iter().map(of).sum::<f64>() / classes as f64;
-    let macro_avg =
-        Average { precision: mean(|l| l.precision), recall: mean(|l| l.recall), f1_score: mean(|l| l.f1_score) };
+    let macro_avg = Average {
+        precision: mean(|l| l.precision),
+        recall: mean(|l| l.recall),
+        f1_score: mean(|l| l.f1_score),
+    };
     let known: Vec<f64> = labels.iter().filter_map(|label| label.average_precision).collect();
     let right = probabilities.rows().into_iter().zip(targets.rows()).filter(|(p, z)| {
         p.iter().zip(z).zip(thresholds).all(|((p, z), threshold)| (p > threshold) == (*z > 0.5))
@@ -216,6 +223,12 @@ mod tests {
         let names = ["a", "b", "c"].map(String::from);
         assert!(multi_label_report(p.view(), Array2::zeros((3, 2)).view(), &[0.5; 3], &names).is_err());
         assert!(multi_label_report(p.view(), p.view(), &[0.5; 2], &names).is_err());
-        assert!(multi_label_report(Array2::zeros((0, 3)).view(), Array2::zeros((0, 3)).view(), &[0.5; 3], &names).is_err());
+        assert!(multi_label_report(
+            Array2::zeros((0, 3)).view(),
+            Array2::zeros((0, 3)).view(),
+            &[0.5; 3],
+            &names
+        )
+        .is_err());
     }
 }

@@ -119,7 +119,11 @@ mod tests {
             let f1 = |t: f32| {
                 let both = p.iter().zip(&actual).filter(|(&p, &a)| p > t && a).count() as f64;
                 let all = p.iter().filter(|&&p| p > t).count() + actual.iter().filter(|&&a| a).count();
-                if all == 0 { 0.0 } else { 2.0 * both / all as f64 }
+                if all == 0 {
+                    0.0
+                } else {
+                    2.0 * both / all as f64
+                }
             };
             let best = f1(best_threshold(&actual, &p).unwrap());
             let others = (0..=100).map(|i| f1(i as f32 / 100.0 - 0.005));

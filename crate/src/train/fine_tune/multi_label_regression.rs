@@ -42,7 +42,12 @@ pub(super) fn solve(
     Ok((Solution { kernel, bias, minimum }, measured))
 }
 
-fn measure(features: &[f32], actual: Actual<'_>, (kernel, bias): (&[f32], &[f32]), units: usize) -> (f64, f64) {
+fn measure(
+    features: &[f32],
+    actual: Actual<'_>,
+    (kernel, bias): (&[f32], &[f32]),
+    units: usize,
+) -> (f64, f64) {
     let n = actual.labels.len();
     let packed = PackedWeights::new(kernel, bias, features.len() / n.max(1), units);
     let mut logits = vec![0.0; n * units];
