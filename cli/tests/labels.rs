@@ -15,7 +15,7 @@ fn picture(labels: [bool; 2], key: u64) -> RgbImage {
     let plain = RgbImage::from_pixel(SIDE, SIDE, image::Rgb([(key % 200) as u8, 90, 120]));
     let mut wide = RgbImage::new(2 * SIDE, SIDE);
     // Which side shows which is by chance.
-    let turned = (key / 3) % 2 == 0;
+    let turned = (key / 3).is_multiple_of(2);
     for (side, class) in [(0, 0), (1, 2)] {
         let half = if labels[side] { shape(class, key, SIDE) } else { plain.clone() };
         let place = if (side == 0) == turned { 0 } else { SIDE };

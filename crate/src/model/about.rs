@@ -75,6 +75,8 @@ pub(crate) struct Scaling {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+// Keras' names.
+#[allow(clippy::enum_variant_names)]
 pub(crate) enum SavedLoss {
     BinaryCrossentropy,
     SparseCategoricalCrossentropy,
