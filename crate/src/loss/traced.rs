@@ -49,6 +49,8 @@ impl Loss {
 mod tests {
     use super::*;
     use crate::augment::mixup::Mix;
+    use crate::data::LabelSets;
+    use crate::loss::actual::Actual;
     use crate::loss::targets::TargetRules;
     use dfdx::prelude::*;
     use serde_json::Value;
@@ -68,6 +70,30 @@ mod tests {
             let host = loss.sum(&logits, &labels, units) / n as f64;
             assert!((f64::from(traced) - host).abs() < 1e-5 * host.max(1.0), "{loss:?} {traced} {host}");
         }
+    }
+
+    #[test]
+    fn the_loss_of_several_labels_is_the_mean_over_the_classes_and_its_gradient_the_difference() {
+        let dev = Cpu::default();
+        let sets = LabelSets::new(3, vec![vec![], vec![0, 2], vec![1]]).unwrap();
+        let (labels, units, loss) = (vec![1, 0, 2, 1], 3, Loss::MultiLabelBinaryCrossentropy);
+        let logits: Vec<f32> = (0..12).map(|i| (i as f32 * 1.7).sin() * 4.0).collect();
+        let rules = TargetRules { sets: Some(sets.clone()), ..TargetRules::default() };
+        let targets = rules.targets(&labels, None, loss, units);
+        assert_eq!(targets.values, sets.multi_hot(&labels));
+        let t = dev.tensor_from_vec(logits.clone(), (4, units));
+        let traced = loss.traced(t.leaky_trace(), &targets, units, &dev).unwrap();
+        let (value, gradient) = (traced.array(), traced.backward().get(&t).as_vec());
+        let host = loss.sum(&logits, Actual { labels: &labels, sets: Some(&sets) }, units) / 4.0;
+        assert!((f64::from(value) - host).abs() < 1e-5, "{value} {host}");
+        for ((g, x), z) in gradient.iter().zip(&logits).zip(&targets.values) {
+            let expected = (1.0 / (1.0 + (-x).exp()) - z) / 12.0;
+            assert!((g - expected).abs() < 1e-6, "{g} {expected}");
+        }
+        let weighted = Targets { weights: Some(vec![1.0, 0.0, 0.0, 0.0]), ..targets };
+        let traced = loss.traced(t.leaky_trace(), &weighted, units, &dev).unwrap().array();
+        let first = loss.sum(&logits[..3], Actual { labels: &labels[..1], sets: Some(&sets) }, units) / 4.0;
+        assert!((f64::from(traced) - first).abs() < 1e-5);
     }
 
     #[test]
