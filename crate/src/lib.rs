@@ -99,6 +99,8 @@ mod pages {
     }
     page!(Readme, "README.md");
     page!(Checkpoints, "docs/checkpoints.md");
+    page!(Fit, "docs/fit.md");
+    page!(Labels, "docs/labels.md");
     page!(OwnPhotographs, "docs/own-photographs.md");
     page!(Performance, "docs/performance.md");
 }

@@ -6,12 +6,12 @@ pub use crate::augment::{
     RandomTranslation, RandomZoom, Sequential,
 };
 pub use crate::data::{
-    image_dataset_from_directory, own_photographs, BadImages, Batch, Dataset, ImageDatasetOptions,
-    OnBadImage, OwnPhotographs,
+    image_dataset_from_directory, image_dataset_from_table, own_photographs, photographs_from_table,
+    BadImages, Batch, Dataset, Fit, ImageDatasetOptions, LabelTable, OnBadImage, OwnPhotographs,
 };
 pub use crate::explain::{
     classification_report, confusion_matrix, roc_auc_score, roc_curve, ClassificationReport, ConfusionMatrix,
-    GradCam, Pca, PooledFeatures, RocCurve, TopLosses,
+    GradCam, MultiLabelReport, Pca, PooledFeatures, RocCurve, TopLosses,
 };
 pub use crate::loss::Loss;
 pub use crate::model::{Dense, Dropout, GlobalAveragePooling2D, Model};
