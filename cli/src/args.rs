@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use transfer::data::Fit;
 
 pub use crate::check_args::Check;
 
@@ -81,6 +82,7 @@ Examples:
   transfer train digits --epochs 10 --fine-tune-at 100 --no-flip
   transfer train my_photos --validation other_photos --image-size 224
   transfer train 20000_photos --no-cache        memory stays below 400 MB
+  transfer train photos --labels labels.csv     the table says which photograph shows what
 
 Ctrl-C (or SIGTERM, or SIGHUP) writes a checkpoint and ends the training; the same command continues from it. A
 second Ctrl-C ends at once.")]
@@ -119,12 +121,21 @@ pub struct Train {
     /// how good a head is on photographs that it did not see. 0 does not cross-validate
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = folds)]
     pub folds: u32,
+    /// What happens to photographs of another aspect ratio than the images: `squash` stretches them, `crop` cuts off
+    /// what lies outside of the middle, `pad` puts grey around them. The model's other commands do the same
+    #[arg(long, value_enum, default_value_t = FitArgument::Squash)]
+    pub fit: FitArgument,
     /// Seed of all random numbers except those of the validation split
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Folder of class folders to use as the validation set, instead of a part of DIR
     #[arg(long, value_name = "DIR")]
     pub validation: Option<PathBuf>,
+    /// Table with the labels of the photographs in DIR, instead of class folders: comma-separated values with the columns
+    /// `file` (a path below DIR) and `label`, and if there are some `split` (train, validation, test) and `group`
+    /// (photographs that stay on one side of a split). A photograph may have several labels, `cat;dog`, or none, `;`
+    #[arg(long, value_name = "FILE", conflicts_with = "validation")]
+    pub labels: Option<PathBuf>,
     /// Fraction of each class that is set aside for validation
     #[arg(long, value_name = "FRACTION", default_value_t = transfer::data::VALIDATION_PART,
           value_parser = part, conflicts_with = "validation")]
@@ -171,6 +182,13 @@ pub struct Evaluate {
     pub model: PathBuf,
     /// Folder of class folders, named after the model's classes; some may be missing
     pub dir: PathBuf,
+    /// Table with the labels of the photographs in DIR, as in `train`
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// With a table that has a column `split`: the part to evaluate on, `train`, `validation` or `test`. By default all
+    /// photographs of the table
+    #[arg(long, value_name = "PART", requires = "labels")]
+    pub split: Option<String>,
     /// Output format
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub format: ReportFormat,
@@ -247,6 +265,23 @@ pub struct Summary {
 pub enum Precision {
     F32,
     Bf16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FitArgument {
+    Squash,
+    Crop,
+    Pad,
+}
+
+impl From<FitArgument> for Fit {
+    fn from(asked: FitArgument) -> Self {
+        match asked {
+            FitArgument::Squash => Fit::Squash,
+            FitArgument::Crop => Fit::Crop,
+            FitArgument::Pad => Fit::Pad,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

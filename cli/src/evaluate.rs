@@ -2,15 +2,14 @@
 
 use std::io::Write;
 
-use serde_json::{json, Map, Value};
-use transfer::data::{photographs_of_classes, Skipped};
+use serde_json::json;
+use transfer::data::{photographs_of_classes, photographs_of_table};
 use transfer::explain::{confusion_matrix, ConfusionMatrix};
 use transfer::prelude::*;
 use transfer::Show;
 
 use crate::args::{Evaluate, ReportFormat};
-use crate::formats::insert_file;
-use crate::{screen, Failure};
+use crate::{left_out, multi_label, screen, Failure};
 
 /// A matrix of more classes does not fit a screen; the most frequent mistakes are printed instead.
 const SHOWN: usize = 20;
@@ -22,12 +21,23 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
     let (h, w, _) = model.base_model().input_shape();
     let options = ImageDatasetOptions::default()
         .image_size(h, w)
+        .fit(model.image_fit())
         .batch_size(model.images_at_once().min(arguments.batch_size as usize))
         .max_left_out(arguments.max_left_out)
         .shuffle(false);
     let names = model.class_names();
-    let data = photographs_of_classes(&arguments.dir, &names, options)?;
+    let data = match &arguments.labels {
+        Some(path) => {
+            let table = multi_label::table(&model, path, arguments.split.as_deref())?;
+            photographs_of_table(&arguments.dir, &table, &names, options)?
+        }
+        None if model.is_multi_label() => return Err(multi_label::needs_a_table()),
+        None => photographs_of_classes(&arguments.dir, &names, options)?,
+    };
     let predictions = model.predict(&data)?;
+    if model.is_multi_label() {
+        return multi_label::evaluate(&model, &data, &predictions, arguments.format);
+    }
     let losses = predictions.losses()?;
     let loss = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
     let matrix = confusion_matrix(&predictions.actual, &predictions.labels(), &names)?;
@@ -67,7 +77,7 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
                 "images": matrix.total(),
                 "errors": matrix.errors(),
                 "left_out": bad.len(),
-                "left_out_files": bad.files.iter().map(left_out).collect::<Vec<_>>(),
+                "left_out_files": bad.files.iter().map(left_out::as_json).collect::<Vec<_>>(),
                 "classes": classes,
                 "confusion_matrix": rows,
             });
@@ -78,14 +88,6 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
         true => Ok(()),
         false => Err(Failure::SomeFiles),
     }
-}
-
-/// A file that was left out, as JSON.
-fn left_out(file: &Skipped) -> Value {
-    let mut said = Map::new();
-    insert_file(&mut said, &file.path);
-    said.insert("reason".into(), file.reason.clone().into());
-    said.into()
 }
 
 /// The most frequent mistakes, one in each line.

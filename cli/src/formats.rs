@@ -11,6 +11,9 @@ use transfer::{csv_cell, Show};
 
 use crate::args::PredictFormat;
 
+/// Between two labels, as in a table of labels; alone where a photograph has none.
+const SEPARATOR: &str = ";";
+
 /// Writes predictions one by one; memory does not grow with their number.
 pub struct Writer {
     format: PredictFormat,
@@ -22,6 +25,8 @@ pub struct Writer {
     unknown: bool,
     /// Whether the head was written.
     begun: bool,
+    /// For a model of several labels a photograph: above which probability a photograph has each.
+    thresholds: Vec<f32>,
 }
 
 /// In the place of a class.
@@ -32,7 +37,16 @@ impl Writer {
         let names = classes.iter().map(|name| name.shown().to_string().chars().count());
         let least = if unknown { UNKNOWN.len() } else { "class".len() };
         let width = names.max().unwrap_or(0).clamp(least, 40);
-        Writer { format, top: top.min(classes.len()), width, unknown, begun: false }
+        Writer { format, top: top.min(classes.len()), width, unknown, begun: false, thresholds: Vec::new() }
+    }
+
+    /// Names the labels above their thresholds in place of the most probable class, where there are thresholds.
+    pub fn thresholds(self, thresholds: Vec<f32>) -> Self {
+        Writer { thresholds, ..self }
+    }
+
+    fn several(&self) -> bool {
+        !self.thresholds.is_empty()
     }
 
     /// The head, where the format has one.
@@ -40,10 +54,16 @@ impl Writer {
         match self.format {
             PredictFormat::Table => {
                 let width = self.width;
-                writeln!(out, "confidence  {:<width$}  file", "class")
+                match self.several() {
+                    true => writeln!(out, "labels  file"),
+                    false => writeln!(out, "confidence  {:<width$}  file", "class"),
+                }
             }
             PredictFormat::Jsonl => Ok(()),
             PredictFormat::Csv => {
+                if self.several() {
+                    return line(out, &ByteRecord::from(vec!["file", "labels", "probabilities"]));
+                }
                 let mut head = ["file", "class", "confidence"].map(String::from).to_vec();
                 for rank in 2..=self.top {
                     head.extend([format!("class_{rank}"), format!("confidence_{rank}")]);
@@ -61,6 +81,9 @@ impl Writer {
         if !self.begun {
             self.begin(out)?;
             self.begun = true;
+        }
+        if self.several() {
+            return write_labels(out, self.format, prediction, &self.thresholds);
         }
         let top = prediction.top(self.top);
         let reason = prediction.unknown.as_ref().map(ToString::to_string);
@@ -109,6 +132,45 @@ impl Writer {
                 }
                 line(out, &record)
             }
+        }
+    }
+}
+
+/// One prediction as one line: the labels above their thresholds, the most probable first.
+fn write_labels(
+    out: &mut impl Write,
+    format: PredictFormat,
+    prediction: &Prediction,
+    thresholds: &[f32],
+) -> std::io::Result<()> {
+    let above = prediction.labels_above(thresholds);
+    let names: Vec<&str> = above.iter().map(|(name, _)| name.as_str()).collect();
+    let names = if names.is_empty() { SEPARATOR.to_owned() } else { names.join(SEPARATOR) };
+    match format {
+        PredictFormat::Table => {
+            let labels: Vec<String> =
+                above.iter().map(|(name, p)| format!("{} {:.1} %", name.shown(), 100.0 * p)).collect();
+            let labels = if labels.is_empty() { "(none)".to_owned() } else { labels.join(", ") };
+            writeln!(out, "{labels}  {}", prediction.path.shown())
+        }
+        PredictFormat::Jsonl => {
+            let mut said = Map::new();
+            insert_file(&mut said, &prediction.path);
+            said.insert("labels".into(), above.iter().map(|(name, _)| Value::from(name.as_str())).collect());
+            let all = prediction.class_names.iter().zip(&prediction.probabilities);
+            said.insert(
+                "probabilities".into(),
+                all.map(|(name, p)| (name.clone(), Value::from(*p))).collect(),
+            );
+            writeln!(out, "{}", Value::from(said))
+        }
+        PredictFormat::Csv => {
+            let mut record = ByteRecord::new();
+            record.push_field(&csv_cell(prediction.path.as_os_str().as_encoded_bytes()));
+            record.push_field(&csv_cell(names.as_bytes()));
+            let all: Vec<String> = above.iter().map(|(_, p)| p.to_string()).collect();
+            record.push_field(all.join(SEPARATOR).as_bytes());
+            line(out, &record)
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The table beside a model of the photographs that were left out of its training.
 
-use transfer::data::BadImages;
+use serde_json::{Map, Value};
+use transfer::data::{BadImages, Skipped};
 use transfer::OutputFile;
+
+use crate::formats::insert_file;
 
 /// The table of a model: `model.safetensors.left_out.csv`.
 fn table(model: &OutputFile) -> OutputFile {
@@ -48,4 +51,12 @@ mod tests {
         std::fs::create_dir(&list).unwrap();
         assert!(check(&model).is_err());
     }
+}
+
+/// A file that was left out, as JSON.
+pub fn as_json(file: &Skipped) -> Value {
+    let mut said = Map::new();
+    insert_file(&mut said, &file.path);
+    said.insert("reason".into(), file.reason.clone().into());
+    said.into()
 }

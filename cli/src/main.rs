@@ -11,6 +11,7 @@ mod files;
 mod formats;
 mod grouping;
 mod left_out;
+mod multi_label;
 mod output;
 mod predict;
 mod recipe;

@@ -15,6 +15,9 @@ const MODEL: &str = "model.safetensors";
 pub fn of_training(asked: &Train) -> crate::Result<OutputFile> {
     let path = asked.output.clone().unwrap_or_else(|| MODEL.into());
     let mut output = OutputFile::new(&path).overwrite(asked.force);
+    if let Some(table) = &asked.labels {
+        output = output.not_over(table);
+    }
     for folder in [Some(&asked.dir), asked.validation.as_ref()].into_iter().flatten() {
         // The default may lie beside the class folders: there it is in nobody's way.
         if asked.output.is_some() || !is_here(folder) {

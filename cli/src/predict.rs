@@ -26,7 +26,8 @@ pub fn predict(arguments: &Predict) -> crate::Result<()> {
         arguments.top as usize,
         &model.class_names(),
         model.novelty().is_some(),
-    );
+    )
+    .thresholds(model.thresholds());
     let mut files = Files::new(&arguments.files);
     let (mut seen, mut failed) = (0, 0);
     loop {

@@ -17,6 +17,7 @@ pub fn noted(checkpoints: Checkpoints, asked: &Train) -> Checkpoints {
         .note("--balanced", yes_or_no(asked.balanced))
         .note("--no-flip", yes_or_no(asked.no_flip))
         .note("--image-size", format!("{h}x{w}"))
+        .note("--fit", transfer::data::Fit::from(asked.fit))
         .note("--seed", asked.seed)
         .note("--validation-split", asked.validation_split)
         .note("--group", asked.grouping.said())
@@ -59,7 +60,10 @@ pub fn train(
         options = options.class_weights(ClassWeights::balanced());
     }
     model.fine_tune(train, options)?;
-    trust(&mut model, train, validation)?;
+    match model.is_multi_label() {
+        true => crate::multi_label::choose_thresholds(&mut model, train)?,
+        false => trust(&mut model, train, validation)?,
+    }
     Ok(model)
 }
 

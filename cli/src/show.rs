@@ -36,7 +36,11 @@ pub fn summary(arguments: &Summary) -> crate::Result<()> {
     for name in &names {
         writeln!(out, "  {}", name.shown())?;
     }
-    writeln!(out, "images: resized to {h}x{w} (height x width)")?;
+    writeln!(out, "images: resized to {h}x{w} (height x width), fit: {}", model.image_fit())?;
+    if model.is_multi_label() {
+        let thresholds: Vec<String> = model.thresholds().iter().map(|t| format!("{t:.3}")).collect();
+        writeln!(out, "several labels a photograph, above these probabilities: {}", thresholds.join(", "))?;
+    }
     match model.base_model().weights_origin() {
         Some(origin) => writeln!(out, "trained from: {}, SHA-256 {}", origin.name.shown(), origin.sha256)?,
         None => writeln!(out, "trained from: the file does not say which weights")?,

@@ -3,12 +3,12 @@
 use std::io::Write;
 use std::path::Path;
 
-use transfer::data::own_photographs_with_validation;
+use transfer::data::{own_photographs_with_validation, photographs_from_table, LabelTable};
 use transfer::prelude::*;
 use transfer::Show;
 
 use crate::args::Train;
-use crate::{grouping, left_out, output, recipe, screen, stop, Failure};
+use crate::{grouping, left_out, multi_label, output, recipe, screen, stop, Failure};
 
 pub fn train(arguments: &Train) -> crate::Result<()> {
     let output = output::of_training(arguments)?;
@@ -64,13 +64,15 @@ fn photographs(arguments: &Train) -> crate::Result<OwnPhotographs> {
         class_names: (!arguments.classes.is_empty()).then(|| arguments.classes.clone()),
         ..ImageDatasetOptions::default()
             .image_size(h, w)
+            .fit(arguments.fit.into())
             .batch_size(arguments.batch_size as usize)
             .seed(arguments.seed)
             .max_left_out(arguments.max_left_out)
     };
-    let mut photographs = match &arguments.validation {
-        Some(validation) => own_photographs_with_validation(&arguments.dir, validation, options)?,
-        None => own_photographs(&arguments.dir, options)?,
+    let mut photographs = match (&arguments.labels, &arguments.validation) {
+        (Some(table), _) => photographs_from_table(&arguments.dir, &LabelTable::read(table)?, options)?,
+        (None, Some(validation)) => own_photographs_with_validation(&arguments.dir, validation, options)?,
+        (None, None) => own_photographs(&arguments.dir, options)?,
     };
     photographs = grouping::grouped(photographs, arguments)?;
     if !arguments.no_cache {
@@ -90,6 +92,10 @@ fn not_among(output: OutputFile, photographs: &OwnPhotographs) -> crate::Result<
 fn measure(model: &Model, photographs: &OwnPhotographs) -> crate::Result<()> {
     for (name, set) in [("validation", Some(&photographs.validation)), ("test", photographs.test.as_ref())] {
         let Some(set) = set else { continue };
+        if model.is_multi_label() {
+            multi_label::measure(model, name, set)?;
+            continue;
+        }
         let evaluation = model.evaluate(set)?;
         let mut out = std::io::stdout().lock();
         writeln!(out, "{name}: {evaluation}")?;

@@ -3,7 +3,7 @@
 //!
 //! Not for users: hidden in the documentation, and free to change.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use ndarray::Array3;
 
@@ -11,7 +11,7 @@ use ndarray::Array3;
 use crate::architecture::mobilenet_v2;
 use crate::assets::files::{beside, RemoveOnDrop};
 use crate::assets::{extract_zip, has_valid_note};
-use crate::data::{image_dataset_from_directory, load_img, ImageDatasetOptions};
+use crate::data::{image_dataset_from_directory, load_img, ImageDatasetOptions, LabelTable};
 use crate::model::{parse_model, About};
 use crate::train::checkpoint::Checkpoint;
 #[cfg(feature = "hdf5")]
@@ -19,8 +19,17 @@ use crate::weights::{decode_h5, Expected, LayerShapes, Layout};
 use crate::weights::{parse, write_values, LoadOptions, Weights};
 
 /// Names of the readers, as [`run`] takes them.
-pub const TARGETS: [&str; 8] =
-    ["tf_hub_h5", "keras_h5", "safetensors", "checkpoint", "model", "extraction", "image", "manifest"];
+pub const TARGETS: [&str; 9] = [
+    "tf_hub_h5",
+    "keras_h5",
+    "safetensors",
+    "checkpoint",
+    "model",
+    "extraction",
+    "image",
+    "manifest",
+    "labels",
+];
 
 /// Gives `bytes` to one reader; whether it takes them for good. Refusing is as fine as accepting.
 ///
@@ -38,8 +47,20 @@ pub fn run(target: &str, bytes: &[u8]) -> bool {
         "extraction" => extraction(bytes),
         "image" => image(bytes),
         "manifest" => manifest(bytes),
+        "labels" => labels(bytes),
         other => panic!("no reader is called {other}; there are {TARGETS:?}"),
     }
+}
+
+/// Each photograph lies below the folder, whatever a table of labels says.
+fn labels(bytes: &[u8]) -> bool {
+    let Ok(table) = LabelTable::parse(Path::new("labels.csv"), bytes) else { return false };
+    assert!(!table.is_empty() && table.class_names().windows(2).all(|pair| pair[0] < pair[1]));
+    for file in table.files() {
+        let plain = |part| matches!(part, Component::Normal(_));
+        assert!(Path::new(file).components().all(plain), "{file:?}");
+    }
+    true
 }
 
 /// A network of three small layers: files of a few KB reach all of the reader.

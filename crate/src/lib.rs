@@ -110,6 +110,8 @@ mod pages {
     page!(Readme, "README.md");
     page!(Check, "docs/check.md");
     page!(Checkpoints, "docs/checkpoints.md");
+    page!(Fit, "docs/fit.md");
+    page!(Labels, "docs/labels.md");
     page!(OwnPhotographs, "docs/own-photographs.md");
     page!(Performance, "docs/performance.md");
     page!(Trust, "docs/trust.md");

@@ -7,12 +7,13 @@ pub use crate::augment::{
 };
 pub use crate::check::{check_photographs, CheckOptions, CheckReport};
 pub use crate::data::{
-    image_dataset_from_directory, own_photographs, own_photographs_in_groups, BadImages, Batch, Dataset,
-    Groups, ImageDatasetOptions, OnBadImage, OwnPhotographs,
+    image_dataset_from_directory, image_dataset_from_table, own_photographs, own_photographs_in_groups,
+    photographs_from_table, BadImages, Batch, Dataset, Fit, Groups, ImageDatasetOptions, LabelTable,
+    OnBadImage, OwnPhotographs,
 };
 pub use crate::explain::{
     classification_report, confusion_matrix, roc_auc_score, roc_curve, ClassificationReport, ConfusionMatrix,
-    GradCam, Pca, PooledFeatures, RocCurve, TopLosses,
+    GradCam, MultiLabelReport, Pca, PooledFeatures, RocCurve, TopLosses,
 };
 pub use crate::loss::Loss;
 pub use crate::model::{

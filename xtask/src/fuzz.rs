@@ -14,7 +14,7 @@ use crate::step::{duration, step};
 use crate::Result;
 
 /// As in `crate/src/fuzzing.rs`, each with the longest input worth trying.
-const TARGETS: [(&str, usize); 8] = [
+const TARGETS: [(&str, usize); 9] = [
     ("tf_hub_h5", 32 << 10),
     ("keras_h5", 32 << 10),
     ("safetensors", 8 << 10),
@@ -23,6 +23,7 @@ const TARGETS: [(&str, usize); 8] = [
     ("extraction", 8 << 10),
     ("image", 16 << 10),
     ("manifest", 4 << 10),
+    ("labels", 4 << 10),
 ];
 
 /// What LLVM's pass puts into the code so that libFuzzer sees which branches an input takes; cargo-fuzz's

@@ -26,6 +26,7 @@ mod apply;
 mod classes;
 mod duplicates;
 mod features;
+#[cfg(feature = "plot")]
 mod figure;
 mod findings;
 mod fingerprint;

@@ -6,6 +6,9 @@
 use super::bad_images::{BadImages, Skipped};
 use super::batches::{Batches, Plan};
 use super::digest::FileDigest;
+use super::fit::Fit;
+use super::label_sets::LabelSets;
+use super::left_out::Tally;
 use super::listing::list;
 use super::opening::{examine, nothing, Opened};
 use super::options::{ImageDatasetOptions, Subset};
@@ -80,14 +83,22 @@ pub fn image_dataset_from_directory(dir: impl AsRef<Path>, options: ImageDataset
             )));
         }
     }
-    let mut order: Vec<usize> = (0..files.len()).collect();
-    if options.shuffle {
-        Rng::new(&[options.seed, ORDER]).shuffle(&mut order);
-    }
     let store = Store::new(dir.to_owned(), options, class_names, found, files, (skipped, tally));
-    store.tell_skipped();
-    let range = 0..order.len();
-    Ok(Dataset { store: Arc::new(store), order: order.into(), range, cache: false, prefetch: PREFETCH })
+    Ok(Dataset::of_store(store))
+}
+
+/// A data set of files that were looked at; with `sets`, their labels are positions of these.
+pub(super) fn dataset_of(
+    dir: &Path,
+    options: ImageDatasetOptions,
+    class_names: Vec<String>,
+    files: Vec<(PathBuf, u32)>,
+    left_out: (Vec<Skipped>, Tally),
+    sets: Option<LabelSets>,
+) -> Dataset {
+    let mut store = Store::new(dir.to_owned(), options, class_names, files.len(), files, left_out);
+    store.label_sets = sets;
+    Dataset::of_store(store)
 }
 
 /// Which image belongs where depends on the seed and the number of images alone.
@@ -116,22 +127,19 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    fn of_store(store: Store) -> Self {
+        let mut order: Vec<usize> = (0..store.paths.len()).collect();
+        if store.options.shuffle {
+            Rng::new(&[store.options.seed, ORDER]).shuffle(&mut order);
+        }
+        store.tell_skipped();
+        let range = 0..order.len();
+        Dataset { store: Arc::new(store), order: order.into(), range, cache: false, prefetch: PREFETCH }
+    }
+
     /// The names of the classes; a label is a position in it.
     pub fn class_names(&self) -> &[String] {
         &self.store.class_names
-    }
-
-    /// The class names of `labels`, in their order; `?` for a label that no class has.
-    ///
-    /// ```no_run
-    /// # fn example(dataset: &transfer::data::Dataset) -> transfer::Result<()> {
-    /// let batch = dataset.first_batch()?;
-    /// let titles: Vec<String> = dataset.label_names(&batch.labels);
-    /// # Ok(()) }
-    /// ```
-    pub fn label_names<'a>(&self, labels: impl IntoIterator<Item = &'a u32>) -> Vec<String> {
-        let name = |&label: &u32| self.class_names().get(label as usize).cloned();
-        labels.into_iter().map(|label| name(label).unwrap_or_else(|| "?".to_owned())).collect()
     }
 
     /// How many batches an epoch has.
@@ -159,13 +167,19 @@ impl Dataset {
         self.store.options.image_size
     }
 
+    /// What happens to images of another aspect ratio.
+    pub fn fit(&self) -> Fit {
+        self.store.options.fit
+    }
+
     /// The files of the whole folder (of this side of a `validation_split`), sorted, also after
     /// `take` and `skip`. [`Batch::indices`] are positions in it.
     pub fn file_paths(&self) -> &[PathBuf] {
         &self.store.paths
     }
 
-    /// The label of each of [`file_paths`](Self::file_paths).
+    /// The label of each of [`file_paths`](Self::file_paths): the position of its class, or of its set of labels where
+    /// there are [`label_sets`](Self::label_sets).
     pub fn labels(&self) -> &[u32] {
         &self.store.labels
     }
@@ -229,34 +243,6 @@ impl Dataset {
         Arc::ptr_eq(&self.store, &other.store)
     }
 
-    /// An error where more was left out than may be, as far as is known now: too many photographs of a class of the
-    /// folder, or all photographs of a class that this data set has. After a pass over it, all is known.
-    pub(crate) fn check_left_out(&self) -> Result<()> {
-        self.store.tally.check_all()?;
-        let classes = self.class_names().len();
-        let (mut bad, mut any) = (vec![Vec::new(); classes], vec![false; classes]);
-        for &i in &self.order[self.range.clone()] {
-            let label = self.labels()[i] as usize;
-            match self.store.reason(i) {
-                Some(_) => bad[label].push(i),
-                None => any[label] = true,
-            }
-        }
-        for (label, bad) in bad.iter().enumerate().filter(|(label, _)| !any[*label]) {
-            let Some(&first) = bad.iter().min() else { continue };
-            return Err(Error::Data(format!(
-                "the class {} has no photograph left here: {} of {} cannot be decoded, as the first: {} {}. Replace or \
-                 remove them.",
-                self.class_names()[label].shown(),
-                bad.len(),
-                bad.len(),
-                self.file_paths()[first].shown(),
-                self.store.reason(first).unwrap_or_default()
-            )));
-        }
-        Ok(())
-    }
-
     /// The first `n` batches. The selection is fixed, whatever the epoch, so that it never shares
     /// an image with [`skip`](Self::skip)`(n)`; shuffling goes on inside it.
     pub fn take(&self, n: usize) -> Dataset {
@@ -273,13 +259,6 @@ impl Dataset {
     /// The images of `order` alone, in that order.
     pub(super) fn with_order(&self, order: Vec<usize>) -> Dataset {
         Dataset { range: 0..order.len(), order: order.into(), ..self.clone() }
-    }
-
-    /// How many images of each class it has, in the order of the labels.
-    pub fn class_counts(&self) -> Vec<usize> {
-        let mut counts = vec![0; self.class_names().len()];
-        self.order[self.range.clone()].iter().for_each(|&i| counts[self.labels()[i] as usize] += 1);
-        counts
     }
 
     /// Keeps images in memory once they are decoded and resized. They are kept as fixed-point
@@ -341,8 +320,15 @@ impl Dataset {
     pub(crate) fn rules(&self) -> String {
         let ImageDatasetOptions { batch_size, image_size: (h, w), shuffle, seed, .. } = self.store.options;
         let reshuffle = self.store.options.reshuffle_each_iteration;
+        // Not where it is as it always was: checkpoints of earlier versions stay valid.
+        let fit = match self.fit() {
+            Fit::Squash => String::new(),
+            other => format!(" by {other}"),
+        };
+        // Which set a number means is not seen from the numbers.
+        let sets = self.label_sets().map(|sets| format!("sets of labels {sets:?}, ")).unwrap_or_default();
         format!(
-            "batches of {batch_size} of {h}x{w}, shuffle {shuffle}, seed {seed}, reshuffle {reshuffle}, cache {}",
+            "{sets}batches of {batch_size} of {h}x{w}{fit}, shuffle {shuffle}, seed {seed}, reshuffle {reshuffle}, cache {}",
             self.cache
         )
     }

@@ -16,6 +16,8 @@ pub(super) struct Tally {
     /// The part of a class that may be left out.
     part: f32,
     classes: Vec<Class>,
+    /// Whether the first class stands for all labels.
+    together: bool,
 }
 
 #[derive(Debug)]
@@ -48,7 +50,16 @@ impl Tally {
             left_out: AtomicUsize::new(0),
             first: Mutex::default(),
         };
-        Tally { part, classes: class_names.iter().map(class).collect() }
+        Tally { part, classes: class_names.iter().map(class).collect(), together: false }
+    }
+
+    /// The same, with one class for all labels if `yes`.
+    pub fn together(self, yes: bool) -> Self {
+        Tally { together: yes, ..self }
+    }
+
+    fn class(&self, label: u32) -> Option<&Class> {
+        self.classes.get(if self.together { 0 } else { label as usize })
     }
 
     /// Counts a photograph of the folder, good or bad.
@@ -60,7 +71,7 @@ impl Tally {
 
     /// Counts one of them as left out.
     pub fn leave_out(&self, label: u32, file: &Skipped) {
-        let Some(class) = self.classes.get(label as usize) else { return };
+        let Some(class) = self.class(label) else { return };
         class.left_out.fetch_add(1, Ordering::Relaxed);
         let mut first = class.first.lock().unwrap_or_else(|e| e.into_inner());
         if first.as_ref().is_none_or(|first| file < first) {
@@ -75,7 +86,7 @@ impl Tally {
 
     /// An error where too many of a class were left out so far.
     pub fn check(&self, label: u32) -> Result<()> {
-        self.classes.get(label as usize).map_or(Ok(()), |class| self.check_class(class))
+        self.class(label).map_or(Ok(()), |class| self.check_class(class))
     }
 
     /// The same for all classes.

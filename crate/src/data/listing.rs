@@ -24,6 +24,8 @@ pub(super) struct Listing {
     /// What is neither a file nor a folder: links to nothing, pipes. Path, label, and the reason in words that follow the
     /// path.
     pub odd: Vec<(PathBuf, u32, String)>,
+    /// Whether somebody named each file, so that none is passed over.
+    pub named: bool,
 }
 
 /// Lists `dir`; with `missing`, a class that is wanted and has no folder has no files.
@@ -58,6 +60,7 @@ pub(super) fn list(dir: &Path, wanted: Option<&[String]>, missing: bool) -> Resu
             .map(|(label, folder, name)| (PathBuf::from(folder).join(name), label))
             .collect(),
         odd,
+        named: false,
     })
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! listing ─► probe ─► Dataset ─► order of an epoch ─► decode ─► resize ─► (map) ─► Batch
 //! ```
+//! A table may name the files and their labels in place of class folders (`table/`).
 //! The first three happen once, when [`image_dataset_from_directory`] is called; the rest in each
 //! epoch, on threads of its own, except that `cache()` keeps what comes out of resize.
 //!
@@ -51,15 +52,19 @@ mod bad_images;
 mod batch;
 mod batches;
 mod dataset;
+mod dataset_labels;
 mod dataset_text;
 mod decode;
 mod depth;
 mod digest;
+mod fit;
 mod folder;
+mod grouped_split;
 mod groups;
 mod image_files;
 mod jpeg;
 mod kinds;
+mod label_sets;
 mod layout;
 mod left_out;
 mod limits;
@@ -77,6 +82,7 @@ mod sets;
 mod splits;
 mod store;
 mod stored;
+mod table;
 mod tiff;
 mod watched;
 mod whole;
@@ -87,8 +93,10 @@ pub use batch::Batch;
 pub use batches::Batches;
 pub use dataset::{image_dataset_from_directory, Dataset, AUTOTUNE};
 pub(crate) use digest::{file_digest, FileDigest};
+pub use fit::{Fit, PAD_LEVEL};
 pub use groups::Groups;
 pub use image_files::ImageFiles;
+pub use label_sets::LabelSets;
 pub use limits::{MAX_DECODED_BYTES, MAX_FILE_BYTES, MAX_SIDE};
 pub use look::PassedOver;
 pub use options::{ImageDatasetOptions, OnBadImage, Subset};
@@ -102,6 +110,7 @@ pub(crate) use sets::{whole_sets, WholeSet};
 #[cfg(test)]
 pub(crate) use stored::store as store_image;
 pub use stored::Stored;
+pub use table::{image_dataset_from_table, photographs_from_table, photographs_of_table, LabelTable};
 pub(crate) use whole::{look_at_whole, Whole};
 
 use crate::{input, Error, Result};
@@ -145,19 +154,32 @@ pub trait ImageMap: Send + Sync {
 /// # Errors
 /// [`Error::Io`] where the file cannot be read, [`Error::Data`] where it is no image or cannot be decoded.
 pub fn load_img(path: impl AsRef<Path>, target_size: (usize, usize)) -> Result<Array3<f32>> {
+    load_img_to_fit(path, target_size, Fit::Squash)
+}
+
+/// [`load_img`] with another way to treat the aspect ratio than [`Fit::Squash`].
+///
+/// # Errors
+/// As [`load_img`].
+pub fn load_img_to_fit(path: impl AsRef<Path>, target_size: (usize, usize), fit: Fit) -> Result<Array3<f32>> {
     let path = path.as_ref();
     let (h, w) = target_size;
     ImageDatasetOptions::default().image_size(h, w).batch_size(1).check()?;
     let mut image = Array3::zeros((h, w, 3));
-    load_img_into(path, (h, w), image.as_slice_mut().unwrap_or_default())?;
+    load_img_into(path, (h, w), fit, image.as_slice_mut().unwrap_or_default())?;
     Ok(image)
 }
 
-/// [`load_img`] into `out`, which has `height * width * 3` numbers.
-pub(crate) fn load_img_into(path: &Path, target_size: (usize, usize), out: &mut [f32]) -> Result<()> {
+/// [`load_img_to_fit`] into `out`, which has `height * width * 3` numbers.
+pub(crate) fn load_img_into(
+    path: &Path,
+    target_size: (usize, usize),
+    fit: Fit,
+    out: &mut [f32],
+) -> Result<()> {
     let mut buffers = decode::Buffers::default();
     decode::decode(path, &mut buffers, |rgb| {
-        resize::resize_into(rgb.pixels, (rgb.height, rgb.width), 3, out, target_size, &mut Vec::new());
+        fit::resize_to_fit(rgb.pixels, (rgb.height, rgb.width), out, target_size, fit, &mut Vec::new());
     })
     .map_err(|unusable| match unusable {
         Unusable::Unread(e) => input::photograph(path, e),

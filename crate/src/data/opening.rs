@@ -38,7 +38,7 @@ pub(super) fn examine(
     dir: &Path,
     options: &ImageDatasetOptions,
 ) -> Result<(Vec<String>, Opened)> {
-    let Listing { class_names, files, odd } = listing;
+    let Listing { class_names, files, odd, named } = listing;
     let mut sizes = vec![0usize; class_names.len()];
     files.iter().for_each(|(_, label)| sizes[*label as usize] += 1);
     let small = |label: u32| sizes[label as usize] <= SMALL_CLASS;
@@ -71,8 +71,12 @@ pub(super) fn examine(
                 opened.files.push((path, label));
             }
             // Notes, tables, what a file manager leaves behind.
-            Look::Other => passed_over.add(path.strip_prefix(dir).unwrap_or(&path).to_owned()),
-            Look::Bad(reason) => {
+            Look::Other if !named => passed_over.add(path.strip_prefix(dir).unwrap_or(&path).to_owned()),
+            Look::Other | Look::Bad(_) => {
+                let reason = match look {
+                    Look::Bad(reason) => reason,
+                    _ => "is no image".to_owned(),
+                };
                 let file = Skipped { path, reason };
                 opened.tally.count(label);
                 opened.tally.leave_out(label, &file);

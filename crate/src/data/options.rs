@@ -2,6 +2,7 @@
 //!
 //! Not a description of the images themselves: sizes, types and labels are read from the folder.
 
+use super::fit::Fit;
 use super::limits::MAX_SIDE;
 use crate::{Error, Result};
 
@@ -30,6 +31,8 @@ pub struct ImageDatasetOptions {
     pub batch_size: usize,
     /// (height, width) that every image is resized to, whatever its own shape.
     pub image_size: (usize, usize),
+    /// What happens where an image has another aspect ratio than [`image_size`](Self::image_size).
+    pub fit: Fit,
     /// Whether the images are mixed. Without it they come sorted by path, all of one class first,
     /// which is no good for training.
     pub shuffle: bool,
@@ -82,6 +85,7 @@ impl Default for ImageDatasetOptions {
             missing_classes: false,
             batch_size: 32,
             image_size: (256, 256),
+            fit: Fit::Squash,
             shuffle: true,
             seed: 0,
             reshuffle_each_iteration: true,
@@ -110,6 +114,12 @@ impl ImageDatasetOptions {
     /// Sets [`image_size`](Self::image_size).
     pub fn image_size(mut self, height: usize, width: usize) -> Self {
         self.image_size = (height, width);
+        self
+    }
+
+    /// Sets [`fit`](Self::fit).
+    pub fn fit(mut self, fit: Fit) -> Self {
+        self.fit = fit;
         self
     }
 

@@ -1,7 +1,7 @@
 //! Bilinear resize exactly as `tf.image.resize` does it: half-pixel centres, no antialiasing, and
 //! a result in `f32` that is not rounded.
 //!
-//! Not a general scaler: no other filter, no cropping, no padding. Where an image shrinks by more
+//! Not a general scaler: no other filter. What is cropped or padded is for [`Fit`](super::Fit) to say. Where an image shrinks by more
 //! than two, pixels in between are passed over, because TensorFlow passes over them.
 
 use crate::{Error, Result};
@@ -55,23 +55,51 @@ fn taps(from: usize, to: usize) -> impl Iterator<Item = Tap> {
     })
 }
 
-/// [`resize`] on slices, with `row` as scratch. Rows are blended first, since whole rows of bytes
-/// vectorise and single pixels do not.
+/// A part of an image, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    pub top: usize,
+    pub left: usize,
+    pub height: usize,
+    pub width: usize,
+}
+
+impl Window {
+    /// The whole of an image of (height, width).
+    pub fn all((height, width): (usize, usize)) -> Self {
+        Window { top: 0, left: 0, height, width }
+    }
+}
+
+/// [`resize`] on slices, with `row` as scratch.
 pub(super) fn resize_into(
     pixels: &[u8],
-    (h, w): (usize, usize),
+    size: (usize, usize),
     c: usize,
     out: &mut [f32],
-    (out_h, out_w): (usize, usize),
+    out_size: (usize, usize),
+    row: &mut Vec<f32>,
+) {
+    resize_window((pixels, size.1, Window::all(size)), c, (out, out_size.1, Window::all(out_size)), row);
+}
+
+/// Resizes a window of an image to a window of another, each given with the image's pixels and width. Rows are blended
+/// first, since whole rows of bytes vectorise and single pixels do not.
+pub(super) fn resize_window(
+    (pixels, w, from): (&[u8], usize, Window),
+    c: usize,
+    (out, out_w, to): (&mut [f32], usize, Window),
     row: &mut Vec<f32>,
 ) {
     let columns: Vec<Tap> =
-        taps(w, out_w).map(|t| Tap { lower: t.lower * c, upper: t.upper * c, ..t }).collect();
+        taps(from.width, to.width).map(|t| Tap { lower: t.lower * c, upper: t.upper * c, ..t }).collect();
     // One number more than the row has, so that three channels can be read as four.
-    row.resize(w * c + 1, 0.0);
-    for (tap, out) in taps(h, out_h).zip(out.chunks_exact_mut(out_w * c)) {
-        let line = |y: usize| &pixels[y * w * c..][..w * c];
+    row.resize(from.width * c + 1, 0.0);
+    let rows = out.chunks_exact_mut(out_w * c).skip(to.top);
+    for (tap, out) in taps(from.height, to.height).zip(rows) {
+        let line = |y: usize| &pixels[((from.top + y) * w + from.left) * c..][..from.width * c];
         blend_rows(line(tap.lower), line(tap.upper), tap.weight, row);
+        let out = &mut out[to.left * c..][..to.width * c];
         if c == 3 {
             blend_columns_rgb(row, &columns, out);
         } else {

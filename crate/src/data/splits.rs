@@ -11,6 +11,8 @@ impl Dataset {
     /// class of two images or more has at least one in each; a single image is trained on. Which image is
     /// where depends on `seed` and the images alone. Both share their files and cache with this one.
     ///
+    /// Where photographs have several labels, it is as [`grouped_split`](Self::grouped_split) of single photographs.
+    ///
     /// # Errors
     /// [`Error::Invalid`] where `part` does not lie between 0 and 1; [`Error::Data`] where either would be
     /// empty.
@@ -26,6 +28,11 @@ impl Dataset {
             return Err(Error::Invalid(format!(
                 "stratified_split expected a part between 0 and 1, both excluded. Received: {part}"
             )));
+        }
+        if self.label_sets().is_some() {
+            // Sets of labels are too many for a part of each.
+            let alone: Vec<u32> = (0..self.labels().len() as u32).collect();
+            return self.grouped_split(part, seed, &alone);
         }
         let mut aside = vec![false; self.labels().len()];
         let mut sorted = self.indices();

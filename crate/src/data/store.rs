@@ -6,9 +6,10 @@
 use super::bad_images::{BadImages, Skipped};
 use super::decode::{decode, Buffers, Unusable};
 use super::digest::{bytes_digest, file_digest, FileDigest};
+use super::fit::resize_to_fit;
+use super::label_sets::LabelSets;
 use super::left_out::Tally;
 use super::options::{ImageDatasetOptions, OnBadImage};
-use super::resize::resize_into;
 use super::stored::{pass_through, store, stored_bytes, Stored};
 use crate::progress::say;
 use crate::{input, Error, Result, Show};
@@ -37,7 +38,9 @@ pub(super) struct Store {
     /// How many images the folder has, before a split.
     pub found: usize,
     pub paths: Vec<PathBuf>,
+    /// Of each image: its class, or its set of labels where there are sets.
     pub labels: Vec<u32>,
+    pub label_sets: Option<LabelSets>,
     skipped: Mutex<SkippedList>,
     /// How many of each class were left out, of all that were found.
     pub tally: Tally,
@@ -81,6 +84,7 @@ impl Store {
             cached_bytes: AtomicUsize::new(0),
             paths,
             labels,
+            label_sets: None,
             skipped: Mutex::new(SkippedList { all: skipped, told: 0 }),
             tally,
             spare: Mutex::default(),
@@ -102,10 +106,10 @@ impl Store {
             Stored::new(&kept.image).unpack(out);
             return Ok(true);
         }
-        let size = self.options.image_size;
+        let ImageDatasetOptions { image_size: size, fit, .. } = self.options;
         let Scratch { buffers, row, .. } = scratch;
         let done = decode(&self.paths[index], buffers, |rgb| {
-            resize_into(rgb.pixels, (rgb.height, rgb.width), 3, out, size, row);
+            resize_to_fit(rgb.pixels, (rgb.height, rgb.width), out, size, fit, row);
             cache.then(|| bytes_digest(rgb.file))
         });
         match done {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use ndarray::Array2;
 
+#[cfg(feature = "plot")]
 use crate::plot::{reliability_figure, Figure};
 use crate::train::Predictions;
 use crate::{Error, Result};
@@ -58,7 +59,7 @@ pub fn reliability_diagram(probabilities: &Array2<f32>, actual: &[u32]) -> Resul
     if n == 0 {
         return Err(Error::Invalid("reliability_diagram expected at least one image. Received none".into()));
     }
-    if let Some((i, label)) = actual.iter().enumerate().find(|(_, &label)| label as usize >= classes) {
+    if let Some((i, label)) = actual.iter().enumerate().find(|(_, label)| **label as usize >= classes) {
         return Err(Error::Invalid(format!(
             "reliability_diagram expected labels below {classes}. Received: {label} for image {i}"
         )));
@@ -124,6 +125,7 @@ impl ReliabilityDiagram {
     ///
     /// # Errors
     /// As [`reliability_figure`].
+    #[cfg(feature = "plot")]
     pub fn figure(&self) -> Result<Figure> {
         reliability_figure(&self.counts, &self.confidence, &self.accuracy)
     }

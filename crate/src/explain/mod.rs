@@ -23,6 +23,7 @@ mod calibration;
 mod confusion;
 mod eigen;
 mod grad_cam;
+mod multi_label;
 mod pca;
 mod pooled;
 mod report;
@@ -32,6 +33,9 @@ mod top_losses;
 pub use calibration::{expected_calibration_error, reliability_diagram, ReliabilityDiagram};
 pub use confusion::{confusion_matrix, ConfusionMatrix};
 pub use grad_cam::GradCam;
+pub use multi_label::{
+    average_precision_score, best_threshold, multi_label_report, LabelScores, MultiLabelReport,
+};
 pub use pca::Pca;
 pub use pooled::PooledFeatures;
 pub use report::{classification_report, Average, ClassScores, ClassificationReport};

@@ -1,5 +1,7 @@
 //! The losses: which there are, and their values on the host.
 
+use super::actual::Actual;
+use super::multi_label;
 use crate::{Error, Result};
 
 /// What training makes small. All losses take logits, never probabilities.
@@ -15,6 +17,9 @@ pub enum Loss {
     BinaryCrossentropy,
     /// For as many outputs as classes: Keras' `SparseCategoricalCrossentropy(from_logits=True)`.
     SparseCategoricalCrossentropy,
+    /// For photographs that may have several labels, with one output for each class: Keras'
+    /// `BinaryCrossentropy(from_logits=True)` of targets of zeros and ones, the mean over the classes.
+    MultiLabelBinaryCrossentropy,
 }
 
 impl Loss {
@@ -47,6 +52,10 @@ impl Loss {
                 "SparseCategoricalCrossentropy expected one output for each class. Received: {units} output. \
                  For two classes use Dense::new(1) with Loss::BinaryCrossentropy, or Dense::new(2)."
             ))),
+            Loss::MultiLabelBinaryCrossentropy if units < 2 => Err(Error::Invalid(format!(
+                "MultiLabelBinaryCrossentropy expected one output for each of two classes or more. Received: {units} \
+                 output. Give the last layer as many: Dense::new(class_names.len())."
+            ))),
             _ => Ok(()),
         }
     }
@@ -55,12 +64,18 @@ impl Loss {
     pub(crate) fn classes(self, units: usize) -> usize {
         match self {
             Loss::BinaryCrossentropy => 2,
-            Loss::SparseCategoricalCrossentropy => units,
+            Loss::SparseCategoricalCrossentropy | Loss::MultiLabelBinaryCrossentropy => units,
         }
     }
 
     /// Refuses labels that the model has no output for.
-    pub(crate) fn check_labels(self, units: usize, labels: &[u32]) -> Result<()> {
+    pub(crate) fn check_labels<'a>(self, units: usize, actual: impl Into<Actual<'a>>) -> Result<()> {
+        let actual = actual.into();
+        let labels = match (self, actual.sets) {
+            (Loss::MultiLabelBinaryCrossentropy, _) => return multi_label::check(actual, units),
+            (_, Some(_)) => return Err(multi_label::one_label_each()),
+            (_, None) => actual.labels,
+        };
         let classes = self.classes(units);
         match labels.iter().find(|&&l| l as usize >= classes) {
             None => Ok(()),
@@ -73,15 +88,17 @@ impl Loss {
     }
 
     /// The summed loss of a batch. `logits` holds `units` numbers for each label.
-    pub(crate) fn sum(self, logits: &[f32], labels: &[u32], units: usize) -> f64 {
-        let rows = logits.chunks_exact(units).zip(labels);
+    pub(crate) fn sum<'a>(self, logits: &[f32], actual: impl Into<Actual<'a>>, units: usize) -> f64 {
+        let actual = actual.into();
+        if self == Loss::MultiLabelBinaryCrossentropy {
+            return multi_label::sum(logits, actual, units);
+        }
+        let rows = logits.chunks_exact(units).zip(actual.labels);
         rows.map(|(row, &label)| match self {
             Loss::BinaryCrossentropy => {
-                // max(x, 0) − x·z + ln(1 + e^−|x|), which never overflows.
-                let (x, z) = (f64::from(row[0]), f64::from(label));
-                x.max(0.0) - x * z + (-x.abs()).exp().ln_1p()
+                multi_label::binary_cross_entropy(f64::from(row[0]), f64::from(label))
             }
-            Loss::SparseCategoricalCrossentropy => {
+            _ => {
                 let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 let sum: f64 = row.iter().map(|&x| f64::from(x - max).exp()).sum();
                 sum.ln() + f64::from(max) - f64::from(row[label as usize])
@@ -90,16 +107,24 @@ impl Loss {
         .sum()
     }
 
-    /// How many labels the logits get right.
-    pub(crate) fn correct(self, logits: &[f32], labels: &[u32], units: usize) -> usize {
-        logits.chunks_exact(units).zip(labels).filter(|(row, label)| self.decide(row) == **label).count()
+    /// How many labels the logits get right; of sets of labels, how many whole sets.
+    pub(crate) fn correct<'a>(self, logits: &[f32], actual: impl Into<Actual<'a>>, units: usize) -> usize {
+        let actual = actual.into();
+        if self == Loss::MultiLabelBinaryCrossentropy {
+            return multi_label::correct(logits, actual, units);
+        }
+        logits
+            .chunks_exact(units)
+            .zip(actual.labels)
+            .filter(|(row, label)| self.decide(row) == **label)
+            .count()
     }
 
     /// The class that one row of logits speaks for: `logit > 0`, or the largest (the first of equals).
     pub(crate) fn decide(self, row: &[f32]) -> u32 {
         match self {
             Loss::BinaryCrossentropy => u32::from(row[0] > 0.0),
-            Loss::SparseCategoricalCrossentropy => {
+            Loss::SparseCategoricalCrossentropy | Loss::MultiLabelBinaryCrossentropy => {
                 let mut best = 0;
                 for (i, x) in row.iter().enumerate() {
                     if *x > row[best] {

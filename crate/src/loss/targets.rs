@@ -2,6 +2,7 @@
 //! class weights, and the mixed labels of MixUp. Validation knows nothing of it: there, labels are labels.
 
 use crate::augment::mixup::Mix;
+use crate::data::LabelSets;
 use crate::loss::Loss;
 
 /// What each image of a batch is to become.
@@ -22,6 +23,8 @@ pub(crate) struct TargetRules {
     pub smoothing: f32,
     /// What an image of each class counts.
     pub class_weights: Option<Vec<f32>>,
+    /// What labels mean where photographs may have several.
+    pub sets: Option<LabelSets>,
 }
 
 impl Targets {
@@ -75,6 +78,12 @@ impl TargetRules {
         let s = self.smoothing;
         match loss {
             Loss::BinaryCrossentropy => row[0] += counts * (label as f32 * (1.0 - s) + 0.5 * s),
+            Loss::MultiLabelBinaryCrossentropy => {
+                row.iter_mut().for_each(|value| *value += counts * 0.5 * s);
+                for &class in self.sets.as_ref().map_or(&[][..], |sets| sets.of(label)) {
+                    row[class as usize] += counts * (1.0 - s);
+                }
+            }
             Loss::SparseCategoricalCrossentropy => {
                 let rest = s / row.len() as f32;
                 for (class, value) in row.iter_mut().enumerate() {
@@ -93,6 +102,18 @@ mod tests {
     const CATEGORICAL: Loss = Loss::SparseCategoricalCrossentropy;
 
     #[test]
+    fn sets_of_labels_are_smoothed_and_mixed_class_by_class() {
+        let sets = LabelSets::new(3, vec![vec![0, 2], vec![]]).unwrap();
+        let rules = TargetRules { smoothing: 0.2, sets: Some(sets), ..TargetRules::default() };
+        let of =
+            |mix: Option<&[Mix]>| rules.targets(&[0, 1], mix, Loss::MultiLabelBinaryCrossentropy, 3).values;
+        let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6);
+        assert!(near(&of(None), &[0.9, 0.1, 0.9, 0.1, 0.1, 0.1]));
+        let mix = [Mix { partner: 1, part: 0.75 }, Mix { partner: 0, part: 1.0 }];
+        assert!(near(&of(Some(&mix)), &[0.7, 0.1, 0.7, 0.1, 0.1, 0.1]));
+    }
+
+    #[test]
     fn labels_alone_are_zeros_and_ones() {
         assert_eq!(Targets::of_labels(&[1, 0], BINARY, 1).values, [1.0, 0.0]);
         let targets = Targets::of_labels(&[2, 0], CATEGORICAL, 3);
@@ -101,7 +122,7 @@ mod tests {
 
     #[test]
     fn mixed_labels_are_weighted_each_by_its_own_class() {
-        let rules = TargetRules { smoothing: 0.0, class_weights: Some(vec![1.0, 3.0]) };
+        let rules = TargetRules { class_weights: Some(vec![1.0, 3.0]), ..TargetRules::default() };
         let mix =
             [Mix { partner: 1, part: 0.25 }, Mix { partner: 0, part: 1.0 }, Mix { partner: 1, part: 0.3 }];
         let targets = rules.targets(&[0, 1, 1], Some(&mix), BINARY, 1);
@@ -114,7 +135,11 @@ mod tests {
 
     #[test]
     fn each_row_is_a_distribution_whatever_the_rules() {
-        let rules = TargetRules { smoothing: 0.1, class_weights: Some(vec![0.5, 2.0, 7.0]) };
+        let rules = TargetRules {
+            smoothing: 0.1,
+            class_weights: Some(vec![0.5, 2.0, 7.0]),
+            ..TargetRules::default()
+        };
         let mix =
             [Mix { partner: 2, part: 0.6 }, Mix { partner: 1, part: 0.9 }, Mix { partner: 0, part: 0.0 }];
         let targets = rules.targets(&[0, 1, 2], Some(&mix), CATEGORICAL, 3);
@@ -126,7 +151,11 @@ mod tests {
 
     #[test]
     fn classes_that_count_nothing_give_no_quotient_of_zeros() {
-        let rules = TargetRules { smoothing: 0.1, class_weights: Some(vec![0.0, 0.0, 1.0]) };
+        let rules = TargetRules {
+            smoothing: 0.1,
+            class_weights: Some(vec![0.0, 0.0, 1.0]),
+            ..TargetRules::default()
+        };
         let mix = [Mix { partner: 1, part: 0.5 }, Mix { partner: 0, part: 0.5 }];
         let targets = rules.targets(&[0, 1], Some(&mix), CATEGORICAL, 3);
         assert!(targets.values.iter().all(|v| v.is_finite()));

@@ -22,12 +22,14 @@ impl Loss {
         let tensor = |values: Vec<f32>| device.try_tensor_from_vec(values, (n, units)).map_err(device_error);
         let values = targets.values.clone();
         match (self, &targets.weights) {
-            (Loss::BinaryCrossentropy, None) => {
+            (Loss::BinaryCrossentropy | Loss::MultiLabelBinaryCrossentropy, None) => {
                 Ok(binary_cross_entropy_with_logits_loss(logits, tensor(values)?))
             }
-            (Loss::BinaryCrossentropy, Some(weights)) => {
+            (Loss::BinaryCrossentropy | Loss::MultiLabelBinaryCrossentropy, Some(weights)) => {
+                let weights: Vec<f32> =
+                    weights.iter().flat_map(|&weight| std::iter::repeat_n(weight, units)).collect();
                 let losses = logits.try_bce_with_logits(tensor(values)?).map_err(device_error)?;
-                let weighted = losses.try_mul(tensor(weights.clone())?).map_err(device_error)?;
+                let weighted = losses.try_mul(tensor(weights)?).map_err(device_error)?;
                 weighted.try_mean().map_err(device_error)
             }
             (Loss::SparseCategoricalCrossentropy, weights) => {
@@ -47,6 +49,8 @@ impl Loss {
 mod tests {
     use super::*;
     use crate::augment::mixup::Mix;
+    use crate::data::LabelSets;
+    use crate::loss::actual::Actual;
     use crate::loss::targets::TargetRules;
     use dfdx::prelude::*;
     use serde_json::Value;
@@ -69,6 +73,30 @@ mod tests {
     }
 
     #[test]
+    fn the_loss_of_several_labels_is_the_mean_over_the_classes_and_its_gradient_the_difference() {
+        let dev = Cpu::default();
+        let sets = LabelSets::new(3, vec![vec![], vec![0, 2], vec![1]]).unwrap();
+        let (labels, units, loss) = (vec![1, 0, 2, 1], 3, Loss::MultiLabelBinaryCrossentropy);
+        let logits: Vec<f32> = (0..12).map(|i| (i as f32 * 1.7).sin() * 4.0).collect();
+        let rules = TargetRules { sets: Some(sets.clone()), ..TargetRules::default() };
+        let targets = rules.targets(&labels, None, loss, units);
+        assert_eq!(targets.values, sets.multi_hot(&labels));
+        let t = dev.tensor_from_vec(logits.clone(), (4, units));
+        let traced = loss.traced(t.leaky_trace(), &targets, units, &dev).unwrap();
+        let (value, gradient) = (traced.array(), traced.backward().get(&t).as_vec());
+        let host = loss.sum(&logits, Actual { labels: &labels, sets: Some(&sets) }, units) / 4.0;
+        assert!((f64::from(value) - host).abs() < 1e-5, "{value} {host}");
+        for ((g, x), z) in gradient.iter().zip(&logits).zip(&targets.values) {
+            let expected = (1.0 / (1.0 + (-x).exp()) - z) / 12.0;
+            assert!((g - expected).abs() < 1e-6, "{g} {expected}");
+        }
+        let weighted = Targets { weights: Some(vec![1.0, 0.0, 0.0, 0.0]), ..targets };
+        let traced = loss.traced(t.leaky_trace(), &weighted, units, &dev).unwrap().array();
+        let first = loss.sum(&logits[..3], Actual { labels: &labels[..1], sets: Some(&sets) }, units) / 4.0;
+        assert!((f64::from(traced) - first).abs() < 1e-5);
+    }
+
+    #[test]
     fn smoothed_weighted_and_mixed_losses_and_their_gradients_are_keras() {
         let file: Value =
             serde_json::from_str(include_str!("../../tests/api/recipe/reference.json")).unwrap();
@@ -83,7 +111,11 @@ mod tests {
             let loss = Loss::for_units(units);
             let labels: Vec<u32> = numbers(&case["labels"]).into_iter().map(|l| l as u32).collect();
             let class_weights = case["weights"].is_array().then(|| numbers(&case["weights"]));
-            let rules = TargetRules { smoothing: case["smoothing"].as_f64().unwrap() as f32, class_weights };
+            let rules = TargetRules {
+                smoothing: case["smoothing"].as_f64().unwrap() as f32,
+                class_weights,
+                sets: None,
+            };
             let mix: Option<Vec<Mix>> = case["mix"].as_array().map(|mix| {
                 let pairs = mix.iter().map(numbers);
                 pairs.map(|pair| Mix { partner: pair[0] as usize, part: pair[1] }).collect()

@@ -4,8 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::architecture::{known, Network};
-use crate::data::Dataset;
+use crate::data::{Dataset, Fit};
 use crate::loss::Loss;
+use crate::model::image_fit::{self, RESIZE};
+use crate::model::multi_label::check_thresholds;
 use crate::model::trained_on::TrainedOn;
 use crate::model::trust::{Calibration, CrossValidation};
 use crate::model::Model;
@@ -14,8 +16,6 @@ use crate::{Error, Precision, Result};
 
 /// Of the layout of [`About`]. A later version that reads older ones says so here.
 const FORMAT: u32 = 1;
-/// How `data` resizes images; other programs have to do it alike.
-const RESIZE: &str = "bilinear, half-pixel centres, no antialiasing";
 /// The most classes of a model that is read.
 const MAX_CLASSES: usize = 100_000;
 /// The longest name of a class, in bytes.
@@ -41,6 +41,10 @@ pub(crate) struct About {
     pub units: usize,
     /// `None` where the model was never compiled.
     pub loss: Option<SavedLoss>,
+    /// Above which probability a photograph has a label, where it may have several: one for each class, or none for 0.5
+    /// each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<f32>,
     /// Layers of the base that train, as ranges `from..to`: they compute on another path, whose last bits
     /// differ.
     pub trainable: Vec<(usize, usize)>,
@@ -81,9 +85,12 @@ pub(crate) struct Scaling {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+// Keras' names.
+#[allow(clippy::enum_variant_names)]
 pub(crate) enum SavedLoss {
     BinaryCrossentropy,
     SparseCategoricalCrossentropy,
+    MultiLabelBinaryCrossentropy,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,7 +119,7 @@ impl About {
                 .map(|origin| SavedOrigin { name: cut(&origin.name), sha256: origin.sha256.clone() }),
             class_names: model.class_names(),
             image_size: (h, w),
-            resize: RESIZE.to_owned(),
+            resize: image_fit::described(model.image_fit()),
             rescaling: model
                 .rescaling
                 .map(|r| Scaling { scale: f64::from(r.scale), offset: f64::from(r.offset) }),
@@ -120,7 +127,9 @@ impl About {
             loss: model.compiled.as_ref().map(|c| match c.loss {
                 Loss::BinaryCrossentropy => SavedLoss::BinaryCrossentropy,
                 Loss::SparseCategoricalCrossentropy => SavedLoss::SparseCategoricalCrossentropy,
+                Loss::MultiLabelBinaryCrossentropy => SavedLoss::MultiLabelBinaryCrossentropy,
             }),
+            thresholds: model.thresholds.clone(),
             trainable: ranges(base.trainable_layers()),
             precision: match base.precision() {
                 Precision::F32 => SavedPrecision::F32,
@@ -157,6 +166,11 @@ impl About {
         known().into_iter().find(|network| network.name() == self.architecture)
     }
 
+    /// What `resize` says, which [`parse`](Self::parse) has checked.
+    pub fn fit(&self) -> Option<Fit> {
+        image_fit::read(&self.resize)
+    }
+
     /// Number of classes.
     pub fn classes(&self) -> usize {
         self.units.max(2)
@@ -172,7 +186,7 @@ impl About {
                 format!("{:?}", self.architecture),
             );
         };
-        if self.resize != RESIZE {
+        if self.fit().is_none() {
             return expected(&format!("images resized {RESIZE:?}"), format!("{:?}", self.resize));
         }
         if !(1..=MAX_CLASSES).contains(&self.units) {
@@ -200,10 +214,16 @@ impl About {
         }
         match (self.loss, self.units) {
             (Some(SavedLoss::BinaryCrossentropy), 1) | (None, _) => {}
-            (Some(SavedLoss::SparseCategoricalCrossentropy), 2..) => {}
+            (
+                Some(SavedLoss::SparseCategoricalCrossentropy | SavedLoss::MultiLabelBinaryCrossentropy),
+                2..,
+            ) => {}
             (loss, units) => {
                 return expected("a loss that fits the outputs", format!("{loss:?}, {units} outputs"))
             }
+        }
+        if !self.thresholds.is_empty() {
+            check_thresholds(&self.thresholds, self.units)?;
         }
         if !(0.0..1.0).contains(&(self.dropout as f32)) {
             return expected("a dropout of at least 0 and below 1", self.dropout.to_string());
@@ -309,6 +329,7 @@ mod tests {
             rescaling: Some(Scaling { scale: f64::from(1.0f32 / 127.5), offset: -1.0 }),
             units: 1,
             loss: Some(SavedLoss::BinaryCrossentropy),
+            thresholds: vec![],
             trainable: vec![(100, 154)],
             precision: SavedPrecision::F32,
             test_time_flip: true,

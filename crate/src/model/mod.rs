@@ -7,7 +7,8 @@
 //! | `about.rs` | what has to be known of a model besides its weights, in order to predict |
 //! | `saved.rs`, `weights_file.rs` | `Model::save` and `Model::load`: that and the weights as one file; weights alone |
 //! | `onnx/` | `Model::export_onnx`: the model for ONNX Runtime and other programs |
-//! | `trust/` | how far it can be trusted: cross-validation and intervals |
+//! | `image_fit.rs`, `multi_label.rs` | how photographs are brought to the model's aspect ratio; thresholds of labels |
+//! | `trust/` | how far it can be trusted: intervals, cross-validation, temperature, what is unknown |
 //! | `feature_cache.rs` | where outputs of the frozen part are kept |
 //!
 //! Training and prediction are methods of [`Model`], too; they stand in [`mod@crate::train`].
@@ -15,9 +16,11 @@
 mod about;
 mod chain;
 pub(crate) mod feature_cache;
+mod image_fit;
 mod layers;
 #[allow(clippy::module_inception)]
 mod model;
+mod multi_label;
 mod onnx;
 mod saved;
 mod trained_on;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::augment::Sequential;
+use crate::data::Fit;
 use crate::loss::Loss;
 use crate::model::feature_cache::{FeatureCache, FrozenPart, LIMIT_BYTES};
 use crate::model::layers::{Dense, Dropout};
@@ -33,6 +34,10 @@ pub struct Model {
     /// Empty, or one for each label of the data set that it was fitted on.
     pub(crate) class_names: Vec<String>,
     pub(crate) test_time_flip: bool,
+    /// Above which probability a photograph has a label, where it may have several; empty for 0.5 each.
+    pub(crate) thresholds: Vec<f32>,
+    /// How images are brought to the aspect ratio; `None` where it was never trained.
+    pub(crate) image_fit: Option<Fit>,
     /// `None` where it was never fitted.
     pub(crate) trained_on: Option<TrainedOn>,
     pub(crate) trust: Trust,
@@ -107,6 +112,8 @@ impl Model {
             feature_cache_bytes: LIMIT_BYTES,
             class_names: Vec::new(),
             test_time_flip: false,
+            thresholds: Vec::new(),
+            image_fit: None,
             trained_on: None,
             trust: Trust::default(),
         })

@@ -88,7 +88,7 @@ impl Model {
     }
 
     fn from_parts(about: About, weights: &Weights) -> Result<Self> {
-        let (h, w) = about.image_size;
+        let ((h, w), fit) = (about.image_size, about.fit());
         let network = about.network().unwrap_or_else(mobilenet_v2);
         let mut base = Backbone::new(&network, &Device::auto()?, (h, w, 3), weights)?;
         let found = String::new();
@@ -131,6 +131,8 @@ impl Model {
             .then(Dense::new(about.units).kernel_initializer(Initializer::Zeros))
             .build()?;
         model.set_weights(weights)?;
+        model.image_fit = fit;
+        model.thresholds = about.thresholds;
         model.class_names = about.class_names;
         model.test_time_flip = about.test_time_flip;
         model.trained_on = about.trained_on;
@@ -143,6 +145,7 @@ impl Model {
             let loss = match loss {
                 SavedLoss::BinaryCrossentropy => Loss::BinaryCrossentropy,
                 SavedLoss::SparseCategoricalCrossentropy => Loss::SparseCategoricalCrossentropy,
+                SavedLoss::MultiLabelBinaryCrossentropy => Loss::MultiLabelBinaryCrossentropy,
             };
             model.compile(Adam::new(1e-4), loss)?;
         }

@@ -1,6 +1,7 @@
 //! Loss and accuracy of a data set.
 
 use crate::data::Dataset;
+use crate::loss::actual::Actual;
 use crate::model::Model;
 use crate::train::evaluation::Evaluation;
 use crate::train::predict::check_outputs;
@@ -35,6 +36,7 @@ impl Model {
         let (loss, units, temperature) = (self.loss()?, self.units(), self.temperature() as f32);
         let (mut sum, mut images, mut correct) = (0.0, 0, 0);
         self.each_batch(dataset, &mut |logits, labels, indices| {
+            let labels = Actual::of(dataset, labels);
             loss.check_labels(units, labels)?;
             check(logits, indices)?;
             let scaled: Vec<f32> = logits.iter().map(|logit| logit / temperature).collect();
@@ -44,7 +46,7 @@ impl Model {
                 false => f64::NAN,
             };
             correct += loss.correct(logits, labels, units);
-            images += labels.len();
+            images += labels.labels.len();
             Ok(())
         })?;
         let n = images.max(1) as f64;

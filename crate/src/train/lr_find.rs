@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::data::Dataset;
+use crate::loss::actual::Actual;
 use crate::model::Model;
 #[cfg(feature = "plot")]
 use crate::plot::{lr_find_figure, Figure, RateMark};
@@ -113,7 +114,7 @@ impl Model {
         options.check()?;
         let loss = self.loss()?;
         self.check_dataset(dataset)?;
-        loss.check_labels(self.units(), dataset.labels())?;
+        loss.check_labels(self.units(), Actual::of(dataset, dataset.labels()))?;
         let before = self.net.weights_that_train()?;
         let compiled = self.compiled.take();
         // An optimizer without a past, whose settings are the same.

@@ -4,6 +4,8 @@
 pub mod callbacks;
 pub mod checkpoint;
 mod class_weights;
+#[cfg(test)]
+mod data_kinds_tests;
 mod evaluate;
 mod evaluation;
 mod fine_tune;

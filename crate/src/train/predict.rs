@@ -2,7 +2,8 @@
 
 use ndarray::{Array2, Array4};
 
-use crate::data::Dataset;
+use crate::data::{Dataset, LabelSets};
+use crate::loss::actual::Actual;
 use crate::loss::Loss;
 use crate::model::Model;
 use crate::train::fit::features::not_contiguous;
@@ -15,11 +16,14 @@ pub struct Predictions {
     pub logits: Array2<f32>,
     /// Numbers of the files in the data set's listing; `0..n` for a plain batch.
     pub indices: Vec<usize>,
-    /// True labels where the images came from a data set; else empty.
+    /// True labels where the images came from a data set; else empty. Where photographs may have several labels, they are
+    /// positions in the data set's [`label_sets`](Dataset::label_sets).
     pub actual: Vec<u32>,
     loss: Loss,
     /// Logits are divided by it before they become probabilities.
     temperature: f32,
+    /// What `actual` means where photographs may have several labels.
+    sets: Option<LabelSets>,
 }
 
 impl Predictions {
@@ -33,13 +37,14 @@ impl Predictions {
         self.len() == 0
     }
 
-    /// The predicted class of each image.
+    /// The predicted class of each image; where photographs may have several labels, the most probable one.
     pub fn labels(&self) -> Vec<u32> {
         self.logits.rows().into_iter().map(|row| self.loss.decide(&row.to_vec())).collect()
     }
 
     /// The probability of each class `(n, classes)`: sigmoid of the one logit, or softmax, of logits over the model's
-    /// [temperature](crate::model::Model::temperature).
+    /// [temperature](crate::model::Model::temperature); where photographs may have several labels, the sigmoid of each
+    /// logit.
     pub fn probabilities(&self) -> Array2<f32> {
         let classes = self.loss.classes(self.logits.ncols());
         let mut out = Array2::zeros((self.len(), classes));
@@ -50,6 +55,9 @@ impl Predictions {
                     let dog = 1.0 / (1.0 + (-row[0]).exp());
                     p[0] = 1.0 - dog;
                     p[1] = dog;
+                }
+                Loss::MultiLabelBinaryCrossentropy => {
+                    p.iter_mut().zip(row).for_each(|(p, x)| *p = 1.0 / (1.0 + (-x).exp()));
                 }
                 Loss::SparseCategoricalCrossentropy => {
                     let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -74,10 +82,35 @@ impl Predictions {
             ));
         }
         let units = self.logits.ncols();
-        self.loss.check_labels(units, &self.actual)?;
+        let sets = self.sets.as_ref();
+        self.loss.check_labels(units, Actual { labels: &self.actual, sets })?;
         let rows = self.logits.rows().into_iter().zip(&self.actual);
-        let scaled = |row: ndarray::ArrayView1<f32>| row.mapv(|x| x / self.temperature).to_vec();
-        Ok(rows.map(|(row, &label)| self.loss.sum(&scaled(row), &[label], units)).collect())
+        let loss = |(row, &label): (ndarray::ArrayView1<'_, f32>, &u32)| {
+            let scaled = row.mapv(|x| x / self.temperature).to_vec();
+            self.loss.sum(&scaled, Actual { labels: &[label], sets }, units)
+        };
+        Ok(rows.map(loss).collect())
+    }
+
+    /// Whether photographs may have several labels.
+    pub fn is_multi_label(&self) -> bool {
+        self.loss == Loss::MultiLabelBinaryCrossentropy
+    }
+
+    /// Which labels each image has `(n, classes)`: 1 where it has one, else 0.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the predictions are not of a data set whose photographs may have several labels.
+    pub fn targets(&self) -> Result<Array2<f32>> {
+        let sets = self.sets.as_ref().filter(|sets| sets.classes() == self.logits.ncols()).ok_or_else(|| {
+            Error::Invalid(
+                "Targets expected predictions of a data set whose photographs may have several labels, by a model of \
+                 the same classes. Received others."
+                    .into(),
+            )
+        })?;
+        let shape = (self.actual.len(), sets.classes());
+        Array2::from_shape_vec(shape, sets.multi_hot(&self.actual)).map_err(|e| Error::Shape(e.to_string()))
     }
 
     /// The probability of each image's predicted class.
@@ -167,7 +200,8 @@ impl Model {
             actual.extend_from_slice(labels);
             Ok(())
         })?;
-        self.predictions(all, indices, actual)
+        let predictions = self.predictions(all, indices, actual)?;
+        Ok(Predictions { sets: dataset.label_sets().cloned(), ..predictions })
     }
 
     pub(crate) fn predictions(
@@ -183,6 +217,6 @@ impl Model {
         let shape = (indices.len(), self.units());
         let logits = Array2::from_shape_vec(shape, logits).map_err(|e| Error::Shape(e.to_string()))?;
         let temperature = self.temperature() as f32;
-        Ok(Predictions { logits, indices, actual, loss, temperature })
+        Ok(Predictions { logits, indices, actual, loss, temperature, sets: None })
     }
 }

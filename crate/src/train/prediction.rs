@@ -47,6 +47,18 @@ impl Prediction {
     }
 }
 
+impl Prediction {
+    /// The labels whose probability is above their threshold, with it, the most probable first: what a model of several
+    /// labels a photograph says. `thresholds` are the model's: [`Model::thresholds`].
+    pub fn labels_above(&self, thresholds: &[f32]) -> Vec<(String, f32)> {
+        let above = |name: &String| {
+            let at = self.class_names.iter().position(|other| other == name);
+            at.is_some_and(|at| self.probabilities[at] > thresholds.get(at).copied().unwrap_or(0.5))
+        };
+        self.top(self.probabilities.len()).into_iter().filter(|(name, _)| above(name)).collect()
+    }
+}
+
 impl fmt::Display for Prediction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.path.file_name().unwrap_or(self.path.as_os_str()).shown();
@@ -116,7 +128,8 @@ impl Model {
         let (h, w, c) = self.net.base.input_shape();
         let mut pixels = vec![0.0; paths.len() * h * w * c];
         let images = pixels.chunks_exact_mut(h * w * c).zip(paths).collect();
-        let load = |(image, path): (&mut [f32], &&Path)| load_img_into(path, (h, w), image);
+        let fit = self.image_fit();
+        let load = |(image, path): (&mut [f32], &&Path)| load_img_into(path, (h, w), fit, image);
         let loaded: Vec<Result<()>> = threads::map(images, load);
         let images = Array4::from_shape_vec((paths.len(), h, w, c), pixels)
             .map_err(|e| Error::Shape(format!("a batch of {} images of {h}x{w}: {e}", paths.len())))?;

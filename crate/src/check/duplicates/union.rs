@@ -45,7 +45,7 @@ impl Union {
         let mut sizes = vec![0usize; n];
         let roots: Vec<usize> = (0..n).map(|i| self.root(i)).collect();
         roots.iter().for_each(|&root| sizes[root] += 1);
-        for (i, &root) in roots.iter().enumerate().filter(|(_, &root)| sizes[root] > 1) {
+        for (i, &root) in roots.iter().enumerate().filter(|(_, root)| sizes[**root] > 1) {
             if places[root] == usize::MAX {
                 places[root] = groups.len();
                 groups.push(Group { members: Vec::new(), links: Vec::new() });

@@ -11,7 +11,7 @@ use std::io::Write;
 use graph::{Attribute, Axis, Graph};
 
 use crate::architecture::{Architecture, ConvBnSpec, ConvKind, Unit, UnitKind};
-use crate::model::about::About;
+use crate::model::about::{About, SavedLoss};
 use crate::model::Model;
 use crate::output::Format;
 use crate::weights::Weights;
@@ -31,9 +31,11 @@ impl Model {
     ///
     /// Probabilities are those of the logits over the model's [temperature](Self::temperature), which the property
     /// `temperature` holds; what is unknown to the model is not exported.
+    /// Of a model of several labels a photograph, the probabilities are the sigmoids of the logits, and the properties
+    /// `multi_label` and `thresholds` say so.
     ///
     /// The file's properties (`metadata_props`) hold `class_names`, a JSON list in the order of the
-    /// probabilities, and how images have to be resized. Outputs agree with this crate's to about 1e-5 of
+    /// probabilities, and how images have to be resized (`resize` in words, `fit`: squash, crop or pad). Outputs agree with this crate's to about 1e-5 of
     /// their size; a model in bf16 is exported in f32.
     ///
     /// An earlier ONNX file of this program is replaced; any other file only with [`OutputFile::overwrite`].
@@ -98,7 +100,10 @@ fn encode(about: &About, architecture: &Architecture, weights: &Weights) -> Resu
         let temperature = graph.floats("temperature", &[], &[calibration.temperature as f32]);
         logits = graph.node("Div", &[&logits, &temperature], "calibrated", &[]);
     }
-    if about.units == 1 {
+    let multi_label = about.loss == Some(SavedLoss::MultiLabelBinaryCrossentropy);
+    if multi_label {
+        graph.node("Sigmoid", &[&logits], "probabilities", &[]);
+    } else if about.units == 1 {
         let second = graph.node("Sigmoid", &[&logits], "second", &[]);
         let one = graph.floats("one", &[], &[1.0]);
         let first = graph.node("Sub", &[&one, &second], "first", &[]);
@@ -109,13 +114,22 @@ fn encode(about: &About, architecture: &Architecture, weights: &Weights) -> Resu
     graph.output("logits", &[batch(), Axis::Fixed(about.units)]);
     graph.output("probabilities", &[batch(), Axis::Fixed(about.classes())]);
     let names = serde_json::json!(about.class_names).to_string();
-    let properties = [
+    let thresholds = match about.thresholds.is_empty() {
+        true => vec![0.5; about.units],
+        false => about.thresholds.clone(),
+    };
+    let mut properties = vec![
         ("class_names", names),
         ("image_size", format!("[{h}, {w}]")),
         ("resize", about.resize.clone()),
         ("temperature", about.calibration.map_or(1.0, |calibration| calibration.temperature).to_string()),
+        ("fit", about.fit().unwrap_or_default().to_string()),
         ("written_by", about.written_by.clone()),
     ];
+    if multi_label {
+        properties.push(("multi_label", "true".to_owned()));
+        properties.push(("thresholds", serde_json::json!(thresholds).to_string()));
+    }
     let name = architecture.network.family().to_lowercase();
     Ok(graph.into_model(&format!("{name}_classifier"), OPSET, &properties))
 }

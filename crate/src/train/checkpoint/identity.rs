@@ -206,7 +206,7 @@ fn data(dataset: &Dataset) -> Result<(String, Images)> {
             hash.update(b"\0");
             hash.update(file);
         }
-        let class = classes.get(label as usize).cloned().unwrap_or_else(|| label.to_string());
+        let class = dataset.label_names([&label]).pop().unwrap_or_else(|| label.to_string());
         (class, (files.len(), hex(hash.finalize())[..16].to_owned()))
     });
     let images = Images(images.collect());

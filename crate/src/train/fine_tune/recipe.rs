@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use crate::augment::{RandomFlip, Sequential};
 use crate::data::Dataset;
+use crate::loss::actual::Actual;
 use crate::loss::Loss;
 use crate::model::{temperature_scaling, TrainedOn, Trust};
 use crate::model::{Dense, Dropout, GlobalAveragePooling2D, Model};
@@ -25,6 +26,7 @@ use crate::progress::say;
 use crate::train::callbacks::Callback;
 use crate::train::checkpoint::Checkpoints;
 use crate::train::class_weights::ClassWeights;
+use crate::train::fine_tune::multi_label_regression;
 use crate::train::fine_tune::softmax_regression::{Problem, Solution, MAX_ITERATIONS, TOLERANCE};
 use crate::train::fit::options::FitOptions;
 use crate::train::fit::views::Views;
@@ -234,10 +236,15 @@ impl Model {
             .then(base)
             .then(GlobalAveragePooling2D)
             .then(Dropout::new(0.2))
-            .then(Dense::new(if classes == 2 { 1 } else { classes }))
+            .then(Dense::new(if classes == 2 && dataset.label_sets().is_none() { 1 } else { classes }))
             .build()?;
         model.take_class_names(dataset);
-        model.compile(Adam::new(1e-4), Loss::for_classes(classes))?;
+        model.take_image_fit(dataset);
+        let loss = match dataset.label_sets() {
+            Some(_) => Loss::MultiLabelBinaryCrossentropy,
+            None => Loss::for_classes(classes),
+        };
+        model.compile(Adam::new(1e-4), loss)?;
         Ok(model)
     }
 
@@ -254,9 +261,14 @@ impl Model {
     pub fn fine_tune(&mut self, dataset: &Dataset, options: FineTuneOptions) -> Result<History> {
         options.check()?;
         report::check()?;
+        self.take_image_fit(dataset);
         self.check_dataset(dataset)?;
-        let loss = Loss::for_units(self.units());
-        loss.check_labels(self.units(), dataset.labels())?;
+        let loss = match dataset.label_sets() {
+            Some(_) => Loss::MultiLabelBinaryCrossentropy,
+            None => Loss::for_units(self.units()),
+        };
+        loss.check_labels(self.units(), Actual::of(dataset, dataset.labels()))?;
+        self.thresholds.clear();
         self.take_class_names(dataset);
         self.trust = Trust::default();
         self.test_time_flip = options.flip;
@@ -312,9 +324,15 @@ impl Model {
         let (features, labels) = (&collected.features[..], &collected.labels[..]);
         let (class_weights, l2) = (class_weights.as_deref(), options.l2);
         let problem = Problem { features, labels, units, class_weights, l2, seen: None, start: None };
-        let Solution { kernel, bias, minimum } = problem.solve()?;
+        let (Solution { kernel, bias, minimum }, (mean, accuracy)) = match dataset.label_sets() {
+            Some(sets) => multi_label_regression::solve(features, labels, sets, l2)?,
+            None => {
+                let solution = problem.solve()?;
+                let measured = problem.measure(&solution.kernel, &solution.bias, loss);
+                (solution, measured)
+            }
+        };
         self.net.set_head(&kernel, &bias)?;
-        let (mean, accuracy) = problem.measure(&kernel, &bias, loss);
         let mut history =
             History { epoch: vec![0], loss: vec![mean], accuracy: vec![accuracy], ..History::default() };
         let mut line = format!("loss: {mean:.4} - accuracy: {accuracy:.4}");

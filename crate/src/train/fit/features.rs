@@ -178,7 +178,7 @@ impl Model {
         self.test_time_flip
     }
 
-    /// Refuses a data set of another image size than the model's.
+    /// Refuses a data set of another image size than the model's, or with another fit.
     pub(crate) fn check_dataset(&self, dataset: &Dataset) -> Result<()> {
         let (h, w, _) = self.net.base.input_shape();
         if dataset.image_size() != (h, w) {
@@ -188,6 +188,7 @@ impl Model {
                  Make it with `.image_size({h}, {w})`."
             )));
         }
+        self.check_image_fit(dataset)?;
         if dataset.is_empty() {
             return Err(Error::Data("The data set has no images, so there is nothing to compute.".into()));
         }

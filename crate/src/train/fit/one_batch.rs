@@ -44,7 +44,7 @@ impl Model {
         // else can hold this model's locks meanwhile, since it is borrowed mutably.
         let (done, epoch) = (state.running.steps, epoch as u64);
         let step = threads::pool().install(|| self.descend(input, &targets, indices, epoch, done))?;
-        let correct = loss.correct(&step.logits, &targets.labels, units);
+        let correct = loss.correct(&step.logits, recipe.actual(&targets.labels), units);
         let Running { loss, correct: all_correct, images, steps, batches, .. } = &mut state.running;
         *loss += step.loss * n as f64;
         *all_correct += correct;

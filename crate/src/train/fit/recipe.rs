@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use crate::augment::mixup::{mixed, MixUp};
 use crate::data::Dataset;
+use crate::loss::actual::Actual;
 use crate::loss::targets::{TargetRules, Targets};
 use crate::loss::Loss;
 use crate::model::{not_compiled, Model};
@@ -88,7 +89,7 @@ impl Recipe {
             batches,
             epochs: epochs as u64,
             rate: f64::from(compiled.config().learning_rate()),
-            targets: TargetRules { smoothing, class_weights },
+            targets: TargetRules { smoothing, class_weights, sets: dataset.label_sets().cloned() },
             mixup,
             facts,
         })
@@ -102,6 +103,11 @@ impl Recipe {
     /// The same with another learning rate.
     pub fn with_rate(&self, rate: f64) -> Recipe {
         Recipe { rate, ..self.clone() }
+    }
+
+    /// The labels of a batch, with what they mean.
+    pub fn actual<'a>(&'a self, labels: &'a [u32]) -> Actual<'a> {
+        Actual { labels, sets: self.targets.sets.as_ref() }
     }
 
     /// What of it makes a run another run; empty for an ordinary one.

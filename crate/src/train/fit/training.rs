@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::data::Dataset;
 use crate::input::is_photograph;
+use crate::loss::actual::Actual;
 use crate::model::Model;
 use crate::model::TrainedOn;
 use crate::model::Trust;
@@ -59,6 +60,7 @@ impl Model {
     ) -> Result<History> {
         report::check()?;
         let loss = self.loss()?;
+        self.take_image_fit(dataset);
         self.check_dataset(dataset)?;
         if options.initial_epoch >= options.epochs {
             return Err(Error::Invalid(format!(
@@ -67,7 +69,7 @@ impl Model {
                 options.epochs, options.initial_epoch
             )));
         }
-        loss.check_labels(self.units(), dataset.labels())?;
+        loss.check_labels(self.units(), Actual::of(dataset, dataset.labels()))?;
         dataset.check_left_out()?;
         self.take_class_names(dataset);
         let recipe = Recipe::new(&options, self, dataset)?;

@@ -105,7 +105,7 @@ fn grouped(labels: &[u32], groups: Option<&[u32]>, classes: &BTreeMap<u32, usize
 fn check_groups(groups: &[Group], classes: &BTreeMap<u32, usize>) -> Result<()> {
     let mut number = vec![0usize; classes.len()];
     groups.iter().flat_map(|group| group.counts.keys()).for_each(|&class| number[class] += 1);
-    let alone = classes.iter().find(|(_, &class)| number[class] < 2);
+    let alone = classes.iter().find(|(_, class)| number[**class] < 2);
     match alone {
         None => Ok(()),
         Some((label, _)) => Err(Error::Data(format!(

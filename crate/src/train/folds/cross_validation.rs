@@ -19,7 +19,7 @@ impl OutOfFold {
         }
         let rows = self.log_probabilities.rows().into_iter().zip(&self.labels);
         let loss: f64 = rows.map(|(row, &label)| -f64::from(row[label as usize])).sum();
-        let shares = right.iter().zip(&all).filter(|(_, &n)| n > 0);
+        let shares = right.iter().zip(&all).filter(|(_, n)| **n > 0);
         CrossValidation {
             accuracies: shares.map(|(&right, &n)| right as f64 / n as f64).collect(),
             images: hits.len(),

@@ -109,7 +109,7 @@ impl FoldProblem<'_> {
             }
             .solve()?;
             let rows = self.features.chunks_exact(c).zip(logits.rows_mut()).zip(&seen);
-            for ((row, mut out), _) in rows.filter(|(_, &seen)| !seen) {
+            for ((row, mut out), _) in rows.filter(|(_, seen)| !**seen) {
                 for (unit, out) in out.iter_mut().enumerate() {
                     let products = row.iter().zip(kernel.iter().skip(unit).step_by(units));
                     let sum: f64 = products.map(|(&x, &w)| f64::from(x) * f64::from(w)).sum();
