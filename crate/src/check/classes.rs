@@ -27,11 +27,11 @@ pub(super) fn classes(
         .collect();
     let by_count = |&i: &usize| counts[i];
     let (smallest, largest) = ((0..names.len()).min_by_key(by_count), (0..names.len()).max_by_key(by_count));
-    if let (Some(small), Some(large)) = (smallest, largest) {
-        if counts[large] >= UNEQUAL * counts[small].max(1) {
-            let named = |i: usize| (names[i].clone(), counts[i]);
-            found.push(ClassFinding::Unequal { largest: named(large), smallest: named(small) });
-        }
+    if let (Some(small), Some(large)) = (smallest, largest)
+        && counts[large] >= UNEQUAL * counts[small].max(1)
+    {
+        let named = |i: usize| (names[i].clone(), counts[i]);
+        found.push(ClassFinding::Unequal { largest: named(large), smallest: named(small) });
     }
     found.extend(parts(names, labels, opinions));
     found

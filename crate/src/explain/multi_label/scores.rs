@@ -117,7 +117,7 @@ mod tests {
             let p: Vec<f32> = (0..20).map(|_| (rng.uniform() * 10.0).round() / 10.0).collect();
             let actual: Vec<bool> = p.iter().map(|&p| rng.uniform() < p).collect();
             let f1 = |t: f32| {
-                let both = p.iter().zip(&actual).filter(|(&p, &a)| p > t && a).count() as f64;
+                let both = p.iter().zip(&actual).filter(|(p, a)| **p > t && **a).count() as f64;
                 let all = p.iter().filter(|&&p| p > t).count() + actual.iter().filter(|&&a| a).count();
                 if all == 0 {
                     0.0

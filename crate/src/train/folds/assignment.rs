@@ -149,7 +149,7 @@ mod tests {
     fn counts(assignment: &[u32], labels: &[u32], fold: u32) -> Vec<usize> {
         let classes = *labels.iter().max().unwrap() as usize + 1;
         let mut counts = vec![0; classes];
-        let inside = assignment.iter().zip(labels).filter(|(&f, _)| f == fold);
+        let inside = assignment.iter().zip(labels).filter(|(f, _)| **f == fold);
         inside.for_each(|(_, &label)| counts[label as usize] += 1);
         counts
     }
