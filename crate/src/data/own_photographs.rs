@@ -264,6 +264,26 @@ impl OwnPhotographs {
         Ok(kept)
     }
 
+    /// A data set to validate with while training, and one that nothing looks at before the end. The second is the
+    /// folder's own test set, where it has one; else `part` of the validation set, divided by class so that groups
+    /// stay together ([`Dataset::stratified_group_split`]).
+    ///
+    /// # Errors
+    /// As [`Dataset::stratified_group_split`].
+    ///
+    /// ```no_run
+    /// use transfer::prelude::*;
+    /// let photographs = own_photographs("my_photos", ImageDatasetOptions::default())?;
+    /// let (validation, test) = photographs.validation_and_test(0.5, &Groups::none())?;
+    /// # Ok::<(), transfer::Error>(())
+    /// ```
+    pub fn validation_and_test(&self, part: f32, groups: &Groups) -> Result<(Dataset, Dataset)> {
+        match &self.test {
+            Some(test) => Ok((self.validation.clone(), test.clone())),
+            None => self.validation.stratified_group_split(part, SPLIT_SEED, groups),
+        }
+    }
+
     /// What was left out of all its data sets so far. After training and measuring with them, all is known.
     pub fn bad_images(&self) -> BadImages {
         let mut seen = vec![&self.train];

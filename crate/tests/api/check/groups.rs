@@ -127,3 +127,31 @@ fn the_groups_of_a_check_keep_duplicates_on_one_side_of_the_split() {
     assert!(of_group == 0 || of_group == 6, "{of_group}");
     assert!(!there.is_empty());
 }
+
+#[test]
+fn a_test_set_is_the_folders_own_or_a_part_of_the_validation_set_that_keeps_groups() {
+    let dir = pictures(&[("a", numbered(50)), ("b", numbered(50))]);
+    let photographs = own_photographs(dir.path(), options()).unwrap();
+    let pair: Vec<PathBuf> =
+        files(&photographs.validation).into_iter().filter(|p| p.parent().unwrap().ends_with("a")).collect();
+    let groups = Groups::of_files(vec![pair[..4].to_vec()]);
+    let (validation, test) = photographs.validation_and_test(0.5, &groups).unwrap();
+    let (validation, test): (HashSet<PathBuf>, HashSet<PathBuf>) =
+        (files(&validation).into_iter().collect(), files(&test).into_iter().collect());
+    assert_eq!((validation.len(), test.len()), (10, 10));
+    assert!(validation.is_disjoint(&test));
+    assert!([0, 4].contains(&pair[..4].iter().filter(|path| test.contains(*path)).count()));
+
+    let own = tempfile::tempdir().unwrap();
+    for (set, n) in [("train", 4), ("validation", 3), ("test", 2)] {
+        for class in ["a", "b"] {
+            for name in numbered(n) {
+                let path = own.path().join(set).join(class).join(format!("{set}{name}.png"));
+                save(&image::RgbImage::from_pixel(2, 2, image::Rgb([9, 9, 9])), &path);
+            }
+        }
+    }
+    let photographs = own_photographs(own.path(), options()).unwrap();
+    let (validation, test) = photographs.validation_and_test(0.5, &Groups::none()).unwrap();
+    assert_eq!((validation.len(), test.len()), (6, 4));
+}
