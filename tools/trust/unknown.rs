@@ -129,7 +129,7 @@ fn draw(folder: &Path) -> Result<Vec<PathBuf>> {
                     dx < r && dy < r / 2 + 1
                 }
             };
-            shapes.iter().rposition(|shape| inside(shape)).map_or(paper, |i| inks[i])
+            shapes.iter().rposition(inside).map_or(paper, |i| inks[i])
         });
         let path = folder.join(format!("{number}.png"));
         picture.save(&path).map_err(|e| Error::Data(format!("cannot write {}: {e}", path.display())))?;
