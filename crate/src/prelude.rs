@@ -12,12 +12,14 @@ pub use crate::data::{
     OnBadImage, OwnPhotographs,
 };
 pub use crate::explain::{
-    classification_report, confusion_matrix, roc_auc_score, roc_curve, ClassificationReport, ConfusionMatrix,
-    GradCam, MultiLabelReport, Pca, PooledFeatures, RocCurve, TopLosses,
+    classification_report, confusion_matrix, expected_calibration_error, reliability_diagram, roc_auc_score,
+    roc_curve, ClassificationReport, ConfusionMatrix, GradCam, MultiLabelReport, Pca, PooledFeatures, ReliabilityDiagram,
+    RocCurve, TopLosses,
 };
 pub use crate::loss::Loss;
 pub use crate::model::{
-    wilson_interval, CrossValidation, Dense, Dropout, GlobalAveragePooling2D, Interval, Model,
+    temperature_scaling, wilson_interval, Calibration, CrossValidation, Dense, Dropout,
+    GlobalAveragePooling2D, Interval, Model, Novelty, Unknown,
 };
 pub use crate::network::{Backbone, MobileNetV2, Summary};
 pub use crate::optim::{Adam, CosineDecay, LayerRates, OneCycle, RmsProp, Schedule};

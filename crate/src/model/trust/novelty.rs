@@ -136,7 +136,8 @@ impl Novelty {
         self.scores = std::array::from_fn(column);
         let products = self.held_out.rows().into_iter().map(|row| {
             let scores: [f32; SCORES] = std::array::from_fn(|i| row[i]);
-            self.shares(scores).iter().product()
+            // Each compared with the others: one fewer than a new photograph is compared with.
+            self.shares(scores, 0).iter().product()
         });
         let mut products: Vec<f64> = products.collect();
         products.sort_by(f64::total_cmp);
@@ -181,13 +182,13 @@ impl Novelty {
         self.product[allowed.clamp(1, self.images()) - 1]
     }
 
-    /// For each score, the part of known photographs that are at least as odd; the photograph itself counts as one of
-    /// them.
-    fn shares(&self, scores: [f32; SCORES]) -> [f64; SCORES] {
+    /// For each score, the part of known photographs that are at least as odd. The photograph itself counts as one of
+    /// them: it is one of those that were held out, or (`new` is 1) comes to them.
+    fn shares(&self, scores: [f32; SCORES], new: usize) -> [f64; SCORES] {
         std::array::from_fn(|i| {
             let known = &self.scores[i];
             let less = known.partition_point(|&other| other < scores[i]);
-            (1 + known.len() - less) as f64 / (known.len() + 1) as f64
+            (new + known.len() - less) as f64 / (known.len() + new) as f64
         })
     }
 
@@ -213,7 +214,7 @@ impl Novelty {
         }
         let threshold = self.threshold();
         let one = |(logits, features): (ArrayView1<f32>, ArrayView1<f32>)| {
-            let shares = self.shares(self.scores_of(evidence_of(logits), features));
+            let shares = self.shares(self.scores_of(evidence_of(logits), features), 1);
             let far = shares[1].min(shares[2]);
             (shares.iter().product::<f64>() <= threshold).then(|| match shares[0] < far {
                 true => Unknown::LittleEvidence { share: shares[0] as f32 },

@@ -30,7 +30,7 @@ use crate::train::fine_tune::multi_label_regression;
 use crate::train::fine_tune::softmax_regression::{Problem, Solution, MAX_ITERATIONS, TOLERANCE};
 use crate::train::fit::options::FitOptions;
 use crate::train::fit::views::Views;
-use crate::train::folds::{Folds, OutOfFold};
+use crate::train::folds::{Folds, OutOfFold, MOST_FOLDS};
 use crate::train::history::History;
 use crate::train::report;
 use crate::{Error, Result, SPLIT_SEED};
@@ -177,6 +177,12 @@ impl FineTuneOptions {
             return Err(Error::Invalid(format!(
                 "fine_tune expected an l2 of at least 0, such as 0.08. Received: {}",
                 self.l2
+            )));
+        }
+        if self.folds == 1 || self.folds > MOST_FOLDS {
+            return Err(Error::Invalid(format!(
+                "fine_tune expected 2 to {MOST_FOLDS} folds, such as 5, or 0 for none. Received: {}",
+                self.folds
             )));
         }
         Ok(())

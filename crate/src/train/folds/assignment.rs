@@ -8,7 +8,7 @@ use crate::{Error, Result};
 /// Purpose that random numbers are drawn for.
 const FOLDS: u64 = u64::from_be_bytes(*b"folds   ");
 /// More folds than this are hardly ever useful, and each one is a head to solve for.
-const MOST_FOLDS: usize = 100;
+pub(in crate::train) const MOST_FOLDS: usize = 100;
 
 /// The images of one group: how many of each class, with the images themselves.
 #[derive(Default)]

@@ -11,6 +11,7 @@ mod cross_validation;
 mod out_of_fold;
 
 pub use assignment::fold_assignment;
+pub(in crate::train) use assignment::MOST_FOLDS;
 pub use cross_validation::CrossValidateOptions;
 pub(in crate::train) use cross_validation::Folds;
 use out_of_fold::FoldProblem;

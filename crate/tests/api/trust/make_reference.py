@@ -46,7 +46,7 @@ def drawn(n, units, temperature):
 
 
 def temperatures():
-    """The minimum of the summed cross-entropy plus (ln T)²/2, by scipy's bounded search."""
+    """The minimum of the summed cross-entropy plus (ln T)²/(2 · 0.25²), by scipy's bounded search."""
     cases = []
     for n, units, temperature in [(40, 1, 1.0), (60, 1, 3.0), (60, 3, 0.4), (30, 10, 2.0), (8, 1, 0.1)]:
         logits, labels = drawn(n, units, temperature)
@@ -55,7 +55,7 @@ def temperatures():
             return -log_softmax(both(logits) / np.exp(t), 1)[np.arange(n), labels].sum()
 
         found = minimize_scalar(
-            lambda t: loss(t) + t * t / 2, bounds=(-3, 3), method="bounded", options={"xatol": 1e-9}
+            lambda t: loss(t) + (t / 0.25) ** 2 / 2, bounds=(-3, 3), method="bounded", options={"xatol": 1e-9}
         )
         cases.append(
             {
