@@ -15,6 +15,8 @@ const AT_A_TIME: usize = 64;
 const SIDE: usize = 160;
 /// Numbers of an image of that size.
 const NUMBERS: usize = SIDE * SIDE * 3;
+/// The shorter side in pixels below which a photograph is tiny.
+const TINY: usize = 64;
 /// Where red, green and blue differ by no more than this, a pixel counts as grey; JPEG changes grey by a few levels.
 const GREY_LEVELS: u8 = 12;
 
@@ -32,6 +34,13 @@ pub(super) struct Photograph {
     pub fingerprint: Fingerprint,
     /// The part of its pixels that have a colour.
     pub coloured: f32,
+}
+
+impl Photograph {
+    /// Whether its shorter side has so few pixels that its fingerprint is all that there is of it.
+    pub fn is_tiny(&self) -> bool {
+        self.height.min(self.width) < TINY
+    }
 }
 
 /// All that the checks know of a folder.

@@ -25,7 +25,11 @@ const RESAVED: (f64, f64) = (0.01, 0.93);
 /// on the way.
 pub(in crate::check) fn find(scan: &mut Scan, neighbours_wanted: usize) -> Result<(Vec<Group>, Neighbours)> {
     let coarse: Vec<[[f32; 64]; 2]> =
-        threads::map((0..scan.len()).collect(), |i| coarse(&scan.photographs[i].fingerprint));
+        threads::map((0..scan.len()).collect(), |i| match scan.photographs[i].is_tiny() {
+            // Digits and icons look alike at this size without being copies.
+            true => [[0.0; 64]; 2],
+            false => coarse(&scan.photographs[i].fingerprint),
+        });
     let alike = |a: usize, b: usize, from: f32| {
         let plain = &coarse[b][0];
         coarse[a].iter().any(|side| side.iter().zip(plain).map(|(x, y)| x * y).sum::<f32>() >= from)
