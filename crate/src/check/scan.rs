@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::check::features::Features;
-use crate::check::fingerprint::{self, Fingerprint};
+use crate::check::fingerprint::{self, Colours, Fingerprint};
 use crate::data::{look_at_whole, FileDigest, Skipped, Whole, WholeSet};
 use crate::network::{Backbone, MobileNetV2};
 use crate::progress::{check_stop, observe, Event};
@@ -32,6 +32,7 @@ pub(super) struct Photograph {
     pub width: usize,
     pub bytes: u64,
     pub fingerprint: Fingerprint,
+    pub colours: Colours,
     /// The part of its pixels that have a colour.
     pub coloured: f32,
 }
@@ -128,6 +129,7 @@ fn about(whole: &Whole<'_>) -> Photograph {
         width: whole.width,
         bytes: whole.file_bytes(),
         fingerprint: fingerprint::of(whole.pixels, (whole.height, whole.width)),
+        colours: fingerprint::colours(whole.pixels, (whole.height, whole.width)),
         coloured: coloured.count() as f32 / n as f32,
     }
 }
