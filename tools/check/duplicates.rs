@@ -69,7 +69,7 @@ fn plant(folder: &Path, old: &str, new: &str) -> Result<(Vec<Planted>, Folder)> 
 fn print(report: &CheckReport, planted: &[Planted], seconds: f64) -> Result<()> {
     let mut groups: HashMap<&Path, usize> = HashMap::new();
     for (number, group) in report.duplicates.iter().enumerate() {
-        groups.extend(group.files.iter().map(|file| (file.path.as_path(), number)));
+        groups.extend(group.files.iter().map(|file| (&*file.path, number)));
     }
     let mut of_kind: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for Planted { kind, pair: [a, b] } in planted {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::duplicates::DuplicateKind;
+use crate::data::FileDigest;
 
 /// A photograph in a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,7 @@ pub struct CheckedFile {
     pub size: (usize, usize),
     /// Length of the file in bytes.
     pub bytes: u64,
+    pub(super) digest: FileDigest,
 }
 
 /// Photographs that show the same.

@@ -30,6 +30,40 @@ pub(super) fn of(pixels: &[u8], (height, width): (usize, usize)) -> Fingerprint 
     cells
 }
 
+/// Squares a side whose colours are compared.
+const SQUARES: usize = 4;
+
+/// Red less green and blue less green, the means of 4 x 4 squares, row by row.
+pub(super) type Colours = [[i16; 2]; SQUARES * SQUARES];
+
+/// The colours of bytes (height, width, 3), to whole levels. A pixel belongs to the square that its upper left corner
+/// lies in; squares without one are grey.
+pub(super) fn colours(pixels: &[u8], (height, width): (usize, usize)) -> Colours {
+    let mut sums = [[0i64; 3]; SQUARES * SQUARES];
+    for (y, line) in pixels.chunks_exact(3 * width).enumerate() {
+        let row = y * SQUARES / height * SQUARES;
+        for (x, pixel) in line.chunks_exact(3).enumerate() {
+            let sum = &mut sums[row + x * SQUARES / width];
+            let [red, green, blue] = [pixel[0], pixel[1], pixel[2]].map(i64::from);
+            *sum = [sum[0] + red - green, sum[1] + blue - green, sum[2] + 1];
+        }
+    }
+    sums.map(|[red, blue, n]| [red, blue].map(|sum| (sum / n.max(1)) as i16))
+}
+
+/// How much colours differ, in levels: the mean over squares and both differences. `mirrored` compares the mirror image
+/// of the first.
+pub(super) fn colour_difference(a: &Colours, b: &Colours, mirrored: bool) -> f32 {
+    let mut sum = 0;
+    for (i, b) in b.iter().enumerate() {
+        let (row, column) = (i / SQUARES, i % SQUARES);
+        let column = if mirrored { SQUARES - 1 - column } else { column };
+        let a = a[row * SQUARES + column];
+        sum += a.iter().zip(b).map(|(a, b)| i32::from((a - b).abs())).sum::<i32>();
+    }
+    sum as f32 / (2 * SQUARES * SQUARES) as f32
+}
+
 fn grey(pixel: &[u8]) -> f32 {
     0.299 * f32::from(pixel[0]) + 0.587 * f32::from(pixel[1]) + 0.114 * f32::from(pixel[2])
 }
@@ -65,6 +99,19 @@ mod tests {
         assert_eq!(of(&[255, 0, 0], (1, 1))[0], 76);
         assert_eq!(of(&[0, 255, 0], (1, 1))[0], 150);
         assert_eq!(of(&[0, 0, 255], (1, 1))[0], 29);
+    }
+
+    #[test]
+    fn colours_are_compared_square_by_square_also_with_a_mirror_image() {
+        // The left half is red (200, 100, 100), the right half grey.
+        let line = [[200, 100, 100].repeat(4), [50; 12].to_vec()].concat();
+        let left = colours(&line.repeat(6), (6, 8));
+        assert_eq!((left[0], left[3]), ([100, 0], [0, 0]));
+        let line = [[50; 12].to_vec(), [200, 100, 100].repeat(4)].concat();
+        let right = colours(&line.repeat(6), (6, 8));
+        assert_eq!(colour_difference(&left, &right, false), 50.0);
+        assert_eq!(colour_difference(&left, &right, true), 0.0);
+        assert_eq!(colours(&[9, 1, 2], (1, 1))[0], [8, 1]);
     }
 
     #[test]

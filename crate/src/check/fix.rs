@@ -1,11 +1,12 @@
 //! What a report proposes to change.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::duplicates::DuplicateKind;
 use super::findings::{CheckedFile, DuplicateGroup};
 use super::report::CheckReport;
+use crate::data::FileDigest;
 use crate::{Error, OutputFile, Result, Show};
 
 /// What is done with a photograph.
@@ -135,14 +136,20 @@ impl CheckReport {
                 add(&file.path, action, reason, group.similarity);
             }
         }
-        if !is_saved_again {
-            return;
-        }
         let mut sets: Vec<&str> = rest.iter().map(|file| file.set.as_str()).collect();
         sets.dedup();
         for set in sets {
-            let here: Vec<&CheckedFile> = rest.iter().copied().filter(|file| file.set == set).collect();
-            let Some(kept) = best(&here) else { continue };
+            let mut here: Vec<&CheckedFile> = rest.iter().copied().filter(|file| file.set == set).collect();
+            // Copies are not needed, whatever else belongs to the group.
+            let mut seen: HashMap<FileDigest, &Path> = HashMap::new();
+            here.retain(|file| match seen.get(&file.digest) {
+                Some(first) => {
+                    add(&file.path, Action::Drop, format!("a copy of {}", name(first)), 1.0);
+                    false
+                }
+                None => seen.insert(file.digest, &file.path).is_none(),
+            });
+            let Some(kept) = best(&here).filter(|_| is_saved_again) else { continue };
             for file in here.iter().filter(|file| file.path != kept) {
                 let reason = format!("{} of {}", group.kind.name(), name(&kept));
                 add(&file.path, Action::Drop, reason, group.similarity);

@@ -5,8 +5,6 @@ use super::findings::{Oddity, Sizes};
 use super::outliers::quantile;
 use super::scan::Photograph;
 
-/// The shorter side in pixels below which a photograph is tiny.
-const TINY: usize = 64;
 /// The part of coloured pixels up to which a photograph is grey.
 const GREY: f32 = 0.005;
 /// The longer side by the shorter one above which a photograph is elongated.
@@ -20,7 +18,7 @@ pub(super) fn oddities(all: &[Photograph]) -> Vec<(usize, Oddity)> {
         let (short, long) = (p.height.min(p.width), p.height.max(p.width));
         let flat = deviation(&p.fingerprint[..]) < FLATTEST;
         let odd = [
-            (Oddity::Tiny, short < TINY),
+            (Oddity::Tiny, p.is_tiny()),
             (Oddity::SingleColour, flat),
             (Oddity::Grey, !flat && !mostly_grey && p.coloured <= GREY),
             (Oddity::Elongated, long > ELONGATED * short),

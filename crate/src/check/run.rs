@@ -108,6 +108,7 @@ impl Files<'_> {
             class: self.names[p.label as usize].clone(),
             size: (p.height, p.width),
             bytes: p.bytes,
+            digest: p.digest,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::check::features::Features;
-use crate::check::fingerprint::{self, Fingerprint};
+use crate::check::fingerprint::{self, Colours, Fingerprint};
 use crate::data::{look_at_whole, FileDigest, Skipped, Whole, WholeSet};
 use crate::network::{Backbone, MobileNetV2};
 use crate::progress::{check_stop, observe, Event};
@@ -15,6 +15,8 @@ const AT_A_TIME: usize = 64;
 const SIDE: usize = 160;
 /// Numbers of an image of that size.
 const NUMBERS: usize = SIDE * SIDE * 3;
+/// The shorter side in pixels below which a photograph is tiny.
+const TINY: usize = 64;
 /// Where red, green and blue differ by no more than this, a pixel counts as grey; JPEG changes grey by a few levels.
 const GREY_LEVELS: u8 = 12;
 
@@ -30,8 +32,16 @@ pub(super) struct Photograph {
     pub width: usize,
     pub bytes: u64,
     pub fingerprint: Fingerprint,
+    pub colours: Colours,
     /// The part of its pixels that have a colour.
     pub coloured: f32,
+}
+
+impl Photograph {
+    /// Whether its shorter side has so few pixels that its fingerprint is all that there is of it.
+    pub fn is_tiny(&self) -> bool {
+        self.height.min(self.width) < TINY
+    }
 }
 
 /// All that the checks know of a folder.
@@ -119,6 +129,7 @@ fn about(whole: &Whole<'_>) -> Photograph {
         width: whole.width,
         bytes: whole.file_bytes(),
         fingerprint: fingerprint::of(whole.pixels, (whole.height, whole.width)),
+        colours: fingerprint::colours(whole.pixels, (whole.height, whole.width)),
         coloured: coloured.count() as f32 / n as f32,
     }
 }

@@ -225,7 +225,7 @@ impl<'a> Sides<'a> {
         let name = self.data.class_names()[label].shown();
         if all.len() < 2 {
             return say(format!(
-                "All {} photographs of {name} are one group of duplicates: none is set aside for validation.",
+                "All {} photographs of {name} are one group: none is set aside for validation.",
                 self.data.class_counts()[label]
             ));
         }

@@ -148,6 +148,7 @@ fn odd_pixels_and_files_that_cannot_be_decoded_are_named_with_reasons() {
     save(&RgbImage::from_pixel(90, 80, Rgb([10, 200, 30])), &at("hills/flat a.png"));
     save(&RgbImage::from_pixel(100, 80, Rgb([10, 200, 30])), &at("hills/flat b.png"));
     save(&resize(&scene(50), 40, 30, FilterType::Triangle), &at("hills/tiny.png"));
+    save(&resize(&scene(0), 40, 30, FilterType::Triangle), &at("hills/tiny of 0.png"));
     save(&crop_imm(&scene(51), 0, 0, 200, 65).to_image(), &at("lakes/wide.png"));
     let grey = image::DynamicImage::from(scene(52)).grayscale().into_rgb8();
     save(&grey, &at("lakes/grey.png"));
@@ -162,18 +163,22 @@ fn odd_pixels_and_files_that_cannot_be_decoded_are_named_with_reasons() {
     let expected = [
         ("flat a.png", Oddity::SingleColour),
         ("flat b.png", Oddity::SingleColour),
+        ("tiny of 0.png", Oddity::Tiny),
         ("tiny.png", Oddity::Tiny),
         ("grey.png", Oddity::Grey),
         ("wide.png", Oddity::Elongated),
     ];
     assert_eq!(odd, expected);
-    assert!(report.duplicates.is_empty(), "flat photographs are duplicates only if their bytes are the same");
+    assert!(
+        report.duplicates.is_empty(),
+        "flat and tiny photographs are duplicates only if their bytes are the same"
+    );
     let unreadable: Vec<String> = report.unreadable.iter().map(ToString::to_string).collect();
     assert_eq!(unreadable.len(), 2, "{unreadable:?}");
     assert!(unreadable[0].ends_with("empty.png is empty (0 bytes)"), "{unreadable:?}");
-    assert_eq!((report.photographs(), report.sizes.height[0], report.sizes.width[2]), (29, 30, 200));
+    assert_eq!((report.photographs(), report.sizes.height[0], report.sizes.width[2]), (30, 30, 200));
     let text = report.to_string();
-    assert!(text.contains("unreadable files: 2") && text.contains("tiny: 1"), "{text}");
+    assert!(text.contains("unreadable files: 2") && text.contains("tiny: 2"), "{text}");
 }
 
 #[test]
