@@ -13,8 +13,8 @@ pub use crate::data::{
 };
 pub use crate::explain::{
     classification_report, confusion_matrix, expected_calibration_error, reliability_diagram, roc_auc_score,
-    roc_curve, ClassificationReport, ConfusionMatrix, GradCam, MultiLabelReport, Pca, PooledFeatures, ReliabilityDiagram,
-    RocCurve, TopLosses,
+    roc_curve, ClassificationReport, ConfusionMatrix, GradCam, MultiLabelReport, Pca, PooledFeatures,
+    ReliabilityDiagram, RocCurve, TopLosses,
 };
 pub use crate::loss::Loss;
 pub use crate::model::{
