@@ -70,7 +70,9 @@ fn check_sets(dir: &Path, sets: &[WholeSet], labels: bool) -> Result<CheckReport
     let mut scan = scan(sets)?;
     let (groups, near) = find(&mut scan, NEIGHBOURS)?;
     let of_photographs: Vec<u32> = scan.photographs.iter().map(|p| p.label).collect();
-    let opinions = match labels {
+    // A head of one label a photograph has no opinion on several.
+    let one_label = sets.iter().all(|set| set.data.label_sets().is_none());
+    let opinions = match labels && one_label {
         true => opinions(&mut scan.features, &of_photographs, names.len(), &groups)?,
         false => Vec::new(),
     };
@@ -105,7 +107,7 @@ impl Files<'_> {
         CheckedFile {
             path: p.path.clone(),
             set: self.sets[p.set].name.to_owned(),
-            class: self.names[p.label as usize].clone(),
+            class: self.sets[p.set].data.label_names([&p.label]).concat(),
             size: (p.height, p.width),
             bytes: p.bytes,
             digest: p.digest,
@@ -138,7 +140,10 @@ impl Files<'_> {
     fn counts(&self) -> Vec<(String, Vec<usize>)> {
         let mut counts: Vec<_> =
             self.sets.iter().map(|set| (set.name.to_owned(), vec![0; self.names.len()])).collect();
-        self.scan.photographs.iter().for_each(|p| counts[p.set].1[p.label as usize] += 1);
+        for p in &self.scan.photographs {
+            let classes = self.sets[p.set].data.classes_with(p.label);
+            classes.into_iter().for_each(|class| counts[p.set].1[class as usize] += 1);
+        }
         counts
     }
 }

@@ -37,6 +37,22 @@ impl Dataset {
         }
     }
 
+    /// The classes that a label stands for.
+    pub(crate) fn classes_with(&self, label: u32) -> Vec<u32> {
+        self.label_sets().map_or_else(|| vec![label], |sets| sets.of(label).to_vec())
+    }
+
+    /// Refuses a data set whose photographs may have several labels, for what needs one: `who` begins the error.
+    pub(crate) fn expect_one_label(&self, who: &str) -> Result<()> {
+        match self.label_sets() {
+            None => Ok(()),
+            Some(_) => Err(Error::Invalid(format!(
+                "{who} expected one label a photograph. Received a data set whose photographs may have several: leave \
+                 it out there."
+            ))),
+        }
+    }
+
     /// How many images of each class it has, in the order of the labels.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.class_names().len()];

@@ -133,7 +133,7 @@ impl Dataset {
         let mut sides = Sides::new(self, part, &members);
         for label in 0..self.class_names().len() {
             let mut of_class: Vec<usize> =
-                sorted.iter().copied().filter(|&i| self.labels()[i] as usize == label).collect();
+                sorted.iter().copied().filter(|&i| self.classes_of(i).contains(&(label as u32))).collect();
             Rng::new(&[seed, SPLIT, label as u64]).shuffle(&mut of_class);
             sides.fill(label, of_class.into_iter().map(|i| of_image[&i]));
         }
@@ -194,7 +194,9 @@ impl<'a> Sides<'a> {
     fn counts(&self, group: usize) -> BTreeMap<usize, usize> {
         let mut counts = BTreeMap::new();
         for &i in &self.members[&group] {
-            *counts.entry(self.data.labels()[i] as usize).or_insert(0) += 1;
+            for &class in self.data.classes_of(i) {
+                *counts.entry(class as usize).or_insert(0) += 1;
+            }
         }
         counts
     }

@@ -39,13 +39,7 @@ impl ClassWeights {
 
     /// [`of`](Self::of) the labels of a data set's images.
     pub(crate) fn of_dataset(&self, dataset: &Dataset, classes: usize) -> Result<Vec<f64>> {
-        if dataset.label_sets().is_some() {
-            return Err(Error::Invalid(
-                "class_weights expected one label a photograph. Received a data set whose photographs may have several: \
-                 leave class weights out."
-                    .into(),
-            ));
-        }
+        dataset.expect_one_label("class_weights")?;
         let labels: Vec<u32> = dataset.indices().iter().map(|&i| dataset.labels()[i]).collect();
         self.of(&labels, classes)
     }

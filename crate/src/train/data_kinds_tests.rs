@@ -131,6 +131,7 @@ fn one_label_and_several_are_not_taken_for_each_other() {
     let text = multi.evaluate(&one).unwrap_err().to_string();
     assert!(text.contains("whose photographs may have several"), "{text}");
     assert!(multi.predict(&one).unwrap().targets().is_err());
+    assert!(multi.calibrate(&set).is_err() && multi.fit_novelty(&set, &set, 0.05).is_err());
     let weighted = FineTuneOptions::epochs(0).class_weights(ClassWeights::balanced());
     assert!(multi.fine_tune(&set, weighted).unwrap_err().to_string().contains("one label a photograph"));
     assert!(model(2, Loss::MultiLabelBinaryCrossentropy)

@@ -33,6 +33,7 @@ impl Model {
     /// # Ok(()) }
     /// ```
     pub fn calibrate(&mut self, held_out: &Dataset) -> Result<Calibration> {
+        held_out.expect_one_label("calibrate")?;
         let predictions = self.predict(held_out)?;
         let calibration = temperature_scaling(&predictions.logits, &predictions.actual)?;
         self.set_calibration(Some(calibration))?;
@@ -63,6 +64,7 @@ impl Model {
                 "fit_novelty expected a rate between 0 and 1, such as 0.05. Received: {rate}"
             )));
         }
+        training.expect_one_label("fit_novelty")?;
         let mut kept = self.plain_features(&at_most(training, MOST_KEPT)?)?;
         for mut row in kept.rows_mut() {
             let unit = scaled(row.view());

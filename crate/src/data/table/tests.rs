@@ -142,6 +142,16 @@ fn several_labels_are_sets_with_counts_by_class() {
     for (n, all) in parts.validation.class_counts().into_iter().zip([12, 6, 4]) {
         assert!((1..all).contains(&n), "{:?}", parts.validation.class_counts());
     }
+    // The split that keeps duplicates together counts each label, too.
+    let twins = |i: usize| ["a", "b"].map(|class| dir.path().join(format!("{class}/{i}.png"))).to_vec();
+    let together =
+        parts.keep_together(&crate::data::Groups::of_files((0..10).map(twins).collect()), 0.2).unwrap();
+    assert_eq!(together.train.len() + together.validation.len(), 20);
+    let (train, validation) = (names(&together.train), names(&together.validation));
+    assert!(!validation.is_empty());
+    assert!(validation
+        .iter()
+        .all(|name| !train.contains(&name.replace('a', "b")) && !train.contains(&name.replace('b', "a"))));
     // Other numbers for the same sets are another data set.
     assert!(all.rules().contains("sets of labels"));
 }

@@ -125,6 +125,7 @@ impl Model {
         options: CrossValidateOptions,
     ) -> Result<CrossValidation> {
         self.check_dataset(dataset)?;
+        dataset.expect_one_label("cross_validate")?;
         let collected = self.collect(dataset, options.flip, false)?;
         let class_weights = match &options.class_weights {
             Some(weights) => Some(weights.of_dataset(dataset, dataset.class_names().len())?),
