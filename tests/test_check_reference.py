@@ -6,7 +6,7 @@ import sys
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-FOLDER = os.path.join(ROOT, "crate", "tests", "check")
+FOLDER = os.path.join(ROOT, "crate", "tests", "api", "check")
 sys.path.insert(0, FOLDER)
 
 
