@@ -1,6 +1,7 @@
 //! The losses: which there are, and their values on the host.
 
 use super::actual::Actual;
+use super::cross_entropy::binary_cross_entropy;
 use super::multi_label;
 use crate::{Error, Result};
 
@@ -95,9 +96,7 @@ impl Loss {
         }
         let rows = logits.chunks_exact(units).zip(actual.labels);
         rows.map(|(row, &label)| match self {
-            Loss::BinaryCrossentropy => {
-                multi_label::binary_cross_entropy(f64::from(row[0]), f64::from(label))
-            }
+            Loss::BinaryCrossentropy => binary_cross_entropy(f64::from(row[0]), f64::from(label)),
             _ => {
                 let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 let sum: f64 = row.iter().map(|&x| f64::from(x - max).exp()).sum();

@@ -1,12 +1,8 @@
 //! The loss of photographs with several labels: the mean over the classes of the binary cross-entropy.
 
 use super::actual::Actual;
+use super::cross_entropy::binary_cross_entropy;
 use crate::{Error, Result};
-
-/// `max(x, 0) − x·z + ln(1 + e^−|x|)`, which never overflows.
-pub(super) fn binary_cross_entropy(x: f64, z: f64) -> f64 {
-    x.max(0.0) - x * z + (-x.abs()).exp().ln_1p()
-}
 
 /// One for each class, by image.
 fn rows<'a>(

@@ -5,6 +5,7 @@ use std::fmt;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use crate::loss::cross_entropy::binary_cross_entropy;
 use crate::loss::Loss;
 use crate::{Error, Result};
 
@@ -117,8 +118,7 @@ pub fn temperature_scaling(logits: &Array2<f32>, labels: &[u32]) -> Result<Calib
 /// Of one image: from its one logit, or from one of each class.
 fn cross_entropy(logits: impl ExactSizeIterator<Item = f64> + Clone, label: u32) -> f64 {
     if logits.len() == 1 {
-        let (x, z) = (logits.sum::<f64>(), f64::from(label));
-        return x.max(0.0) - x * z + (-x.abs()).exp().ln_1p();
+        return binary_cross_entropy(logits.sum(), f64::from(label));
     }
     let max = logits.clone().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = logits.clone().map(|x| (x - max).exp()).sum();

@@ -9,6 +9,7 @@
 //! `b + mW`. Features of ReLU6 are all positive and share a large mean, which would make the function hundreds of times
 //! steeper along it than anywhere else, and the search slow.
 
+use crate::loss::cross_entropy::binary_cross_entropy;
 use crate::loss::Loss;
 use crate::optim::lbfgs::{minimize, Minimum};
 use crate::progress::{check_stop, stop_requested};
@@ -194,7 +195,7 @@ fn loss_and_slope(row: &mut [f32], label: usize) -> f64 {
     if let [logit] = row {
         let (x, z) = (f64::from(*logit), label as f64);
         *logit = (1.0 / (1.0 + (-x).exp()) - z) as f32;
-        return x.max(0.0) - x * z + (-x.abs()).exp().ln_1p();
+        return binary_cross_entropy(x, z);
     }
     let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = row.iter().map(|&x| f64::from(x - max).exp()).sum();
