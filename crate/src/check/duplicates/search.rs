@@ -77,8 +77,8 @@ fn compare(scan: &Scan, a: usize, b: usize, coarse: &[[[f32; 64]; 2]]) -> Option
     let sides = [false, true].into_iter().zip(&coarse[a]);
     let fits = sides.filter_map(|(mirrored, side)| {
         let alike: f32 = side.iter().zip(&coarse[b][0]).map(|(x, y)| x * y).sum();
-        let colours = colour_difference(&scan.photographs[a].colours, &scan.photographs[b].colours, mirrored);
-        (alike >= least && colours <= COLOURS).then(|| (fit(first, second, mirrored), mirrored))
+        (alike >= least && colours_fit(scan, a, b, mirrored))
+            .then(|| (fit(first, second, mirrored), mirrored))
     });
     let (fit, mirrored) = fits.max_by(|x, y| x.0.details.total_cmp(&y.0.details))?;
     let Fit { warp, correlation, details } = fit;
