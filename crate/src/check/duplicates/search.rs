@@ -29,7 +29,7 @@ const RESAVED: (f64, f64) = (0.01, 0.93);
 /// on the way.
 pub(in crate::check) fn find(scan: &mut Scan, neighbours_wanted: usize) -> Result<(Vec<Group>, Neighbours)> {
     let coarse: Vec<[[f32; 64]; 2]> =
-        threads::map((0..scan.len()).collect(), |i| match scan.photographs[i].is_tiny() {
+        threads::map((0..scan.len()).collect(), |i| match scan.photographs[i].is_below_its_fingerprint() {
             // Digits and icons look alike at this size without being copies.
             true => [[0.0; 64]; 2],
             false => coarse(&scan.photographs[i].fingerprint),
