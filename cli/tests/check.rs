@@ -7,12 +7,25 @@ use std::path::Path;
 use std::process::Output;
 
 use common::{code, stderr, stdout, transfer};
+use image::{Rgb, RgbImage};
 use serde_json::Value;
+use transfer::random::Rng;
 
-/// Photographs with three copies of a circle and a broken file, and weights.
+/// Blocks of random colours: no two pictures are alike, as shapes on a plain ground are.
+fn blocks(key: u64) -> RgbImage {
+    let mut rng = Rng::new(&[key]);
+    let colours: Vec<[u8; 3]> = (0..144).map(|_| std::array::from_fn(|_| rng.below(256) as u8)).collect();
+    RgbImage::from_fn(96, 96, |x, y| Rgb(colours[(y / 8 * 12 + x / 8) as usize]))
+}
+
+/// Photographs with three copies of a picture and a broken file, and weights.
 fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    common::shapes(&dir.path().join("photos"), 8, 0, 96);
+    for (class, name) in common::SHAPES.iter().enumerate() {
+        let folder = dir.path().join("photos").join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        (0..8).for_each(|i| blocks(100 * class as u64 + i).save(folder.join(format!("{i:05}.png"))).unwrap());
+    }
     common::untrained_weights(&dir.path().join("weights.safetensors"));
     let at = |name: &str| dir.path().join("photos/circle").join(name);
     for name in ["copy.png", "other copy.png"] {

@@ -51,6 +51,12 @@ pub(super) fn colours(pixels: &[u8], (height, width): (usize, usize)) -> Colours
     sums.map(|[red, blue, n]| [red, blue].map(|sum| (sum / n.max(1)) as i16))
 }
 
+/// The mean strength of colours, in levels: 0 for grey.
+pub(super) fn strength(colours: &Colours) -> f32 {
+    let sum: i32 = colours.iter().flatten().map(|&v| i32::from(v).abs()).sum();
+    sum as f32 / (2 * SQUARES * SQUARES) as f32
+}
+
 /// How much colours differ, in levels: the mean over squares and both differences. `mirrored` compares the mirror image
 /// of the first.
 pub(super) fn colour_difference(a: &Colours, b: &Colours, mirrored: bool) -> f32 {
@@ -111,6 +117,7 @@ mod tests {
         let right = colours(&line.repeat(6), (6, 8));
         assert_eq!(colour_difference(&left, &right, false), 50.0);
         assert_eq!(colour_difference(&left, &right, true), 0.0);
+        assert_eq!((strength(&left), strength(&right)), (25.0, 25.0));
         assert_eq!(colours(&[9, 1, 2], (1, 1))[0], [8, 1]);
     }
 

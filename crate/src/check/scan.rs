@@ -38,9 +38,14 @@ pub(super) struct Photograph {
 }
 
 impl Photograph {
-    /// Whether its shorter side has so few pixels that its fingerprint is all that there is of it.
+    /// Whether its shorter side is below 64 pixels.
     pub fn is_tiny(&self) -> bool {
         self.height.min(self.width) < TINY
+    }
+
+    /// Whether it has fewer rows or columns of pixels than its fingerprint has of cells.
+    pub fn is_below_its_fingerprint(&self) -> bool {
+        self.height.min(self.width) < fingerprint::SIDE
     }
 }
 

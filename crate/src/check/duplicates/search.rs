@@ -6,7 +6,7 @@ use super::align::{displacement, fit, Fit};
 use super::group::{DuplicateKind, Group, Link};
 use super::levels::coarse;
 use super::union::Union;
-use crate::check::fingerprint::colour_difference;
+use crate::check::fingerprint::{colour_difference, strength};
 use crate::check::neighbours::{neighbours, Neighbours};
 use crate::check::scan::{Photograph, Scan};
 use crate::progress::check_stop;
@@ -19,9 +19,9 @@ const CANDIDATES: [(f32, f32); 2] = [(0.75, 0.6), (0.5, 0.9)];
 /// Correlation of grey levels, and of details, from which on two photographs show the same. Of 2,000 photographs of cats
 /// and dogs no two different ones reach 0.71 in details, and of 500 planted duplicates two do not reach 0.78.
 const SAME: (f64, f64) = (0.93, 0.78);
-/// How much colours may differ, in levels. Of planted duplicates they differ by up to 10, of half of all other pairs by
-/// more than 16.
-const COLOURS: f32 = 16.0;
+/// How much colours may differ: so many levels, and this part of their strength, since strong colours of what moved
+/// differ more. Colours of planted duplicates differ by up to 10 levels, of half of all other pairs by more than 16.
+const COLOURS: (f32, f32) = (16.0, 0.3);
 /// How far outlines may differ and how much details must be alike where a photograph was only saved again.
 const RESAVED: (f64, f64) = (0.01, 0.93);
 
@@ -29,7 +29,7 @@ const RESAVED: (f64, f64) = (0.01, 0.93);
 /// on the way.
 pub(in crate::check) fn find(scan: &mut Scan, neighbours_wanted: usize) -> Result<(Vec<Group>, Neighbours)> {
     let coarse: Vec<[[f32; 64]; 2]> =
-        threads::map((0..scan.len()).collect(), |i| match scan.photographs[i].is_tiny() {
+        threads::map((0..scan.len()).collect(), |i| match scan.photographs[i].is_below_its_fingerprint() {
             // Digits and icons look alike at this size without being copies.
             true => [[0.0; 64]; 2],
             false => coarse(&scan.photographs[i].fingerprint),
@@ -77,8 +77,8 @@ fn compare(scan: &Scan, a: usize, b: usize, coarse: &[[[f32; 64]; 2]]) -> Option
     let sides = [false, true].into_iter().zip(&coarse[a]);
     let fits = sides.filter_map(|(mirrored, side)| {
         let alike: f32 = side.iter().zip(&coarse[b][0]).map(|(x, y)| x * y).sum();
-        let colours = colour_difference(&scan.photographs[a].colours, &scan.photographs[b].colours, mirrored);
-        (alike >= least && colours <= COLOURS).then(|| (fit(first, second, mirrored), mirrored))
+        (alike >= least && colours_fit(scan, a, b, mirrored))
+            .then(|| (fit(first, second, mirrored), mirrored))
     });
     let (fit, mirrored) = fits.max_by(|x, y| x.0.details.total_cmp(&y.0.details))?;
     let Fit { warp, correlation, details } = fit;
@@ -92,4 +92,10 @@ fn compare(scan: &Scan, a: usize, b: usize, coarse: &[[[f32; 64]; 2]]) -> Option
         (false, false) => DuplicateKind::Shifted,
     };
     Some(Link { kind, likeness: details as f32 })
+}
+
+fn colours_fit(scan: &Scan, a: usize, b: usize, mirrored: bool) -> bool {
+    let [a, b] = [a, b].map(|i| &scan.photographs[i].colours);
+    let most = COLOURS.0 + COLOURS.1 * 0.5 * (strength(a) + strength(b));
+    colour_difference(a, b, mirrored) <= most
 }
