@@ -188,7 +188,8 @@ impl Novelty {
         std::array::from_fn(|i| {
             let known = &self.scores[i];
             let less = known.partition_point(|&other| other < scores[i]);
-            (new + known.len() - less) as f64 / (known.len() + new) as f64
+            let share = (new + known.len() - less) as f64 / (known.len() + new) as f64;
+            share * beyond(known, scores[i])
         })
     }
 
@@ -329,6 +330,21 @@ impl fmt::Debug for Novelty {
     /// As it is printed, because that is what a notebook shows.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// How much rarer a score is than the largest of some rising ones, 1 where it is not larger: their tail is taken for an
+/// exponential one, whose scale is the mean excess of the upper fifth. Without it, no score could be rarer than one in
+/// the number of scores, however large it is.
+fn beyond(rising: &[f32], score: f32) -> f64 {
+    let Some(&last) = rising.last() else { return 1.0 };
+    let upper = &rising[4 * rising.len() / 5..];
+    let start = f64::from(upper[0]);
+    let excess = upper.iter().map(|&x| f64::from(x) - start).sum::<f64>() / upper.len() as f64;
+    let above = f64::from(score) - f64::from(last);
+    match above > 0.0 && excess > 0.0 {
+        true => (-above / excess).exp(),
+        false => 1.0,
     }
 }
 

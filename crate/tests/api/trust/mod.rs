@@ -47,7 +47,8 @@ fn temperatures_are_scipys() {
         let theirs = number(&case["temperature"]);
         assert!((found.temperature / theirs - 1.0).abs() < 1e-5, "{} and {theirs}", found.temperature);
         assert!((found.loss_before - number(&case["before"])).abs() < 1e-9);
-        assert!((found.loss_after - number(&case["after"])).abs() < 1e-9);
+        // Where the penalty holds the temperature, the loss is not flat.
+        assert!((found.loss_after - number(&case["after"])).abs() < 1e-6);
     }
 }
 
