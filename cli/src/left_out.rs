@@ -26,6 +26,14 @@ pub fn write(model: &OutputFile, bad: &BadImages) -> crate::Result<Option<Output
     .map_err(crate::Failure::from)
 }
 
+/// A file that was left out, as JSON.
+pub fn as_json(file: &Skipped) -> Value {
+    let mut said = Map::new();
+    insert_file(&mut said, &file.path);
+    said.insert("reason".into(), file.reason.clone().into());
+    said.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,12 +59,4 @@ mod tests {
         std::fs::create_dir(&list).unwrap();
         assert!(check(&model).is_err());
     }
-}
-
-/// A file that was left out, as JSON.
-pub fn as_json(file: &Skipped) -> Value {
-    let mut said = Map::new();
-    insert_file(&mut said, &file.path);
-    said.insert("reason".into(), file.reason.clone().into());
-    said.into()
 }
