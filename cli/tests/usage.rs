@@ -239,7 +239,7 @@ fn training_takes_the_classes_that_are_named() {
     std::fs::write(here.join("no weights.h5"), "nothing").unwrap();
     let mut train = common::transfer();
     train.current_dir(here).env("TRANSFER_WEIGHTS", here.join("no weights.h5"));
-    let output = train.args(["train", ".", "--classes", "train,square"]).output().unwrap();
+    let output = train.args(["train", ".", "--classes", "train,square", "--no-check"]).output().unwrap();
     let said = stderr(&output);
     assert!(said.contains("6 photographs to train on, 2 to validate with, of 2 classes"), "{said}");
     assert!(said.contains("Left out beside the class folders in .: triangle."), "{said}");

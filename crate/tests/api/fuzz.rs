@@ -124,6 +124,7 @@ fn good(target: &str) -> Vec<&'static str> {
             "sixteen.png",
             "sixteen_deflate.tiff",
         ],
+        "labels" => vec!["plain.csv", "several.csv"],
         _ => vec!["archive.json", "valid.json"],
     }
 }

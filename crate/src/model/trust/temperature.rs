@@ -76,12 +76,13 @@ pub(crate) fn check_temperature(temperature: f64) -> Result<(), String> {
 /// is no class; [`Error::Weights`] for logits that are not finite.
 ///
 /// ```
-/// use ndarray::array;
+/// use ndarray::Array2;
 /// use transfer::model::temperature_scaling;
 ///
 /// // Sure of everything, and wrong about every fourth image.
-/// let logits = array![[8.0f32], [8.0], [8.0], [8.0]];
-/// let found = temperature_scaling(&logits, &[1, 1, 1, 0])?;
+/// let logits = Array2::from_elem((100, 1), 8.0f32);
+/// let labels: Vec<u32> = (0..100).map(|i| u32::from(i % 4 > 0)).collect();
+/// let found = temperature_scaling(&logits, &labels)?;
 /// assert!(found.temperature > 2.0 && found.loss_after < found.loss_before);
 /// # Ok::<(), transfer::Error>(())
 /// ```
