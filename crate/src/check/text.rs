@@ -80,7 +80,7 @@ impl CheckReport {
             "{} photographs of {} classes in {}",
             self.photographs(),
             self.class_names.len(),
-            self.dir.shown()
+            self.dir.file_name().unwrap_or(self.dir.as_os_str()).shown()
         )?;
         for (set, counts) in self.sets.iter().filter(|(set, _)| set != "all") {
             writeln!(f, "  {set}: {}", counts.iter().sum::<usize>())?;
