@@ -8,21 +8,9 @@ use crate::args::Train;
 use crate::check_args::Group;
 use crate::screen;
 
-/// Checks the photographs, says in a line what was found, and splits them so that groups stay together. Photographs
-/// with several labels are not checked.
+/// Checks the photographs, says in a line what was found, and splits them so that groups stay together.
 pub fn grouped(photographs: OwnPhotographs, asked: &Train) -> crate::Result<OwnPhotographs> {
     let grouping = &asked.grouping;
-    if photographs.train.label_sets().is_some() {
-        return match grouping.group_by {
-            None => Ok(photographs),
-            Some(_) => Err(Error::Invalid(
-                "`--group-by` expected photographs of one class each. Received several labels a photograph: name groups \
-                 in the column `group` of the table of labels instead"
-                    .into(),
-            )
-            .into()),
-        };
-    }
     let mut groups = Groups::none();
     if !grouping.no_check {
         let report = photographs.check(CheckOptions::default().validation_split(asked.validation_split))?;

@@ -101,7 +101,15 @@ fn an_installed_program_runs_nothing_that_lies_in_the_working_folder_and_writes_
         .env("HOME", dir.path().join("home"));
     // Nothing answers there, so that no test depends on the network.
     program.env("XDG_CACHE_HOME", &cache).env("HTTPS_PROXY", "http://127.0.0.1:9");
-    let output = program.output().unwrap();
+    // A file that was written a moment ago is busy as long as a child of another test still has it open.
+    let output = (0..500).find_map(|_| match program.output() {
+        Err(e) if e.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            None
+        }
+        output => Some(output.unwrap()),
+    });
+    let output = output.expect("the program can be started");
     let text = stderr(&output);
     assert_eq!(code(&output), 1, "{text}");
     assert!(text.contains("TRANSFER_WEIGHTS") && text.contains("storage.googleapis.com"), "{text}");

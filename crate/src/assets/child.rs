@@ -3,6 +3,7 @@
 //! It runs in a process group of its own, so that what it starts ends with it: a client of a registry runs others.
 //! Ctrl-C in a terminal does not reach that group; whoever waits for the program looks for a stop and ends it.
 
+use std::io::ErrorKind;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,16 @@ impl Working {
     pub fn start(command: &mut Command) -> std::io::Result<Self> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(command, 0);
-        Ok(Working { child: command.spawn()?, reaped: false })
+        let mut attempts = 0;
+        loop {
+            match command.spawn() {
+                // A program that was written a moment ago is busy as long as another thread's child, which has its file
+                // open, has not become its own program.
+                Err(e) if e.kind() == ErrorKind::ExecutableFileBusy && attempts < 50 => attempts += 1,
+                child => return Ok(Working { child: child?, reaped: false }),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Waits until the program has ended, or `enough` gives a reason to wait no longer. Either way nothing of it is

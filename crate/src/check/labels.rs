@@ -53,7 +53,15 @@ pub(super) fn opinions(
     groups: &[Group],
 ) -> Result<Vec<Opinion>> {
     let mut ids: Vec<u32> = (0..labels.len() as u32).collect();
-    for group in groups {
+    let mut of_class = vec![0; classes];
+    labels.iter().for_each(|&label| of_class[label as usize] += 1);
+    // One form drawn many times: a class of it could not be divided.
+    let is_most_of_a_class = |group: &&Group| {
+        let mut here = vec![0; classes];
+        group.members.iter().for_each(|&i| here[labels[i] as usize] += 1);
+        here.iter().zip(&of_class).any(|(&here, &all): (&usize, &usize)| 2 * here > all)
+    };
+    for group in groups.iter().filter(|group| !is_most_of_a_class(group)) {
         group.members.iter().for_each(|&i| ids[i] = group.members[0] as u32);
     }
     let present = {

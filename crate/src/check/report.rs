@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::duplicates::DuplicateKind;
 use super::findings::{ClassFinding, DuplicateGroup, OddPhotograph, Outlier, Sizes, SuspectedLabel};
 use crate::data::{Groups, Skipped};
 
@@ -47,12 +48,17 @@ impl CheckReport {
 
     /// The photographs that a split must not separate: the groups of duplicates. A group that holds more than half of
     /// the photographs of a class is not among them, since the class could not be split then; such photographs are
-    /// drawings or scans of one form rather than duplicates.
+    /// drawings or scans of one form rather than duplicates. Where most photographs are in such groups, only copies are
+    /// duplicates.
     pub fn groups(&self) -> Groups {
+        let photographs = |group: &&DuplicateGroup| group.files.len();
+        let (alike, mut kept): (Vec<_>, Vec<_>) =
+            self.duplicates.iter().partition(|group| self.is_most_of_a_class(group));
+        if 2 * alike.iter().map(photographs).sum::<usize>() > self.photographs() {
+            kept.retain(|group| group.kind == DuplicateKind::Copy);
+        }
         let files = |group: &DuplicateGroup| group.files.iter().map(|file| file.path.clone()).collect();
-        Groups::of_files(
-            self.duplicates.iter().filter(|group| !self.is_most_of_a_class(group)).map(files).collect(),
-        )
+        Groups::of_files(kept.into_iter().map(files).collect())
     }
 
     fn is_most_of_a_class(&self, group: &DuplicateGroup) -> bool {

@@ -243,11 +243,13 @@ mod tests {
             (vec!["b".to_owned(), "a".into()], vec!["b".into(), "a".into(), "c".into()])
         );
         assert_eq!(prediction.to_string(), "my cat.jpg: b (50.0 %)");
+        let beyond_all = Unknown::FarFromTraining { share: 0.0 };
+        assert_eq!(beyond_all.to_string(), "further from the training photographs than all known ones");
         let why = Unknown::LittleEvidence { share: 0.01 };
         let unknown = Prediction { unknown: Some(why), ..prediction };
         assert_eq!(
             unknown.to_string(),
-            "my cat.jpg: unknown (little speaks for any class: as little as for 1.0 % of known photographs; most \
+            "my cat.jpg: unknown (as little speaks for any class as in 1.0 % of known photographs; most \
              probable class b, 50.0 %)"
         );
     }

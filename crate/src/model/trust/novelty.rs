@@ -37,7 +37,7 @@ const PREFIX: &str = "novelty/";
 
 /// Why a photograph is probably none of the classes.
 ///
-/// Printed, it is a phrase such as `unlike the training photographs`.
+/// Printed, it is a phrase such as `further from the training photographs than all known ones`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Unknown {
@@ -56,17 +56,20 @@ pub enum Unknown {
 
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = |share: &f32| format!("{:.1} %", 100.0 * share);
-        match self {
+        // Shares that are printed as 0.0 %.
+        let none = |share: f32| share < 0.0005;
+        match *self {
+            Unknown::LittleEvidence { share } if none(share) => {
+                f.write_str("less speaks for any class than in all known photographs")
+            }
             Unknown::LittleEvidence { share } => {
-                write!(
-                    f,
-                    "little speaks for any class: as little as for {} of known photographs",
-                    percent(share)
-                )
+                write!(f, "as little speaks for any class as in {:.1} % of known photographs", 100.0 * share)
+            }
+            Unknown::FarFromTraining { share } if none(share) => {
+                f.write_str("further from the training photographs than all known ones")
             }
             Unknown::FarFromTraining { share } => {
-                write!(f, "unlike the training photographs: as far as {} of known ones", percent(share))
+                write!(f, "as far from the training photographs as {:.1} % of known ones", 100.0 * share)
             }
         }
     }
