@@ -12,7 +12,7 @@ use transfer::Show;
 
 use crate::check_args::{Check, CheckFormat};
 use crate::formats::insert_file;
-use crate::{screen, Failure};
+use crate::{left_out, screen, Failure};
 
 pub fn check(arguments: &Check) -> crate::Result<()> {
     if let (Some(table), Some(into)) = (&arguments.apply, &arguments.into) {
@@ -21,7 +21,7 @@ pub fn check(arguments: &Check) -> crate::Result<()> {
     let output = |path: &Path| OutputFile::new(path).overwrite(arguments.force).not_in(&arguments.dir);
     let fix = arguments.fix.as_deref().map(output);
     if let Some(fix) = &fix {
-        fix.check_csv(&["file", "action", "to", "reason", "score"]).map_err(|e| named("--fix", e))?;
+        fix.check_csv(&CheckReport::FIX_COLUMNS).map_err(|e| named("--fix", e))?;
     }
     let report = check_photographs(&arguments.dir, CheckOptions::default().labels(!arguments.no_labels))?;
     if let Some(fix) = &fix {
@@ -78,12 +78,6 @@ fn as_json(report: &CheckReport) -> Value {
             (set.clone(), of_classes.into())
         })
         .collect();
-    let unreadable = |skipped: &transfer::data::Skipped| {
-        let mut said = Map::new();
-        insert_file(&mut said, &skipped.path);
-        said.insert("reason".into(), skipped.reason.clone().into());
-        Value::from(said)
-    };
     let sizes = report.sizes;
     json!({
         "photographs": report.photographs(),
@@ -102,7 +96,7 @@ fn as_json(report: &CheckReport) -> Value {
         "odd": report.odd.iter().map(|odd| {
             with(&odd.file, &[("oddity", oddity(odd.oddity).into())])
         }).collect::<Vec<_>>(),
-        "unreadable": report.unreadable.iter().map(unreadable).collect::<Vec<_>>(),
+        "unreadable": report.unreadable.iter().map(left_out::as_json).collect::<Vec<_>>(),
         "class_findings": report.classes.iter().map(class).collect::<Vec<_>>(),
         "sizes": { "height": sizes.height, "width": sizes.width, "aspect_ratio": sizes.aspect_ratio },
     })

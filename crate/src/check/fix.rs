@@ -58,10 +58,10 @@ pub struct Fix {
     pub score: f32,
 }
 
-/// The columns of the table.
-pub(super) const COLUMNS: [&str; 5] = ["file", "action", "to", "reason", "score"];
-
 impl CheckReport {
+    /// The columns of the table that [`save_fixes`](Self::save_fixes) writes.
+    pub const FIX_COLUMNS: [&'static str; 5] = ["file", "action", "to", "reason", "score"];
+
     /// What could be changed, a row for each photograph, for somebody to look through:
     ///
     /// | finding | action |
@@ -176,6 +176,6 @@ impl CheckReport {
             let (action, score) = (fix.action.name().to_owned(), format!("{:.4}", fix.score));
             rows.push([file, action, fix.action.to().to_owned(), fix.reason, score]);
         }
-        to.into().write_csv(&COLUMNS, rows)
+        to.into().write_csv(&Self::FIX_COLUMNS, rows)
     }
 }

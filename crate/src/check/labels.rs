@@ -3,7 +3,7 @@
 use ndarray::Array2;
 use transfer_kernels::{pointwise, Activation, PackedWeights};
 
-use crate::check::duplicates::Group;
+use crate::check::duplicates::{is_most_of_a_class, Group};
 use crate::check::features::Features;
 use crate::progress::say;
 use crate::random::Rng;
@@ -55,13 +55,10 @@ pub(super) fn opinions(
     let mut ids: Vec<u32> = (0..labels.len() as u32).collect();
     let mut of_class = vec![0; classes];
     labels.iter().for_each(|&label| of_class[label as usize] += 1);
-    // One form drawn many times: a class of it could not be divided.
-    let is_most_of_a_class = |group: &&Group| {
-        let mut here = vec![0; classes];
-        group.members.iter().for_each(|&i| here[labels[i] as usize] += 1);
-        here.iter().zip(&of_class).any(|(&here, &all): (&usize, &usize)| 2 * here > all)
-    };
-    for group in groups.iter().filter(|group| !is_most_of_a_class(group)) {
+    for group in groups {
+        if is_most_of_a_class(group.members.iter().map(|&i| labels[i] as usize), &of_class) {
+            continue;
+        }
         group.members.iter().for_each(|&i| ids[i] = group.members[0] as u32);
     }
     let present = {

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::duplicates::DuplicateKind;
-use super::findings::{ClassFinding, DuplicateGroup, OddPhotograph, Outlier, Sizes, SuspectedLabel};
+use super::duplicates::{is_most_of_a_class, DuplicateKind};
+use super::findings::{
+    CheckedFile, ClassFinding, DuplicateGroup, OddPhotograph, Outlier, Sizes, SuspectedLabel,
+};
 use crate::data::{Groups, Skipped};
 
 /// What [`check_photographs`](super::check_photographs) found. Printed, it is a summary with the first files of each
@@ -52,20 +54,19 @@ impl CheckReport {
     /// duplicates.
     pub fn groups(&self) -> Groups {
         let photographs = |group: &&DuplicateGroup| group.files.len();
-        let (alike, mut kept): (Vec<_>, Vec<_>) =
-            self.duplicates.iter().partition(|group| self.is_most_of_a_class(group));
+        let of_class: Vec<usize> = (0..self.class_names.len())
+            .map(|class| self.sets.iter().map(|(_, counts)| counts[class]).sum())
+            .collect();
+        let class_of = |file: &CheckedFile| self.class_names.iter().position(|name| *name == file.class);
+        let (alike, mut kept): (Vec<_>, Vec<_>) = self
+            .duplicates
+            .iter()
+            .partition(|group| is_most_of_a_class(group.files.iter().filter_map(class_of), &of_class));
         if 2 * alike.iter().map(photographs).sum::<usize>() > self.photographs() {
             kept.retain(|group| group.kind == DuplicateKind::Copy);
         }
         let files = |group: &DuplicateGroup| group.files.iter().map(|file| file.path.clone()).collect();
         Groups::of_files(kept.into_iter().map(files).collect())
-    }
-
-    fn is_most_of_a_class(&self, group: &DuplicateGroup) -> bool {
-        self.class_names.iter().enumerate().any(|(label, class)| {
-            let here = group.files.iter().filter(|file| file.class == *class).count();
-            2 * here > self.sets.iter().map(|(_, counts)| counts[label]).sum::<usize>()
-        })
     }
 
     /// Whether nothing was found, but for sizes.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
 use super::fix::Action;
+use crate::data::Lines;
 use crate::{input, Error, Result, Show};
 
 /// The longest table in bytes.
@@ -60,10 +61,10 @@ fn parse(bytes: &[u8]) -> Result<Vec<Row>, String> {
     };
     let (file, action, to) = (column("file")?, column("action")?, column("to")?);
     let (mut rows, mut lines): (Vec<Row>, HashMap<PathBuf, u64>) = Default::default();
-    let mut at = Lines { bytes, counted: 0, line: 1 };
+    let mut at = Lines::new(bytes);
     for record in reader.records() {
         let record = record.map_err(|e| said(&e))?;
-        let line = at.line_of(record.position().map_or(0, csv::Position::byte));
+        let line = at.of(record.position().map_or(0, csv::Position::byte) as usize);
         let cell = |place: usize| record.get(place).map(unquoted).unwrap_or_default();
         if record.iter().all(|cell| cell.trim().is_empty()) {
             continue;
@@ -80,26 +81,6 @@ fn parse(bytes: &[u8]) -> Result<Vec<Row>, String> {
         rows.push(Row { line, file, action });
     }
     Ok(rows)
-}
-
-/// Counts lines. The reader's own count is one too small behind the line ends of Windows.
-struct Lines<'a> {
-    bytes: &'a [u8],
-    counted: usize,
-    line: u64,
-}
-
-impl Lines<'_> {
-    /// The line of a record whose bytes start at a place, or behind line ends there; places rise from call to call.
-    fn line_of(&mut self, place: u64) -> u64 {
-        let mut start = (place as usize).clamp(self.counted, self.bytes.len());
-        while self.bytes.get(start).is_some_and(|byte| matches!(byte, b'\r' | b'\n')) {
-            start += 1;
-        }
-        self.line += self.bytes[self.counted..start].iter().filter(|&&byte| byte == b'\n').count() as u64;
-        self.counted = start;
-        self.line
-    }
 }
 
 fn said(error: &csv::Error) -> String {

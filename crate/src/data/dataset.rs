@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Purposes that random numbers are drawn for.
-pub(super) const ORDER: u64 = u64::from_be_bytes(*b"order   ");
+const ORDER: u64 = u64::from_be_bytes(*b"order   ");
 pub(super) const SPLIT: u64 = u64::from_be_bytes(*b"split   ");
 
 /// Leaves it to [`Dataset::prefetch`] how many batches to prepare ahead.
@@ -126,12 +126,18 @@ pub struct Dataset {
     prefetch: usize,
 }
 
+/// All images of a folder, in the order of the first epoch.
+pub(super) fn first_order(store: &Store) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..store.paths.len()).collect();
+    if store.options.shuffle {
+        Rng::new(&[store.options.seed, ORDER]).shuffle(&mut order);
+    }
+    order
+}
+
 impl Dataset {
     fn of_store(store: Store) -> Self {
-        let mut order: Vec<usize> = (0..store.paths.len()).collect();
-        if store.options.shuffle {
-            Rng::new(&[store.options.seed, ORDER]).shuffle(&mut order);
-        }
+        let order = first_order(&store);
         store.tell_skipped();
         let range = 0..order.len();
         Dataset { store: Arc::new(store), order: order.into(), range, cache: false, prefetch: PREFETCH }

@@ -1,6 +1,7 @@
 //! Photographs that belong together: near-duplicates, bursts, pictures of one person. A split keeps them on one side.
 
-use super::dataset::{Dataset, ORDER, SPLIT};
+use super::dataset::{first_order, Dataset, SPLIT};
+use super::disjoint_sets::DisjointSets;
 use super::pattern::Pattern;
 use crate::progress::say;
 use crate::random::Rng;
@@ -34,7 +35,9 @@ impl Groups {
                 all.next += 1;
                 all.next - 1
             });
-            all.of_files.values_mut().filter(|other| known.contains(other)).for_each(|other| *other = id);
+            if known.iter().any(|&other| other != id) {
+                all.of_files.values_mut().filter(|other| known.contains(other)).for_each(|other| *other = id);
+            }
             all.of_files.extend(group.into_iter().map(|path| (path, id)));
         }
         all
@@ -60,7 +63,7 @@ impl Groups {
 
     /// A number for the group of each path; equal numbers mean the same group.
     fn of(&self, paths: &[PathBuf]) -> Vec<usize> {
-        let mut parents: Vec<usize> = (0..paths.len()).collect();
+        let mut sets = DisjointSets::new(paths.len());
         let mut first: HashMap<Key, usize> = HashMap::new();
         let mut matched = 0;
         for (i, path) in paths.iter().enumerate() {
@@ -68,9 +71,7 @@ impl Groups {
             matched += usize::from(key.is_some());
             let keys = [self.of_files.get(path).map(|&id| Key::Group(id)), key.map(Key::Name)];
             for key in keys.into_iter().flatten() {
-                let other = *first.entry(key).or_insert(i);
-                let (a, b) = (root(&mut parents, other), root(&mut parents, i));
-                parents[a.max(b)] = a.min(b);
+                sets.join(*first.entry(key).or_insert(i), i);
             }
         }
         if let Some(pattern) = self.pattern.as_ref().filter(|_| matched < paths.len()) {
@@ -81,7 +82,7 @@ impl Groups {
                 pattern.text().shown()
             ));
         }
-        (0..paths.len()).map(|i| root(&mut parents, i)).collect()
+        sets.roots()
     }
 }
 
@@ -89,14 +90,6 @@ impl Groups {
 enum Key {
     Group(u32),
     Name(String),
-}
-
-fn root(parents: &mut [usize], mut i: usize) -> usize {
-    while parents[i] != i {
-        parents[i] = parents[parents[i]];
-        i = parents[i];
-    }
-    i
 }
 
 impl Dataset {
@@ -158,12 +151,7 @@ impl Dataset {
 impl Dataset {
     /// All images of the folder (of this side of a `validation_split`), in the order of its first epoch.
     pub(super) fn whole(&self) -> Dataset {
-        let options = &self.store.options;
-        let mut order: Vec<usize> = (0..self.file_paths().len()).collect();
-        if options.shuffle {
-            Rng::new(&[options.seed, ORDER]).shuffle(&mut order);
-        }
-        self.with_order(order)
+        self.with_order(first_order(&self.store))
     }
 }
 

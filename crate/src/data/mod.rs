@@ -57,6 +57,7 @@ mod dataset_text;
 mod decode;
 mod depth;
 mod digest;
+mod disjoint_sets;
 mod fit;
 mod folder;
 mod grouped_split;
@@ -93,6 +94,7 @@ pub use batch::Batch;
 pub use batches::Batches;
 pub use dataset::{image_dataset_from_directory, Dataset, AUTOTUNE};
 pub(crate) use digest::{file_digest, FileDigest};
+pub(crate) use disjoint_sets::DisjointSets;
 pub use fit::{Fit, PAD_LEVEL};
 pub use groups::Groups;
 pub use image_files::ImageFiles;
@@ -110,6 +112,7 @@ pub(crate) use sets::{whole_sets, WholeSet};
 #[cfg(test)]
 pub(crate) use stored::store as store_image;
 pub use stored::Stored;
+pub(crate) use table::Lines;
 pub use table::{image_dataset_from_table, photographs_from_table, photographs_of_table, LabelTable};
 pub(crate) use whole::{look_at_whole, Whole};
 

@@ -1,8 +1,8 @@
 //! Bilinear resize exactly as `tf.image.resize` does it: half-pixel centres, no antialiasing, and
 //! a result in `f32` that is not rounded.
 //!
-//! Not a general scaler: no other filter. What is cropped or padded is for [`Fit`](super::Fit) to say. Where an image shrinks by more
-//! than two, pixels in between are passed over, because TensorFlow passes over them.
+//! Not a general scaler: no other filter. What is cropped or padded is for [`Fit`](super::Fit) to say. Where an image
+//! shrinks by more than two, pixels in between are passed over, because TensorFlow passes over them.
 
 use crate::{Error, Result};
 use ndarray::{Array3, ArrayView3};

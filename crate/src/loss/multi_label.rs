@@ -7,15 +7,13 @@ use crate::{Error, Result};
 /// One for each class, by image.
 fn rows<'a>(
     logits: &'a [f32],
-    actual: Actual<'_>,
+    actual: Actual<'a>,
     units: usize,
 ) -> impl Iterator<Item = (&'a [f32], Vec<f32>)> {
-    let sets = actual.sets.cloned();
-    let labels = actual.labels.to_vec();
-    logits.chunks_exact(units).zip(labels).map(move |(row, label)| {
-        let hot = sets.as_ref().map(|sets| sets.multi_hot(&[label])).unwrap_or_default();
-        (row, hot)
-    })
+    logits
+        .chunks_exact(units)
+        .zip(actual.labels)
+        .map(move |(row, &label)| (row, actual.sets.map(|sets| sets.multi_hot(&[label])).unwrap_or_default()))
 }
 
 /// The summed loss of a batch, `units` logits for each image.

@@ -13,6 +13,14 @@ pub(super) fn check_thresholds(thresholds: &[f32], units: usize) -> Result<(), S
     }
 }
 
+/// The threshold of each class where a photograph may have several: 0.5 each where nobody said.
+pub(super) fn thresholds_or_half(thresholds: &[f32], units: usize) -> Vec<f32> {
+    match thresholds.is_empty() {
+        true => vec![0.5; units],
+        false => thresholds.to_vec(),
+    }
+}
+
 impl Model {
     /// Whether a photograph may have several labels: the model was compiled with
     /// [`Loss::MultiLabelBinaryCrossentropy`].
@@ -23,10 +31,9 @@ impl Model {
     /// The probability of each class above which a photograph has the label; 0.5 each where nobody said. Empty where a
     /// photograph has one label.
     pub fn thresholds(&self) -> Vec<f32> {
-        match (self.is_multi_label(), self.thresholds.is_empty()) {
-            (false, _) => Vec::new(),
-            (true, true) => vec![0.5; self.units()],
-            (true, false) => self.thresholds.clone(),
+        match self.is_multi_label() {
+            false => Vec::new(),
+            true => thresholds_or_half(&self.thresholds, self.units()),
         }
     }
 

@@ -40,3 +40,11 @@ pub(in crate::check) struct Link {
     pub kind: DuplicateKind,
     pub likeness: f32,
 }
+
+/// Whether photographs, given by their classes, are more than half of some class; `all` is the number of photographs of
+/// each class. A group like that is one form drawn or scanned many times, and its class could not be divided.
+pub(in crate::check) fn is_most_of_a_class(group: impl Iterator<Item = usize>, all: &[usize]) -> bool {
+    let mut here = vec![0; all.len()];
+    group.for_each(|class| here[class] += 1);
+    here.iter().zip(all).any(|(here, all)| 2 * here > *all)
+}

@@ -17,6 +17,6 @@ mod search;
 mod union;
 
 pub use group::DuplicateKind;
-pub(super) use group::Group;
+pub(super) use group::{is_most_of_a_class, Group};
 pub(super) use levels::FLATTEST;
 pub(super) use search::find;

@@ -1,10 +1,11 @@
 //! Pairs become groups: whoever is joined to a member belongs to the group.
 
 use super::group::{Group, Link};
+use crate::data::DisjointSets;
 
-/// A forest of trees, one for each group (union-find with halved paths).
+/// Which photographs are joined, and by what.
 pub(super) struct Union {
-    parents: Vec<usize>,
+    sets: DisjointSets,
     /// What joined the groups of two photographs.
     joined: Vec<(usize, usize, Link)>,
 }
@@ -12,38 +13,28 @@ pub(super) struct Union {
 impl Union {
     /// Each of `n` photographs alone.
     pub fn of(n: usize) -> Self {
-        Union { parents: (0..n).collect(), joined: Vec::new() }
-    }
-
-    fn root(&mut self, mut i: usize) -> usize {
-        while self.parents[i] != i {
-            self.parents[i] = self.parents[self.parents[i]];
-            i = self.parents[i];
-        }
-        i
+        Union { sets: DisjointSets::new(n), joined: Vec::new() }
     }
 
     /// Whether both are in one group.
     pub fn together(&mut self, a: u32, b: u32) -> bool {
-        self.root(a as usize) == self.root(b as usize)
+        self.sets.root(a as usize) == self.sets.root(b as usize)
     }
 
     /// Makes one group of the groups of two photographs.
     pub fn join(&mut self, a: usize, b: usize, link: Link) {
-        let (x, y) = (self.root(a), self.root(b));
-        if x != y {
-            self.parents[x.max(y)] = x.min(y);
+        if self.sets.join(a, b) {
             self.joined.push((a, b, link));
         }
     }
 
     /// All groups of at least two, by their first members.
-    pub fn groups(mut self) -> Vec<Group> {
-        let n = self.parents.len();
+    pub fn groups(self) -> Vec<Group> {
+        let roots = self.sets.roots();
+        let n = roots.len();
         let mut places = vec![usize::MAX; n];
         let mut groups: Vec<Group> = Vec::new();
         let mut sizes = vec![0usize; n];
-        let roots: Vec<usize> = (0..n).map(|i| self.root(i)).collect();
         roots.iter().for_each(|&root| sizes[root] += 1);
         for (i, &root) in roots.iter().enumerate().filter(|(_, root)| sizes[**root] > 1) {
             if places[root] == usize::MAX {

@@ -18,3 +18,4 @@ mod tests;
 
 pub use open::{image_dataset_from_table, photographs_from_table, photographs_of_table};
 pub use read::LabelTable;
+pub(crate) use reading::Lines;

@@ -41,8 +41,8 @@ pub(super) struct Entries {
     pub several: bool,
 }
 
-/// The numbers of lines. The reader's own are those of before a record's first line where lines end as on Windows.
-pub(super) struct Lines<'a> {
+/// The numbers of lines of a table. The reader's own are those of before a record's first line where lines end as on Windows.
+pub(crate) struct Lines<'a> {
     bytes: &'a [u8],
     at: usize,
     /// The line in which `at` lies.

@@ -12,6 +12,7 @@ use graph::{Attribute, Axis, Graph};
 
 use crate::architecture::{Architecture, ConvBnSpec, ConvKind, Unit, UnitKind};
 use crate::model::about::{About, SavedLoss};
+use crate::model::multi_label::thresholds_or_half;
 use crate::model::Model;
 use crate::output::Format;
 use crate::weights::Weights;
@@ -114,10 +115,6 @@ fn encode(about: &About, architecture: &Architecture, weights: &Weights) -> Resu
     graph.output("logits", &[batch(), Axis::Fixed(about.units)]);
     graph.output("probabilities", &[batch(), Axis::Fixed(about.classes())]);
     let names = serde_json::json!(about.class_names).to_string();
-    let thresholds = match about.thresholds.is_empty() {
-        true => vec![0.5; about.units],
-        false => about.thresholds.clone(),
-    };
     let mut properties = vec![
         ("class_names", names),
         ("image_size", format!("[{h}, {w}]")),
@@ -128,6 +125,7 @@ fn encode(about: &About, architecture: &Architecture, weights: &Weights) -> Resu
     ];
     if multi_label {
         properties.push(("multi_label", "true".to_owned()));
+        let thresholds = thresholds_or_half(&about.thresholds, about.units);
         properties.push(("thresholds", serde_json::json!(thresholds).to_string()));
     }
     let name = architecture.network.family().to_lowercase();

@@ -246,8 +246,7 @@ impl Novelty {
         let length = |row: &[f32]| row.iter().map(|x| x * x).sum::<f32>().sqrt();
         let own = length(&along[..few]);
         let (mut nearest, mut largest) = (f32::INFINITY, -1.0f32);
-        for row in self.kept.rows() {
-            let row = row.to_vec();
+        for row in self.kept.as_slice().unwrap_or_default().chunks_exact(here.len()) {
             let squares = row.iter().zip(along).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
             nearest = nearest.min(squares + row[along.len()] + rest);
             let product = row[..few].iter().zip(along).map(|(a, b)| a * b).sum::<f32>();

@@ -1,14 +1,12 @@
 //! The best dense layer for photographs with several labels: one L2-regularised logistic regression for each class, by
 //! itself. What scikit-learn's `OneVsRestClassifier(LogisticRegression(C = 1 / (l2 · n)))` computes.
 
-use super::softmax_regression::{Problem, Solution};
+use super::softmax_regression::{measure, Problem, Solution};
 use crate::data::LabelSets;
 use crate::loss::actual::Actual;
 use crate::loss::Loss;
 use crate::optim::lbfgs::Minimum;
-use crate::threads;
 use crate::Result;
-use transfer_kernels::{pointwise, Activation, PackedWeights};
 
 /// The layer for features `(n, c)`, with its mean loss, without penalty, and the part of the photographs of which it has
 /// all labels right. Where the search for a class did not end well, its end is that of the whole.
@@ -39,22 +37,13 @@ pub(super) fn solve(
         }
     }
     let minimum = worst.unwrap_or(Minimum { value: 0.0, iterations: 0, gradient: 0.0, converged: true });
-    let measured = measure(features, Actual { labels, sets: Some(sets) }, (&kernel, &bias), units);
+    let measured = measure(
+        features,
+        Actual { labels, sets: Some(sets) },
+        (&kernel, &bias),
+        Loss::MultiLabelBinaryCrossentropy,
+    );
     Ok((Solution { kernel, bias, minimum }, measured))
-}
-
-fn measure(
-    features: &[f32],
-    actual: Actual<'_>,
-    (kernel, bias): (&[f32], &[f32]),
-    units: usize,
-) -> (f64, f64) {
-    let n = actual.labels.len();
-    let packed = PackedWeights::new(kernel, bias, features.len() / n.max(1), units);
-    let mut logits = vec![0.0; n * units];
-    threads::pool().install(|| pointwise(features, n, &packed, Activation::Linear, None, &mut logits));
-    let loss = Loss::MultiLabelBinaryCrossentropy;
-    (loss.sum(&logits, actual, units) / n as f64, loss.correct(&logits, actual, units) as f64 / n as f64)
 }
 
 #[cfg(test)]

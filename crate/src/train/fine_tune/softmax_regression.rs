@@ -9,6 +9,7 @@
 //! `b + mW`. Features of ReLU6 are all positive and share a large mean, which would make the function hundreds of times
 //! steeper along it than anywhere else, and the search slow.
 
+use crate::loss::actual::Actual;
 use crate::loss::cross_entropy::binary_cross_entropy;
 use crate::loss::Loss;
 use crate::optim::lbfgs::{minimize, Minimum};
@@ -93,13 +94,7 @@ impl Problem<'_> {
 
     /// The mean loss, without weights and penalty, and the part of the images that a layer is right about.
     pub fn measure(&self, kernel: &[f32], bias: &[f32], loss: Loss) -> (f64, f64) {
-        let (n, units) = (self.labels.len(), self.units);
-        let packed = PackedWeights::new(kernel, bias, self.features.len() / n.max(1), units);
-        let mut logits = vec![0.0; n * units];
-        threads::pool()
-            .install(|| pointwise(self.features, n, &packed, Activation::Linear, None, &mut logits));
-        let sum = loss.sum(&logits, self.labels, units);
-        (sum / n as f64, loss.correct(&logits, self.labels, units) as f64 / n as f64)
+        measure(self.features, self.labels.into(), (kernel, bias), loss)
     }
 
     /// Where the search starts: kernel, and the bias of features less their mean.
@@ -181,6 +176,20 @@ impl Problem<'_> {
         by_bias.iter_mut().zip(&work.db).for_each(|(g, &db)| *g = f64::from(db));
         value + 0.5 * self.l2 * centred_kernel.iter().map(|w| w * w).sum::<f64>()
     }
+}
+
+/// The mean loss of a dense layer, and the part of the images that it gets right.
+pub(super) fn measure(
+    features: &[f32],
+    actual: Actual<'_>,
+    (kernel, bias): (&[f32], &[f32]),
+    loss: Loss,
+) -> (f64, f64) {
+    let (n, units) = (actual.labels.len(), bias.len());
+    let packed = PackedWeights::new(kernel, bias, features.len() / n.max(1), units);
+    let mut logits = vec![0.0; n * units];
+    threads::pool().install(|| pointwise(features, n, &packed, Activation::Linear, None, &mut logits));
+    (loss.sum(&logits, actual, units) / n as f64, loss.correct(&logits, actual, units) as f64 / n as f64)
 }
 
 /// Makes `b + mW` into `b`.
