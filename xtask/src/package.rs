@@ -4,7 +4,7 @@
 //! each other only where it is on. So the committed state is cloned, `publish` is switched on in the clone, and cargo
 //! packages and compiles the three there. Nothing is uploaded.
 
-use crate::process::{command, run};
+use crate::process::{command, output, run};
 use crate::project::Project;
 use crate::step::step;
 use crate::Result;
@@ -19,7 +19,12 @@ pub fn package(arguments: &[&str]) -> Result<()> {
     }
     let project = Project::find()?;
     let folder = project.root.join("target").join("xtask").join("package");
-    let clone = folder.join("source");
+    // Cargo keeps what it unpacks of the three by the path of the clone, and does not look whether it is still the
+    // same: another state needs another path.
+    let mut git = command("git");
+    let commit = output(git.args(["rev-parse", "HEAD"]).current_dir(&project.root))
+        .ok_or("git cannot tell the commit of this repository")?;
+    let clone = folder.join(commit.trim());
     step("a clone of the committed state", "seconds", || {
         crate::owned::empty_folder(&folder, &[])?;
         run(
