@@ -1,66 +1,120 @@
-//! The experiments behind `fine_tune`'s defaults: variants of the recipe, each trained on five splits of the
-//! *training* set and measured on the part that was set aside. The validation set is not looked at.
+//! This side of the comparison of recipes: `fine_tune`, the recipe of before, and the head alone, on data sets whole and
+//! cut. `bench/recipes/` makes the data sets, runs the other tools and writes the table; `cargo xtask recipes` does it all.
 //!
 //! ```text
-//! cargo run --release -p transfer-tools --bin recipes              # all variants, about 10 minutes
-//! cargo run --release -p transfer-tools --bin recipes -- 224 crops # those with one of the words in their names
+//! recipes SETS RESULTS SIDE SEEDS [PART …]
+//! recipes weights FILE
 //! ```
+//!
+//! SETS holds SET/SIZE-DRAW/train and …/test. For each of them that has one of the words PART in SET/SIZE-DRAW, and for
+//! each seed from 1 to SEEDS, each recipe is trained on images of SIDE pixels, one after the other; RESULTS gets a line
+//! of JSON for each training. What RESULTS has already is not done again. `recipes weights FILE` writes the weights that
+//! all trainings start from.
 
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::{json, Value};
 use transfer::prelude::*;
 use transfer::progress;
 
-const SPLITS: u64 = 5;
-
-struct Variant {
-    name: &'static str,
-    size: usize,
-    options: fn() -> FineTuneOptions,
+/// The recipe of before the size of the data set and held-out photographs decided: two epochs for everybody.
+fn before() -> FineTuneOptions {
+    FineTuneOptions::epochs(2).learning_rate(1e-4).l2(0.08).share(1.0)
 }
 
-const fn variant(name: &'static str, size: usize, options: fn() -> FineTuneOptions) -> Variant {
-    Variant { name, size, options }
-}
+/// A name, and the options.
+type Recipe = (&'static str, fn() -> FineTuneOptions);
 
-fn cropped() -> Sequential {
-    Sequential::new().add(RandomFlip::horizontal()).add(RandomResizedCrop::new().scale(0.7, 1.0))
-}
-
-const VARIANTS: [Variant; 8] = [
-    variant("160, head alone", 160, || FineTuneOptions::epochs(0)),
-    variant("160, defaults", 160, FineTuneOptions::default),
-    variant("160, from layer 100", 160, || FineTuneOptions::default().fine_tune_at(100)),
-    variant("224, head alone, no mirror images", 224, || FineTuneOptions::epochs(0).flip(false)),
-    variant("224, head alone", 224, || FineTuneOptions::epochs(0)),
-    variant("224, defaults", 224, FineTuneOptions::default),
-    variant("224, from layer 100", 224, || FineTuneOptions::default().fine_tune_at(100)),
-    variant("224, crops", 224, || FineTuneOptions::default().augmentation(cropped())),
+const RECIPES: [Recipe; 3] = [
+    ("head alone", || FineTuneOptions::epochs(0).l2(0.08)),
+    ("before", before),
+    ("fine_tune", FineTuneOptions::default),
 ];
 
+/// The folders SET/SIZE-DRAW that have one of the words in their names.
+fn parts(sets: &Path, words: &[String]) -> Result<Vec<(String, PathBuf)>> {
+    let list = |folder: &Path| -> Result<Vec<PathBuf>> {
+        let entries = std::fs::read_dir(folder).and_then(|entries| entries.map(|e| Ok(e?.path())).collect());
+        let mut entries: Vec<PathBuf> =
+            entries.map_err(|e| Error::Data(format!("cannot read {}: {e}", folder.display())))?;
+        entries.sort();
+        Ok(entries)
+    };
+    let mut found = Vec::new();
+    for set in list(sets)? {
+        for part in list(&set)? {
+            let name = part.strip_prefix(sets).unwrap_or(&part).display().to_string();
+            if words.is_empty() || words.iter().any(|word| name.contains(word.as_str())) {
+                found.push((name, part));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Trains and measures; a line of results.
+fn train(
+    part: &Path,
+    side: usize,
+    seed: u64,
+    options: FineTuneOptions,
+) -> Result<serde_json::Map<String, Value>> {
+    let images = || ImageDatasetOptions::default().image_size(side, side).seed(seed);
+    let data = image_dataset_from_directory(part.join("train"), images())?.cache();
+    let test = image_dataset_from_directory(part.join("test"), images())?.cache();
+    let start = Instant::now();
+    let mut model = Model::imagenet(&data)?;
+    let history = model.fine_tune(&data, options.seed(seed))?;
+    let seconds = start.elapsed().as_secs_f64();
+    let measured = model.evaluate(&test)?;
+    let line = json!({
+        "photographs": data.len(), "errors": measured.errors, "tested": measured.images, "loss": measured.loss,
+        "seconds": seconds, "share": history.kept.map(|kept| kept.share),
+    });
+    Ok(line.as_object().cloned().unwrap_or_default())
+}
+
 fn main() -> Result<()> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    progress::set_reporter(Some(std::sync::Arc::new(|_: &str| {})));
-    let photographs = cats_and_dogs()?;
-    println!(
-        "| size, variant | wrong of {} | mean loss | seconds a training |\n|---|---:|---:|---:|",
-        SPLITS * 400
-    );
-    for Variant { name, size, options } in VARIANTS {
-        if !words.is_empty() && !words.iter().all(|word| name.contains(word.as_str())) {
-            continue;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, file] = &arguments[..] {
+        if word == "weights" {
+            let found = mobilenet_v2_weights()?;
+            let weights = transfer::weights::load(&found.path)?;
+            return transfer::weights::write_safetensors(Path::new(file), &weights, &Default::default());
         }
-        let data = ImageDatasetOptions::default().image_size(size, size).seed(1);
-        let all = image_dataset_from_directory(&photographs.train_dir, data)?.cache();
-        let (mut errors, mut loss, mut seconds) = (0, 0.0, 0.0);
-        for split in 1..=SPLITS {
-            let (train, aside) = all.stratified_split(0.2, split)?;
-            let mut model = Model::imagenet(&train)?;
-            let history = model.fine_tune(&train, options().seed(split))?;
-            let measured = model.evaluate(&aside)?;
-            errors += measured.errors;
-            loss += measured.loss / SPLITS as f64;
-            seconds += history.seconds.iter().sum::<f64>() / SPLITS as f64;
+    }
+    let [sets, results, side, seeds, words @ ..] = &arguments[..] else {
+        return Err(Error::Invalid("expected SETS RESULTS SIDE SEEDS [PART …]".into()));
+    };
+    let number = |text: &String| {
+        text.parse::<usize>()
+            .map_err(|e| Error::Invalid(format!("expected a number. Received: {text:?}, {e}")))
+    };
+    let (side, seeds) = (number(side)?, number(seeds)? as u64);
+    progress::set_reporter(Some(Arc::new(|_: &str| {})));
+    let done = std::fs::read_to_string(results).unwrap_or_default();
+    let done: Vec<Value> = done.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let failed = |e: std::io::Error| Error::Data(format!("cannot write {results}: {e}"));
+    let mut file = std::fs::File::options().create(true).append(true).open(results).map_err(failed)?;
+    for (name, part) in parts(Path::new(sets), words)? {
+        for seed in 1..=seeds {
+            for (recipe, options) in RECIPES {
+                let key = json!({ "part": name, "seed": seed, "side": side, "recipe": recipe });
+                let same =
+                    |line: &&Value| ["part", "seed", "side", "recipe"].iter().all(|k| line[k] == key[k]);
+                if done.iter().any(|line| same(&line)) {
+                    continue;
+                }
+                let mut line = train(&part, side, seed, options())?;
+                line.extend(key.as_object().cloned().unwrap_or_default());
+                let text = Value::Object(line).to_string();
+                println!("{text}");
+                writeln!(file, "{text}").map_err(failed)?;
+            }
         }
-        println!("| {name} | {errors} | {loss:.4} | {seconds:.1} |");
     }
     Ok(())
 }

@@ -95,18 +95,25 @@ pub struct Train {
     /// Replace any file at the place of the model, but never a file in a folder of photographs
     #[arg(long)]
     pub force: bool,
-    /// Number of fine-tuning epochs, after the head has been trained; 0 trains the head alone. Use more for many
-    /// photographs, or for images unlike photographs
-    #[arg(short, long, value_name = "N", default_value_t = 2,
-          value_parser = clap::value_parser!(u32).range(0..=10_000))]
-    pub epochs: u32,
+    /// Number of fine-tuning epochs, after the head has been trained; 0 trains the head alone. By default 3 to 6, more
+    /// for fewer photographs, and 0 for fewer than 100
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub epochs: Option<u32>,
+    /// How long head and fine-tuning may take, about: `60s`, `10m`, `2h`. Where the epochs would take longer there are
+    /// fewer; how many depends on the machine
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub time: Option<std::time::Duration>,
     /// First layer to fine-tune, by name or by number from 0 to 153. A lower layer helps with images unlike
     /// photographs, and makes training slower
     #[arg(long, value_name = "LAYER", default_value = "block_14_expand")]
     pub fine_tune_at: String,
-    /// Highest learning rate of fine-tuning
-    #[arg(long, value_name = "RATE", default_value_t = 1e-4)]
-    pub learning_rate: f32,
+    /// Highest learning rate of fine-tuning. By default 0.0001 for fewer than 1,000 photographs, and 0.0003 for more
+    #[arg(long, value_name = "RATE")]
+    pub learning_rate: Option<f32>,
+    /// Part of the way from the head alone (0) to the fine-tuned weights (1) that is kept. By default photographs that are
+    /// held out of fine-tuning decide it, and may decide for 0
+    #[arg(long, value_name = "FRACTION", value_parser = share)]
+    pub share: Option<f32>,
     /// Weight the classes equally, whatever their number of photographs
     #[arg(long)]
     pub balanced: bool,
@@ -307,6 +314,26 @@ fn image_size(text: &str) -> Result<(usize, usize), String> {
         (Some(h), Some(w)) => Ok((h, w)),
         _ => Err("expected 32 to 4096 pixels, such as 160, or height and width, such as 120x160".into()),
     }
+}
+
+fn time(text: &str) -> Result<std::time::Duration, String> {
+    let text = text.trim();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "s" => Some(1.0),
+        "m" | "min" => Some(60.0),
+        "h" => Some(3600.0),
+        _ => None,
+    };
+    let seconds = unit.zip(digits.parse::<f64>().ok()).map(|(unit, number)| unit * number);
+    let seconds = seconds.filter(|seconds| (1.0..=1e7).contains(seconds));
+    let seconds = seconds.ok_or("expected a time of at least a second, such as 60s, 10m or 2h")?;
+    Ok(std::time::Duration::from_secs_f64(seconds))
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "expected a fraction from 0 to 1, such as 0.5".into())
 }
 
 fn folds(text: &str) -> Result<u32, String> {

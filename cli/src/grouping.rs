@@ -8,8 +8,9 @@ use crate::args::Train;
 use crate::check_args::Group;
 use crate::screen;
 
-/// Checks the photographs, says in a line what was found, and splits them so that groups stay together.
-pub fn grouped(photographs: OwnPhotographs, asked: &Train) -> crate::Result<OwnPhotographs> {
+/// Checks the photographs, says in a line what was found, and splits them so that groups stay together. Returns them and
+/// the groups.
+pub fn grouped(photographs: OwnPhotographs, asked: &Train) -> crate::Result<(OwnPhotographs, Groups)> {
     let grouping = &asked.grouping;
     let mut groups = Groups::none();
     if !grouping.no_check {
@@ -22,5 +23,5 @@ pub fn grouped(photographs: OwnPhotographs, asked: &Train) -> crate::Result<OwnP
     if let Some(pattern) = &grouping.group_by {
         groups = groups.by_pattern(pattern)?;
     }
-    Ok(photographs.keep_together(&groups, asked.validation_split)?)
+    Ok((photographs.keep_together(&groups, asked.validation_split)?, groups))
 }

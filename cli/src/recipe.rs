@@ -1,5 +1,6 @@
 //! How a classifier is trained: [`Model::fine_tune`] with what the command line says.
 
+use transfer::data::Groups;
 use transfer::network::LayerRef;
 use transfer::prelude::*;
 
@@ -10,10 +11,15 @@ use crate::screen;
 pub fn noted(checkpoints: Checkpoints, asked: &Train) -> Checkpoints {
     let (h, w) = asked.image_size;
     let yes_or_no = |yes| if yes { "yes" } else { "no" };
+    fn given(value: Option<impl ToString>) -> String {
+        value.map_or_else(|| "by the number of photographs".into(), |value| value.to_string())
+    }
+    let share = asked.share.map_or_else(|| "by held-out photographs".into(), |share| share.to_string());
     checkpoints
-        .note("--epochs", asked.epochs)
+        .note("--epochs", given(asked.epochs))
         .note("--fine-tune-at", &asked.fine_tune_at)
-        .note("--learning-rate", asked.learning_rate)
+        .note("--learning-rate", given(asked.learning_rate))
+        .note("--share", share)
         .note("--balanced", yes_or_no(asked.balanced))
         .note("--no-flip", yes_or_no(asked.no_flip))
         .note("--image-size", format!("{h}x{w}"))
@@ -26,13 +32,15 @@ pub fn noted(checkpoints: Checkpoints, asked: &Train) -> Checkpoints {
         .note("--no-cache", yes_or_no(asked.no_cache))
 }
 
-/// Trains a classifier of the classes of `train`, with checkpoints in a folder.
+/// Trains a classifier of the classes of the photographs, with checkpoints in a folder. Groups stay together where some
+/// are held out.
 pub fn train(
-    train: &Dataset,
-    validation: &Dataset,
+    photographs: &OwnPhotographs,
+    groups: &Groups,
     asked: &Train,
     checkpoints: &Checkpoints,
 ) -> Result<Model> {
+    let (train, validation) = (&photographs.train, &photographs.validation);
     let mut model = Model::imagenet(train)?;
     if let Some(origin) = model.base_model().weights_origin() {
         screen::note(&format!("Weights: {origin}."));
@@ -48,14 +56,29 @@ pub fn train(
         Ok(number) => number.into(),
         Err(_) => asked.fine_tune_at.as_str().into(),
     };
-    let mut options = FineTuneOptions::epochs(asked.epochs as usize)
+    let mut options = match asked.epochs {
+        Some(epochs) => FineTuneOptions::epochs(epochs as usize),
+        None => FineTuneOptions::default(),
+    };
+    if let Some(rate) = asked.learning_rate {
+        options = options.learning_rate(rate);
+    }
+    if let Some(share) = asked.share {
+        options = options.share(share);
+    }
+    if let Some(limit) = asked.time {
+        options = options.time_limit(limit);
+    }
+    options = options
         .fine_tune_at(layer)
-        .learning_rate(asked.learning_rate)
         .flip(!asked.no_flip)
         .seed(asked.seed)
         .folds(asked.folds as usize)
         .validation_data(validation)
         .checkpoint(checkpoints.clone());
+    if !groups.is_none() {
+        options = options.groups(groups.numbers(train));
+    }
     if asked.balanced {
         options = options.class_weights(ClassWeights::balanced());
     }

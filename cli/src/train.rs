@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use transfer::data::{own_photographs_with_validation, photographs_from_table, LabelTable};
+use transfer::data::{own_photographs_with_validation, photographs_from_table, Groups, LabelTable};
 use transfer::prelude::*;
 use transfer::Show;
 
@@ -15,7 +15,7 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
     left_out::check(&output)?;
     let folder = output::checkpoints(arguments, &output)?;
     let checkpoints = recipe::noted(Checkpoints::new(&folder).each_run(true), arguments);
-    let photographs = photographs(arguments)?;
+    let (photographs, groups) = photographs(arguments)?;
     let output = not_among(output, &photographs)?;
     screen::note(&photographs.to_string());
     screen::note(&format!("Computing on {}.", Device::auto()?));
@@ -27,7 +27,7 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
             folder.shown()
         ));
     }
-    let trained = recipe::train(&photographs.train, &photographs.validation, arguments, &checkpoints);
+    let trained = recipe::train(&photographs, &groups, arguments, &checkpoints);
     let model = trained.map_err(|e| {
         // Goes only where it is empty, and so has no checkpoint of this or another training.
         let _ = std::fs::remove_dir(&folder);
@@ -57,7 +57,7 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
     }
 }
 
-fn photographs(arguments: &Train) -> crate::Result<OwnPhotographs> {
+fn photographs(arguments: &Train) -> crate::Result<(OwnPhotographs, Groups)> {
     let (h, w) = arguments.image_size;
     let options = ImageDatasetOptions {
         validation_split: Some(arguments.validation_split),
@@ -69,16 +69,16 @@ fn photographs(arguments: &Train) -> crate::Result<OwnPhotographs> {
             .seed(arguments.seed)
             .max_left_out(arguments.max_left_out)
     };
-    let mut photographs = match (&arguments.labels, &arguments.validation) {
+    let photographs = match (&arguments.labels, &arguments.validation) {
         (Some(table), _) => photographs_from_table(&arguments.dir, &LabelTable::read(table)?, options)?,
         (None, Some(validation)) => own_photographs_with_validation(&arguments.dir, validation, options)?,
         (None, None) => own_photographs(&arguments.dir, options)?,
     };
-    photographs = grouping::grouped(photographs, arguments)?;
+    let (mut photographs, groups) = grouping::grouped(photographs, arguments)?;
     if !arguments.no_cache {
         photographs.train = photographs.train.cache();
     }
-    Ok(photographs)
+    Ok((photographs, groups))
 }
 
 /// The output, which is none of the photographs and lies in none of their folders, also by way of links.

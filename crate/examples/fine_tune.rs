@@ -17,25 +17,28 @@ fn main() -> Result<()> {
             text.parse().map_err(|_| Error::Invalid(format!("expected a number. Received: {text}")))
         }
     };
-    let (size, epochs) = (number(0, 224)?, number(1, 2)?);
+    let size = number(0, 224)?;
+    let options = match arguments.get(1) {
+        Some(_) => FineTuneOptions::epochs(number(1, 0)?),
+        None => FineTuneOptions::default(),
+    };
 
     let photographs = cats_and_dogs()?;
-    let options = ImageDatasetOptions::default().image_size(size, size);
-    let train = image_dataset_from_directory(&photographs.train_dir, options.clone().seed(seed()?))?.cache();
+    let images = ImageDatasetOptions::default().image_size(size, size);
+    let train = image_dataset_from_directory(&photographs.train_dir, images.clone().seed(seed()?))?.cache();
     let held_out = image_dataset_from_directory(
         &photographs.validation_dir,
-        options.seed(SPLIT_SEED).reshuffle_each_iteration(false),
+        images.seed(SPLIT_SEED).reshuffle_each_iteration(false),
     )?;
     let (test, validation) = held_out.test_split(0.2)?;
 
     let mut model = Model::imagenet(&train)?;
-    let history = model
-        .fine_tune(&train, FineTuneOptions::epochs(epochs).seed(seed()?).validation_data(&validation))?;
+    let history = model.fine_tune(&train, options.seed(seed()?).validation_data(&validation))?;
     let (on_validation, on_test) = (model.evaluate(&validation)?, model.evaluate(&test)?);
     println!("validation: {on_validation:?}");
     println!("test: {on_test:?}");
     println!(
-        "seed {}, {size}x{size}, {epochs} epochs: {} wrong of {}, {:.1} s of training",
+        "seed {}, {size}x{size}: {} wrong of {}, {:.1} s of training",
         seed()?,
         on_validation.errors + on_test.errors,
         on_validation.images + on_test.images,

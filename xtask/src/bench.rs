@@ -36,19 +36,25 @@ fn build() -> Result<()> {
 
 /// The peers' own environment; returns its Python.
 fn set_up(project: &Project) -> Result<PathBuf> {
-    let venv = project.root.join("target").join("bench-venv");
+    environment(project, "bench-venv", &locks::BENCH)
+}
+
+/// A virtual environment `target/NAME` with what a lock file names; returns its Python.
+pub fn environment(project: &Project, name: &str, lock: &locks::Lock) -> Result<PathBuf> {
+    let venv = project.root.join("target").join(name);
     let program = venv.join("bin").join("python");
-    let list = locks::BENCH.read(&project.root)?;
+    let list = lock.read(&project.root)?;
     let stamp = venv.join("packages");
     let inputs = format!("{}\n{list}", project.root.display());
     if is_done(&stamp, &inputs) && program.is_file() {
         return Ok(program);
     }
-    step("the peers into target/bench-venv", "several minutes and 8 GB, once", || {
+    step(&format!("the peers into target/{name}"), "several minutes and 8 GB, once", || {
         owned::empty_folder(&venv, &["packages"])?;
-        run(command(find_python()?).args(["-m", "venv"]).arg(&venv), "making target/bench-venv")?;
+        let made = format!("making target/{name}");
+        run(command(find_python()?).args(["-m", "venv"]).arg(&venv), &made)?;
         let mut pip = command(&program);
-        pip.args(locks::install_arguments(&locks::BENCH.path()));
+        pip.args(locks::install_arguments(&lock.path()));
         if !std::io::stdout().is_terminal() {
             pip.arg("--quiet");
         }

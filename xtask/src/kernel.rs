@@ -42,6 +42,15 @@ pub fn set_up(project: &Project) -> Result<String> {
     Ok(identity)
 }
 
+/// Builds the kernel where there is none at all. Needs the folder `.venv`, and nothing in it.
+pub fn build_first(project: &Project) -> Result<()> {
+    let ours = project.venv_program("evcxr_jupyter").is_file();
+    match ours || on_path("evcxr_jupyter", &project.venv()).is_some() {
+        true => Ok(()),
+        false => build(project),
+    }
+}
+
 /// Packages of the kernel in which no time is spent: completion, assists, terminals. Optimising all of them takes as long
 /// as all the others together; optimising none makes the kernel take two minutes to start.
 const COLD: [&str; 27] = [

@@ -1,7 +1,7 @@
 //! The lock files of Python packages: each package that a set-up installs, those that others need included, with its
 //! version and the SHA-256 of every file of that version.
 //!
-//! What is wanted stands in `environment.yml` and the two `requirements.txt`; `cargo xtask lock-python` works out from
+//! What is wanted stands in `environment.yml` and the three `requirements.txt`; `cargo xtask lock-python` works out from
 //! it what is installed, for Python 3.10 to 3.13 and all systems, and writes it to `xtask/locks/`. pip installs from
 //! there, and refuses a file whose hash is not in the list.
 
@@ -36,11 +36,12 @@ pub struct Lock {
 pub const NOTEBOOK: Lock = Lock { name: "notebook", after: &[], oldest_python: OLDEST_PYTHON, alone: false };
 pub const TESTS: Lock = Lock { name: "tests", after: &["notebook"], oldest_python: "3.11", alone: false };
 pub const BENCH: Lock = Lock { name: "bench", after: &[], oldest_python: "3.11", alone: false };
+pub const RECIPES: Lock = Lock { name: "recipes", after: &[], oldest_python: "3.11", alone: false };
 pub const CUDA: Lock = Lock { name: "cuda", after: &[], oldest_python: OLDEST_PYTHON, alone: true };
 const NPM_LOCK: Lock = Lock { name: "npm", after: &["notebook"], oldest_python: OLDEST_PYTHON, alone: false };
 const RESOLVER_LOCK: Lock = Lock { name: "resolver", after: &[], oldest_python: OLDEST_PYTHON, alone: false };
 /// All of them. Each comes behind those that it names in `after`.
-const ALL: [&Lock; 6] = [&RESOLVER_LOCK, &NOTEBOOK, &TESTS, &NPM_LOCK, &CUDA, &BENCH];
+const ALL: [&Lock; 7] = [&RESOLVER_LOCK, &NOTEBOOK, &TESTS, &NPM_LOCK, &CUDA, &BENCH, &RECIPES];
 
 impl Lock {
     pub fn path(&self) -> PathBuf {
@@ -59,6 +60,7 @@ impl Lock {
             "notebook" => pip_list(&read("environment.yml")?),
             "tests" => plain(read("tests/requirements.txt")?),
             "bench" => plain(read("bench/requirements.txt")?),
+            "recipes" => plain(read("bench/recipes/requirements.txt")?),
             "cuda" => cuda_build::PACKAGES.map(str::to_owned).to_vec(),
             "npm" => vec![NPM.to_owned()],
             _ => vec![RESOLVER.to_owned()],

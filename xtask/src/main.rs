@@ -19,6 +19,7 @@ mod package;
 mod process;
 mod project;
 mod python;
+mod recipes;
 mod resume;
 mod skipped;
 mod step;
@@ -53,10 +54,15 @@ cargo xtask <command>
   bench [PART …]       measure beside TensorFlow, PyTorch, ONNX Runtime and OpenVINO; parts are forward,
                        train, loader, memory, whole and report (default: all); `bench --help`
                        says more. Takes an hour; the results are in bench/RESULTS.md
+  recipes ARCHIVES [PART …]
+                       train `fine_tune`, the head alone, fastai's and Keras' recipes on six data sets, whole and cut,
+                       and print a table; ARCHIVES is a folder with the archives of photographs that
+                       bench/recipes/sets.py names. `--side N`, `--seeds N`, `--draws N` and `--peers NAMES` make it
+                       smaller. What was measured before is kept in target/recipes. Takes hours
   fuzz [--minutes N] [TARGET …]
                        fuzz the readers of files: 10 minutes for each target (default: all targets)
   lock-python [NAME …] update the lock files of Python packages in xtask/locks/ from environment.yml and the
-                       requirements.txt of tests/ and bench/
+                       requirements.txt of tests/, bench/ and bench/recipes/
   deny                 check the crates that the project depends on: licences, sources, duplicates, advisories
   package              `cargo package` for the three packages that are meant for a registry, in a clone of the committed
                        state; uploads nothing
@@ -94,6 +100,7 @@ fn main() -> ExitCode {
         ["gpu-test"] => gpu_test::gpu_test(),
         ["faults", rest @ ..] => faults::faults(rest),
         ["bench", rest @ ..] => bench::bench(rest),
+        ["recipes", rest @ ..] => recipes::recipes(rest),
         ["fuzz", rest @ ..] => fuzz::fuzz(rest),
         ["lock-python", rest @ ..] => locks::lock_python(rest),
         ["deny", rest @ ..] => deny::deny(rest),

@@ -53,7 +53,8 @@ fn set_up_cuda(project: &Project) -> Result<(cuda::Toolkit, PathBuf)> {
     let toolkit = cuda::check()?;
     let rustc = toolchain::check()?;
     toolchain::add_sources(project, &rustc)?;
-    python::set_up(project)?;
+    python::environment(project)?;
+    python::packages(project)?;
     kernel::set_up(project)?;
     // The kernel resolves dependencies on its own; this gives it the versions that we test.
     let build = project.root.join("target").join("evcxr-cuda");
@@ -108,7 +109,14 @@ pub fn set_up(project: &Project) -> Result<f64> {
     let start = Instant::now();
     let rustc = toolchain::check()?;
     toolchain::add_sources(project, &rustc)?;
-    python::set_up(project)?;
+    python::environment(project)?;
+    // Much of what pip does is waiting for the network.
+    std::thread::scope(|scope| {
+        let packages = scope.spawn(|| python::packages(project));
+        let built = kernel::build_first(project);
+        let installed = packages.join().unwrap_or_else(|_| Err("installing Python packages panicked".into()));
+        installed.and(built)
+    })?;
     let kernel = kernel::set_up(project)?;
     warm(project, &format!("{rustc}\n{kernel}"))?;
     let seconds = start.elapsed().as_secs_f64();

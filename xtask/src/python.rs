@@ -1,8 +1,6 @@
 //! The project's own Python environment, `.venv`, filled from the lock files that belong to the pip list of
 //! `environment.yml` and to `tests/requirements.txt`.
 
-use std::io::IsTerminal;
-
 use crate::locks::{self, Lock};
 use crate::process::{command, output, run};
 use crate::project::Project;
@@ -12,8 +10,8 @@ use crate::{owned, Result};
 /// By this file an environment is known that was made before there was a note.
 const OLDER: [&str; 1] = ["place"];
 
-/// `.venv` with what users need.
-pub fn set_up(project: &Project) -> Result<()> {
+/// `.venv`, with nothing in it if it is new.
+pub fn environment(project: &Project) -> Result<()> {
     // Scripts in a virtual environment name its folder: a moved checkout needs a new one.
     let place = format!("{}\n", project.root.display());
     let is_ours = owned::is_there(&project.venv(), &OLDER)?;
@@ -27,11 +25,16 @@ pub fn set_up(project: &Project) -> Result<()> {
             note_done(&project.venv().join("place"), &place)
         })?;
     }
+    Ok(())
+}
+
+/// What users need, into the [`environment`].
+pub fn packages(project: &Project) -> Result<()> {
     let what = "JupyterLab and what it needs into .venv";
     install(project, what, "about a minute, once", &locks::NOTEBOOK, "packages")
 }
 
-/// What only the tests need, on top of [`set_up`].
+/// What only the tests need, on top of [`packages`].
 pub fn set_up_tests(project: &Project) -> Result<()> {
     let what = "what the tests need into .venv";
     install(project, what, "half a minute, once", &locks::TESTS, "test-packages")
@@ -46,9 +49,8 @@ fn install(project: &Project, what: &str, expected: &str, lock: &Lock, stamp: &s
     step(what, expected, || {
         let mut pip = command(project.venv_program("python"));
         pip.args(locks::install_arguments(&lock.path()));
-        if !std::io::stdout().is_terminal() {
-            pip.arg("--quiet");
-        }
+        // The kernel may be building at the same time, and shows how far it is.
+        pip.arg("--quiet");
         run(&mut pip, "installing Python packages")?;
         note_done(&stamp, &inputs)
     })

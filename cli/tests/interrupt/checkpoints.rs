@@ -68,7 +68,7 @@ fn another_training_says_what_differs_and_leaves_the_interrupted_one_to_be_resum
     let said = stderr(&other);
     assert_eq!(code(&other), 0, "{said}");
     assert!(said.contains("was not finished") && said.contains("starts anew"), "{said}");
-    assert!(said.contains("--learning-rate: 0.0001 before, 0.001 now"), "{said}");
+    assert!(said.contains("--learning-rate: by the number of photographs before, 0.001 now"), "{said}");
     assert!(said.contains("--epochs: 4 before, 1 now"), "{said}");
     assert!(!said.contains("Resuming"), "{said}");
 
@@ -117,7 +117,11 @@ fn strangers_in_folders_of_checkpoints_stay() {
         assert_eq!(std::fs::read_to_string(path).unwrap(), "mine", "{path:?}");
     }
     assert_eq!(names(&here.join(HIDDEN)), ["0123456789abcdef", "notes.txt"], "its own are gone");
-    assert_eq!(names(&here.join("given")).len(), 3 + 7, "each training has its own, and they stay");
+    assert_eq!(
+        names(&here.join("given")).len(),
+        3 + 2 * 7,
+        "each of a training's two runs has its own, and they stay"
+    );
 }
 
 #[test]

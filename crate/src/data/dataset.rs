@@ -263,7 +263,7 @@ impl Dataset {
     }
 
     /// The images of `order` alone, in that order.
-    pub(super) fn with_order(&self, order: Vec<usize>) -> Dataset {
+    pub(crate) fn with_order(&self, order: Vec<usize>) -> Dataset {
         Dataset { range: 0..order.len(), order: order.into(), ..self.clone() }
     }
 

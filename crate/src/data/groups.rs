@@ -61,8 +61,38 @@ impl Groups {
         self.of_files.is_empty() && self.pattern.is_none()
     }
 
+    /// The group of each of [`Dataset::file_paths`]: equal numbers mean the same group. What
+    /// [`FineTuneOptions::groups`](crate::train::FineTuneOptions::groups) and
+    /// [`CrossValidateOptions::groups`](crate::train::CrossValidateOptions::groups) want.
+    ///
+    /// ```no_run
+    /// # fn example(photographs: transfer::data::OwnPhotographs) -> transfer::Result<()> {
+    /// use transfer::prelude::*;
+    /// let groups = photographs.check(CheckOptions::default())?.groups();
+    /// let options = FineTuneOptions::default().groups(groups.numbers(&photographs.train));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn numbers(&self, dataset: &Dataset) -> Vec<u32> {
+        self.joined(dataset.file_paths()).0.into_iter().map(|root| root as u32).collect()
+    }
+
     /// A number for the group of each path; equal numbers mean the same group.
     fn of(&self, paths: &[PathBuf]) -> Vec<usize> {
+        let (roots, matched) = self.joined(paths);
+        if let Some(pattern) = self.pattern.as_ref().filter(|_| matched < paths.len()) {
+            say(format!(
+                "{} of {} names do not match the pattern {}: each of these photographs is a group of its own.",
+                paths.len() - matched,
+                paths.len(),
+                pattern.text().shown()
+            ));
+        }
+        roots
+    }
+
+    /// See [`of`](Self::of); and how many names match the pattern.
+    fn joined(&self, paths: &[PathBuf]) -> (Vec<usize>, usize) {
         let mut sets = DisjointSets::new(paths.len());
         let mut first: HashMap<Key, usize> = HashMap::new();
         let mut matched = 0;
@@ -74,15 +104,7 @@ impl Groups {
                 sets.join(*first.entry(key).or_insert(i), i);
             }
         }
-        if let Some(pattern) = self.pattern.as_ref().filter(|_| matched < paths.len()) {
-            say(format!(
-                "{} of {} names do not match the pattern {}: each of these photographs is a group of its own.",
-                paths.len() - matched,
-                paths.len(),
-                pattern.text().shown()
-            ));
-        }
-        sets.roots()
+        (sets.roots(), matched)
     }
 }
 

@@ -8,6 +8,7 @@
 //! # Ok::<(), transfer::Error>(())
 //! ```
 
+use dfdx::prelude::Cache;
 use ndarray::Array4;
 
 use super::frozen::NetworkBackend;
@@ -128,6 +129,18 @@ impl Backbone {
     /// The device that it computes on.
     pub fn device(&self) -> Device {
         self.device.clone()
+    }
+
+    /// Gives memory back that was kept for batches of sizes which do not come again. A GPU does it when it needs to.
+    pub(crate) fn forget_memory(&self) {
+        match &self.base {
+            Any::Cpu(base) => {
+                base.device.empty_cache();
+                crate::ops::lent::forget_memory();
+            }
+            #[cfg(feature = "cuda")]
+            Any::Cuda(_) => (),
+        }
     }
 
     /// The layers, which are the same on any device.

@@ -38,11 +38,50 @@ pub struct History {
     /// The epoch whose weights the model got at the end of its phase, where a callback chose one.
     #[serde(default)]
     pub restored_epoch: Option<usize>,
+    /// What [`fine_tune`](crate::model::Model::fine_tune) kept of fine-tuning; `None` where it did not decide.
+    #[serde(default)]
+    pub kept: Option<Kept>,
     /// Number of epochs before the phase that was appended last; `None` while there is one phase.
     pub fine_tune_start: Option<usize>,
 }
 
+/// What [`fine_tune`](crate::model::Model::fine_tune) kept, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Kept {
+    /// How far the weights went from the head alone (0) to the fine-tuned ones (1).
+    pub share: f64,
+    /// Number of training photographs that were held out of fine-tuning to decide it.
+    pub held_out: usize,
+    /// Mean loss on them with the head alone.
+    pub head_loss: f64,
+    /// The least mean loss on them with any share of fine-tuning.
+    pub fine_tuned_loss: f64,
+    /// Loss of what was kept on the validation set, which decided nothing; `None` without one.
+    pub val_loss: Option<f64>,
+    /// Accuracy of what was kept on the validation set; `None` without one.
+    pub val_accuracy: Option<f64>,
+}
+
 impl History {
+    /// The mean of runs of equally many epochs, number by number; their seconds are summed.
+    pub(crate) fn mean(runs: &[History]) -> History {
+        let Some(first) = runs.first() else { return History::default() };
+        let sums = |of: fn(&History) -> &Vec<f64>| -> Vec<f64> {
+            let sum = |i: usize| runs.iter().map(|run| of(run).get(i).copied().unwrap_or(f64::NAN)).sum();
+            (0..of(first).len()).map(sum).collect()
+        };
+        let means = |of| sums(of).into_iter().map(|sum| sum / runs.len() as f64).collect();
+        History {
+            loss: means(|run| &run.loss),
+            accuracy: means(|run| &run.accuracy),
+            val_loss: means(|run| &run.val_loss),
+            val_accuracy: means(|run| &run.val_accuracy),
+            seconds: sums(|run| &run.seconds),
+            ..first.clone()
+        }
+    }
+
     /// Number of epochs.
     pub fn epochs(&self) -> usize {
         self.epoch.len()
@@ -60,6 +99,7 @@ impl History {
         self.val_accuracy.extend(&later.val_accuracy);
         self.learning_rate.extend(&later.learning_rate);
         self.seconds.extend(&later.seconds);
+        self.kept = later.kept.or(self.kept);
         if later.epochs() > 0 {
             (self.stopped_epoch, self.restored_epoch) = (later.stopped_epoch, later.restored_epoch);
         }

@@ -25,7 +25,7 @@ pub use evaluation::Evaluation;
 pub use fine_tune::FineTuneOptions;
 pub use fit::options::FitOptions;
 pub use folds::{fold_assignment, out_of_fold, CrossValidateOptions, OutOfFold};
-pub use history::History;
+pub use history::{History, Kept};
 pub use lr_find::{LrFind, LrFindOptions, Suggestion};
 pub(crate) use predict::check_outputs;
 pub use predict::Predictions;

@@ -60,9 +60,9 @@ fn it_learns_two_or_three_classes_and_its_history_begins_with_the_head() {
         let dir = tempfile::tempdir().unwrap();
         let data = photographs(dir.path(), counts);
         let mut model = model(if counts.len() == 2 { 1 } else { counts.len() });
-        let options = FineTuneOptions::epochs(2).validation_data(&data);
+        let options = FineTuneOptions::epochs(2).share(1.0).validation_data(&data);
         let history = model.fine_tune(&data, options).unwrap();
-        assert_eq!(history.epoch, [0, 1, 2]);
+        assert_eq!((&history.epoch[..], history.kept), (&[0, 1, 2][..], None));
         assert_eq!(history.fine_tune_start, Some(1));
         assert_eq!((history.val_loss.len(), history.learning_rate.len()), (3, 3));
         assert!(history.val_accuracy[0] > 0.9, "the head alone: {:?}", history.val_accuracy);
@@ -93,7 +93,7 @@ fn only_what_lies_above_the_border_changes_in_fine_tuning() {
     let data = photographs(dir.path(), &[8, 8]);
     let mut model = model(1);
     let before = model.weights().unwrap();
-    model.fine_tune(&data, FineTuneOptions::epochs(1).fine_tune_at("block_16_expand")).unwrap();
+    model.fine_tune(&data, FineTuneOptions::epochs(1).share(1.0).fine_tune_at("block_16_expand")).unwrap();
     let changed = |name: &str| model.weights().unwrap().get(name).unwrap() != before.get(name).unwrap();
     assert!(changed("block_16_expand/kernel") && changed("Conv_1/kernel"));
     assert!(!changed("block_15_project/kernel") && !changed("Conv1/kernel"));
@@ -242,6 +242,144 @@ fn mistakes_are_told_before_anything_is_computed() {
         model.fine_tune(&data, options).unwrap_err().to_string()
     };
     assert!(wrong(FineTuneOptions::epochs(0).l2(-1.0), &mut model).contains("Received: -1"));
+    assert!(wrong(FineTuneOptions::default().share(1.5), &mut model).contains("from 0 to 1"));
+    assert!(wrong(FineTuneOptions::default().share(f32::NAN), &mut model).contains("NaN"));
+    assert!(wrong(FineTuneOptions::default().groups(vec![0; 5]), &mut model).contains("each of 12 files"));
     assert!(wrong(FineTuneOptions::epochs(1).fine_tune_at("block_99"), &mut model).contains("block_99"));
     assert!(wrong(FineTuneOptions::epochs(1).learning_rate(f32::NAN), &mut model).contains("NaN"));
+}
+
+/// The weights of the layers that `fine_tune` trains.
+fn upper(model: &Model) -> Vec<u32> {
+    model.weights().unwrap().get("Conv_1/kernel").unwrap().data.iter().map(|v| v.to_bits()).collect()
+}
+
+#[test]
+fn the_history_tells_what_the_held_out_photographs_decided_and_the_model_is_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(dir.path(), &[24, 24]);
+    // With too high a rate fine-tuning destroys what the network knows; with none at all it is no help either.
+    for (rate, helps) in [(1.0, false), (1e-12, false), (1e-3, true)] {
+        let mut model = model(1);
+        let before = upper(&model);
+        let options = FineTuneOptions::epochs(4).learning_rate(rate).validation_data(&data);
+        let (history, lines) = said(|| model.fine_tune(&data, options).unwrap());
+        let kept = history.kept.unwrap();
+        assert_eq!(kept.held_out, 24, "a quarter of each of two runs");
+        let after = model.evaluate(&data).unwrap();
+        assert_eq!((Some(after.loss), Some(after.accuracy)), (kept.val_loss, kept.val_accuracy), "{rate}");
+        if !helps {
+            assert_eq!(kept.share, 0.0, "{rate}: {kept:?}");
+            assert!(lines.contains("the head alone is kept"), "{lines}");
+            assert_eq!(upper(&model), before, "{rate}: the network is as it was");
+            assert_eq!(after.accuracy, history.val_accuracy[0]);
+        } else if kept.share > 0.0 {
+            assert!(lines.contains("Fine-tuning helped") && upper(&model) != before, "{lines}");
+            assert!(kept.fine_tuned_loss < kept.head_loss, "{kept:?}");
+        }
+    }
+}
+
+#[test]
+fn half_of_the_way_is_half_of_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(dir.path(), &[10, 10]);
+    let run = |share: f32| {
+        let mut model = model(1);
+        model.fine_tune(&data, FineTuneOptions::epochs(1).share(share)).unwrap();
+        model.weights().unwrap().get("Conv_1/kernel").unwrap().data.clone()
+    };
+    let (none, half, all) = (run(0.0), run(0.5), run(1.0));
+    assert_ne!(none, all);
+    for ((none, half), all) in none.iter().zip(&half).zip(&all) {
+        assert!((half - 0.5 * (none + all)).abs() <= 1e-6 * none.abs().max(1.0), "{none} {half} {all}");
+    }
+}
+
+#[test]
+fn groups_stay_together_when_some_are_held_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(dir.path(), &[12, 12]);
+    let run = |groups: Option<Vec<u32>>| {
+        let mut model = model(1);
+        let options = FineTuneOptions::epochs(1);
+        let options = match groups {
+            Some(groups) => options.groups(groups),
+            None => options,
+        };
+        model.fine_tune(&data, options).map(|history| history.kept)
+    };
+    let alone = run(Some((0..24).collect())).unwrap();
+    assert_eq!(run(None).unwrap(), alone, "each in a group of its own");
+    assert_ne!(run(Some((0..24).map(|i| i / 4).collect())).unwrap(), alone);
+    // All of a class in one group: nothing can be held out.
+    assert_eq!(run(Some((0..24).map(|i| i / 12).collect())).unwrap(), None);
+}
+
+#[test]
+fn a_class_of_one_photograph_trains_the_head_alone_and_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(dir.path(), &[8, 1]);
+    let mut model = model(1);
+    let (history, lines) = said(|| model.fine_tune(&data, FineTuneOptions::epochs(2)).unwrap());
+    assert_eq!((history.epochs(), history.kept), (1, None));
+    assert!(lines.contains("No photographs can be held out"), "{lines}");
+    // Who wants it all the same gets it.
+    let history = model.fine_tune(&data, FineTuneOptions::epochs(1).share(1.0)).unwrap();
+    assert_eq!(history.epochs(), 2);
+}
+
+#[test]
+fn a_short_time_trains_the_head_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(dir.path(), &[8, 8]);
+    let run = |limit: u64| {
+        let options = FineTuneOptions::epochs(3).time_limit(std::time::Duration::from_millis(limit));
+        said(|| model(1).fine_tune(&data, options).unwrap().epochs())
+    };
+    let (epochs, lines) = run(1);
+    assert_eq!(epochs, 1, "{lines}");
+    assert!(lines.contains("0 of 3 epochs of fine-tuning fit into 1ms"), "{lines}");
+    assert_eq!(run(600_000).0, 4);
+}
+
+#[test]
+fn several_runs_go_on_from_their_checkpoints_and_are_discarded_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(&dir.path().join("photos"), &[8, 8]);
+    for each_run in [false, true] {
+        let folder = dir.path().join(format!("checkpoints {each_run}"));
+        let checkpoints = Checkpoints::new(&folder).each_run(each_run);
+        let run = |options: FineTuneOptions| {
+            let mut model = model(1);
+            let history = model.fine_tune(&data, options).unwrap();
+            (history.loss, history.kept, bits(&model, &data))
+        };
+        let unbroken = run(FineTuneOptions::epochs(2));
+        assert_eq!(run(FineTuneOptions::epochs(2).checkpoint(checkpoints.clone())), unbroken);
+        let (again, lines) = said(|| run(FineTuneOptions::epochs(2).checkpoint(checkpoints.clone())));
+        assert_eq!(again, unbroken);
+        assert_eq!(lines.matches("epochs are done already").count(), 2, "{lines}");
+        checkpoints.discard().unwrap();
+        let left = walk(&folder);
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+/// All files below a folder, if there is one.
+fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn a_few_photographs_train_the_head_alone_unless_epochs_are_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(dir.path(), &[8, 8]);
+    let (history, lines) = said(|| model(1).fine_tune(&data, FineTuneOptions::default()).unwrap());
+    assert_eq!((history.epochs(), history.kept), (1, None));
+    assert!(lines.contains("16 photographs are too few to tell whether fine-tuning helps"), "{lines}");
+    let asked = model(1).fine_tune(&data, FineTuneOptions::epochs(1)).unwrap();
+    assert_eq!((asked.epochs(), asked.kept.unwrap().held_out), (2, 8));
 }

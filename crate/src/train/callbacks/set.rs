@@ -10,6 +10,10 @@ use crate::{Error, Result};
 pub(crate) struct Callbacks(Vec<Arc<dyn Callback>>);
 
 impl Callbacks {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn add(&mut self, callback: impl Callback + 'static) {
         self.0.push(Arc::new(callback));
     }

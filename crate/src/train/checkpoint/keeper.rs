@@ -42,7 +42,7 @@ impl Keeper {
         let name = identity.short();
         let about = RunFacts { identity, images, notes: options.notes.clone() };
         let folder = Folder::open(&options.folder, &about, options.each_run)?;
-        options.run.set(&options.folder, &name);
+        options.run.set(&options.folder, &name, options.follows);
         Ok(Keeper { options, folder, about, initial_epoch })
     }
 

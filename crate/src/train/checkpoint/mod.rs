@@ -66,6 +66,8 @@ pub struct Checkpoints {
     notes: BTreeMap<String, String>,
     /// Why there is no folder, where the system names none.
     no_folder: Option<String>,
+    /// The run before belongs to the same training.
+    follows: bool,
     run: Run,
 }
 
@@ -83,6 +85,9 @@ impl Eq for Checkpoints {}
 #[derive(Debug, Clone, Default)]
 struct Run(Arc<Mutex<Option<Kept>>>);
 
+/// A folder of a run, and the run's short name.
+type Place = (PathBuf, String);
+
 #[derive(Debug, Clone)]
 struct Kept {
     folder: PathBuf,
@@ -90,12 +95,20 @@ struct Kept {
     name: String,
     /// The last good checkpoint.
     last: Option<PathBuf>,
+    /// Runs before this one that belong to the same training.
+    earlier: Vec<Place>,
 }
 
 impl Run {
-    fn set(&self, folder: &Path, name: &str) {
-        let kept = Kept { folder: folder.to_owned(), name: name.to_owned(), last: None };
-        *self.0.lock().unwrap_or_else(|e| e.into_inner()) = Some(kept);
+    /// Notes a run; `follows` tells that the one before belongs to the same training.
+    fn set(&self, folder: &Path, name: &str, follows: bool) {
+        let mut place = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        let (mut earlier, mut last) = (Vec::new(), None);
+        if let Some(before) = place.take().filter(|_| follows) {
+            (earlier, last) = (before.earlier, before.last);
+            earlier.push((before.folder, before.name));
+        }
+        *place = Some(Kept { folder: folder.to_owned(), name: name.to_owned(), last, earlier });
     }
 
     fn set_last(&self, last: Option<PathBuf>) {
@@ -121,6 +134,7 @@ impl Checkpoints {
             each_run: false,
             notes: BTreeMap::new(),
             run: Run::default(),
+            follows: false,
             no_folder: None,
         }
     }
@@ -182,7 +196,7 @@ impl Checkpoints {
         self.run.get().and_then(|run| run.last)
     }
 
-    /// Removes the checkpoints of that run, once they are needed no more: the files that this program wrote, and the
+    /// Removes the checkpoints of that run, and of those before it in the same [`fine_tune`](crate::model::Model::fine_tune), once they are needed no more: the files that this program wrote, and the
     /// run's folder where this program made it and nothing else is in it. Does nothing where another process goes on
     /// from them.
     ///
@@ -190,9 +204,22 @@ impl Checkpoints {
     /// [`Error::Io`] where something cannot be removed.
     pub fn discard(&self) -> Result<()> {
         match self.run.get() {
-            Some(run) => folder::Folder::discard(&run.folder, &run.name),
+            Some(run) => {
+                // The last run's folder may hold those of the others, or be in one.
+                let places = [(run.folder, run.name)].into_iter().chain(run.earlier.into_iter().rev());
+                places.into_iter().try_for_each(|(folder, name)| folder::Folder::discard(&folder, &name))
+            }
             None => Ok(()),
         }
+    }
+
+    /// Those of one of several runs of the same training, by its number from 0.
+    pub(crate) fn of_run(mut self, run: usize) -> Self {
+        if run > 0 && !self.each_run {
+            self.folder.push(format!("run {}", run + 1));
+        }
+        self.follows = run > 0;
+        self
     }
 
     /// The folder.

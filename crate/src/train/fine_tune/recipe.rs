@@ -2,196 +2,41 @@
 //!
 //! 1. **The head, exactly.** What the frozen base makes of each image and its mirror image is computed once,
 //!    and the best dense layer on it is solved for: a convex problem, done in a second
-//!    (`softmax_regression.rs`).
+//!    (`softmax_regression.rs`). Held-out images choose its penalty.
 //! 2. **The upper layers, gently.** From `block_14` on the base trains with Adam on a one-cycle schedule. What
 //!    lies below is computed for an image and its mirror image once, and kept.
-//! 3. **Both ways round.** Predictions are averaged over an image and its mirror image.
+//! 3. **What helps is kept.** Some images are held out of fine-tuning, and say how far to go from the head alone to the
+//!    fine-tuned weights; the answer may be: not at all.
+//! 4. **Both ways round.** Predictions are averaged over an image and its mirror image.
 //!
 //! `docs/fine_tune.md` has the experiments that chose the numbers. Not here: the parts themselves, each of
 //! which `fit` can be asked for by itself.
 
 use std::time::Instant;
 
+use super::held_out::HeldOut;
+use super::options::FineTuneOptions;
+use super::penalty::{self, HeadValues};
+use super::plan::{Plan, FEW};
+use super::runs::{mixed, Runs, Tuned, LEAST_FOR_TEMPERATURE, SHARES};
+use super::softmax_regression::{Problem, Solution, MAX_ITERATIONS, TOLERANCE};
+use super::{multi_label_regression, time};
 use crate::augment::{RandomFlip, Sequential};
 use crate::data::Dataset;
 use crate::loss::actual::Actual;
 use crate::loss::Loss;
 use crate::model::{temperature_scaling, TrainedOn, Trust};
 use crate::model::{Dense, Dropout, GlobalAveragePooling2D, Model};
-use crate::network::{LayerRef, MobileNetV2};
+use crate::network::MobileNetV2;
 use crate::optim::lbfgs::Minimum;
-use crate::optim::{Adam, LayerRates, Schedule};
+use crate::optim::Adam;
 use crate::preprocess::Rescaling;
 use crate::progress::say;
-use crate::train::callbacks::Callback;
-use crate::train::checkpoint::Checkpoints;
-use crate::train::class_weights::ClassWeights;
-use crate::train::fine_tune::multi_label_regression;
-use crate::train::fine_tune::softmax_regression::{Problem, Solution, MAX_ITERATIONS, TOLERANCE};
-use crate::train::fit::options::FitOptions;
 use crate::train::fit::views::Views;
-use crate::train::folds::{Folds, OutOfFold, MOST_FOLDS};
-use crate::train::history::History;
+use crate::train::folds::{Folds, OutOfFold};
+use crate::train::history::{History, Kept};
 use crate::train::report;
 use crate::{Error, Result, SPLIT_SEED};
-
-/// What [`Model::fine_tune`] does. The defaults suit folders of some hundred to some ten thousand photographs.
-///
-/// ```
-/// use transfer::train::FineTuneOptions;
-/// let usual = FineTuneOptions::default();
-/// let head_only = FineTuneOptions::epochs(0);
-/// let drawings_of_digits = FineTuneOptions::epochs(10).fine_tune_at(100).flip(false);
-/// ```
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct FineTuneOptions {
-    fit: FitOptions,
-    fine_tune_at: LayerRef,
-    learning_rate: f32,
-    l2: f64,
-    flip: bool,
-    augmentation: Option<Sequential>,
-    seed: Option<u64>,
-    folds: usize,
-}
-
-impl Default for FineTuneOptions {
-    /// Two epochs of fine-tuning.
-    fn default() -> Self {
-        FineTuneOptions::epochs(2)
-    }
-}
-
-impl FineTuneOptions {
-    /// So many epochs of fine-tuning, after the head; 0 trains the head alone. More help where photographs
-    /// are many, or look like nothing in ImageNet.
-    pub fn epochs(epochs: usize) -> Self {
-        // The head is epoch 0.
-        let fit =
-            FitOptions::epochs(epochs.saturating_add(1)).initial_epoch(1).schedule(Schedule::one_cycle());
-        FineTuneOptions {
-            fit,
-            fine_tune_at: "block_14_expand".into(),
-            learning_rate: 1e-4,
-            l2: 0.08,
-            flip: true,
-            augmentation: None,
-            seed: None,
-            folds: 0,
-        }
-    }
-
-    /// Measures loss and accuracy of this data set after the head and after each epoch.
-    pub fn validation_data(mut self, dataset: &Dataset) -> Self {
-        self.fit = self.fit.validation_data(dataset);
-        self
-    }
-
-    /// Cross-validates the head in so many folds, 2 to 100, on the features that are computed in any case; says what
-    /// it found, and keeps it in the model ([`Model::cross_validation`]). 0, as without a call, does not. It takes a
-    /// second or two for 2,000 photographs, and changes nothing in what is trained. It measures the head as it is
-    /// before fine-tuning, which usually improves it. Where the head alone is trained, its temperature comes from the
-    /// same folds ([`Model::calibration`]); a model that is fine-tuned has seen all photographs, so that it needs
-    /// others: [`Model::calibrate`].
-    pub fn folds(mut self, folds: usize) -> Self {
-        self.folds = folds;
-        self
-    }
-
-    /// What mirroring and dropout depend on, in place of the model's own seed. The order of the images depends
-    /// on the data set's.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// The first layer that trains in fine-tuning, by number or name; `block_14_expand` without a call. Lower
-    /// ones help where photographs look like nothing in ImageNet, and take longer.
-    pub fn fine_tune_at(mut self, layer: impl Into<LayerRef>) -> Self {
-        self.fine_tune_at = layer.into();
-        self
-    }
-
-    /// The highest learning rate of the one-cycle schedule; 0.0001 without a call.
-    pub fn learning_rate(mut self, rate: f32) -> Self {
-        self.learning_rate = rate;
-        self
-    }
-
-    /// Lets lower layers learn more slowly than upper ones; all learn alike without a call.
-    pub fn layer_rates(mut self, rates: LayerRates) -> Self {
-        self.fit = self.fit.layer_rates(rates);
-        self
-    }
-
-    /// The penalty on the head's weights, `l2/2 · ‖W‖²` beside the mean loss, while it is solved for; 0.08
-    /// without a call. Fewer images need a larger one.
-    pub fn l2(mut self, l2: f64) -> Self {
-        self.l2 = l2;
-        self
-    }
-
-    /// Whether a photograph's mirror image shows the same thing, as without a call. `false` for letters,
-    /// digits, left and right shoes: no image is then mirrored, neither in training nor in prediction.
-    pub fn flip(mut self, yes: bool) -> Self {
-        self.flip = yes;
-        self
-    }
-
-    /// Augmentation for the epochs of fine-tuning, in place of the model's own. Without a call that is what the
-    /// model was made with (or given by [`Model::set_augmentation`]), and mirroring where it has none. With
-    /// anything but mirroring what lies below the layers that train is computed anew in each epoch.
-    pub fn augmentation(mut self, layers: Sequential) -> Self {
-        self.augmentation = Some(layers);
-        self
-    }
-
-    /// Lets images of some classes count more, in the head and in fine-tuning.
-    pub fn class_weights(mut self, weights: ClassWeights) -> Self {
-        self.fit = self.fit.class_weights(weights);
-        self
-    }
-
-    /// Trains towards a little less than certainty; see [`FitOptions::label_smoothing`].
-    pub fn label_smoothing(mut self, smoothing: f32) -> Self {
-        self.fit = self.fit.label_smoothing(smoothing);
-        self
-    }
-
-    /// Keeps checkpoints in fine-tuning, and goes on from the newest; see [`FitOptions::checkpoint`]. The head is
-    /// solved for anew, which gives the same one.
-    pub fn checkpoint(mut self, checkpoints: impl Into<Checkpoints>) -> Self {
-        self.fit = self.fit.checkpoint(checkpoints);
-        self
-    }
-
-    /// Adds a [callback](crate::train::callbacks) for the epochs of fine-tuning.
-    pub fn callback(mut self, callback: impl Callback + 'static) -> Self {
-        self.fit = self.fit.callback(callback);
-        self
-    }
-
-    fn check(&self) -> Result<()> {
-        if !(self.l2.is_finite() && self.l2 >= 0.0) {
-            return Err(Error::Invalid(format!(
-                "fine_tune expected an l2 of at least 0, such as 0.08. Received: {}",
-                self.l2
-            )));
-        }
-        if self.folds == 1 || self.folds > MOST_FOLDS {
-            return Err(Error::Invalid(format!(
-                "fine_tune expected 2 to {MOST_FOLDS} folds, such as 5, or 0 for none. Received: {}",
-                self.folds
-            )));
-        }
-        Ok(())
-    }
-
-    fn fine_tunes(&self) -> bool {
-        self.fit.epochs > 1
-    }
-}
 
 /// How the head was found, in words that "of so many images" follows.
 fn how_it_ended(minimum: &Minimum) -> String {
@@ -255,23 +100,32 @@ impl Model {
     }
 
     /// Trains on `dataset` by a recipe that is faster and more accurate than the tutorial's two phases: solves
-    /// for the head, then fine-tunes the upper layers for a few epochs; see [`FineTuneOptions`]. Predictions are
+    /// for the head, then fine-tunes the upper layers for a few epochs, and keeps as much of that as photographs speak for
+    /// that were held out of it; see [`FineTuneOptions`]. Predictions are
     /// from then on averaged over each image and its mirror image. The head learns from images as they are; a
     /// model's own augmentation is applied in the epochs that follow, and is the model's afterwards, too.
     ///
-    /// The history begins with the head as epoch 0. Results depend on the seeds of model and data set alone.
+    /// Fewer than 100 photographs train the head alone, unless [`FineTuneOptions::epochs`] asks for more. From 400 on a fifth or less of them is held out of fine-tuning; the head learns from all. Of fewer
+    /// photographs a quarter is held out of each of two runs, and what may be kept is half of the way to the mean of their
+    /// weights, at most.
+    /// [`History::kept`] tells what was decided, and why. Validation data decides nothing.
+    ///
+    /// The history begins with the head as epoch 0; that of two runs is their mean. Results depend on the seeds of model
+    /// and data set alone, unless there is a [time limit](FineTuneOptions::time_limit).
     /// Whatever the model had learned in its head is replaced; its base is fine-tuned from where it is.
     ///
     /// # Errors
     /// As [`fit`](Self::fit).
     pub fn fine_tune(&mut self, dataset: &Dataset, options: FineTuneOptions) -> Result<History> {
-        options.check()?;
+        let start = Instant::now();
+        options.check(dataset)?;
         report::check()?;
         self.take_image_fit(dataset);
         self.check_dataset(dataset)?;
-        let loss = match dataset.label_sets() {
-            Some(_) => Loss::MultiLabelBinaryCrossentropy,
-            None => Loss::for_units(self.units()),
+        let several = dataset.label_sets().is_some();
+        let loss = match several {
+            true => Loss::MultiLabelBinaryCrossentropy,
+            false => Loss::for_units(self.units()),
         };
         loss.check_labels(self.units(), Actual::of(dataset, dataset.labels()))?;
         self.thresholds.clear();
@@ -280,60 +134,183 @@ impl Model {
         self.test_time_flip = options.flip;
         self.seed = options.seed.unwrap_or(self.seed);
         self.net.base.set_trainable(false);
-        if options.fine_tunes() {
+        let plan = Plan::of(dataset.len(), several, &options);
+        if plan.epochs == 0 && options.epochs.is_none() {
+            say(format!(
+                "{} photographs are too few to tell whether fine-tuning helps: the head alone is trained",
+                dataset.len()
+            ));
+        }
+        if plan.epochs > 0 {
             self.net.base.fine_tune_at(options.fine_tune_at.clone())?;
         }
-        self.compile(Adam::new(options.learning_rate), loss)?;
+        self.compile(Adam::new(plan.learning_rate), loss)?;
         let own = self.augmentation.take();
         let asked = options.augmentation.clone().or_else(|| own.clone());
         let mirrors_alone = options.flip && asked.is_none();
         let mirror = mirrors_alone.then(|| Sequential::new().add(RandomFlip::horizontal()).seed(self.seed));
         self.augmentation = asked.or(mirror);
-        let history =
-            self.train_head(dataset, &options, loss, mirrors_alone).and_then(|(mut history, views)| {
-                if options.fine_tunes() {
-                    history.extend(&self.fit_on(dataset, options.fit, views)?);
-                }
-                Ok(history)
-            });
+        let history = self.head_and_more(dataset, &options, (plan, loss), mirrors_alone, start);
         self.augmentation = own;
         history
     }
 
-    /// Keeps what heads say of images that they did not see, and with `final_head` the temperature of such heads.
-    fn take_folds(&mut self, heads: &OutOfFold, final_head: bool) -> Result<()> {
-        let found = heads.cross_validation();
-        say(found.to_string());
-        self.trust.cross_validation = Some(found);
-        if final_head {
+    fn head_and_more(
+        &mut self,
+        dataset: &Dataset,
+        options: &FineTuneOptions,
+        (mut plan, loss): (Plan, Loss),
+        mirrors_alone: bool,
+        start: Instant,
+    ) -> Result<History> {
+        let class_weights = match &options.fit.class_weights {
+            Some(weights) => Some(weights.of_dataset(dataset, loss.classes(self.units()))?),
+            None => None,
+        };
+        let class_weights = class_weights.as_deref();
+        // Photographs with several labels have no classes to hold out a part of.
+        let held_out = match dataset.label_sets() {
+            Some(_) => None,
+            None => self.hold_out(dataset, options, plan)?,
+        };
+        let keeps_views = plan.epochs > 0 && mirrors_alone;
+        let mut head =
+            self.train_head(dataset, options, loss, class_weights, (keeps_views, held_out.as_ref()))?;
+        if let Some(limit) = options.time_limit {
+            let asked = plan.epochs;
+            plan.epochs = time::epochs(self, dataset, plan, head.views.as_ref(), limit, start.elapsed())?;
+            say(format!("{} of {asked} epochs of fine-tuning fit into {limit:.0?}", plan.epochs));
+        }
+        let share = options.share.or_else(|| dataset.label_sets().map(|_| 1.0));
+        if plan.epochs > 0 && (share.is_some() || held_out.is_some()) {
+            let base = self.net.weights_that_train()?;
+            let runs = Runs { dataset, options, plan, loss, class_weights, base: &base };
+            let later = match (share, &held_out) {
+                (None, Some(held_out)) => self.keep_what_helps(&runs, held_out, &mut head)?,
+                (share, _) => {
+                    let (end, start, history) =
+                        runs.run(self, dataset, &head.of_all, 0, head.views.as_mut())?;
+                    let share = share.unwrap_or(1.0);
+                    if share < 1.0 {
+                        self.net.set_what_trains(&mixed(&[(1.0 - share, &start), (share, &end)])?)?;
+                    }
+                    history
+                }
+            };
+            head.history.extend(&later);
+        } else if let Some(heads) = &head.out_of_fold {
             self.trust.calibration = Some(temperature_scaling(&heads.logits, &heads.labels)?);
         }
-        Ok(())
+        self.trained_on = Some(TrainedOn::of(dataset, options.fit.validation.as_ref()));
+        Ok(head.history)
     }
 
-    /// Solves for the head. Returns what it measured, and the views that were computed on the way.
+    /// Which photographs are held out; nothing where a class is too small for that, or nobody asks them.
+    fn hold_out(&self, dataset: &Dataset, options: &FineTuneOptions, plan: Plan) -> Result<Option<HeldOut>> {
+        let l2_is_clear = options.l2.is_some() || dataset.len() < FEW;
+        if l2_is_clear && (options.share.is_some() || plan.epochs == 0) {
+            return Ok(None);
+        }
+        match HeldOut::new(dataset, plan, options.groups.as_deref()) {
+            Ok(held_out) => Ok(Some(held_out)),
+            Err(Error::Data(why)) => {
+                say(format!(
+                    "No photographs can be held out to tell whether fine-tuning helps, so that {}: {why}",
+                    match options.share {
+                        Some(_) => "the head has its usual penalty",
+                        None => "the head alone is trained",
+                    }
+                ));
+                Ok(None)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Fine-tunes, asks the photographs that were held out, and sets the weights that they prefer.
+    fn keep_what_helps(
+        &mut self,
+        runs: &Runs<'_>,
+        held_out: &HeldOut,
+        head: &mut TrainedHead,
+    ) -> Result<History> {
+        let start = self.net.weights_that_train()?;
+        let Tuned { weights, mut history, unseen } =
+            runs.held_out(self, held_out, &head.of_runs, head.views.as_mut())?;
+        let chosen = unseen.chosen(runs.plan.most);
+        let share = SHARES[chosen];
+        self.net.set_what_trains(&mixed(&[(1.0 - share, &start), (share, &weights)])?)?;
+        let (n, head_loss, tuned_loss) = (unseen.len(), unseen.loss(0), unseen.least_loss());
+        say(match chosen {
+            0 => format!(
+                "Fine-tuning did not clearly help on {} photographs: the head alone is kept. Loss of {n} held-out \
+                 photographs: {head_loss:.4} with the head alone, {tuned_loss:.4} at best with fine-tuning",
+                runs.dataset.len()
+            ),
+            _ if share == 1.0 => format!(
+                "Fine-tuning helped: the fine-tuned weights are kept. Loss of {n} held-out photographs: {head_loss:.4} \
+                 with the head alone, {:.4} with what is kept",
+                unseen.loss(chosen)
+            ),
+            _ => format!(
+                "Fine-tuning helped: {share} of the way from the head alone to the fine-tuned weights is kept. Loss of \
+                 {n} held-out photographs: {head_loss:.4} with the head alone, {:.4} with what is kept",
+                unseen.loss(chosen)
+            ),
+        });
+        self.trust.calibration = match &head.out_of_fold {
+            Some(heads) if chosen == 0 => Some(temperature_scaling(&heads.logits, &heads.labels)?),
+            _ if n >= LEAST_FOR_TEMPERATURE => {
+                let (logits, labels) = unseen.logits(chosen)?;
+                Some(temperature_scaling(&logits, labels)?)
+            }
+            _ => None,
+        };
+        let validation = match &runs.options.fit.validation {
+            Some(validation) => Some(self.measure(validation)?),
+            None => None,
+        };
+        if let Some(v) = &validation {
+            say(format!("What is kept{}", v.of_epoch()));
+        }
+        history.kept = Some(Kept {
+            share: f64::from(share),
+            held_out: n,
+            head_loss,
+            fine_tuned_loss: tuned_loss,
+            val_loss: validation.as_ref().map(|v| v.loss),
+            val_accuracy: validation.as_ref().map(|v| v.accuracy),
+        });
+        Ok(history)
+    }
+
+    /// Solves for the head, and for those of the runs.
     fn train_head(
         &mut self,
         dataset: &Dataset,
         options: &FineTuneOptions,
         loss: Loss,
-        mirrors_alone: bool,
-    ) -> Result<(History, Option<Views>)> {
+        class_weights: Option<&[f64]>,
+        (keeps_views, held_out): (bool, Option<&HeldOut>),
+    ) -> Result<TrainedHead> {
         let start = Instant::now();
         let units = self.units();
-        let class_weights = match &options.fit.class_weights {
-            Some(weights) => Some(weights.of_dataset(dataset, loss.classes(units))?),
-            None => None,
-        };
-        let mut collected = self.collect(dataset, options.flip, options.fine_tunes() && mirrors_alone)?;
+        let mut collected = self.collect(dataset, options.flip, keeps_views)?;
         let views = collected.views.take();
         let (features, labels) = (&collected.features[..], &collected.labels[..]);
-        let (class_weights, l2) = (class_weights.as_deref(), options.l2);
+        let mut l2 = options.l2.unwrap_or(penalty::USUAL);
+        let mut of_runs = Vec::new();
         let problem = Problem { features, labels, units, class_weights, l2, seen: None, start: None };
+        if let Some(held_out) = held_out {
+            let asked = options.l2.or((dataset.len() < FEW).then_some(penalty::USUAL));
+            let chosen = penalty::choose(&problem, &collected, held_out, loss, asked)?;
+            (l2, of_runs) = (chosen.l2, chosen.heads);
+        }
         let (Solution { kernel, bias, minimum }, (mean, accuracy)) = match dataset.label_sets() {
             Some(sets) => multi_label_regression::solve(features, labels, sets, l2)?,
             None => {
-                let solution = problem.solve()?;
+                let start = of_runs.first().map(|(kernel, bias)| (&kernel[..], &bias[..]));
+                let solution = Problem { l2, start, ..problem }.solve()?;
                 let measured = problem.measure(&solution.kernel, &solution.bias, loss);
                 (solution, measured)
             }
@@ -349,28 +326,48 @@ impl Model {
         }
         let seconds = start.elapsed().as_secs_f64();
         (history.seconds, history.learning_rate) = (vec![seconds], vec![0.0]);
-        say(format!("{} of {} images - {seconds:.1}s - {line}", how_it_ended(&minimum), labels.len()));
-        self.trained_on = Some(TrainedOn::of(dataset, options.fit.validation.as_ref()));
+        say(format!(
+            "{} of {} images, penalty {l2} - {seconds:.1}s - {line}",
+            how_it_ended(&minimum),
+            labels.len()
+        ));
+        let mut out_of_fold = None;
         if options.folds > 0 {
             let folds = Folds {
                 folds: options.folds,
                 classes: loss.classes(units),
-                groups: None,
+                groups: options.groups.as_deref(),
                 class_weights,
                 l2,
                 seed: SPLIT_SEED,
                 files: dataset.file_paths().len(),
             };
             match collected.out_of_fold(&folds, Some((&kernel, &bias))) {
-                Ok(heads) => self.take_folds(&heads, !options.fine_tunes())?,
+                Ok(heads) => {
+                    let found = heads.cross_validation();
+                    say(found.to_string());
+                    self.trust.cross_validation = Some(found);
+                    out_of_fold = Some(heads);
+                }
                 // A class of one photograph is no reason not to train.
                 Err(Error::Data(why)) => say(format!("No cross-validation: {why}")),
                 Err(e) => return Err(e),
             }
         }
         report::fitted(&history, dataset, options.fit.validation.as_ref());
-        Ok((history, views))
+        Ok(TrainedHead { history, views, of_all: (kernel, bias), of_runs, out_of_fold })
     }
+}
+
+/// What was computed on the way to the head.
+struct TrainedHead {
+    history: History,
+    views: Option<Views>,
+    of_all: HeadValues,
+    /// For each run, without the photographs that are held out of it.
+    of_runs: Vec<HeadValues>,
+    /// What heads of folds say of the others.
+    out_of_fold: Option<OutOfFold>,
 }
 
 #[cfg(test)]

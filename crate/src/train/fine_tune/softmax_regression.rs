@@ -24,6 +24,7 @@ pub(super) const MAX_ITERATIONS: usize = 200;
 pub(super) const TOLERANCE: f64 = 1e-5;
 
 /// What a dense layer is fitted to.
+#[derive(Clone, Copy)]
 pub(crate) struct Problem<'a> {
     /// `(n, features)`.
     pub features: &'a [f32],
@@ -186,10 +187,17 @@ pub(super) fn measure(
     loss: Loss,
 ) -> (f64, f64) {
     let (n, units) = (actual.labels.len(), bias.len());
+    let logits = logits(features, n, (kernel, bias));
+    (loss.sum(&logits, actual, units) / n as f64, loss.correct(&logits, actual, units) as f64 / n as f64)
+}
+
+/// What a dense layer makes of features `(n, c)`: logits `(n, units)`.
+pub(super) fn logits(features: &[f32], n: usize, (kernel, bias): (&[f32], &[f32])) -> Vec<f32> {
+    let units = bias.len();
     let packed = PackedWeights::new(kernel, bias, features.len() / n.max(1), units);
     let mut logits = vec![0.0; n * units];
     threads::pool().install(|| pointwise(features, n, &packed, Activation::Linear, None, &mut logits));
-    (loss.sum(&logits, actual, units) / n as f64, loss.correct(&logits, actual, units) as f64 / n as f64)
+    logits
 }
 
 /// Makes `b + mW` into `b`.

@@ -56,7 +56,7 @@ impl Model {
         &mut self,
         dataset: &Dataset,
         options: FitOptions,
-        views: Option<Views>,
+        views: Option<&mut Views>,
     ) -> Result<History> {
         report::check()?;
         let loss = self.loss()?;
@@ -86,18 +86,19 @@ impl Model {
         recipe: &Recipe,
         dataset: &Dataset,
         options: &FitOptions,
-        views: Option<Views>,
+        views: Option<&mut Views>,
     ) -> Result<History> {
         let mut state = RunState::new(options.initial_epoch);
         let validation = options.validation.as_ref();
-        let mut views = match (views, options.views) {
+        let mut own = match (&views, options.views) {
             (None, Some(count)) => Some(Views::new(count, self.frozen_part().1, dataset)?),
-            (views, _) => views,
+            _ => None,
         };
+        let mut views = views.or(own.as_mut());
         let mut keeper = match &options.checkpoints {
             Some(c) => {
                 let (first, mut facts) = (options.initial_epoch, recipe.facts().to_vec());
-                if views.as_ref().is_some_and(Views::are_both_sides) {
+                if views.as_ref().is_some_and(|views| views.are_both_sides()) {
                     facts.push(("sides", "an image and its mirror image in turn".into()));
                 }
                 Some(Keeper::open(c, self, dataset, validation, first, options.views, &facts)?)
@@ -112,7 +113,7 @@ impl Model {
         let callbacks = &options.callbacks;
         callbacks.train_begin(&self.progress(options, &state))?;
         while state.epoch < options.epochs && state.history.stopped_epoch.is_none() {
-            self.epoch(recipe, dataset, options, &mut state, &mut keeper, (views.as_mut(), &mut kept))
+            self.epoch(recipe, dataset, options, &mut state, &mut keeper, (views.as_deref_mut(), &mut kept))
                 .map_err(|e| self.keep_before(e, &state, &mut keeper))
                 .map_err(|e| match (e, &keeper) {
                     (Error::Training(what), Some(keeper)) => {
@@ -191,7 +192,14 @@ impl Model {
             }
         };
         let mut source = Source::new(self, recipe, dataset, views, kept, state)?;
+        let mut size = 0;
         while let Some(batch) = source.next(self)? {
+            // Buffers are kept by size, and an epoch ends with a smaller batch: who wants little memory has one set.
+            if std::mem::replace(&mut size, batch.labels.len()) != batch.labels.len()
+                && self.feature_cache_bytes == 0
+            {
+                self.net.base.forget_memory();
+            }
             batch.with_input(|input| {
                 self.step(recipe, input, &batch.labels, &batch.indices, batch.number, state)
             })?;
