@@ -26,7 +26,7 @@ fn main() -> Result<()> {
             let options = ImageDatasetOptions::default().image_size(224, 224).seed(1).fit(fit);
             let photographs = own_photographs(&folder, options)?;
             let mut model = Model::imagenet(&photographs.train)?;
-            model.fine_tune(&photographs.train, FineTuneOptions::epochs(0).seed(1))?;
+            model.fine_tune(&photographs.train, FineTuneOptions::epochs(0).l2(0.08).seed(1))?;
             let mut right: HashMap<PathBuf, bool> = HashMap::new();
             let mut loss = 0.0;
             for set in [Some(&photographs.validation), photographs.test.as_ref()].into_iter().flatten() {

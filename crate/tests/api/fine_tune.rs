@@ -335,7 +335,14 @@ fn a_short_time_trains_the_head_alone() {
     let data = photographs(dir.path(), &[8, 8]);
     let run = |limit: u64| {
         let options = FineTuneOptions::epochs(3).time_limit(std::time::Duration::from_millis(limit));
-        said(|| model(1).fine_tune(&data, options).unwrap().epochs())
+        let mut model = model(1);
+        let (history, lines) = said(|| model.fine_tune(&data, options).unwrap());
+        assert_eq!(
+            model.trainable_variables() == 2,
+            history.epochs() == 1,
+            "what was not trained stays frozen"
+        );
+        (history.epochs(), lines)
     };
     let (epochs, lines) = run(1);
     assert_eq!(epochs, 1, "{lines}");

@@ -99,16 +99,16 @@ impl Model {
         Ok(model)
     }
 
-    /// Trains on `dataset` by a recipe that is faster and more accurate than the tutorial's two phases: solves
-    /// for the head, then fine-tunes the upper layers for a few epochs, and keeps as much of that as photographs speak for
-    /// that were held out of it; see [`FineTuneOptions`]. Predictions are
-    /// from then on averaged over each image and its mirror image. The head learns from images as they are; a
-    /// model's own augmentation is applied in the epochs that follow, and is the model's afterwards, too.
+    /// Trains on `dataset` by a recipe that is faster and more accurate than the tutorial's two phases: solves for the
+    /// head, fine-tunes the upper layers for a few epochs, and keeps as much of that as helps photographs that were held
+    /// out of it; see [`FineTuneOptions`]. Predictions are from then on averaged over each image and its mirror image. The
+    /// head learns from images as they are; a model's own augmentation is applied in the epochs that follow, and is the
+    /// model's afterwards, too.
     ///
-    /// Fewer than 100 photographs train the head alone, unless [`FineTuneOptions::epochs`] asks for more. From 400 on a fifth or less of them is held out of fine-tuning; the head learns from all. Of fewer
-    /// photographs a quarter is held out of each of two runs, and what may be kept is half of the way to the mean of their
-    /// weights, at most.
-    /// [`History::kept`] tells what was decided, and why. Validation data decides nothing.
+    /// Fewer than 100 photographs train the head alone, unless [`FineTuneOptions::epochs`] asks for more. Of up to 399
+    /// photographs a quarter is held out of each of two runs, and at most half of the way to the mean of their weights is
+    /// kept. Of more a fifth or less is held out of one run. The head learns from all. [`History::kept`] tells what was
+    /// decided, and why. Validation data decides nothing. Where photographs have several labels none are held out.
     ///
     /// The history begins with the head as epoch 0; that of two runs is their mean. Results depend on the seeds of model
     /// and data set alone, unless there is a [time limit](FineTuneOptions::time_limit).
@@ -197,9 +197,13 @@ impl Model {
                     history
                 }
             };
+            report::fitted(&later, dataset, options.fit.validation.as_ref());
             head.history.extend(&later);
-        } else if let Some(heads) = &head.out_of_fold {
-            self.trust.calibration = Some(temperature_scaling(&heads.logits, &heads.labels)?);
+        } else {
+            self.net.base.set_trainable(false);
+            if let Some(heads) = &head.out_of_fold {
+                self.trust.calibration = Some(temperature_scaling(&heads.logits, &heads.labels)?);
+            }
         }
         self.trained_on = Some(TrainedOn::of(dataset, options.fit.validation.as_ref()));
         Ok(head.history)

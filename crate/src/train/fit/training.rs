@@ -48,10 +48,13 @@ impl Model {
     pub fn fit(&mut self, dataset: &Dataset, options: FitOptions) -> Result<History> {
         // What was found out about the model is not true of the one that it becomes.
         self.trust = Trust::default();
-        self.fit_on(dataset, options, None)
+        let validation = options.validation.clone();
+        let history = self.fit_on(dataset, options, None)?;
+        report::fitted(&history, dataset, validation.as_ref());
+        Ok(history)
     }
 
-    /// [`fit`](Self::fit), on `views` of the images if there are some.
+    /// [`fit`](Self::fit), on `views` of the images if there are some. Whoever calls it reports.
     pub(in crate::train) fn fit_on(
         &mut self,
         dataset: &Dataset,
@@ -134,7 +137,6 @@ impl Model {
         if let Some(keeper) = &mut keeper {
             keeper.finish()?;
         }
-        report::fitted(&state.history, dataset, validation);
         Ok(state.history)
     }
 
