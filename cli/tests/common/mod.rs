@@ -19,6 +19,13 @@ pub fn transfer() -> Command {
     command
 }
 
+/// A copy of the program, made by another process: a file that this one had open to write could not be started as long
+/// as a child that another test forks meanwhile has it, too.
+pub fn copy_of_program(to: &Path) {
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_transfer")).arg(to).status();
+    assert!(copied.expect("cp starts").success(), "{to:?}");
+}
+
 /// Gives a program the signals in their default form: who runs the tests in the background or with `nohup` has some
 /// of them ignored, and the program keeps that.
 pub fn hears_signals(command: &mut Command) {

@@ -157,7 +157,7 @@ fn where_the_system_starts_no_thread_everything_is_computed_without() {
     shapes(&here.join("photos"), 3, 0, 64);
     // Limits on processes do not hold for root, and a user without rights may not reach the build's folder.
     let program = here.join("transfer");
-    std::fs::copy(env!("CARGO_BIN_EXE_transfer"), &program).unwrap();
+    common::copy_of_program(&program);
     let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(here, everybody).unwrap();
     for arguments in [["evaluate", "model.safetensors", "photos"], ["predict", "model.safetensors", "photos"]]

@@ -73,7 +73,7 @@ fn an_installed_program_runs_nothing_that_lies_in_the_working_folder_and_writes_
     let (project, cache, trace) =
         (dir.path().join("project"), dir.path().join("home/cache"), dir.path().join("trace"));
     std::fs::create_dir_all(installed.parent().unwrap()).unwrap();
-    std::fs::copy(env!("CARGO_BIN_EXE_transfer"), &installed).unwrap();
+    common::copy_of_program(&installed);
     let trap = format!("#!/bin/sh\necho \"$0\" >> '{}'\nexit 1\n", trace.display());
     for name in ["python", "python3", "pip", "npm", "node", "sh"] {
         for folder in [".venv/bin", "node_modules/.bin", "notebooks", "data"] {

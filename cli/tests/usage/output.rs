@@ -294,7 +294,7 @@ fn a_folder_that_cannot_be_written_is_found_before_photographs_are_looked_for() 
     std::fs::set_permissions(here.dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     // Root may write anywhere, and other users may not reach the program where it was built.
     let program = here.at("transfer");
-    std::fs::copy(env!("CARGO_BIN_EXE_transfer"), &program).unwrap();
+    crate::common::copy_of_program(&program);
     let mut command = std::process::Command::new(&program);
     command.current_dir(here.dir.path()).args(["train", "no such photos", "-o", "closed/model"]);
     if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
