@@ -17,10 +17,10 @@ ORDER = ["head alone", "before", "fine_tune", "fastai", "keras"]
 
 def rows(lines):
     """(set, size) to recipe to (part, seed) to line."""
-    found = defaultdict(lambda: defaultdict(dict))
+    found = defaultdict(dict)
     for line in lines:
         name, size = line["part"].rsplit("-", 1)[0].split("/")
-        found[name, size][line["recipe"]][line["part"], line["seed"]] = line
+        found[name, size].setdefault(line["recipe"], {})[line["part"], line["seed"]] = line
     return found
 
 
@@ -31,6 +31,8 @@ def means(lines):
 def paired(one, other):
     """Mean difference of the losses and its standard error, training by training."""
     differences = [one[key]["loss"] - other[key]["loss"] for key in one.keys() & other.keys()]
+    if not differences:
+        return 0.0, float("nan")
     if len(differences) < 2:
         return statistics.mean(differences), float("nan")
     return statistics.mean(differences), statistics.stdev(differences) / len(differences) ** 0.5
@@ -56,7 +58,7 @@ def main():
             errors, loss, seconds = means(row[recipe].values())
             cells.append(f"{errors:.1f}, {loss:.3f}, {seconds:.1f} s")
         label = f"{name}, {'all ' + str(any_line['photographs']) if size == 'whole' else size + ' a class'}"
-        print(f"| {label} | {any_line['tested']} | {len(row['fine_tune'])} | " + " | ".join(cells) + " |")
+        print(f"| {label} | {any_line['tested']} | {len(row.get('fine_tune', {}))} | " + " | ".join(cells) + " |")
     print()
     for other in recipes:
         if other == "fine_tune":

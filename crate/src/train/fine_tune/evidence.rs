@@ -1,5 +1,22 @@
 //! Which of several candidates held-out photographs prefer.
 
+use crate::loss::Loss;
+
+/// The loss of each photograph from its `logits`, with the weight of its class.
+pub(super) fn losses(
+    loss: Loss,
+    logits: &[f32],
+    labels: &[u32],
+    class_weights: Option<&[f64]>,
+    units: usize,
+) -> Vec<f64> {
+    let one = |(row, &label): (&[f32], &u32)| {
+        let weight = class_weights.map_or(1.0, |weights| weights[label as usize]);
+        weight * loss.sum(row, &[label], units)
+    };
+    logits.chunks_exact(units).zip(labels).map(one).collect()
+}
+
 /// The first candidate that is as good as the best one, among those that are clearly better than candidate 0; that one
 /// where there is none. `losses` has a row for each candidate, the simplest first, with its loss on each held-out
 /// photograph.

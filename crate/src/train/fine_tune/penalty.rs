@@ -1,15 +1,13 @@
 //! The penalty on the head's weights, and a head for each run.
 
 use super::collected::Collected;
-use super::evidence::{clearly_best, mean};
+use super::evidence::{clearly_best, losses, mean};
 use super::held_out::HeldOut;
+use super::plan::USUAL_L2 as USUAL;
 use super::softmax_regression::{logits, Problem, Solution};
 use crate::loss::Loss;
 use crate::progress::check_stop;
 use crate::Result;
-
-/// The penalty where nothing speaks for another one.
-pub(super) const USUAL: f64 = 0.08;
 
 /// Kernel and bias.
 pub(super) type HeadValues = (Vec<f32>, Vec<f32>);
@@ -103,10 +101,8 @@ fn held_out_losses(
         sum.iter_mut().zip(of_row).for_each(|(sum, logit)| *sum += logit);
         *rows += 1.0;
     }
-    let one = |(sum, rows, label): &(Vec<f32>, f32, u32)| {
-        let mean: Vec<f32> = sum.iter().map(|sum| sum / rows).collect();
-        let weight = class_weights.map_or(1.0, |weights| weights[*label as usize]);
-        weight * loss.sum(&mean, &[*label], units)
-    };
-    images.values().map(one).collect()
+    let labels: Vec<u32> = images.values().map(|(_, _, label)| *label).collect();
+    let mean = |(sum, rows, _): (Vec<f32>, f32, u32)| sum.into_iter().map(move |sum| sum / rows);
+    let means: Vec<f32> = images.into_values().flat_map(mean).collect();
+    losses(loss, &means, &labels, class_weights, units)
 }

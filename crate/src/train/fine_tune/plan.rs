@@ -2,8 +2,10 @@
 
 use super::options::FineTuneOptions;
 
+/// The penalty on the head's weights where nothing speaks for another one.
+pub(super) const USUAL_L2: f64 = 0.08;
 /// Fewer photographs than this are too few to hold some out: what those say is chance.
-pub(super) const FEW: usize = 100;
+const FEW: usize = 100;
 /// From this many photographs on one run tells enough of fine-tuning; fewer leave too few to hold out.
 const ONE_RUN: usize = 400;
 /// From this many photographs on there are enough steps for a larger learning rate.
@@ -20,6 +22,8 @@ pub(super) struct Plan {
     pub epochs: usize,
     /// The highest learning rate.
     pub learning_rate: f32,
+    /// The penalty on the head's weights; nothing where held-out photographs choose it.
+    pub l2: Option<f64>,
     /// Parts of which one is held out of each run.
     pub folds: usize,
     /// Runs of fine-tuning, each without another part. Their mean is what is kept.
@@ -51,6 +55,7 @@ impl Plan {
         Plan {
             epochs: options.epochs.unwrap_or(epochs),
             learning_rate: options.learning_rate.unwrap_or(learning_rate),
+            l2: options.l2.or((images < FEW).then_some(USUAL_L2)),
             folds,
             runs,
             most,
@@ -74,6 +79,7 @@ mod tests {
             learning_rate,
             folds,
             runs,
+            l2: if epochs == 0 { Some(0.08) } else { None },
             most: if runs == 2 { 0.5 } else { 1.0 },
         };
         assert_eq!(of(0), plan(0, 1e-4, 4, 2));

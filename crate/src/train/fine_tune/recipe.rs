@@ -17,8 +17,8 @@ use std::time::Instant;
 use super::held_out::HeldOut;
 use super::options::FineTuneOptions;
 use super::penalty::{self, HeadValues};
-use super::plan::{Plan, FEW};
-use super::runs::{mixed, Runs, Tuned, LEAST_FOR_TEMPERATURE, SHARES};
+use super::plan::{Plan, USUAL_L2};
+use super::runs::{mixed, Runs, Tuned, SHARES};
 use super::softmax_regression::{Problem, Solution, MAX_ITERATIONS, TOLERANCE};
 use super::{multi_label_regression, time};
 use crate::augment::{RandomFlip, Sequential};
@@ -175,7 +175,7 @@ impl Model {
         };
         let keeps_views = plan.epochs > 0 && mirrors_alone;
         let mut head =
-            self.train_head(dataset, options, loss, class_weights, (keeps_views, held_out.as_ref()))?;
+            self.train_head(dataset, options, (plan, loss), class_weights, (keeps_views, held_out.as_ref()))?;
         if let Some(limit) = options.time_limit {
             let asked = plan.epochs;
             plan.epochs = time::epochs(self, dataset, plan, head.views.as_ref(), limit, start.elapsed())?;
@@ -211,8 +211,7 @@ impl Model {
 
     /// Which photographs are held out; nothing where a class is too small for that, or nobody asks them.
     fn hold_out(&self, dataset: &Dataset, options: &FineTuneOptions, plan: Plan) -> Result<Option<HeldOut>> {
-        let l2_is_clear = options.l2.is_some() || dataset.len() < FEW;
-        if l2_is_clear && (options.share.is_some() || plan.epochs == 0) {
+        if plan.l2.is_some() && (options.share.is_some() || plan.epochs == 0) {
             return Ok(None);
         }
         match HeldOut::new(dataset, plan, options.groups.as_deref()) {
@@ -264,11 +263,7 @@ impl Model {
         });
         self.trust.calibration = match &head.out_of_fold {
             Some(heads) if chosen == 0 => Some(temperature_scaling(&heads.logits, &heads.labels)?),
-            _ if n >= LEAST_FOR_TEMPERATURE => {
-                let (logits, labels) = unseen.logits(chosen)?;
-                Some(temperature_scaling(&logits, labels)?)
-            }
-            _ => None,
+            _ => unseen.calibration(chosen),
         };
         let validation = match &runs.options.fit.validation {
             Some(validation) => Some(self.measure(validation)?),
@@ -293,7 +288,7 @@ impl Model {
         &mut self,
         dataset: &Dataset,
         options: &FineTuneOptions,
-        loss: Loss,
+        (plan, loss): (Plan, Loss),
         class_weights: Option<&[f64]>,
         (keeps_views, held_out): (bool, Option<&HeldOut>),
     ) -> Result<TrainedHead> {
@@ -302,12 +297,11 @@ impl Model {
         let mut collected = self.collect(dataset, options.flip, keeps_views)?;
         let views = collected.views.take();
         let (features, labels) = (&collected.features[..], &collected.labels[..]);
-        let mut l2 = options.l2.unwrap_or(penalty::USUAL);
+        let mut l2 = plan.l2.unwrap_or(USUAL_L2);
         let mut of_runs = Vec::new();
         let problem = Problem { features, labels, units, class_weights, l2, seen: None, start: None };
         if let Some(held_out) = held_out {
-            let asked = options.l2.or((dataset.len() < FEW).then_some(penalty::USUAL));
-            let chosen = penalty::choose(&problem, &collected, held_out, loss, asked)?;
+            let chosen = penalty::choose(&problem, &collected, held_out, loss, plan.l2)?;
             (l2, of_runs) = (chosen.l2, chosen.heads);
         }
         let (Solution { kernel, bias, minimum }, (mean, accuracy)) = match dataset.label_sets() {

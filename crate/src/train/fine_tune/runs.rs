@@ -7,16 +7,16 @@
 
 use std::sync::Arc;
 
-use ndarray::Array2;
+use ndarray::ArrayView2;
 
-use super::evidence::{clearly_best, mean};
+use super::evidence::{clearly_best, losses, mean};
 use super::held_out::HeldOut;
 use super::options::FineTuneOptions;
 use super::penalty::HeadValues;
 use super::plan::Plan;
 use crate::data::Dataset;
 use crate::loss::Loss;
-use crate::model::{temperature_scaling, Model};
+use crate::model::{temperature_scaling, Calibration, Model};
 use crate::optim::Adam;
 use crate::progress::{check_stop, say};
 use crate::train::fit::features::not_contiguous;
@@ -25,12 +25,12 @@ use crate::train::fit::pipeline;
 use crate::train::fit::views::Views;
 use crate::train::history::History;
 use crate::weights::{Tensor, Weights};
-use crate::Result;
+use crate::{Error, Result};
 
 /// How far from the head alone to the fine-tuned weights.
 pub(super) const SHARES: [f32; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 /// Held-out images below which their temperature means nothing.
-pub(super) const LEAST_FOR_TEMPERATURE: usize = 30;
+const LEAST_FOR_TEMPERATURE: usize = 30;
 /// Photographs that are looked at at once.
 const BATCH: usize = 64;
 
@@ -39,20 +39,42 @@ pub(super) struct Unseen {
     units: usize,
     /// By share: `(n, units)`.
     logits: Vec<Vec<f32>>,
-    /// By share: of each photograph; at the share's own temperature in the end.
-    losses: Vec<Vec<f64>>,
     labels: Vec<u32>,
+    /// By share: its best temperature, where there are enough photographs for one.
+    calibrations: Vec<Option<Calibration>>,
+    /// By share: of each photograph, at that temperature.
+    losses: Vec<Vec<f64>>,
 }
 
 impl Unseen {
     fn new(units: usize) -> Self {
-        let (logits, losses) = (vec![Vec::new(); SHARES.len()], vec![Vec::new(); SHARES.len()]);
-        Unseen { units, logits, losses, labels: Vec::new() }
+        let logits = vec![Vec::new(); SHARES.len()];
+        Unseen { units, logits, labels: Vec::new(), calibrations: Vec::new(), losses: Vec::new() }
     }
 
     /// Number of photographs.
     pub fn len(&self) -> usize {
         self.labels.len()
+    }
+
+    /// Finds temperatures and losses, once all photographs were looked at. Fine-tuned weights are often too sure, which a
+    /// temperature mends: it must not count against them.
+    fn judge(&mut self, loss: Loss, class_weights: Option<&[f64]>) -> Result<()> {
+        for logits in &self.logits {
+            let calibration = match self.labels.len() {
+                0..LEAST_FOR_TEMPERATURE => None,
+                n => {
+                    let logits = ArrayView2::from_shape((n, self.units), logits);
+                    let logits = logits.map_err(|e| Error::Shape(e.to_string()))?.to_owned();
+                    Some(temperature_scaling(&logits, &self.labels)?)
+                }
+            };
+            let temperature = calibration.map_or(1.0, |calibration| calibration.temperature as f32);
+            let scaled: Vec<f32> = logits.iter().map(|logit| logit / temperature).collect();
+            self.losses.push(losses(loss, &scaled, &self.labels, class_weights, self.units));
+            self.calibrations.push(calibration);
+        }
+        Ok(())
     }
 
     /// The place of the share to keep, at most `most`.
@@ -61,19 +83,9 @@ impl Unseen {
         clearly_best(&self.losses[..within])
     }
 
-    /// Makes the losses those that each share has at its own best temperature. Fine-tuned weights are often too sure,
-    /// which a temperature mends: it must not count against them.
-    fn calibrate(&mut self, loss: Loss, class_weights: Option<&[f64]>) -> Result<()> {
-        if self.len() < LEAST_FOR_TEMPERATURE {
-            return Ok(());
-        }
-        for share in 0..SHARES.len() {
-            let (logits, labels) = self.logits(share)?;
-            let temperature = temperature_scaling(&logits, labels)?.temperature as f32;
-            let scaled: Vec<f32> = self.logits[share].iter().map(|logit| logit / temperature).collect();
-            self.losses[share] = losses(loss, &scaled, &self.labels, class_weights, self.units);
-        }
-        Ok(())
+    /// The temperature of a share.
+    pub fn calibration(&self, share: usize) -> Option<Calibration> {
+        self.calibrations[share]
     }
 
     /// The mean loss of a share.
@@ -85,27 +97,6 @@ impl Unseen {
     pub fn least_loss(&self) -> f64 {
         (1..SHARES.len()).map(|share| self.loss(share)).fold(f64::INFINITY, f64::min)
     }
-
-    /// Logits of a share, and the labels.
-    pub fn logits(&self, share: usize) -> Result<(Array2<f32>, &[u32])> {
-        let logits = Array2::from_shape_vec((self.len(), self.units), self.logits[share].clone());
-        Ok((logits.map_err(|e| crate::Error::Shape(e.to_string()))?, &self.labels))
-    }
-}
-
-/// The loss of each photograph, with the weight of its class.
-fn losses(
-    loss: Loss,
-    logits: &[f32],
-    labels: &[u32],
-    class_weights: Option<&[f64]>,
-    units: usize,
-) -> Vec<f64> {
-    let one = |(row, &label): (&[f32], &u32)| {
-        let weight = class_weights.map_or(1.0, |weights| weights[label as usize]);
-        weight * loss.sum(row, &[label], units)
-    };
-    logits.chunks_exact(units).zip(labels).map(one).collect()
 }
 
 /// The sum of weights, each with a factor.
@@ -177,7 +168,7 @@ impl Runs<'_> {
             histories.push(history);
         }
         let parts: Vec<(f32, &Weights)> = ends.iter().map(|end| (1.0 / ends.len() as f32, end)).collect();
-        unseen.calibrate(self.loss, self.class_weights)?;
+        unseen.judge(self.loss, self.class_weights)?;
         Ok(Tuned { weights: mixed(&parts)?, history: History::mean(&histories), unseen })
     }
 
@@ -215,8 +206,6 @@ impl Runs<'_> {
             for (share, &part) in SHARES.iter().enumerate() {
                 model.net.set_what_trains(&mixed(&[(1.0 - part, from), (part, to)])?)?;
                 let logits = model.logits_of_images(outputs, labels.len())?;
-                let new = losses(self.loss, &logits, labels, self.class_weights, unseen.units);
-                unseen.losses[share].extend(new);
                 unseen.logits[share].extend(logits);
             }
             unseen.labels.extend_from_slice(labels);
