@@ -1,11 +1,14 @@
-"""Times this project beside eager PyTorch on one card, in turns, and writes what came out.
+"""Times this project beside PyTorch on one GPU, in turns, and writes what came out.
 
-    python3 bench.py FOLDER OUT [--cpu]
+    python3 bench.py FOLDER OUT [--cpu] [--wait FILE]
 
-FOLDER is what `cargo xtask gpu-test` prepared; OUT has `checks.json` already, and gets `results.json` and
-`results.md`. It needs PyTorch with CUDA and NumPy, nothing else. Both sides start each step and each forward
-pass with a batch in host memory, PyTorch's being pinned; a column more has PyTorch's batch on the card from
-the start. PyTorch multiplies in TF32 where it does so by default (in convolutions), and once more in f32.
+FOLDER is what `cargo xtask gpu-test` prepared; OUT gets a line of `times.jsonl` for each measurement as soon as it is
+there, and at the end `results.md`. It needs PyTorch with CUDA and NumPy, nothing else.
+
+PyTorch runs as people run it: channels_last, with multiplications in TF32, eager in f32 and with bf16 autocast, as a
+CUDA graph with bf16 autocast, and by torch.compile with bf16 autocast. All start with a batch that is on the GPU, and
+so does this project; a column more has this project's batch in host memory. A step includes the optimizer, and reads
+its loss. With --wait everything of PyTorch's is compiled first, and timed when FILE is there.
 """
 
 import json
@@ -17,8 +20,10 @@ import time
 
 import numpy
 
-ROUNDS = 5
+ROUNDS = 3
 COUNT = 20
+WHAT = ("step 1", "step 2", "forward")
+BATCHES = (32, 256)
 
 
 def safetensors(path):
@@ -48,10 +53,13 @@ class Ours:
             raise SystemExit("gpu-test ended early; what it said is above")
         return json.loads(line)
 
-    def ask(self, request):
-        self.process.stdin.write(request + "\n")
+    def ask(self, what, batch, way):
+        self.process.stdin.write(f"{what} {batch} {COUNT} {way}\n")
         self.process.stdin.flush()
-        return self.read()["seconds"]
+        answer = self.read()
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer["seconds"]
 
     def close(self):
         self.process.stdin.close()
@@ -59,7 +67,7 @@ class Ours:
 
 
 class Torch:
-    """Eager PyTorch, channels_last."""
+    """PyTorch, channels_last, in one of these ways: eager f32, eager bf16, graph bf16, compile bf16."""
 
     def __init__(self, folder, device):
         import torch
@@ -68,21 +76,28 @@ class Torch:
         if device == "cuda" and not torch.cuda.is_available():
             raise SystemExit("PyTorch was built without CUDA or finds no GPU: torch.cuda.is_available() is False")
         torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
         self.weights = safetensors(os.path.join(folder, "weights.safetensors"))
-        self.models = {}
+        self.ready = {}
         sys.path.insert(0, folder)
 
     def wait(self):
         if self.device == "cuda":
             self.torch.cuda.synchronize()
 
-    def model(self, phase):
-        """Network, optimizer: phase 0 is the base alone."""
-        if phase in self.models:
-            return self.models[phase]
+    def once(self, what, batch, way):
+        """A function that does it once."""
+        key = (what, batch, way)
+        if key not in self.ready:
+            self.ready[key] = self.prepare(*key)
+        return self.ready[key]
+
+    def prepare(self, what, batch, way):
         from torch_network import mobilenet_v2
 
-        torch = self.torch
+        torch, on_gpu = self.torch, self.device == "cuda"
+        how, kind = way.split()
+        phase = {"forward": 0, "step 1": 1, "step 2": 2}[what]
         base = mobilenet_v2(self.weights, padded=False)
         base.requires_grad_(False)
         base.eval()
@@ -94,51 +109,78 @@ class Torch:
         dropout, dense = torch.nn.Dropout(0.2), torch.nn.Linear(1280, 1)
         base, dense = base.to(self.device, memory_format=torch.channels_last), dense.to(self.device)
         trained = [p for p in [*base.parameters(), *dense.parameters()] if p.requires_grad]
+        capturable = {"capturable": True} if how == "graph" and on_gpu else {}
         optimizer = None
         if phase == 1:
-            optimizer = torch.optim.Adam(trained, lr=1e-4)
+            optimizer = torch.optim.Adam(trained, lr=1e-4, **(capturable or {"fused": on_gpu}))
         elif phase == 2:
-            optimizer = torch.optim.RMSprop(trained, lr=1e-5, alpha=0.9)
-        self.models[phase] = (base, dropout, dense, optimizer)
-        return self.models[phase]
-
-    def run(self, what, batch, resident, tf32):
-        torch = self.torch
-        torch.backends.cudnn.allow_tf32 = tf32
-        phase = {"forward": 0, "step 1": 1, "step 2": 2}[what]
-        base, dropout, dense, optimizer = self.model(phase)
+            optimizer = torch.optim.RMSprop(trained, lr=1e-5, alpha=0.9, foreach=True, **capturable)
         images = torch.rand(batch, 3, 160, 160).mul_(2).sub_(1).contiguous(memory_format=torch.channels_last)
         labels = (torch.arange(batch) % 2).float()
-        if self.device == "cuda":
-            images, labels = images.pin_memory(), labels.pin_memory()
-        if resident:
-            images, labels = images.to(self.device), labels.to(self.device)
+        images, labels = images.to(self.device), labels.to(self.device)
         loss_of = torch.nn.BCEWithLogitsLoss()
 
-        def once():
-            x = images.to(self.device, non_blocking=True)
-            if phase == 0:
-                with torch.no_grad():
-                    base(x).cpu()
-                return
-            y = labels.to(self.device, non_blocking=True)
-            optimizer.zero_grad(set_to_none=True)
-            logits = dense(dropout(base(x).mean((2, 3))))[:, 0]
-            loss = loss_of(logits, y)
+        def logits_of(x):
+            return dense(dropout(base(x).mean((2, 3))))[:, 0]
+
+        if how == "compile":
+            base = torch.compile(base, mode="reduce-overhead")
+            logits_of = torch.compile(logits_of, mode="reduce-overhead")
+
+        def autocast():
+            return torch.autocast(self.device, torch.bfloat16, enabled=kind == "bf16", cache_enabled=how != "graph")
+
+        def step():
+            with autocast():
+                if phase == 0:
+                    with torch.no_grad():
+                        return base(images)
+                loss = loss_of(logits_of(images).float(), labels)
             loss.backward()
             optimizer.step()
-            loss.item()
+            return loss
 
+        def eager():
+            if phase > 0:
+                optimizer.zero_grad(set_to_none=True)
+            done = step()
+            return done if phase == 0 else done.item()
+
+        if how != "graph":
+            return eager
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                if phase > 0:
+                    optimizer.zero_grad(set_to_none=True)
+                step()
+        torch.cuda.current_stream().wait_stream(side)
+        if phase > 0:
+            optimizer.zero_grad(set_to_none=True)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            result = step()
+
+        def replay():
+            graph.replay()
+            return result if phase == 0 else result.item()
+
+        return replay
+
+    def run(self, what, batch, way):
+        once = self.once(what, batch, way)
         for _ in range(3):
             once()
         self.wait()
         times = []
-        for turn in range(COUNT):
+        for _ in range(COUNT):
             start = time.perf_counter()
             once()
-            if turn + 1 == COUNT:
+            if what == "forward":
                 self.wait()
             times.append(time.perf_counter() - start)
+        self.wait()
         return times
 
 
@@ -153,73 +195,112 @@ def versions(torch, device):
     return found
 
 
-def measure(folder, device):
-    ours = Ours(folder, ["cpu"] if device == "cpu" else [])
-    theirs = Torch(folder, device)
-    columns = [
-        ("ours, f32", lambda what, batch: ours.ask(f"{what} {batch} {COUNT}")),
-        ("torch", lambda what, batch: theirs.run(what, batch, False, True)),
-        ("torch, f32", lambda what, batch: theirs.run(what, batch, False, False)),
-        ("torch, f32, batch on the GPU", lambda what, batch: theirs.run(what, batch, True, False)),
-    ]
+def columns_of(ours, theirs, device):
+    ways = ["f32"] if device == "cpu" else OURS
+    columns = [(f"ours, {way}", lambda what, batch, way=way: ours.ask(what, batch, way)) for way in ways]
+    ways = ["eager f32"] if device == "cpu" else THEIRS
+    columns += [(f"torch, {way}", lambda what, batch, way=way: theirs.run(what, batch, way)) for way in ways]
+    return columns
+
+
+# What `serve` is asked for.
+OURS = ["f32 host", "f32 device", "tf32 device", "bf16 device"]
+THEIRS = ["eager f32", "eager bf16", "graph bf16", "compile bf16"]
+
+
+def compile_all(theirs):
+    """Makes PyTorch ready; what it cannot do is found again, and noted, when it is timed."""
+    for what in WHAT:
+        for batch in BATCHES:
+            for way in THEIRS:
+                start = time.perf_counter()
+                try:
+                    theirs.run(what, batch, way)
+                except Exception as error:  # noqa: BLE001
+                    print(f"{what}, batch {batch}, {way}: {str(error)[:300]}", flush=True)
+                print(f"ready: {what}, batch {batch}, {way}, {time.perf_counter() - start:.1f} s", flush=True)
+
+
+def measure(columns, write):
+    """One row for each kind of work and batch; a column that fails has no number."""
     rows = []
-    for what in ("step 1", "step 2", "forward"):
-        for batch in (32, 256):
+    for what in WHAT:
+        for batch in BATCHES:
             times = {name: [] for name, _ in columns}
+            broken = set()
             for turn in range(ROUNDS):
                 # Who begins changes, so that nobody always follows the same one.
                 for name, run in columns[turn % len(columns) :] + columns[: turn % len(columns)]:
-                    times[name].append(statistics.median(run(what, batch)))
-            row = {"what": what, "batch": batch, "seconds": times}
+                    if name in broken:
+                        continue
+                    try:
+                        times[name].append(statistics.median(run(what, batch)))
+                    except Exception as error:  # noqa: BLE001 - a peer that cannot do it is no reason to stop
+                        broken.add(name)
+                        write({"what": what, "batch": batch, "column": name, "error": str(error)[:300]})
+            row = {"what": what, "batch": batch, "seconds": {name: t for name, t in times.items() if t}}
             rows.append(row)
-            middle = {name: statistics.median(values) for name, values in times.items()}
-            print(f"{what}, batch {batch}: " + ", ".join(f"{n} {1e3 * s:.2f} ms" for n, s in middle.items()), flush=True)
-    hello = ours.hello
-    ours.close()
-    return {"device": hello["device"], "versions": versions(theirs.torch, device), "rows": rows}
+            write(row)
+            middle = {name: statistics.median(values) for name, values in row["seconds"].items()}
+            print(f"{what}, batch {batch}: " + ", ".join(f"{n} {1e3 * s:.3f} ms" for n, s in middle.items()), flush=True)
+    return rows
 
 
-def table(checks, times):
-    failed = [check["name"] for check in checks["checks"] if not check["ok"]]
-    lines = [f"Measured on {checks['device']}.", ""]
-    lines.append(f"{len(checks['checks'])} checks, {len(failed)} failed" + "".join(f"; {name}" for name in failed) + ".")
-    lines.append("")
-    if times is None:
-        return "\n".join(lines)
-    found = ", ".join(f"{name} {value}" for name, value in times["versions"].items())
-    lines += [f"Versions: {found}. Medians of {ROUNDS} rounds in turns.", ""]
-    names = list(times["rows"][0]["seconds"])
+def table(device, versions, rows):
+    """The rows as a table; what a peer could not do is a dash."""
+    found = ", ".join(f"{name} {value}" for name, value in versions.items())
+    lines = [f"Measured on {device}.", "", f"Versions: {found}. Medians of {ROUNDS} rounds in turns.", ""]
+    names = []
+    for row in rows:
+        names += [name for name in row["seconds"] if name not in names]
     lines.append("| | " + " | ".join(names) + " |")
     lines.append("|---" * (len(names) + 1) + "|")
-    for row in times["rows"]:
+    for row in rows:
         cells = []
         for name in names:
+            if name not in row["seconds"]:
+                cells.append("–")
+                continue
             seconds = statistics.median(row["seconds"][name])
-            rate = f" ({row['batch'] / seconds:.0f} images/s)" if row["what"] == "forward" else ""
-            cells.append(f"{1e3 * seconds:.2f} ms{rate}")
+            cells.append(f"{1e3 * seconds:.2f} ms ({row['batch'] / seconds:.0f}/s)")
         what = row["what"].replace("step", "a step of phase")
         lines.append(f"| {what}, batch {row['batch']} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def main():
-    arguments = [word for word in sys.argv[1:] if word != "--cpu"]
-    device = "cpu" if "--cpu" in sys.argv else "cuda"
+    arguments, wait = sys.argv[1:], None
+    if "--wait" in arguments:
+        at = arguments.index("--wait")
+        wait = arguments[at + 1]
+        del arguments[at : at + 2]
+    device = "cpu" if "--cpu" in arguments else "cuda"
+    arguments = [word for word in arguments if not word.startswith("--")]
     if len(arguments) != 2:
         raise SystemExit(__doc__)
     folder, out = map(os.path.abspath, arguments)
-    with open(os.path.join(out, "checks.json")) as file:
-        checks = json.load(file)
     try:
-        import torch  # noqa: F401
+        import torch
     except ImportError:
         print("PyTorch is not installed, so nothing is timed beside it (pip install torch)")
-        times = None
-    else:
-        times = measure(folder, device)
-    with open(os.path.join(out, "results.json"), "w") as file:
-        json.dump({"checks": checks, "times": times}, file, indent=1)
-    text = table(checks, times)
+        return
+    theirs = Torch(folder, device)
+    if wait is not None:
+        compile_all(theirs)
+        while not os.path.exists(wait):
+            time.sleep(0.2)
+    ours = Ours(folder, ["cpu"] if device == "cpu" else [])
+    found = versions(torch, device)
+    with open(os.path.join(out, "times.jsonl"), "a") as file:
+
+        def write(line):
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+
+        write({"device": ours.hello["device"], "versions": found})
+        rows = measure(columns_of(ours, theirs, device), write)
+    ours.close()
+    text = table(ours.hello["device"], found, rows)
     with open(os.path.join(out, "results.md"), "w") as file:
         file.write(text)
     print("\n" + text)

@@ -1,14 +1,17 @@
 //! What `cargo xtask gpu-test` takes to a machine with a GPU: everything that can be checked there alone.
 //!
 //! ```text
-//! gpu-test prepare FOLDER             weights, reference values and photographs for another machine
-//! gpu-test check   FOLDER OUT [cpu]   every check; writes OUT/checks.json, fails where one fails
-//! gpu-test ops     FOLDER OUT [cpu]   of these, each op against the CPU only (quick: for compute-sanitizer)
-//! gpu-test serve   FOLDER [cpu]       times steps and forward passes, one for each line of input
+//! gpu-test prepare   FOLDER             weights, reference values and photographs for another machine
+//! gpu-test preflight FOLDER OUT [cpu]   finds the GPU, compiles the kernels, computes something
+//! gpu-test ops       FOLDER OUT [cpu]   each op against the CPU
+//! gpu-test ops-few   FOLDER OUT [cpu]   some of them (quick: for compute-sanitizer)
+//! gpu-test goldens   FOLDER OUT [cpu]   features, losses and gradients against Keras
+//! gpu-test training  FOLDER OUT [cpu]   both phases on photographs, twice, and what is done with a model
+//! gpu-test serve     FOLDER [cpu]       times steps and forward passes, one for each line of input
 //! ```
 //!
-//! With `cpu` the CPU is checked in place of a GPU, which tells whether this program works. `bench.py` is
-//! what talks to `serve`, and `run.sh` what is run on the other machine.
+//! Each check is a line of OUT/checks.jsonl. With `cpu` the CPU is checked in place of a GPU, which tells whether this
+//! program works. `bench.py` is what talks to `serve`, and `run.sh` what is run on the other machine.
 
 mod goldens;
 mod ops;
@@ -19,13 +22,16 @@ mod training;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
+use report::Report;
+use serde_json::json;
 use transfer::Device;
 
 /// Errors are for a person to read.
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
-/// What `run.sh` tells a missing GPU by.
+/// What a missing GPU is told by.
 const NO_CARD: u8 = 3;
 
 fn main() -> ExitCode {
@@ -35,17 +41,21 @@ fn main() -> ExitCode {
         Some((&"cpu", rest)) => (rest, true),
         _ => (&words[..], false),
     };
+    let start = Instant::now();
+    let device = || if on_cpu { Device::cpu() } else { Device::cuda() };
     let outcome = match words {
         ["prepare", folder] => prepare::prepare(Path::new(folder)),
-        [what @ ("check" | "ops"), folder, out] => match device(on_cpu) {
-            Ok(device) => check(&device, *what == "ops", Path::new(folder), Path::new(out)),
+        [part @ ("preflight" | "ops" | "ops-few" | "goldens" | "training"), folder, out] => match device() {
+            Ok(device) => check(part, &device, start.elapsed().as_secs_f64(), Path::new(folder), Path::new(out)),
             Err(e) => return no_card(&e),
         },
-        ["serve", folder] => match device(on_cpu) {
+        ["serve", folder] => match device() {
             Ok(device) => serve::serve(&device, Path::new(folder)),
             Err(e) => return no_card(&e),
         },
-        _ => Err("expected prepare, check, ops or serve; the first lines of this file say more".into()),
+        _ => Err("expected prepare, preflight, ops, ops-few, goldens, training or serve; the first lines of \
+                  tools/gpu_test/main.rs say more"
+            .into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,27 +66,42 @@ fn main() -> ExitCode {
     }
 }
 
-fn device(on_cpu: bool) -> transfer::Result<Device> {
-    if on_cpu {
-        Device::cpu()
-    } else {
-        Device::cuda()
-    }
-}
-
 fn no_card(e: &transfer::Error) -> ExitCode {
     eprintln!("error: {e}");
     ExitCode::from(NO_CARD)
 }
 
-fn check(device: &Device, ops_only: bool, folder: &Path, out: &Path) -> Result<()> {
+fn check(part: &str, device: &Device, seconds: f64, folder: &Path, out: &Path) -> Result<()> {
     // On a GPU, getting the device has found the address of a tensor and tested it.
     println!("checking {device}");
-    let mut report = report::Report::new(device);
-    ops::check(device, &mut report)?;
-    if !ops_only {
-        goldens::check(device, folder, &mut report)?;
-        training::check(device, folder, &mut report)?;
+    match part {
+        "preflight" => {
+            let mut report = Report::open("preflight", out)?;
+            report.remark("device", json!(device.to_string()))?;
+            report.remark("version", json!(env!("CARGO_PKG_VERSION")))?;
+            report.remark("finding the GPU and compiling the kernels, seconds", json!(seconds))?;
+            ops::few(device, &mut report)?;
+            report.finish()
+        }
+        "goldens" => {
+            let mut report = Report::open("goldens", out)?;
+            goldens::check(device, folder, &mut report)?;
+            report.finish()
+        }
+        "training" => {
+            let mut report = Report::open("training", out)?;
+            training::check(device, folder, &mut report)?;
+            report.finish()
+        }
+        "ops-few" => {
+            let mut report = Report::open("ops-few", out)?;
+            ops::few(device, &mut report)?;
+            report.finish()
+        }
+        _ => {
+            let mut report = Report::open("ops", out)?;
+            ops::check(device, &mut report)?;
+            report.finish()
+        }
     }
-    report.write(out)
 }

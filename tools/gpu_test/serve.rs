@@ -1,9 +1,9 @@
 //! Times itself when it is told to, so that `bench.py` can take turns with PyTorch.
 //!
-//! A line of input is `forward BATCH COUNT` or `step PHASE BATCH COUNT`; the answer is a line of JSON with the
-//! seconds of each of `COUNT` turns. A step begins with a batch in host memory and ends when its loss is
-//! known, which is before the GPU has changed the weights; so a turn is one step within a row of them, and
-//! the last waits for the GPU.
+//! A line of input is `forward BATCH COUNT PRECISION PLACE` or `step PHASE BATCH COUNT PRECISION PLACE`; the answer is a
+//! line of JSON with the seconds of each of `COUNT` turns, or an error. PLACE says where the batch is: `host` or
+//! `device`. A step ends when its loss is known, which is before the GPU has changed the weights; so a turn is one step
+//! within a row of them, and the last waits for the GPU.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
@@ -25,25 +25,34 @@ pub fn serve(device: &Device, folder: &Path) -> Result<()> {
     let mut models: HashMap<String, Model> = HashMap::new();
     say(&json!({ "ready": true, "device": device.to_string(), "version": env!("CARGO_PKG_VERSION") }))?;
     for line in std::io::stdin().lock().lines() {
-        let line = line?;
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let number = |text: &str| text.parse::<usize>();
-        let seconds = match words.as_slice() {
-            ["forward", batch, count] => forward(device, &weights, number(batch)?, number(count)?)?,
-            ["step", phase, batch, count] => {
-                let model = match models.entry((*phase).to_owned()) {
-                    std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-                    std::collections::hash_map::Entry::Vacant(entry) => {
-                        entry.insert(model(device, &weights, *phase == "2")?)
-                    }
-                };
-                steps(model, number(batch)?, number(count)?)?
-            }
-            _ => return Err(format!("`{line}` is not a request that this program answers").into()),
-        };
-        say(&json!({ "seconds": seconds }))?;
+        match answer(&line?, device, &weights, &mut models) {
+            Ok(seconds) => say(&json!({ "seconds": seconds }))?,
+            Err(e) => say(&json!({ "error": e.to_string() }))?,
+        }
     }
     Ok(())
+}
+
+fn answer(
+    line: &str,
+    device: &Device,
+    weights: &Weights,
+    models: &mut HashMap<String, Model>,
+) -> Result<Vec<f64>> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words.as_slice() {
+        ["forward", batch, count, "f32", "host"] => forward(device, weights, batch.parse()?, count.parse()?),
+        ["step", phase, batch, count, "f32", "host"] => {
+            let model = match models.entry((*phase).to_owned()) {
+                std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+                std::collections::hash_map::Entry::Vacant(entry) => {
+                    entry.insert(model(device, weights, *phase == "2")?)
+                }
+            };
+            steps(model, batch.parse()?, count.parse()?)
+        }
+        _ => Err(format!("`{line}` is not a request that this program answers").into()),
+    }
 }
 
 fn say(value: &Value) -> Result<()> {

@@ -23,6 +23,10 @@ pub const PACKAGES: [&str; 7] = [
 ];
 /// Compute capabilities: the oldest that dfdx compiles for, and a later one.
 const CAPABILITIES: [&str; 2] = ["80", "90"];
+/// The libraries of NVIDIA's that a program with the GPU's code loads.
+const NEEDED: [&str; 3] = ["libcuda.so.1", "libcublas.so.13", "libnvrtc.so.13"];
+/// Those that the linker is given stubs of: name and version.
+const LIBRARIES: [(&str, u32); 2] = [("cuda", 1), ("cublas", 13)];
 const KERNELS: &str = "crate/src/ops/cuda/kernels";
 
 /// Where things are, all below target/cuda.
@@ -31,8 +35,10 @@ struct Places {
     venv: PathBuf,
     /// `nvidia` in its site-packages.
     nvidia: PathBuf,
-    /// What dfdx and cudarc take for a toolkit, with a driver and an nvidia-smi.
+    /// What dfdx and cudarc take for a toolkit, with libraries to link against and an nvidia-smi.
     toolkit: PathBuf,
+    /// The libraries of an emulated GPU, for the loader.
+    emulator: PathBuf,
     /// Compiled kernels.
     kernels: PathBuf,
     /// Cargo's build folder.
@@ -71,14 +77,14 @@ pub fn cuda_build() -> Result<()> {
 /// Builds one of the tools for a machine with a GPU of any kind that will do; gives its program.
 pub fn build_program(project: &Project, name: &str) -> Result<PathBuf> {
     let places = packages(project)?;
-    if !places.toolkit.join("lib").join("libcuda.so").exists() {
-        step("what stands for a toolkit", "seconds", || toolkit(&places))?;
-    }
+    step("what stands for a toolkit", "seconds", || toolkit(&places))?;
     let what = format!("{name} with the crate's feature `cuda`, for speed");
     step(&what, "minutes the first time", || {
         cargo(&places, &["build", "--release", "-p", "transfer-tools", "--features", "cuda", "--bin", name])
     })?;
-    Ok(places.build.join("release").join(name))
+    let program = places.build.join("release").join(name);
+    check_needed(&program, &NEEDED)?;
+    Ok(program)
 }
 
 fn packages(project: &Project) -> Result<Places> {
@@ -103,10 +109,11 @@ fn packages(project: &Project) -> Result<Places> {
         venv,
         nvidia: Path::new(&site).join("nvidia"),
         toolkit: root.join("toolkit"),
+        emulator: root.join("emulator"),
         kernels: root.join("kernels"),
         build: root.join("build"),
     };
-    for folder in [&places.kernels, &places.toolkit.join("bin"), &places.toolkit.join("lib")] {
+    for folder in [&places.kernels, &places.emulator, &places.toolkit.join("bin"), &places.toolkit.join("lib")] {
         std::fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
     }
     Ok(places)
@@ -183,8 +190,8 @@ fn nvrtc(places: &Places, library: &str, capability: &str, source: &Path, text: 
     run(ptxas.arg(cubin).arg(&ptx), &format!("assembling {}", ptx.display()))
 }
 
-/// Makes the folder that stands for a toolkit: the packages' headers and NVRTC, an nvidia-smi that knows of
-/// a GPU, and a driver that emulates it.
+/// Makes the folder that stands for a toolkit (headers, NVRTC, libraries to link against, and an nvidia-smi that
+/// knows of a GPU), and beside it the folder of the driver that emulates a GPU.
 fn toolkit(places: &Places) -> Result<()> {
     let lib = places.toolkit.join("lib");
     let smi = places.toolkit.join("bin").join("nvidia-smi");
@@ -193,43 +200,59 @@ fn toolkit(places: &Places) -> Result<()> {
     let packages = places.nvidia.join("cu13");
     link(&packages.join("include"), &places.toolkit.join("include"))?;
     let nvrtc = packages.join("lib");
-    for (from, to) in [
-        ("libnvrtc.so.13", "libnvrtc.so"),
-        ("libnvrtc.so.13", "libnvrtc.so.13"),
-        ("libnvrtc-builtins.so.13.0", "libnvrtc-builtins.so.13.0"),
-    ] {
-        link(&nvrtc.join(from), &lib.join(to))?;
+    link(&nvrtc.join("libnvrtc.so.13"), &lib.join("libnvrtc.so"))?;
+    for file in ["libnvrtc.so.13", "libnvrtc-builtins.so.13.0"] {
+        link(&nvrtc.join(file), &places.emulator.join(file))?;
     }
-    let unused = places.kernels.join("unused.c");
-    write(&unused, &unused_functions()?)?;
-    let object = places.kernels.join("unused.o");
-    run(command("cc").args(["-fPIC", "-c", "-o"]).arg(&object).arg(&unused), "compiling stubs")?;
+    // The linker notes a library as needed only where it defines what is used, and takes the first that does. So
+    // each of these has its own functions and no others, as the real ones have.
+    let declared = declared_functions()?;
+    for (name, version) in LIBRARIES {
+        let soname = format!("lib{name}.so.{version}");
+        let source = places.kernels.join(format!("{name}.c"));
+        let functions = declared.iter().filter(|(library, _)| *library == name);
+        write(&source, &functions.map(|(_, f)| format!("int {f}(void) {{ return 801; }}\n")).collect::<String>())?;
+        let stub = lib.join(format!("lib{name}.so"));
+        shared_library(&stub, &soname, &[source])?;
+    }
     let mut driver = command(std::env::var_os("CXX").unwrap_or_else(|| "c++".into()));
     driver.args(["-std=c++17", "-O3", "-ffp-contract=off", "-fPIC", "-shared", "-Wl,-soname,libcuda.so.1"]);
     // An address that a GPU would refuse ends the program.
     driver.args(["-fsanitize=alignment", "-fsanitize-undefined-trap-on-error"]);
-    driver.args(["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-o"]).arg(lib.join("libcuda.so.1"));
+    driver.args(["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-o"]);
+    driver.arg(places.emulator.join("libcuda.so.1"));
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("fma") && is_x86_feature_detected!("avx2") {
         driver.args(["-mfma", "-mavx2"]);
     }
+    let unused = places.kernels.join("unused.c");
+    let weak = |f: &String| format!("__attribute__((weak)) int {f}(void) {{ return 801; }}\n");
+    write(&unused, &declared.iter().map(|(_, f)| weak(f)).collect::<String>())?;
+    let object = places.kernels.join("unused.o");
+    run(command("cc").args(["-fPIC", "-c", "-o"]).arg(&object).arg(&unused), "compiling what is not emulated")?;
     driver.arg("crate/src/ops/cuda/host/driver.cpp").arg(&object);
     run(&mut driver, "compiling the emulated driver")?;
-    link(&lib.join("libcuda.so.1"), &lib.join("libcuda.so"))?;
-    for name in ["cublas", "cublasLt"] {
-        // Their functions are the driver's.
-        let file = format!("lib{name}.so.13");
-        let mut empty = command("cc");
-        empty.args(["-shared", "-o"]).arg(lib.join(&file)).arg(format!("-Wl,-soname,{file}"));
-        run(empty.args(["-x", "c", "/dev/null"]), &format!("making {file}"))?;
-        link(&lib.join(&file), &lib.join(format!("lib{name}.so")))?;
+    for (name, version) in &LIBRARIES[1..] {
+        // Their functions are the emulated driver's.
+        let soname = format!("lib{name}.so.{version}");
+        shared_library(&places.emulator.join(&soname), &soname, &[])?;
     }
     Ok(())
 }
 
-/// Definitions of all functions of driver and cuBLAS that cudarc declares, for the linker; those that the
-/// emulation has take precedence, the others say that they are not supported.
-fn unused_functions() -> Result<String> {
+/// A library of C sources.
+fn shared_library(to: &Path, soname: &str, sources: &[PathBuf]) -> Result<()> {
+    let mut cc = command("cc");
+    cc.args(["-shared", "-fPIC", "-o"]).arg(to).arg(format!("-Wl,-soname,{soname}"));
+    cc.args(["-x", "c"]).args(sources);
+    if sources.is_empty() {
+        cc.arg("/dev/null");
+    }
+    run(&mut cc, &format!("making {}", to.display()))
+}
+
+/// All functions of driver and cuBLAS that cudarc declares, each with its library.
+fn declared_functions() -> Result<Vec<(&'static str, String)>> {
     let metadata = output(command("cargo").args(["metadata", "--format-version=1", "--all-features"]))
         .ok_or("`cargo metadata` failed")?;
     let manifest = metadata
@@ -237,20 +260,43 @@ fn unused_functions() -> Result<String> {
         .find(|word| word.ends_with("Cargo.toml") && word.contains("cudarc-"))
         .ok_or("cargo was expected to know where the crate cudarc is")?;
     let sources = Path::new(manifest).with_file_name("src");
-    let mut text = String::new();
-    for (file, prefix) in
-        [("driver/sys.rs", "cu"), ("cublas/sys.rs", "cublas"), ("cublaslt/sys.rs", "cublas")]
-    {
+    let mut functions = Vec::new();
+    for (file, library, prefix) in [
+        ("driver/sys.rs", "cuda", "cu"),
+        ("cublas/sys.rs", "cublas", "cublas"),
+        ("cublaslt/sys.rs", "cublasLt", "cublasLt"),
+    ] {
         let declared = read(&sources.join(file))?;
         let mut names: Vec<&str> =
             declared.split("pub fn ").skip(1).filter_map(|rest| rest.split('(').next()).collect();
         names.sort_unstable();
         names.dedup();
-        for name in names.into_iter().filter(|name| name.starts_with(prefix)) {
-            text += &format!("__attribute__((weak)) int {name}(void) {{ return 801; }}\n");
-        }
+        let own = names.into_iter().filter(|name| name.starts_with(prefix));
+        functions.extend(own.map(|name| (library, name.to_owned())));
     }
-    Ok(text)
+    Ok(functions)
+}
+
+/// Fails unless a program says that it needs these libraries, each by the name that the loader looks for.
+fn check_needed(program: &Path, libraries: &[&str]) -> Result<()> {
+    let told = output(command("readelf").args(["-d"]).arg(program))
+        .ok_or_else(|| format!("`readelf -d {}` failed; it comes with the C compiler", program.display()))?;
+    let missing = missing_of(&told, libraries);
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "{} was expected to need {libraries:?}. It does not name {missing:?}: on a machine with a GPU it would \
+             end with `undefined symbol`",
+            program.display()
+        )),
+    }
+}
+
+/// Which of the libraries `readelf -d` does not list as needed.
+fn missing_of<'a>(told: &str, libraries: &[&'a str]) -> Vec<&'a str> {
+    let needed: Vec<&str> = told.lines().filter(|line| line.contains("(NEEDED)")).collect();
+    let has = |library: &&str| needed.iter().any(|line| line.contains(&format!("[{library}]")));
+    libraries.iter().filter(|library| !has(library)).copied().collect()
 }
 
 fn link(from: &Path, to: &Path) -> Result<()> {
@@ -270,7 +316,7 @@ fn cargo(places: &Places, arguments: &[&str]) -> Result<()> {
     let path = std::env::join_paths(bins.into_iter().chain(std::env::split_paths(&path)))
         .map_err(|e| format!("PATH: {e}"))?;
     cargo.args(arguments).env("PATH", path).env("CARGO_TARGET_DIR", &places.build);
-    cargo.env("CUDA_PATH", &places.toolkit).env("LD_LIBRARY_PATH", places.toolkit.join("lib"));
+    cargo.env("CUDA_PATH", &places.toolkit).env("LD_LIBRARY_PATH", &places.emulator);
     // dfdx's kernels for the oldest GPU that will do: the driver makes code for later ones from it.
     cargo.env("CUDA_COMPUTE_CAP", CAPABILITIES[0]).env("CARGO_PROFILE_RELEASE_STRIP", "true");
     // Tests are compiled for a look, not for speed.
@@ -280,7 +326,17 @@ fn cargo(places: &Places, arguments: &[&str]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::entries;
+    use super::{entries, missing_of, NEEDED};
+
+    #[test]
+    fn a_library_that_a_program_does_not_name_is_found() {
+        let line = |name: &str| format!(" 0x0000000000000001 (NEEDED)             Shared library: [{name}]\n");
+        let all: String = NEEDED.iter().map(|name| line(name)).collect();
+        assert_eq!(missing_of(&all, &NEEDED), [""; 0]);
+        assert_eq!(missing_of(&(line(NEEDED[0]) + &line(NEEDED[2])), &NEEDED), ["libcublas.so.13"]);
+        // The name of the library itself is no need.
+        assert_eq!(missing_of(&all.replace("(NEEDED)", "(SONAME)"), &NEEDED), NEEDED);
+    }
 
     #[test]
     fn kernels_are_found_by_their_names_with_and_without_launch_bounds() {
