@@ -159,3 +159,37 @@ fn a_training_repeats_its_bits_on_the_card_and_its_losses_are_those_of_the_cpu()
         assert!((ours - expected).abs() <= 1e-3 * expected.max(1.0), "{:?} for {losses:?}", first.0);
     }
 }
+
+/// Losses and all weights' bits after some steps on one batch; with `by_tape` no step is ever recorded.
+fn steps(device: &Device, fine: bool, by_tape: bool) -> (Vec<u64>, Vec<u32>) {
+    let mut model = model(device, &random_weights());
+    if fine {
+        model.base_model_mut().fine_tune_at(100).unwrap();
+        model.compile(RmsProp::new(1e-4), Loss::BinaryCrossentropy).unwrap();
+    } else {
+        model.compile(Adam::new(1e-3), Loss::BinaryCrossentropy).unwrap();
+    }
+    let mut losses = Vec::new();
+    for step in 0..5 {
+        // Another batch each time, and for two steps of another size.
+        let n = if step % 3 == 2 { 2 } else { 3 };
+        let pixels = images(n, SIZE).mapv(|v| 127.5 * (v + 1.0) * (1.0 - 0.1 * step as f32));
+        if by_tape {
+            // Whatever trains was changed, as far as the model knows.
+            model.base_model_mut().set_layer_trainable(0, false).unwrap();
+        }
+        losses.push(model.train_on_batch(&pixels, &[0, 1, 1][..n]).unwrap().to_bits());
+    }
+    let weights = model.weights().unwrap();
+    (losses, weights.iter().flat_map(|(_, t)| t.data.iter().map(|v| v.to_bits())).collect())
+}
+
+#[test]
+fn a_recorded_step_has_the_bits_of_one_by_a_tape() {
+    let Some(card) = card() else { return };
+    for fine in [false, true] {
+        let (recorded, by_tape) = (steps(&card, fine, false), steps(&card, fine, true));
+        assert_eq!(recorded.0, by_tape.0, "losses, fine-tuning: {fine}");
+        assert!(recorded.1 == by_tape.1, "weights, fine-tuning: {fine}");
+    }
+}

@@ -19,6 +19,12 @@ impl Rng {
         rng
     }
 
+    /// Where the stream is: number `i` of what follows, from 0, is the hash of `state + (i + 1)·0x9E3779B97F4A7C15`
+    /// alone, so that it can be made without those before it.
+    pub fn state(&self) -> u64 {
+        self.0
+    }
+
     /// The next 64 random bits.
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);

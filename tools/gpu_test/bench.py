@@ -6,9 +6,10 @@ FOLDER is what `cargo xtask gpu-test` prepared; OUT gets a line of `times.jsonl`
 there, and at the end `results.md`. It needs PyTorch with CUDA and NumPy, nothing else.
 
 PyTorch runs as people run it: channels_last, with multiplications in TF32, eager in f32 and with bf16 autocast, as a
-CUDA graph with bf16 autocast, and by torch.compile with bf16 autocast. All start with a batch that is on the GPU, and
-so does this project; a column more has this project's batch in host memory. A step includes the optimizer, and reads
-its loss. With --wait everything of PyTorch's is compiled first, and timed when FILE is there.
+CUDA graph with bf16 autocast, and, in the steps, by torch.compile with bf16 autocast. All start with a batch that is on
+the GPU, and so does this project; a column more has this project's batch in host memory. A step includes the
+optimizer, and reads its loss. With --wait everything of PyTorch's is compiled first; then FILE.ready is made, and times
+are taken when FILE is there.
 """
 
 import json
@@ -18,8 +19,6 @@ import subprocess
 import sys
 import time
 
-import numpy
-
 ROUNDS = 3
 COUNT = 20
 WHAT = ("step 1", "step 2", "forward")
@@ -28,6 +27,8 @@ BATCHES = (32, 256)
 
 def safetensors(path):
     """The f32 tensors of a file, by name."""
+    import numpy
+
     with open(path, "rb") as file:
         data = file.read()
     end = 8 + int.from_bytes(data[:8], "little")
@@ -43,17 +44,24 @@ class Ours:
     """The prebuilt program, which times itself."""
 
     def __init__(self, folder, arguments):
-        command = [os.path.join(folder, "gpu-test"), "serve", folder, *arguments]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.command = [os.path.join(folder, "gpu-test"), "serve", folder, *arguments]
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.hello = self.read()
 
     def read(self):
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit("gpu-test ended early; what it said is above")
+            # The next question starts it again.
+            self.close()
+            raise RuntimeError(f"gpu-test ended early, exit code {self.process.returncode}; what it said is above")
         return json.loads(line)
 
     def ask(self, what, batch, way):
+        if self.process.poll() is not None:
+            self.start()
         self.process.stdin.write(f"{what} {batch} {COUNT} {way}\n")
         self.process.stdin.flush()
         answer = self.read()
@@ -64,6 +72,7 @@ class Ours:
     def close(self):
         self.process.stdin.close()
         self.process.wait()
+        self.process.stdout.close()
 
 
 class Torch:
@@ -78,7 +87,7 @@ class Torch:
         torch.backends.cudnn.benchmark = True
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
         self.weights = safetensors(os.path.join(folder, "weights.safetensors"))
-        self.ready = {}
+        self.ready, self.failed = {}, {}
         sys.path.insert(0, folder)
 
     def wait(self):
@@ -124,7 +133,6 @@ class Torch:
             return dense(dropout(base(x).mean((2, 3))))[:, 0]
 
         if how == "compile":
-            base = torch.compile(base, mode="reduce-overhead")
             logits_of = torch.compile(logits_of, mode="reduce-overhead")
 
         def autocast():
@@ -169,6 +177,11 @@ class Torch:
         return replay
 
     def run(self, what, batch, way):
+        """Seconds of each of COUNT turns; nothing for what is not compared."""
+        if what == "forward" and way.startswith("compile"):
+            return None
+        if (what, batch, way) in self.failed:
+            raise RuntimeError(self.failed[what, batch, way])
         once = self.once(what, batch, way)
         for _ in range(3):
             once()
@@ -209,20 +222,22 @@ THEIRS = ["eager f32", "eager bf16", "graph bf16", "compile bf16"]
 
 
 def compile_all(theirs):
-    """Makes PyTorch ready; what it cannot do is found again, and noted, when it is timed."""
+    """Makes PyTorch ready; what it cannot do is not tried again, and is noted when it would be timed."""
     for what in WHAT:
         for batch in BATCHES:
             for way in THEIRS:
                 start = time.perf_counter()
                 try:
-                    theirs.run(what, batch, way)
+                    if theirs.run(what, batch, way) is None:
+                        continue
                 except Exception as error:  # noqa: BLE001
+                    theirs.failed[what, batch, way] = str(error)
                     print(f"{what}, batch {batch}, {way}: {str(error)[:300]}", flush=True)
                 print(f"ready: {what}, batch {batch}, {way}, {time.perf_counter() - start:.1f} s", flush=True)
 
 
 def measure(columns, write):
-    """One row for each kind of work and batch; a column that fails has no number."""
+    """One row for each kind of work and batch; a column that fails, or that measures nothing, has no number."""
     rows = []
     for what in WHAT:
         for batch in BATCHES:
@@ -234,7 +249,9 @@ def measure(columns, write):
                     if name in broken:
                         continue
                     try:
-                        times[name].append(statistics.median(run(what, batch)))
+                        seconds = run(what, batch)
+                        if seconds is not None:
+                            times[name].append(statistics.median(seconds))
                     except Exception as error:  # noqa: BLE001 - a peer that cannot do it is no reason to stop
                         broken.add(name)
                         write({"what": what, "batch": batch, "column": name, "error": str(error)[:300]})
@@ -280,13 +297,15 @@ def main():
         raise SystemExit(__doc__)
     folder, out = map(os.path.abspath, arguments)
     try:
+        import numpy  # noqa: F401
         import torch
-    except ImportError:
-        print("PyTorch is not installed, so nothing is timed beside it (pip install torch)")
+    except ImportError as error:
+        print(f"PyTorch or NumPy cannot be imported, so nothing is timed (pip install torch numpy): {error}")
         return
     theirs = Torch(folder, device)
     if wait is not None:
         compile_all(theirs)
+        open(wait + ".ready", "w").close()
         while not os.path.exists(wait):
             time.sleep(0.2)
     ours = Ours(folder, ["cpu"] if device == "cpu" else [])
@@ -299,11 +318,11 @@ def main():
 
         write({"device": ours.hello["device"], "versions": found})
         rows = measure(columns_of(ours, theirs, device), write)
-    ours.close()
     text = table(ours.hello["device"], found, rows)
     with open(os.path.join(out, "results.md"), "w") as file:
         file.write(text)
-    print("\n" + text)
+    print("\n" + text, flush=True)
+    ours.close()
 
 
 if __name__ == "__main__":

@@ -178,7 +178,7 @@ fn block<D: Backend>(device: &D, s: &BlockShape) -> Result<Values> {
 fn first<D: Backend>(device: &D, (n, h, w, co): (usize, usize, usize, usize)) -> Result<Values> {
     let x = D::tensor(device, (n, h, w, 3), &random(2, n * h * w * 3))?;
     let conv = conv(device, 40, 27, co)?;
-    let y = first_convolution(x.leaky_trace(), &conv)?;
+    let y = first_convolution(x.leaky_trace(), &conv, &Arc::default())?;
     let mut values = vec![("y".to_owned(), D::read(&y.retaped::<NoneTape>())?)];
     // The image's own gradient is never computed.
     let grads = gradients(y)?;

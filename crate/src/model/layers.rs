@@ -70,11 +70,37 @@ impl Dropout {
         let keep = 1.0 / (1.0 - self.rate);
         let mut factors = Vec::with_capacity(images.len() * c);
         for &image in images {
-            let mut rng = Rng::new(&[seed, DROPOUT_STREAM, epoch, image as u64]);
+            let mut rng = stream_of(seed, epoch, image);
             factors.extend((0..c).map(|_| if rng.uniform() < self.rate { 0.0 } else { keep }));
         }
         factors
     }
+}
+
+/// Dropout of one batch: what its factors depend on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DropoutOfBatch<'a> {
+    pub dropout: Dropout,
+    pub seed: u64,
+    pub epoch: u64,
+    pub images: &'a [usize],
+}
+
+impl DropoutOfBatch<'_> {
+    /// See [`Dropout::factors`].
+    pub fn factors(&self, c: usize) -> Vec<f32> {
+        self.dropout.factors(self.seed, self.epoch, self.images, c)
+    }
+
+    /// Where each image's random stream starts: number `j` of it decides about feature `j`.
+    #[cfg(feature = "cuda")]
+    pub fn keys(&self) -> impl Iterator<Item = u64> + '_ {
+        self.images.iter().map(|&image| stream_of(self.seed, self.epoch, image).state())
+    }
+}
+
+fn stream_of(seed: u64, epoch: u64, image: usize) -> Rng {
+    Rng::new(&[seed, DROPOUT_STREAM, epoch, image as u64])
 }
 
 /// How a kernel starts.

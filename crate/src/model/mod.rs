@@ -29,6 +29,7 @@ mod weights_file;
 
 pub(crate) use about::About;
 pub use chain::{Chain, Layer};
+pub(crate) use layers::DropoutOfBatch;
 pub use layers::{Dense, Dropout, GlobalAveragePooling2D, Initializer};
 pub(crate) use model::not_compiled;
 pub use model::Model;

@@ -31,6 +31,9 @@ pub trait Backend: Device<f32> + sealed::Sealed {
     /// it must hold no lock while it computes.
     type UnitScratch: Default + Send + Sync + 'static;
 
+    /// What an optimizer keeps from step to step besides its moments.
+    type StepScratch: Default + std::fmt::Debug;
+
     /// A device for one pass without a tape.
     type Lent: std::ops::Deref<Target = Self>;
 
@@ -57,7 +60,11 @@ pub trait Backend: Device<f32> + sealed::Sealed {
     ) -> Result<(), Self::Err>;
 
     /// First convolution (3x3, stride 2), BatchNormalization, ReLU6.
-    fn first_forward(x: &Activations<Self>, conv: &ConvBn<Self>) -> Result<Activations<Self>>;
+    fn first_forward(
+        x: &Activations<Self>,
+        conv: &ConvBn<Self>,
+        scratch: &Self::UnitScratch,
+    ) -> Result<Activations<Self>>;
 
     /// Adds the gradients of its variables; the image's own is never needed.
     fn first_backward(

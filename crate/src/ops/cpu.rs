@@ -27,6 +27,7 @@ impl Backend for Cpu {
     type BlockSaved = block::BlockSaved;
     type UnitScratch = block::UnitScratch;
     type Lent = LentCpu;
+    type StepScratch = ();
 
     fn lend(&self) -> LentCpu {
         LentCpu::take()
@@ -52,7 +53,11 @@ impl Backend for Cpu {
         block::backward(shape, params, saved, x, y, grads)
     }
 
-    fn first_forward(x: &Activations<Cpu>, conv: &ConvBn<Cpu>) -> Result<Activations<Cpu>> {
+    fn first_forward(
+        x: &Activations<Cpu>,
+        conv: &ConvBn<Cpu>,
+        _: &block::UnitScratch,
+    ) -> Result<Activations<Cpu>> {
         let (n, h, w, c) = *x.shape();
         let co = conv.gamma.shape().0;
         if c != 3 {

@@ -143,6 +143,8 @@ pub struct KerasOptimizer<D: Backend> {
     rate: f64,
     /// Factors on it for variables that have another than 1.
     factors: HashMap<String, f64>,
+    /// What the device keeps from step to step.
+    pub(crate) scratch: D::StepScratch,
 }
 
 impl<D: Backend> KerasOptimizer<D> {
@@ -153,7 +155,14 @@ impl<D: Backend> KerasOptimizer<D> {
     pub fn new(config: OptimizerConfig) -> Result<Self> {
         config.check()?;
         let rate = f64::from(config.learning_rate());
-        Ok(KerasOptimizer { config, step: 0, slots: BTreeMap::new(), rate, factors: HashMap::new() })
+        Ok(KerasOptimizer {
+            config,
+            step: 0,
+            slots: BTreeMap::new(),
+            rate,
+            factors: HashMap::new(),
+            scratch: Default::default(),
+        })
     }
 
     /// The learning rate of the next step: that of its settings, unless a schedule has changed it.
@@ -221,7 +230,7 @@ impl<D: Backend> KerasOptimizer<D> {
             let m = if with_m { Some(load(moments.get(&format!("m/{variable}"))?)?) } else { None };
             slots.insert(variable.to_owned(), Slots { m, v: load(v)? });
         }
-        (self.step, self.slots) = (step, slots);
+        (self.step, self.slots, self.scratch) = (step, slots, Default::default());
         Ok(())
     }
 
@@ -257,6 +266,16 @@ impl<D: Backend> KerasOptimizer<D> {
     /// Where the device fails.
     pub fn apply<M: Variables<D>>(&mut self, model: &mut M, grads: &mut Gradients<f32, D>) -> Result<()> {
         self.step += 1;
+        self.each_variable(model, |rule, variable, m, v| D::update(rule, variable, grads, m, v))
+    }
+
+    /// Calls `f` for each variable that trains, with the rule of this step and the variable's moments, which are made
+    /// where there are none.
+    pub(crate) fn each_variable<M: Variables<D>>(
+        &mut self,
+        model: &mut M,
+        mut f: impl FnMut(UpdateRule, &mut Flat<D>, Option<&mut Flat<D>>, &mut Flat<D>) -> Result<()>,
+    ) -> Result<()> {
         let with_m = matches!(self.config, OptimizerConfig::Adam(_));
         for variable in model.trainable_variables_mut() {
             if !self.slots.contains_key(&variable.name) {
@@ -267,13 +286,34 @@ impl<D: Backend> KerasOptimizer<D> {
                 let slots = Slots { m: if with_m { Some(zeros()?) } else { None }, v: zeros()? };
                 self.slots.insert(variable.name.clone(), slots);
             }
-            let factor = self.factors.get(&variable.name).copied().unwrap_or(1.0);
-            let rule = self.rule(self.step, self.rate * factor);
+            let rule = self.rule_of(&variable.name);
             if let Some(slots) = self.slots.get_mut(&variable.name) {
-                D::update(rule, &mut variable.tensor, grads, slots.m.as_mut(), &mut slots.v)?;
+                f(rule, &mut variable.tensor, slots.m.as_mut(), &mut slots.v)?;
             }
         }
         Ok(())
+    }
+
+    /// The rule of this step for a variable.
+    fn rule_of(&self, name: &str) -> UpdateRule {
+        let factor = self.factors.get(name).copied().unwrap_or(1.0);
+        self.rule(self.step, self.rate * factor)
+    }
+
+    /// Takes back the steps behind `step`, which have changed nothing.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn set_step(&mut self, step: u64) {
+        self.step = step;
+    }
+
+    /// Counts a step that the device takes by itself; gives the learning rate of each of these variables in it.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn count_step(&mut self, names: &[String]) -> Vec<f32> {
+        self.step += 1;
+        let rate = |name: &String| match self.rule_of(name) {
+            UpdateRule::Adam { rate, .. } | UpdateRule::RmsProp { rate, .. } => rate,
+        };
+        names.iter().map(rate).collect()
     }
 }
 

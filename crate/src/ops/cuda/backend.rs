@@ -5,7 +5,8 @@ use dfdx::prelude::{
 };
 
 use super::block::{self, BlockSaved, UnitScratch};
-use super::folded::{add_gradients, add_pointwise_gradients, sum_columns, sum_taps_and_bias, Folded};
+use super::folded::{add_gradients, add_pointwise_gradients, sum_columns, sum_taps_and_bias};
+use super::recorded_step::StepScratch;
 use super::{address, calls, copy, gradient, product, zeros, Card};
 use crate::ops::backend::{device_error, wrong_length, Activations, Backend, Flat, Matrix};
 use crate::ops::conv_bn::ConvBn;
@@ -25,6 +26,7 @@ impl Backend for Cuda {
     type BlockSaved = BlockSaved;
     type UnitScratch = UnitScratch;
     type Lent = Box<Cuda>;
+    type StepScratch = StepScratch;
 
     fn lend(&self) -> Box<Cuda> {
         // One GPU has one memory; `zeros` keeps threads apart.
@@ -51,7 +53,11 @@ impl Backend for Cuda {
         block::backward(card()?, shape, params, saved, x, y, grads)
     }
 
-    fn first_forward(x: &Activations<Cuda>, conv: &ConvBn<Cuda>) -> Result<Activations<Cuda>> {
+    fn first_forward(
+        x: &Activations<Cuda>,
+        conv: &ConvBn<Cuda>,
+        scratch: &UnitScratch,
+    ) -> Result<Activations<Cuda>> {
         let (n, h, w, c) = *x.shape();
         let co = conv.gamma.shape().0;
         if c != 3 {
@@ -61,8 +67,7 @@ impl Backend for Cuda {
         }
         let card = Card::get()?;
         let y = zeros(x.device(), (n, h.div_ceil(2), w.div_ceil(2), co))?;
-        let folded = Folded::default();
-        let at = folded.of(card, conv)?;
+        let at = scratch.project.of(card, conv)?;
         let (x, to, act) = (address(x)?, address(&y)?, Activation::Relu6);
         // SAFETY: the tensors have these shapes, and the kernel is (3, 3, 3, co) by `Base::new`.
         unsafe { card.launch(calls::first_forward(x, at.w, at.b, act, to, (n, h, w), co)?) }?;
@@ -262,6 +267,7 @@ impl Backend for Cuda {
     fn write(t: &mut Flat<Cuda>, values: &[f32]) -> Result<()> {
         // Storage of its own: a clone keeps what it has.
         *t = Self::tensor(t.device(), *t.shape(), values)?;
+        Card::get()?.moved();
         Ok(())
     }
 
@@ -290,14 +296,45 @@ impl Backend for Cuda {
         if len != dy.len() {
             return Err(wrong_length(len, dy.len()));
         }
-        let (y, mut tape) = y.split_tape();
-        let seed: Tensor<Rank0, f32, Cuda> = zeros(y.device(), ())?;
         let dy = dy.to_vec();
-        tape.add_backward_op(move |grads| {
-            let to = gradient(grads, &y)?;
-            // SAFETY: a gradient is as long as its tensor, which was compared with these numbers.
-            unsafe { copy::to_card(card, &dy, to) }.map_err(|e| card.failed(e))
-        });
-        seed.put_tape(tape).try_backward().map_err(|e| card.failure(e))
+        // SAFETY: a gradient is as long as its tensor, which was compared with these numbers.
+        backward_by(y, move |to| unsafe { copy::to_card(card, &dy, to) })
     }
+}
+
+/// The gradients of all that `y` was made of; `seed` writes the gradient of `y` to the address that it is given.
+pub(crate) fn backward_by<S: Shape>(
+    y: Tensor<S, f32, Cuda, OwnedTape<f32, Cuda>>,
+    seed: impl FnOnce(u64) -> Result<()> + 'static,
+) -> Result<Gradients<f32, Cuda>> {
+    let card = Card::get()?;
+    let (y, mut tape) = y.split_tape();
+    let last: Tensor<Rank0, f32, Cuda> = zeros(y.device(), ())?;
+    tape.add_backward_op(move |grads| seed(gradient(grads, &y)?).map_err(|e| card.failed(e)));
+    last.put_tape(tape).try_backward().map_err(|e| card.failure(e))
+}
+
+/// Dropout by keys that are on the GPU, 64 bits for each row of `x (n, c)`: see
+/// [`calls::dropout`](super::calls::dropout).
+///
+/// # Safety
+/// `keys` is an address of as many keys, which stay there until the backward pass is over.
+pub(crate) unsafe fn dropout<T: Tape<f32, Cuda>>(
+    x: Matrix<Cuda, T>,
+    keys: u64,
+    rate: f32,
+) -> Result<Matrix<Cuda, T>> {
+    let (x, mut tape) = x.split_tape();
+    let (card, (n, c)) = (Card::get()?, *x.shape());
+    let y = zeros(x.device(), (n, c))?;
+    // SAFETY: two tensors of one shape, and the caller's promise.
+    unsafe { card.launch(calls::dropout(address(&x)?, keys, rate, address(&y)?, n, c)?) }?;
+    let y_kept = y.clone();
+    tape.add_backward_op(move |grads| {
+        let (dy, dx) = (gradient(grads, &y_kept)?, gradient(grads, &x)?);
+        let call = calls::dropout_backward(dy, keys, rate, dx, n, c);
+        // SAFETY: gradients have the shapes of their tensors; the rest is the caller's promise.
+        call.and_then(|call| unsafe { card.launch(call) }).map_err(|e| card.failed(e))
+    });
+    Ok(y.put_tape(tape))
 }

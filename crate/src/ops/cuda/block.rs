@@ -20,7 +20,7 @@ use transfer_kernels::{Activation, DepthwiseShape};
 pub struct UnitScratch {
     expand: Folded,
     depthwise: Folded,
-    /// The projection, or the last convolution.
+    /// The projection, or the one convolution of a unit that has no more.
     pub(super) project: Folded,
 }
 

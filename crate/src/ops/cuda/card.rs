@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{c_void, CStr, CString};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use cudarc::cublas::CudaBlas;
@@ -13,7 +14,7 @@ use dfdx::prelude::{Cache, Cuda, CudaError, Storage};
 use super::calls::{Arg, Call};
 use super::driver_error::driver_error;
 use super::source::SOURCE;
-use super::{address, OnCard};
+use super::{address, recording, OnCard};
 use crate::{Error, Result};
 
 /// The oldest GPU that dfdx's kernels compile for.
@@ -25,14 +26,21 @@ pub(crate) struct Card {
     device: Arc<CudaDevice>,
     blas: Mutex<CudaBlas>,
     module: Module,
-    /// Memory that is free, by its length.
-    spare: Mutex<BTreeMap<usize, Vec<CudaSlice<f32>>>>,
+    /// The same for recordings, on whose stream it multiplies.
+    recording_blas: Mutex<CudaBlas>,
+    /// Memory that is free.
+    spare: Arc<Pool>,
+    /// Grows whenever a variable may have got other memory: what was recorded before is no longer right then.
+    moves: AtomicU64,
     name: String,
     capability: (i32, i32),
     memory: usize,
     /// Whatever went wrong on the tape, whose errors can't carry a text.
     failed: Mutex<Option<Error>>,
 }
+
+/// Memory that is free, by its length.
+pub(super) type Pool = Mutex<BTreeMap<usize, Vec<CudaSlice<f32>>>>;
 
 /// The kernels; never unloaded, since a GPU lives as long as the process.
 struct Module {
@@ -99,13 +107,16 @@ impl Card {
         let storage = Storage::<f32>::try_alloc_len(&cuda, 1).map_err(set_up)?;
         let device = storage.device();
         address::check(&cuda, &device)?;
-        let blas = CudaBlas::new(device.clone()).map_err(|e| set_up(CudaError::Blas(e)))?;
+        let blas = || CudaBlas::new(device.clone()).map_err(|e| set_up(CudaError::Blas(e)));
+        let (blas, recording_blas) = (blas()?, blas()?);
         Ok(Card {
             cuda: OnCard(cuda),
             module: Module::compile(&device)?,
             device,
             blas: Mutex::new(blas),
+            recording_blas: Mutex::new(recording_blas),
             spare: Default::default(),
+            moves: Default::default(),
             name,
             capability,
             memory,
@@ -129,10 +140,36 @@ impl Card {
         Ok(&self.device)
     }
 
+    /// The stream on which this thread puts its work: dfdx's, or the one on which it records.
+    pub(super) fn stream(&self) -> Result<sys::CUstream> {
+        let main = *self.device()?.cu_stream();
+        Ok(recording::current().map_or(main, |recorder| recorder.stream()))
+    }
+
     /// cuBLAS, for one thread at a time.
-    pub fn blas(&self) -> Result<MutexGuard<'_, CudaBlas>> {
+    pub fn blas(&'static self) -> Result<MutexGuard<'static, CudaBlas>> {
         self.device()?;
-        Ok(self.blas.lock().unwrap_or_else(|e| e.into_inner()))
+        let recorder = recording::current();
+        let blas = if recorder.is_some() { &self.recording_blas } else { &self.blas };
+        let blas = blas.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(recorder) = recorder {
+            recorder.count_launch();
+            let stream = recorder.stream() as cudarc::cublas::sys::cudaStream_t;
+            // SAFETY: handle and stream live.
+            unsafe { cudarc::cublas::result::set_stream(*blas.handle(), stream) }
+                .map_err(|e| Error::Device(format!("The GPU could not record products: {:?}.", e.0)))?;
+        }
+        Ok(blas)
+    }
+
+    /// Tells recordings that a variable has got other memory.
+    pub(super) fn moved(&self) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Another number whenever what was recorded before may be wrong.
+    pub fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Relaxed)
     }
 
     /// Puts a kernel behind what the GPU has to do already; one without blocks is nothing to do.
@@ -144,7 +181,6 @@ impl Card {
         if call.grid.contains(&0) {
             return Ok(());
         }
-        let device = self.device()?;
         let function = self.module.function(call.kernel)?;
         // Each argument in eight bytes, from whose start the driver reads as many as the kernel declares.
         let mut values: Vec<[u8; 8]> = Vec::with_capacity(call.args.len());
@@ -160,7 +196,10 @@ impl Card {
         }
         let mut pointers: Vec<*mut c_void> = values.iter_mut().map(|v| v.as_mut_ptr().cast()).collect();
         let ([x, y, z], [bx, by, bz]) = (call.grid, call.block);
-        let (grid, block, stream) = ((x, y, z), (bx, by, bz), *device.cu_stream());
+        let (grid, block, stream) = ((x, y, z), (bx, by, bz), self.stream()?);
+        if let Some(recorder) = recording::current() {
+            recorder.count_launch();
+        }
         // SAFETY: the function is one of our module's, which is never unloaded, and gets the arguments that
         // it declares (`calls/` is tested against the kernels); the memory is the caller's promise.
         let launched = unsafe { result::launch_kernel(function.0, grid, block, 0, stream, &mut pointers) };
@@ -175,12 +214,14 @@ impl Card {
     /// Memory of `len` floats (at least one, so that there is an address), whatever they are.
     pub fn memory(&'static self, len: usize) -> Result<Memory> {
         let len = len.max(1);
-        let spare = self.lock_spare().get_mut(&len).and_then(Vec::pop);
+        // What is recorded has memory of its own, since it runs again when others have used theirs.
+        let pool = recording::current().map_or_else(|| self.spare.clone(), |recorder| recorder.pool.clone());
+        let spare = lock(&pool).get_mut(&len).and_then(Vec::pop);
         let slice = match spare {
             Some(slice) => slice,
             None => self.allocate(len)?,
         };
-        Ok(Memory { card: self, slice: Some(slice) })
+        Ok(Memory { pool, slice: Some(slice) })
     }
 
     fn allocate(&self, len: usize) -> Result<CudaSlice<f32>> {
@@ -189,17 +230,13 @@ impl Card {
         let once = || unsafe { device.alloc::<f32>(len) };
         once().or_else(|_| {
             // What waits to be used again may be what is missing.
-            self.lock_spare().clear();
+            lock(&self.spare).clear();
             let _alone = super::allocating();
             self.cuda.0.try_empty_cache().and_then(|()| Ok(device.synchronize()?)).map_or_else(
                 |e| Err(crate::ops::backend::device_error(e)),
                 |()| once().map_err(|e| driver_error(&format!("allocate {} bytes", 4 * len), e)),
             )
         })
-    }
-
-    fn lock_spare(&self) -> MutexGuard<'_, BTreeMap<usize, Vec<CudaSlice<f32>>>> {
-        self.spare.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// Keeps an error's text for [`failure`](Self::failure), and gives dfdx one in its place.
@@ -270,7 +307,7 @@ impl Module {
 ///
 /// Everything runs on one stream, so who takes it next writes only after what was started before is done.
 pub(crate) struct Memory {
-    card: &'static Card,
+    pool: Arc<Pool>,
     slice: Option<CudaSlice<f32>>,
 }
 
@@ -284,7 +321,11 @@ impl Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         if let Some(slice) = self.slice.take() {
-            self.card.lock_spare().entry(slice.len()).or_default().push(slice);
+            lock(&self.pool).entry(slice.len()).or_default().push(slice);
         }
     }
+}
+
+fn lock(pool: &Pool) -> MutexGuard<'_, BTreeMap<usize, Vec<CudaSlice<f32>>>> {
+    pool.lock().unwrap_or_else(|e| e.into_inner())
 }

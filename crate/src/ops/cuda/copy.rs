@@ -4,8 +4,8 @@ use cudarc::driver::result;
 
 use super::driver_error::driver_error;
 use super::staging::{staging, WORTH_IT};
-use super::Card;
-use crate::Result;
+use super::{recording, Card};
+use crate::{Error, Result};
 
 /// Copies `values` to the GPU, behind what it has to do already. They have been read when this returns.
 ///
@@ -15,6 +15,7 @@ pub(crate) unsafe fn to_card(card: &'static Card, values: &[f32], to: u64) -> Re
     if values.is_empty() {
         return Ok(());
     }
+    not_recorded()?;
     if values.len() >= WORTH_IT {
         // SAFETY: the caller's promise.
         return unsafe { staging()?.send(card, values, to) };
@@ -33,9 +34,20 @@ pub(crate) unsafe fn to_host(card: &Card, from: u64, values: &mut [f32]) -> Resu
     if values.is_empty() {
         return Ok(());
     }
+    not_recorded()?;
     let stream = *card.device()?.cu_stream();
     // SAFETY: the caller's promise, and it is waited for below.
     unsafe { result::memcpy_dtoh_async(values, from, stream) }
         .map_err(|e| driver_error("send numbers", e))?;
     card.synchronize()
+}
+
+/// A recorded copy would read or write this memory of the host when it is somebody else's.
+fn not_recorded() -> Result<()> {
+    match recording::current() {
+        None => Ok(()),
+        Some(_) => Err(Error::Device(
+            "Numbers were to be copied between host and GPU while a step is recorded, which cannot be.".into(),
+        )),
+    }
 }

@@ -57,7 +57,9 @@ impl Folded {
             .kernel_and_bias
             .as_ref()
             .map_or(At { w: 0, b: 0 }, |(w, b)| At { w: w.address(), b: b.address() });
-        if folded.version != Some(conv.version) {
+        // Each run of a recording starts with other values of what trains.
+        let each_time = conv.trains.any() && super::recording::current().is_some();
+        if each_time || folded.version != Some(conv.version) {
             let call = calls::fold_batch_norm(variables(conv)?, conv.epsilon, (rows, c), at.w, at.b)?;
             // SAFETY: the memory was taken for this convolution's kernel and bias, and the variables have the
             // lengths of their tensors.

@@ -23,6 +23,7 @@ pub struct Images {
 }
 
 /// Some of them, each with what is to be done to it.
+#[derive(Clone, Copy)]
 pub struct Placed<'a> {
     pub(crate) images: &'a Images,
     pub(crate) indices: &'a [usize],
@@ -42,6 +43,10 @@ impl Images {
         }
         // SAFETY: any bits are such numbers, and all are written below before they are read.
         let memory = unsafe { device.alloc::<u16>(images.len() * len) }.map_err(failed)?;
+        // The kernel counts images in 32 bits.
+        i32::try_from(images.len()).map_err(|_| {
+            Error::Invalid(format!("The GPU expected less than 2^31 images. Received: {}", images.len()))
+        })?;
         let mut places = HashMap::new();
         for (place, (index, stored)) in images.iter().enumerate() {
             let numbers = stored.numbers(len).ok_or_else(|| {
@@ -67,35 +72,63 @@ fn at(memory: &CudaSlice<u16>, place: usize, len: usize) -> u64 {
 }
 
 impl Placed<'_> {
+    /// Where the first image of the data set is.
+    pub fn first(&self) -> u64 {
+        *self.images.memory.device_ptr()
+    }
+
+    pub fn size(&self) -> (usize, usize) {
+        self.images.size
+    }
+
+    /// What is done to grey levels, which is the same for all.
+    pub fn rescaling(&self) -> Rescaling {
+        // Plus minus zero changes no bit.
+        self.placings.first().and_then(|p| p.rescaling).unwrap_or(Rescaling::new(1.0, -0.0))
+    }
+
+    /// Words for the kernel: for each image 8 floats that say where its pixels come from, then its place in the data
+    /// set.
+    pub fn words(&self, words: &mut [u32]) -> Result<()> {
+        let (numbers, which) = words.split_at_mut(self.indices.len() * calls::PLACE);
+        for (to, placing) in numbers.chunks_mut(calls::PLACE).zip(self.placings) {
+            to.iter_mut().zip(placing.numbers).for_each(|(to, v)| *to = v.to_bits());
+        }
+        for (to, index) in which.iter_mut().zip(self.indices) {
+            let place = self.images.places.get(index).copied().ok_or_else(|| {
+                Error::Invalid(format!("Image {index} was expected on the GPU, and is not there."))
+            })?;
+            *to = place as u32;
+        }
+        Ok(())
+    }
+
+    /// Makes the batch `y (n, h, w, 3)` of floats, flipped, turned and rescaled, by [`words`](Self::words) that are on
+    /// the GPU at `words`.
+    ///
+    /// # Safety
+    /// `y` and `words` are as large as that.
+    pub(crate) unsafe fn make(&self, card: &'static Card, words: u64, y: u64) -> Result<()> {
+        let ((h, w), n) = (self.size(), self.indices.len());
+        let which = words + (n * calls::PLACE * size_of::<f32>()) as u64;
+        let call = calls::augment(self.first(), which, words, self.rescaling(), y, (n, h, w, 3))?;
+        // SAFETY: the caller's promise; the images are as many as `words` refers to, by `Images::new`.
+        unsafe { card.launch(call) }
+    }
+
     /// The batch as floats, flipped, turned and rescaled.
     pub fn activations(&self, cuda: &Cuda) -> Result<Activations<Cuda>> {
         let card = Card::get()?;
-        let ((h, w), n) = (self.images.size, self.indices.len());
-        let len = h * w * 3;
+        let ((h, w), n) = (self.size(), self.indices.len());
         let y = zeros(cuda, (n, h, w, 3))?;
-        // Two numbers of 16 bits in the room of a float.
-        let gathered = card.memory((n * len).div_ceil(2))?;
-        let numbers: Vec<f32> = self.placings.iter().flat_map(|placing| placing.numbers).collect();
-        let places = card.memory(n * calls::PLACE)?;
-        let (to, stream) = (address(&y)?, *card.device()?.cu_stream());
-        // Plus minus zero changes no bit.
-        let rescaling = self.placings.first().and_then(|p| p.rescaling).unwrap_or(Rescaling::new(1.0, -0.0));
-        let bytes = len * size_of::<u16>();
-        // SAFETY: source and destination of each copy have room for an image, by `Images::new` and the memory
-        // taken above; so has the kernel's.
+        let mut words = vec![0; n * (calls::PLACE + 1)];
+        self.words(&mut words)?;
+        let words: Vec<f32> = words.into_iter().map(f32::from_bits).collect();
+        let on_card = card.memory(words.len())?;
+        // SAFETY: the memory was taken for these words.
         unsafe {
-            for (i, index) in self.indices.iter().enumerate() {
-                let place = self.images.places.get(index).copied().ok_or_else(|| {
-                    Error::Invalid(format!("Image {index} was expected on the GPU, and is not there."))
-                })?;
-                let from = at(&self.images.memory, place, len);
-                let into = gathered.address() + (i * bytes) as u64;
-                result::memcpy_dtod_async(into, from, bytes, stream)
-                    .map_err(|e| driver_error("gather a batch", e))?;
-            }
-            copy::to_card(card, &numbers, places.address())?;
-            let (from, size) = (gathered.address(), (n, h, w, 3));
-            card.launch(calls::augment(from, places.address(), rescaling, to, size)?)?;
+            copy::to_card(card, &words, on_card.address())?;
+            self.make(card, on_card.address(), address(&y)?)?;
         }
         Ok(y)
     }

@@ -4,7 +4,8 @@
 //! GPU, by `host/`, which compiles the same sources for the processor and emulates the launches. The rest
 //! needs a GPU to run and this crate's feature `cuda` to be compiled: `card.rs` finds the GPU and compiles the
 //! kernels, `backend.rs` is the [`Backend`](crate::ops::backend::Backend), `product.rs` the matrix products,
-//! `address.rs` how a dfdx tensor is found on the GPU.
+//! `address.rs` how a dfdx tensor is found on the GPU, `recording.rs` CUDA graphs and `recorded_step.rs` a step of a
+//! training as two of them.
 //!
 //! Everything runs on dfdx's stream in the order in which it is started, sums are formed in a fixed order and
 //! without atomics, so two runs on one GPU agree bit for bit.
@@ -22,7 +23,7 @@ mod block;
 #[cfg(feature = "cuda")]
 mod card;
 #[cfg(feature = "cuda")]
-mod copy;
+pub(crate) mod copy;
 #[cfg(feature = "cuda")]
 mod driver_error;
 #[cfg(feature = "cuda")]
@@ -32,10 +33,16 @@ mod images;
 #[cfg(feature = "cuda")]
 mod product;
 #[cfg(feature = "cuda")]
+pub(crate) mod recorded_step;
+#[cfg(feature = "cuda")]
+pub(crate) mod recording;
+#[cfg(feature = "cuda")]
 mod staging;
 
 #[cfg(feature = "cuda")]
 pub(crate) use address::address;
+#[cfg(feature = "cuda")]
+pub(crate) use backend::{backward_by, dropout};
 #[cfg(feature = "cuda")]
 pub(crate) use card::Card;
 #[cfg(feature = "cuda")]
@@ -64,18 +71,41 @@ fn gradient<S: dfdx::prelude::Shape>(
     grads: &mut dfdx::prelude::Gradients<f32, dfdx::prelude::Cuda>,
     t: &dfdx::prelude::Tensor<S, f32, dfdx::prelude::Cuda>,
 ) -> std::result::Result<u64, dfdx::prelude::CudaError> {
-    let _alone = allocating();
-    Ok(*cudarc::driver::DevicePtr::device_ptr(grads.get_or_alloc_mut(t)?))
+    let address = {
+        let _alone = allocating();
+        *cudarc::driver::DevicePtr::device_ptr(grads.get_or_alloc_mut(t)?)
+    };
+    if let Some(recorder) = recording::current() {
+        let len = dfdx::prelude::HasShape::shape(t).num_elements();
+        recorder.zero_once(address, len).map_err(dfdx::prelude::CudaError::Driver)?;
+    }
+    Ok(address)
 }
 
-/// A tensor of zeros.
+/// [`gradient`], with this crate's error.
 #[cfg(feature = "cuda")]
-fn zeros<S: dfdx::prelude::Shape>(
+pub(crate) fn gradient_of<S: dfdx::prelude::Shape>(
+    grads: &mut dfdx::prelude::Gradients<f32, dfdx::prelude::Cuda>,
+    t: &dfdx::prelude::Tensor<S, f32, dfdx::prelude::Cuda>,
+) -> crate::Result<u64> {
+    gradient(grads, t).map_err(crate::ops::backend::device_error)
+}
+
+/// A tensor of zeros; while this thread records, one that is zeros only until the recording runs again, which is
+/// for results that are written as a whole.
+#[cfg(feature = "cuda")]
+pub(crate) fn zeros<S: dfdx::prelude::Shape>(
     device: &dfdx::prelude::Cuda,
     shape: S,
 ) -> crate::Result<dfdx::prelude::Tensor<S, f32, dfdx::prelude::Cuda>> {
-    let _alone = allocating();
-    dfdx::prelude::ZerosTensor::try_zeros_like(device, &shape).map_err(crate::ops::backend::device_error)
+    let t = {
+        let _alone = allocating();
+        dfdx::prelude::ZerosTensor::try_zeros_like(device, &shape).map_err(crate::ops::backend::device_error)
+    }?;
+    if let Some(recorder) = recording::current() {
+        recorder.keep(dfdx::prelude::Tensor::clone(&t));
+    }
+    Ok(t)
 }
 
 /// Held while dfdx allocates a tensor on the GPU, and only then: dfdx panics where two threads take memory that it

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// # Safety
 /// The addresses are of memory of these sizes, `y` overlaps with neither factor.
 pub(crate) unsafe fn forward(
-    card: &Card,
+    card: &'static Card,
     x: u64,
     w: u64,
     y: u64,
@@ -30,7 +30,7 @@ pub(crate) unsafe fn forward(
 /// # Safety
 /// As [`forward`].
 pub(crate) unsafe fn backward_input(
-    card: &Card,
+    card: &'static Card,
     dy: u64,
     w: u64,
     dx: u64,
@@ -47,7 +47,7 @@ pub(crate) unsafe fn backward_input(
 /// # Safety
 /// As [`forward`].
 pub(crate) unsafe fn backward_weights(
-    card: &Card,
+    card: &'static Card,
     x: u64,
     dy: u64,
     dw: u64,
@@ -60,7 +60,7 @@ pub(crate) unsafe fn backward_weights(
 /// cuBLAS' `c (m, n) = op(a) (m, k) · op(b) (k, n) + beta·c`, each with its leading dimension.
 #[allow(clippy::too_many_arguments)] // cuBLAS' own
 unsafe fn product(
-    card: &Card,
+    card: &'static Card,
     [op_a, op_b]: [cublasOperation_t; 2],
     [m, n, k]: [usize; 3],
     (a, lda): (u64, usize),

@@ -14,6 +14,7 @@ pub(crate) const SOURCE: &str = concat!(
     include_str!("kernels/depthwise_weights.cuh"),
     include_str!("kernels/first.cuh"),
     include_str!("kernels/pooling.cuh"),
+    include_str!("kernels/dropout.cuh"),
     include_str!("kernels/update.cuh"),
     include_str!("kernels/augment.cuh"),
 );

@@ -20,5 +20,7 @@ pub(crate) mod recipe;
 pub(crate) mod run;
 mod sources;
 pub(crate) mod step;
+#[cfg(feature = "cuda")]
+mod step_on_card;
 mod training;
 pub(crate) mod views;

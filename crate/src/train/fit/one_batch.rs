@@ -1,22 +1,18 @@
 //! One step of gradient descent on one batch, and the methods of `Model` that take one batch.
 
+use std::borrow::Cow;
+
 use ndarray::Array4;
 
 use super::recipe::Recipe;
 use super::run::{RunState, Running};
-use super::step::{self, Input, TrainingBatch};
+use super::step::{self, Input, Step, StepBackend, TrainingBatch};
 use crate::loss::targets::Targets;
-use crate::model::{not_compiled, Model};
+use crate::model::{not_compiled, DropoutOfBatch, Model};
 use crate::network::on_device::on_device;
 use crate::network::with_head::{Parts, WithHead};
 use crate::weights::Weights;
 use crate::{threads, Error, Result};
-
-/// What a step tells of its batch.
-struct Step {
-    loss: f64,
-    logits: Vec<f32>,
-}
 
 impl Model {
     /// One step of gradient descent on batch `number` of the epoch.
@@ -64,26 +60,22 @@ impl Model {
         epoch: u64,
         number: usize,
     ) -> Result<Step> {
-        let batch = self.batch(input, targets, indices, epoch)?;
+        let batch = self.batch(input, targets, indices, epoch);
         let loss = self.loss()?;
         let compiled = self.compiled.as_mut().ok_or_else(not_compiled)?;
         let rate = compiled.learning_rate() as f32;
+        let check = |loss: f64| match loss.is_finite() {
+            true => Ok(()),
+            false => Err(Error::Training(format!(
+                "The loss became {loss} in epoch {}, step {}, with learning rate {rate}. The weights are as they were \
+                 before that step; compile with a smaller learning rate, and look at the images of that batch.",
+                epoch + 1,
+                number + 1
+            ))),
+        };
         let WithHead { base, head } = &mut self.net;
-        on_device!(&mut base.base => base, head => head, &mut compiled.optimizer => optimizer; {
-            let mut step = step::differentiate(base, head, batch, loss)?;
-            if !step.loss.is_finite() {
-                return Err(Error::Training(format!(
-                    "The loss became {} in epoch {}, step {}, with learning rate {rate}. The weights are as they \
-                     were before that step; compile with a smaller learning rate, and look at the images of that \
-                     batch.",
-                    step.loss,
-                    epoch + 1,
-                    number + 1
-                )));
-            }
-            optimizer.apply(&mut Parts { base, head }, &mut step.gradients)?;
-            Ok(Step { loss: step.loss, logits: step.logits })
-        })
+        on_device!(&mut base.base => base, head => head, &mut compiled.optimizer => optimizer;
+            StepBackend::descend(Parts { base, head }, optimizer, batch, loss, &check))
     }
 
     /// A batch in training mode.
@@ -91,13 +83,12 @@ impl Model {
         &self,
         input: Input<'a>,
         targets: &'a Targets,
-        indices: &[usize],
+        images: &'a [usize],
         epoch: u64,
-    ) -> Result<TrainingBatch<'a>> {
-        let features = self.net.base.output_shape().2;
-        let dropout =
-            (self.dropout.rate > 0.0).then(|| self.dropout.factors(self.seed, epoch, indices, features));
-        Ok(TrainingBatch { input, targets, dropout })
+    ) -> TrainingBatch<'a> {
+        let (dropout, seed) = (self.dropout, self.seed);
+        let dropout = (dropout.rate > 0.0).then_some(DropoutOfBatch { dropout, seed, epoch, images });
+        TrainingBatch { input, targets, dropout }
     }
 
     /// One step of gradient descent on one batch, as Keras' method of this name: images `(n, h, w, 3)`
@@ -123,10 +114,8 @@ impl Model {
     pub fn gradients(&mut self, images: &Array4<f32>, labels: &[u32]) -> Result<Weights> {
         let pixels = self.preprocessed(images, labels)?;
         let (targets, indices) = (self.targets(labels)?, (0..labels.len()).collect::<Vec<usize>>());
-        let rate = std::mem::replace(&mut self.dropout.rate, 0.0);
-        let batch = self.batch(Input::Images(&pixels), &targets, &indices, 0);
-        self.dropout.rate = rate;
-        let (batch, loss) = (batch?, self.loss()?);
+        let batch = TrainingBatch { dropout: None, ..self.batch(Input::Images(&pixels), &targets, &indices, 0) };
+        let loss = self.loss()?;
         let WithHead { base, head } = &mut self.net;
         on_device!(&mut base.base => base, head => head; step::named_gradients(base, head, batch, loss))
     }
@@ -139,7 +128,7 @@ impl Model {
     }
 
     /// The pixels of a batch as the base takes them.
-    fn preprocessed(&self, images: &Array4<f32>, labels: &[u32]) -> Result<Vec<f32>> {
+    fn preprocessed<'a>(&self, images: &'a Array4<f32>, labels: &[u32]) -> Result<Cow<'a, [f32]>> {
         let (n, h, w, c) = images.dim();
         let (eh, ew, ec) = self.net.base.input_shape();
         if (h, w, c) != (eh, ew, ec) || n == 0 || n != labels.len() {
@@ -149,9 +138,9 @@ impl Model {
                 labels.len()
             )));
         }
-        let mut pixels = images.as_slice().map_or_else(|| images.iter().copied().collect(), <[f32]>::to_vec);
+        let mut pixels = images.as_slice().map_or_else(|| images.iter().copied().collect(), Cow::from);
         if let Some(rescaling) = &self.rescaling {
-            rescaling.apply_slice(&mut pixels);
+            rescaling.apply_slice(pixels.to_mut());
         }
         Ok(pixels)
     }

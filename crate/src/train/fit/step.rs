@@ -5,12 +5,14 @@ use dfdx::prelude::{AsArray, Backward, Cpu, Gradients, HasShape, OwnedTape, Trac
 
 use crate::loss::targets::Targets;
 use crate::loss::Loss;
+use crate::model::DropoutOfBatch;
 use crate::network::base::Base;
 use crate::network::frozen::NetworkBackend;
 use crate::network::with_head::{Head, Parts};
 use crate::ops::backend::{device_error, Backend, Matrix};
 use crate::ops::head;
 use crate::ops::variable::Variables;
+use crate::optim::KerasOptimizer;
 use crate::weights::{Tensor, Weights};
 use crate::Result;
 
@@ -51,11 +53,51 @@ impl<'a> Input<'a> {
 }
 
 /// A batch, ready for the device.
+#[derive(Clone, Copy)]
 pub(crate) struct TrainingBatch<'a> {
     pub input: Input<'a>,
     pub targets: &'a Targets,
-    /// Dropout's factor for each feature of each image, where there is dropout.
-    pub dropout: Option<Vec<f32>>,
+    /// Where there is dropout.
+    pub dropout: Option<DropoutOfBatch<'a>>,
+}
+
+/// What a step tells of its batch.
+pub(crate) struct Step {
+    pub loss: f64,
+    pub logits: Vec<f32>,
+}
+
+/// A device that takes steps, each in its own way.
+pub(crate) trait StepBackend: NetworkBackend {
+    /// One step of gradient descent. `check` is given the loss; where it fails nothing is changed.
+    ///
+    /// # Errors
+    /// That of `check`, and where the device fails.
+    fn descend(
+        parts: Parts<'_, Self>,
+        optimizer: &mut KerasOptimizer<Self>,
+        batch: TrainingBatch<'_>,
+        loss: Loss,
+        check: &dyn Fn(f64) -> Result<()>,
+    ) -> Result<Step> {
+        descend_by_tape(parts, optimizer, batch, loss, check)
+    }
+}
+
+impl StepBackend for Cpu {}
+
+/// A step with a tape of its own.
+pub(super) fn descend_by_tape<D: NetworkBackend>(
+    mut parts: Parts<'_, D>,
+    optimizer: &mut KerasOptimizer<D>,
+    batch: TrainingBatch<'_>,
+    loss: Loss,
+    check: &dyn Fn(f64) -> Result<()>,
+) -> Result<Step> {
+    let mut step = differentiate(parts.base, parts.head, batch, loss)?;
+    check(step.loss)?;
+    optimizer.apply(&mut parts, &mut step.gradients)?;
+    Ok(Step { loss: step.loss, logits: step.logits })
 }
 
 /// Logits `(n, units)` with a tape that reaches down to the first layer that trains.
@@ -86,7 +128,8 @@ fn traced_logits<D: NetworkBackend>(
         };
         head::global_average_pooling(base.forward(x.leaky_traced(), to)?)?
     };
-    if let Some(factors) = batch.dropout {
+    if let Some(dropout) = batch.dropout {
+        let factors = dropout.factors(features.shape().1);
         features = head::scale(features, factors)?;
     }
     head::dense(features, &dense.kernel.tensor, &dense.bias.tensor, !all_frozen)
@@ -116,12 +159,17 @@ pub(crate) fn differentiate<D: NetworkBackend>(
     let (targets, units) = (batch.targets, dense.bias.len());
     let logits = traced_logits(base, dense, batch)?;
     let values = D::read(&logits)?;
+    let (value, d_logits) = loss_of(&values, targets, units, loss)?;
+    Ok(Differentiated { loss: value, logits: values, gradients: D::backward_from(logits, &d_logits)? })
+}
+
+/// The mean loss of logits `(n, units)`, and its gradient.
+pub(super) fn loss_of(logits: &[f32], targets: &Targets, units: usize, loss: Loss) -> Result<(f64, Vec<f32>)> {
     let host = Cpu::default();
-    let on_host = Cpu::tensor(&host, *logits.shape(), &values)?;
+    let on_host = Cpu::tensor(&host, (targets.len(), units), logits)?;
     let traced = loss.traced(on_host.leaky_trace(), targets, units, &host)?;
     let value = f64::from(traced.array());
-    let d_logits = Cpu::read(&traced.try_backward().map_err(device_error)?.get(&on_host))?;
-    Ok(Differentiated { loss: value, logits: values, gradients: D::backward_from(logits, &d_logits)? })
+    Ok((value, Cpu::read(&traced.try_backward().map_err(device_error)?.get(&on_host))?))
 }
 
 /// The gradients of a batch by name, in host memory.

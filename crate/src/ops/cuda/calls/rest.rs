@@ -1,6 +1,6 @@
 //! Launches of what works number by number: activations, pooling, sums, optimizers, images.
 
-use super::{int, ints, width, Arg, Call};
+use super::{int, ints, width, Arg, Call, THREADS};
 use crate::preprocess::Rescaling;
 use crate::{Error, Result};
 use transfer_kernels::optimizer::UpdateRule;
@@ -89,18 +89,60 @@ pub(crate) fn update<P>(rule: UpdateRule, w: P, g: P, m: Option<P>, v: P, len: u
     Ok(call)
 }
 
+/// Numbers that a block of [`update_all`] changes.
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) const PIECE: usize = 2048;
+
+/// One optimizer step on all variables: `table (pieces, 6)` of 64-bit numbers holds for each piece of at most [`PIECE`]
+/// numbers the addresses of weights, gradient, `m` (anything where the rule has none) and `v`, how many numbers, and
+/// which of `rates` is its learning rate. The rate in the rule is not used.
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) fn update_all<P>(rule: UpdateRule, table: P, rates: P, pieces: usize) -> Result<Call<P>> {
+    let (kernel, constants) = match rule {
+        UpdateRule::Adam { beta_1, beta_2, epsilon, .. } => ("adam_all", vec![beta_1, beta_2, epsilon]),
+        UpdateRule::RmsProp { rho, epsilon, .. } => ("rmsprop_all", vec![rho, epsilon]),
+    };
+    let mut args = vec![Arg::Pointer(table), Arg::Pointer(rates)];
+    args.extend(constants.into_iter().map(Arg::Float));
+    Ok(Call { kernel, grid: [int(pieces)? as u32, 1, 1], block: [THREADS as u32, 1, 1], args })
+}
+
+/// `y (n, c) = x ⊙ factors`: dropout of this rate, whose factor for feature `j` of image `i` is 0 where number `j` of
+/// the random stream that starts from `keys[i]` is below the rate, and `1/(1−rate)` elsewhere. `keys` are 64-bit.
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) fn dropout<P>(x: P, keys: P, rate: f32, y: P, n: usize, c: usize) -> Result<Call<P>> {
+    by_keys("dropout", x, keys, rate, y, n, c)
+}
+
+/// `dx += dy ⊙ factors`: its gradient.
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) fn dropout_backward<P>(dy: P, keys: P, rate: f32, dx: P, n: usize, c: usize) -> Result<Call<P>> {
+    by_keys("dropout_backward", dy, keys, rate, dx, n, c)
+}
+
+#[cfg(any(test, feature = "cuda"))]
+fn by_keys<P>(kernel: &'static str, x: P, keys: P, rate: f32, y: P, n: usize, c: usize) -> Result<Call<P>> {
+    let keep = 1.0 / (1.0 - rate);
+    let mut args =
+        vec![Arg::Pointer(x), Arg::Pointer(keys), Arg::Float(rate), Arg::Float(keep), Arg::Pointer(y)];
+    args.extend(ints(&[n, c])?);
+    Call::over(kernel, n * (c / width(c)), args)
+}
+
 /// Numbers that say where the pixels of one image come from, [`augment`]'s `places`.
 #[cfg(any(test, feature = "cuda"))]
 pub(crate) const PLACE: usize = 8;
 
-/// Flips, turns and rescales: `y[i] = turn(flip(x[i]))·scale + offset` for the images `(n, h, w, c)`, `x` being
-/// 16-bit numbers in steps of 1/256 of a grey level, as the cache of images holds them, and `y` floats.
+/// Flips, turns and rescales: `y[i] = turn(flip(x[which[i]]))·scale + offset` for the images `(n, h, w, c)`, `x` being
+/// 16-bit numbers in steps of 1/256 of a grey level, as the cache of images holds them, `which (n)` ints, and `y`
+/// floats.
 ///
 /// `places (n, 8)` holds for each image `a, b, c, d, e, f` of
 /// `x_in = a·x + b·y + c, y_in = d·x + e·y + f` (`1, 0, 0, 0, 1, 0` moves nothing), and whether it is
 /// flipped horizontally and vertically before (1 or 0). The bits are those of the processor's.
 pub(crate) fn augment<P>(
     x: P,
+    which: P,
     places: P,
     r: Rescaling,
     y: P,
@@ -108,6 +150,7 @@ pub(crate) fn augment<P>(
 ) -> Result<Call<P>> {
     let mut args = vec![
         Arg::Pointer(x),
+        Arg::Pointer(which),
         Arg::Pointer(places),
         Arg::Float(r.scale),
         Arg::Float(r.offset),

@@ -80,7 +80,81 @@ int copy(void* to, const void* from, size_t bytes, uint64_t ours) {
 
 void* pointer(uint64_t address) { return reinterpret_cast<void*>(address); }
 
-int context, event, stream, module_handle;
+int context, event, module_handle;
+
+// Work in the order in which it was put on a stream that records.
+using Recording = std::vector<std::function<int()>>;
+struct Stream {
+    Recording* recording = nullptr;
+};
+
+// Does it now, or notes it where the stream records. The null stream never does.
+template <typename Work>
+int put_on(void* to, Work work) {
+    auto* stream = static_cast<Stream*>(to);
+    if (stream == nullptr || stream->recording == nullptr) return work();
+    stream->recording->push_back(work);
+    return SUCCESS;
+}
+
+// Runs a kernel with these arguments.
+int run(const std::pair<const std::string, emulation::Kernel>* function, Three grid, Three block,
+        std::vector<uint64_t> values) {
+    const std::lock_guard<std::mutex> turn(lock);
+    const auto& [name, kernel] = *function;
+    std::vector<void*> arguments;
+    for (size_t i = 0; i < kernel.kinds.size(); ++i) {
+        arguments.push_back(&values[i]);
+        const uint64_t address = values[i];
+        if (kernel.kinds[i] != 'P') continue;
+        if (address != 0 && !is_ours(address, 4)) {
+            fail((name + ": argument " + std::to_string(i) + " is no memory of the GPU").c_str());
+        }
+        // Whether four numbers at once are aligned is checked where they are read and written.
+        if (address % 4 != 0) fail((name + ": argument " + std::to_string(i) + " is not aligned").c_str());
+    }
+    emulation::launch(grid, block, kernel.barriers, emulation::Order::mixed,
+                      [&kernel = kernel, &arguments] { kernel.run(arguments.data()); });
+    check_guards(name);
+    return SUCCESS;
+}
+
+// Column-major, with the transposition of each factor.
+int multiply(int op_a, int op_b, int m, int n, int k, float alpha, const float* a, int lda, const float* b, int ldb,
+             float beta, float* c, int ldc) {
+    const std::lock_guard<std::mutex> turn(lock);
+    if (lda < (op_a ? k : m) || ldb < (op_b ? n : k) || ldc < m) return 7;
+    const auto whole = [](const float* start, int columns, int leading, int rows) {
+        const size_t numbers = static_cast<size_t>(columns - 1) * leading + rows;
+        return is_ours(reinterpret_cast<uint64_t>(start), numbers * sizeof(float));
+    };
+    if (k > 0 && !whole(a, op_a ? m : k, lda, op_a ? k : m)) fail("a product reads beyond its first factor");
+    if (k > 0 && !whole(b, op_b ? k : n, ldb, op_b ? n : k)) fail("a product reads beyond its second factor");
+    if (!whole(c, n, ldc, m)) fail("a product writes beyond its result");
+    // The first factor's columns one after the other.
+    std::vector<float> turned(op_a ? size_t(m) * k : 0);
+    for (size_t i = 0; i < turned.size(); ++i) turned[i] = a[i % m * lda + i / m];
+    std::vector<float> sums(m);
+    for (int j = 0; j < n; ++j) {
+        std::fill(sums.begin(), sums.end(), 0.0f);
+        for (int p = 0; p < k; ++p) {
+            const float factor = op_b ? b[size_t(p) * ldb + j] : b[size_t(j) * ldb + p];
+            const float* column = op_a ? turned.data() + size_t(p) * m : a + size_t(p) * lda;
+            for (int i = 0; i < m; ++i) sums[i] += factor * column[i];
+        }
+        for (int i = 0; i < m; ++i) {
+            float& to = c[size_t(j) * ldc + i];
+            // As the library: with a beta of 0 what was there is not read.
+            to = alpha * sums[i] + (beta == 0.0f ? 0.0f : beta * to);
+        }
+    }
+    return SUCCESS;
+}
+
+// A library of products has a stream, too.
+struct Blas {
+    void* stream = nullptr;
+};
 
 }  // namespace
 
@@ -106,8 +180,30 @@ int cuCtxGetCurrent(void** to) { return *to = &context, SUCCESS; }
 int cuCtxSetCurrent(void*) { return SUCCESS; }
 int cuCtxSynchronize() { return SUCCESS; }
 
-int cuStreamCreate(void** to, unsigned) { return *to = &stream, SUCCESS; }
-int cuStreamDestroy_v2(void*) { return SUCCESS; }
+int cuStreamCreate(void** to, unsigned) { return *to = new Stream, SUCCESS; }
+int cuStreamDestroy_v2(void* stream) { return delete static_cast<Stream*>(stream), SUCCESS; }
+int cuStreamBeginCapture_v2(void* to, int) {
+    auto* stream = static_cast<Stream*>(to);
+    if (stream == nullptr || stream->recording != nullptr) return INVALID_VALUE;
+    return stream->recording = new Recording, SUCCESS;
+}
+int cuStreamEndCapture(void* from, void** graph) {
+    auto* stream = static_cast<Stream*>(from);
+    if (stream == nullptr || stream->recording == nullptr) return INVALID_VALUE;
+    *graph = stream->recording;
+    return stream->recording = nullptr, SUCCESS;
+}
+int cuGraphInstantiateWithFlags(void** exec, void* graph, unsigned long long) {
+    return *exec = new Recording(*static_cast<Recording*>(graph)), SUCCESS;
+}
+int cuGraphDestroy(void* graph) { return delete static_cast<Recording*>(graph), SUCCESS; }
+int cuGraphExecDestroy(void* exec) { return delete static_cast<Recording*>(exec), SUCCESS; }
+int cuGraphLaunch(void* exec, void*) {
+    for (const auto& work : *static_cast<Recording*>(exec)) {
+        if (const int failed = work()) return failed;
+    }
+    return SUCCESS;
+}
 int cuStreamSynchronize(void*) { return SUCCESS; }
 int cuStreamWaitEvent(void*, void*, unsigned) { return SUCCESS; }
 int cuEventCreate(void** to, unsigned) { return *to = &event, SUCCESS; }
@@ -132,9 +228,15 @@ int cuMemcpyDtoD_v2(uint64_t to, uint64_t from, size_t bytes) {
     const int readable = copy(pointer(from), pointer(from), bytes, from);
     return readable != SUCCESS ? readable : copy(pointer(to), pointer(from), bytes, to);
 }
-int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void*) { return cuMemcpyHtoD_v2(to, from, bytes); }
-int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void*) { return cuMemcpyDtoH_v2(to, from, bytes); }
-int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void*) { return cuMemcpyDtoD_v2(to, from, bytes); }
+int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void* stream) {
+    return put_on(stream, [=] { return cuMemcpyHtoD_v2(to, from, bytes); });
+}
+int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void* stream) {
+    return put_on(stream, [=] { return cuMemcpyDtoH_v2(to, from, bytes); });
+}
+int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void* stream) {
+    return put_on(stream, [=] { return cuMemcpyDtoD_v2(to, from, bytes); });
+}
 
 int cuMemsetD8_v2(uint64_t to, unsigned char value, size_t bytes) {
     const std::lock_guard<std::mutex> turn(lock);
@@ -142,7 +244,9 @@ int cuMemsetD8_v2(uint64_t to, unsigned char value, size_t bytes) {
     std::memset(pointer(to), value, bytes);
     return SUCCESS;
 }
-int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, void*) { return cuMemsetD8_v2(to, value, bytes); }
+int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, void* stream) {
+    return put_on(stream, [=] { return cuMemsetD8_v2(to, value, bytes); });
+}
 
 int cuPointerGetAttribute(void* to, int which, uint64_t address) {
     const std::lock_guard<std::mutex> turn(lock);
@@ -168,23 +272,16 @@ int cuModuleGetFunction(void** function, void*, const char* name) {
 }
 
 int cuLaunchKernel(const std::pair<const std::string, emulation::Kernel>* function, unsigned grid_x, unsigned grid_y,
-                   unsigned grid_z, unsigned x, unsigned y, unsigned z, unsigned, void*, void** arguments, void**) {
-    const std::lock_guard<std::mutex> turn(lock);
-    const auto& [name, kernel] = *function;
-    for (size_t i = 0; i < kernel.kinds.size(); ++i) {
-        uint64_t address = 0;
-        if (kernel.kinds[i] != 'P') continue;
-        std::memcpy(&address, arguments[i], sizeof(address));
-        if (address != 0 && !is_ours(address, 4)) {
-            fail((name + ": argument " + std::to_string(i) + " is no memory of the GPU").c_str());
-        }
-        // Whether four numbers at once are aligned is checked where they are read and written.
-        if (address % 4 != 0) fail((name + ": argument " + std::to_string(i) + " is not aligned").c_str());
+                   unsigned grid_z, unsigned x, unsigned y, unsigned z, unsigned, void* stream, void** arguments,
+                   void**) {
+    // A kernel has its arguments as they are now, also where it runs later.
+    std::vector<uint64_t> values;
+    for (size_t i = 0; i < function->second.kinds.size(); ++i) {
+        uint64_t value = 0;
+        std::memcpy(&value, arguments[i], function->second.kinds[i] == 'P' ? 8 : 4);
+        values.push_back(value);
     }
-    emulation::launch(Three{grid_x, grid_y, grid_z}, Three{x, y, z}, kernel.barriers, emulation::Order::mixed,
-                      [&kernel = kernel, arguments] { kernel.run(arguments); });
-    check_guards(name);
-    return SUCCESS;
+    return put_on(stream, [=] { return run(function, Three{grid_x, grid_y, grid_z}, Three{x, y, z}, values); });
 }
 
 int cuGetErrorName(int error, const char** name) {
@@ -193,41 +290,19 @@ int cuGetErrorName(int error, const char** name) {
 }
 int cuGetErrorString(int error, const char** text) { return cuGetErrorName(error, text); }
 
-// The library of products, in the plainest way: column-major, with the transposition of each factor.
+// The library of products, in the plainest way.
 
-int cublasCreate_v2(void** handle) { return *handle = &context, SUCCESS; }
-int cublasDestroy_v2(void*) { return SUCCESS; }
-int cublasSetStream_v2(void*, void*) { return SUCCESS; }
+int cublasCreate_v2(void** handle) { return *handle = new Blas, SUCCESS; }
+int cublasDestroy_v2(void* handle) { return delete static_cast<Blas*>(handle), SUCCESS; }
+int cublasSetStream_v2(void* handle, void* stream) { return static_cast<Blas*>(handle)->stream = stream, SUCCESS; }
+int cublasSetWorkspace_v2(void*, void*, size_t) { return SUCCESS; }
+int cublasSetMathMode(void*, int) { return SUCCESS; }
 
-int cublasSgemm_v2(void*, int op_a, int op_b, int m, int n, int k, const float* alpha, const float* a, int lda,
+int cublasSgemm_v2(void* handle, int op_a, int op_b, int m, int n, int k, const float* alpha, const float* a, int lda,
                    const float* b, int ldb, const float* beta, float* c, int ldc) {
-    const std::lock_guard<std::mutex> turn(lock);
-    if (lda < (op_a ? k : m) || ldb < (op_b ? n : k) || ldc < m) return 7;
-    const auto whole = [](const float* start, int columns, int leading, int rows) {
-        const size_t numbers = static_cast<size_t>(columns - 1) * leading + rows;
-        return is_ours(reinterpret_cast<uint64_t>(start), numbers * sizeof(float));
-    };
-    if (k > 0 && !whole(a, op_a ? m : k, lda, op_a ? k : m)) fail("a product reads beyond its first factor");
-    if (k > 0 && !whole(b, op_b ? k : n, ldb, op_b ? n : k)) fail("a product reads beyond its second factor");
-    if (!whole(c, n, ldc, m)) fail("a product writes beyond its result");
-    // The first factor's columns one after the other.
-    std::vector<float> turned(op_a ? size_t(m) * k : 0);
-    for (size_t i = 0; i < turned.size(); ++i) turned[i] = a[i % m * lda + i / m];
-    std::vector<float> sums(m);
-    for (int j = 0; j < n; ++j) {
-        std::fill(sums.begin(), sums.end(), 0.0f);
-        for (int p = 0; p < k; ++p) {
-            const float factor = op_b ? b[size_t(p) * ldb + j] : b[size_t(j) * ldb + p];
-            const float* column = op_a ? turned.data() + size_t(p) * m : a + size_t(p) * lda;
-            for (int i = 0; i < m; ++i) sums[i] += factor * column[i];
-        }
-        for (int i = 0; i < m; ++i) {
-            float& to = c[size_t(j) * ldc + i];
-            // As the library: with a beta of 0 what was there is not read.
-            to = *alpha * sums[i] + (*beta == 0.0f ? 0.0f : *beta * to);
-        }
-    }
-    return SUCCESS;
+    return put_on(static_cast<Blas*>(handle)->stream, [=, alpha = *alpha, beta = *beta] {
+        return multiply(op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+    });
 }
 
 }  // extern "C"

@@ -4,6 +4,7 @@ use super::super::calls::*;
 use super::on_emulator;
 use transfer_kernels::optimizer::update as update_here;
 use transfer_kernels::optimizer::UpdateRule;
+use crate::random::Rng;
 use transfer_kernels::testing::random;
 use transfer_kernels::{pooling, relu6_backward as relu6_backward_here, Activation};
 
@@ -159,6 +160,90 @@ fn an_optimizers_steps_have_the_bits_of_the_processors() {
     }
     let adam = UpdateRule::Adam { rate: 1.0, beta_1: 0.9, beta_2: 0.9, epsilon: 1e-7 };
     assert!(update(adam, 0, 1, None, 2, 8).is_err(), "Adam without a first moment");
+}
+
+#[test]
+fn all_variables_at_once_are_updated_as_one_by_one() {
+    // Pieces of all kinds: whole, the last of several, odd lengths, none.
+    let lens = [PIECE, PIECE + 4, 3 * PIECE - 8, 7, PIECE + 1, 1];
+    let rates = [3e-4f32, 0.0, 1e-3];
+    let rules = |rate| {
+        [
+            UpdateRule::Adam { rate, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 },
+            UpdateRule::RmsProp { rate, rho: 0.9, epsilon: 1e-7 },
+        ]
+    };
+    let results = on_emulator(|card| {
+        let mut results = Vec::new();
+        for rule in rules(f32::NAN) {
+            let rates = card.floats(&rates);
+            let variables: Vec<_> = lens
+                .iter()
+                .map(|&len| [random(1, len), random(2, len), vec![0.0; len], vec![0.0; len]].map(|v| card.floats(&v)))
+                .collect();
+            let pieces: usize = lens.iter().map(|len| len.div_ceil(PIECE)).sum();
+            let table = card.bytes(&vec![0; pieces * 6 * 8]);
+            let mut row = 0;
+            for (i, (buffers, len)) in variables.iter().zip(lens).enumerate() {
+                for start in (0..len).step_by(PIECE) {
+                    for (column, &buffer) in buffers.iter().enumerate() {
+                        card.write_address(table, row * 6 + column, buffer, 4 * start);
+                    }
+                    card.write_number(table, row * 6 + 4, (len - start).min(PIECE) as u64);
+                    card.write_number(table, row * 6 + 5, (i % 3) as u64);
+                    row += 1;
+                }
+            }
+            (0..2).for_each(|_| card.launch(update_all(rule, table, rates, pieces)));
+            results.extend(variables.iter().flat_map(|[w, _, m, v]| [*w, *m, *v]).map(|b| card.read(b)));
+        }
+        results
+    });
+    let Some(results) = results else { return };
+    let mut results = results.chunks_exact(3);
+    for kind in 0..2 {
+        for (i, &len) in lens.iter().enumerate() {
+            let rule = rules(rates[i % 3])[kind];
+            let (mut w, mut m, mut v) = (random(1, len), vec![0.0; len], vec![0.0; len]);
+            (0..2).for_each(|_| update_here(rule, &mut w, &random(2, len), Some(&mut m), &mut v));
+            assert_eq!(results.next().unwrap(), [w, m, v], "{rule:?}, {len}");
+        }
+    }
+}
+
+#[test]
+fn dropout_by_keys_has_the_processors_factors() {
+    let (n, rate) = (3, 0.3f32);
+    let keys: Vec<Rng> = (0..n as u64).map(|i| Rng::new(&[5, i])).collect();
+    let bytes: Vec<u8> = keys.iter().flat_map(|key| key.state().to_le_bytes()).collect();
+    let results = on_emulator(|card| {
+        let mut results = Vec::new();
+        for c in [8, 7, 1280] {
+            let (x, keys) = (card.floats(&random(1, n * c)), card.bytes(&bytes));
+            let (y, dx) = (card.unwritten(n * c), card.floats(&random(2, n * c)));
+            card.launch(dropout(x, keys, rate, y, n, c));
+            card.launch(dropout_backward(x, keys, rate, dx, n, c));
+            results.extend([y, dx].map(|b| card.read(b)));
+        }
+        results
+    });
+    let Some(results) = results else { return };
+    for (c, results) in [8, 7, 1280].into_iter().zip(results.chunks_exact(2)) {
+        let keep = 1.0 / (1.0 - rate);
+        let factors: Vec<f32> = keys
+            .iter()
+            .flat_map(|key| {
+                let mut rng = key.clone();
+                (0..c).map(|_| if rng.uniform() < rate { 0.0 } else { keep }).collect::<Vec<_>>()
+            })
+            .collect();
+        let (x, before) = (random(1, n * c), random(2, n * c));
+        let y: Vec<f32> = x.iter().zip(&factors).map(|(x, f)| x * f).collect();
+        let dx: Vec<f32> = before.iter().zip(&y).map(|(dx, y)| dx + y).collect();
+        assert_eq!(results, [y, dx], "{c}");
+        let dropped = factors.iter().filter(|&&f| f == 0.0).count();
+        assert!(c < 100 || (0.25..0.35).contains(&(dropped as f32 / (n * c) as f32)), "{dropped} of {}", n * c);
+    }
 }
 
 #[test]

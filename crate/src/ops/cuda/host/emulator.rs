@@ -106,6 +106,24 @@ impl Emulator {
         self.floats(&vec![f32::NAN; len])
     }
 
+    /// Writes the address of byte `offset` of `of` into `into`, as 64-bit number `at`.
+    pub(super) fn write_address(&mut self, into: Buffer, at: usize, of: Buffer, offset: usize) {
+        self.write(into, at, of.number, offset as u64);
+    }
+
+    /// Writes a number into `into`, as 64-bit number `at`.
+    pub(super) fn write_number(&mut self, into: Buffer, at: usize, number: u64) {
+        self.write(into, at, u32::MAX, number);
+    }
+
+    fn write(&mut self, into: Buffer, at: usize, of: u32, plus: u64) {
+        self.send(b"W");
+        self.send(&into.number.to_le_bytes());
+        self.send(&(8 * at as u64).to_le_bytes());
+        self.send(&of.to_le_bytes());
+        self.send(&plus.to_le_bytes());
+    }
+
     /// Launches.
     #[track_caller]
     pub(super) fn launch(&mut self, call: Result<Call<Buffer>>) {

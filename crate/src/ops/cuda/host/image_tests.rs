@@ -33,13 +33,18 @@ fn images_are_augmented_to_the_processors_bits() {
     let cases = || augmentations.iter().flat_map(|a| SIZES.map(|size| (a, size)));
     let results = on_emulator(|card| {
         let run = |(augmentation, (h, w)): (&Sequential, (usize, usize))| {
-            let x = card.bytes(&image(2, N * h * w * 3).0);
+            let images = image(2, N * h * w * 3).0;
+            let each = images.len() / N;
+            let [first, second, third] = [0, 1, 2].map(|i| &images[i * each..][..each]);
+            let x = card.bytes(&[second, second, first, third, second].concat());
             let placed = [0, 1, 2].map(|i| augmentation.placing(key(i), (h, w)).unwrap());
             let places: Vec<f32> = placed.iter().flat_map(|p| p.numbers).collect();
             assert_eq!(places.len(), N * PLACE);
             let (places, y) = (card.floats(&places), card.unwritten(N * h * w * 3));
             let r = placed[0].rescaling.unwrap_or(Rescaling::new(1.0, -0.0));
-            card.launch(augment(x, places, r, y, (N, h, w, 3)));
+            // Behind two other images, in another order.
+            let which = card.bytes(&[2u32, 4, 3].map(u32::to_le_bytes).concat());
+            card.launch(augment(x, which, places, r, y, (N, h, w, 3)));
             card.read(y)
         };
         cases().map(run).collect()
@@ -61,7 +66,8 @@ fn any_number_of_channels_may_be_moved_and_nothing_moves_without_a_turn() {
     let results = on_emulator(|card| {
         let (from, y) = (card.bytes(&bytes), card.unwritten(x.len()));
         let still = card.floats(&[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
-        card.launch(augment(from, still, Rescaling::new(1.0, -0.0), y, (1, h, w, c)));
+        let which = card.bytes(&0u32.to_le_bytes());
+        card.launch(augment(from, which, still, Rescaling::new(1.0, -0.0), y, (1, h, w, c)));
         vec![card.read(y)]
     });
     let Some(results) = results else { return };

@@ -5,6 +5,8 @@
 //   A  length in bytes (u64), contents          a new buffer; buffers are numbered from 0
 //   L  name (u32 length, bytes), grid and block (6 u32), order (u32), arguments (u32 count; each a byte
 //      and 4 bytes: P buffer, N anything, I int, F float)
+//   W  buffer (u32), offset in bytes (u64), buffer (u32), number (u64)   writes into the first the address of the second
+//      plus the number; the number alone where there is no second (2^32 - 1)
 //   R  buffer (u32)                             answers with its contents
 //   C                                           forgets all buffers
 #include "registry.h"
@@ -88,6 +90,14 @@ int main() {
             read(buffers.back().memory.get(), buffers.back().bytes);
         } else if (command == 'L') {
             launch();
+        } else if (command == 'W') {
+            const auto to = read<uint32_t>();
+            const auto offset = read<uint64_t>();
+            const auto of = read<uint32_t>();
+            const uint64_t start = of == UINT32_MAX ? 0 : reinterpret_cast<uint64_t>(buffer(of).memory.get());
+            const uint64_t value = start + read<uint64_t>();
+            if (offset + sizeof(value) > buffer(to).bytes) fail("an address beyond the end of a buffer");
+            std::memcpy(buffer(to).memory.get() + offset, &value, sizeof(value));
         } else if (command == 'R') {
             const Buffer& b = buffer(read<uint32_t>());
             if (std::fwrite(b.memory.get(), 1, b.bytes, stdout) != b.bytes) fail("nobody listens");

@@ -62,6 +62,10 @@ inline const std::map<std::string, Kernel> kernels = {
     PLAIN(pool_backward),
     PLAIN(adam),
     PLAIN(rmsprop),
+    PLAIN(adam_all),
+    PLAIN(rmsprop_all),
+    PLAIN(dropout),
+    PLAIN(dropout_backward),
     PLAIN(augment),
 };
 

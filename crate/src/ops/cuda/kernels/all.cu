@@ -9,5 +9,6 @@
 #include "depthwise_weights.cuh"
 #include "first.cuh"
 #include "pooling.cuh"
+#include "dropout.cuh"
 #include "update.cuh"
 #include "augment.cuh"

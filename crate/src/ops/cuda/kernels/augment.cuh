@@ -34,12 +34,13 @@ SHARED_CODE float pixel_at(const unsigned short* image, const Images& s, const f
     return grey(image[(row * s.w + column) * s.c + colour]);
 }
 
-SHARED_CODE void augment_at(int index, const unsigned short* x, const float* places, float scale, float offset, float* y,
-                            const Images& s) {
+SHARED_CODE void augment_at(int index, const unsigned short* x, const int* which, const float* places, float scale,
+                            float offset, float* y, const Images& s) {
     const int image = index / (s.h * s.w), pixel = index % (s.h * s.w);
     if (image >= s.n) return;
     const float* place = places + image * PLACE;
-    const unsigned short* from = x + image * s.h * s.w * s.c;
+    // All images of a data set may be more than 32 bits can count.
+    const unsigned short* from = x + static_cast<long long>(which[image]) * (s.h * s.w * s.c);
     const float out_x = static_cast<float>(pixel % s.w), out_y = static_cast<float>(pixel / s.w);
     const float in_x = reflect(place[0] * out_x + place[1] * out_y + place[2], s.w);
     const float in_y = reflect(place[3] * out_x + place[4] * out_y + place[5], s.h);
@@ -54,7 +55,8 @@ SHARED_CODE void augment_at(int index, const unsigned short* x, const float* pla
     }
 }
 
-extern "C" __global__ void augment(const unsigned short* __restrict__ x, const float* __restrict__ places, float scale,
-                                   float offset, float* __restrict__ y, int n, int h, int w, int c) {
-    augment_at(THREAD_INDEX, x, places, scale, offset, y, Images{n, h, w, c});
+extern "C" __global__ void augment(const unsigned short* __restrict__ x, const int* __restrict__ which,
+                                   const float* __restrict__ places, float scale, float offset, float* __restrict__ y,
+                                   int n, int h, int w, int c) {
+    augment_at(THREAD_INDEX, x, which, places, scale, offset, y, Images{n, h, w, c});
 }

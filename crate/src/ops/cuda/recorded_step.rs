@@ -1,0 +1,160 @@
+//! A step of a training as two recorded graphs, one up to the logits and one from their gradient on; between them the
+//! host computes the loss. What is recorded here knows nothing of networks: `train/fit/step_on_card.rs` says what a
+//! step is.
+//!
+//! ```text
+//! host    words: keys, places, rates        logits ─► loss, d_logits
+//!           │                                  ▲             │
+//! GPU       └─► forward: images … dense ───────┘             └─► backward: … all variables
+//! ```
+
+use std::rc::Rc;
+
+use super::card::Memory;
+use super::recording::{Counts, Graph, Pinned, Recorder};
+use super::{Card, OnCard};
+use crate::Result;
+
+/// What has to be the same for a recorded step to be right.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepKey {
+    /// Images in the batch.
+    pub images: usize,
+    /// What the step starts from.
+    pub start: Start,
+    /// Dropout's rate, as bits; 0 where there is none.
+    pub dropout: u32,
+    /// The base's version: which layers train, and what the frozen ones are.
+    pub version: u64,
+    /// Where variables are; see [`Card::moves`].
+    pub moves: u64,
+}
+
+/// What a step starts from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Start {
+    /// Images in the memory of the graph.
+    Images,
+    /// Outputs of the frozen part there.
+    Frozen,
+    /// Images of a data set from this address on, with this scale and offset of grey levels, as bits.
+    Placed(u64, [u32; 2]),
+}
+
+/// Recorded steps of one optimizer.
+#[derive(Default)]
+pub struct StepScratch {
+    steps: Vec<(StepKey, OnCard<RecordedStep>)>,
+    /// The last ones that were taken without a recording: what comes again is recorded.
+    seen: Vec<StepKey>,
+}
+
+impl std::fmt::Debug for StepScratch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "StepScratch of {} recorded steps", self.steps.len())
+    }
+}
+
+/// Recordings that are kept: the usual batch, and the last one of an epoch. Each holds the memory of a whole step.
+const MOST: usize = 2;
+
+impl StepScratch {
+    /// The recorded step of this key.
+    pub(crate) fn get(&mut self, key: &StepKey) -> Option<&mut RecordedStep> {
+        self.steps.iter_mut().find(|(k, _)| k == key).map(|(_, step)| &mut step.0)
+    }
+
+    /// Whether a step of this key was taken before; notes that one is taken now.
+    pub fn comes_again(&mut self, key: &StepKey) -> bool {
+        if self.seen.contains(key) {
+            return true;
+        }
+        if self.seen.len() > 4 {
+            self.seen.remove(0);
+        }
+        self.seen.push(*key);
+        false
+    }
+
+    /// Makes room for another: forgets what is out of date, and the oldest.
+    pub fn make_room(&mut self, key: &StepKey) {
+        self.steps.retain(|(k, _)| k.version == key.version && k.moves == key.moves);
+        while self.steps.len() >= MOST {
+            self.steps.remove(0);
+        }
+    }
+
+    /// Keeps a recorded step; gives what steps were recorded do.
+    pub(crate) fn insert(&mut self, key: StepKey, step: RecordedStep) {
+        self.steps.push((key, OnCard(step)));
+    }
+
+    /// What the recorded steps start, the oldest first: forward and backward.
+    pub fn counts(&self) -> Vec<[Counts; 2]> {
+        self.steps.iter().map(|(_, step)| [step.0.forward.counts(), step.0.backward.counts()]).collect()
+    }
+}
+
+/// Numbers of one step that the host writes: words in pinned memory, and as many on the GPU.
+pub(crate) struct Words {
+    pinned: Pinned,
+    on_card: Memory,
+    /// How many 64-bit keys there are, then words of places, then rates.
+    parts: [usize; 3],
+}
+
+impl Words {
+    pub fn new(card: &'static Card, keys: usize, places: usize, rates: usize) -> Result<Self> {
+        let len = 2 * keys + places + rates;
+        Ok(Words { pinned: Pinned::new(card, len)?, on_card: card.memory(len)?, parts: [keys, places, rates] })
+    }
+
+    /// Where the 64-bit keys are on the GPU.
+    pub fn keys(&self) -> u64 {
+        self.on_card.address()
+    }
+
+    /// Where the words of places are.
+    pub fn places(&self) -> u64 {
+        self.keys() + 8 * self.parts[0] as u64
+    }
+
+    /// Where the rates are.
+    pub fn rates(&self) -> u64 {
+        self.places() + 4 * self.parts[1] as u64
+    }
+
+    /// Records that all words are copied to the GPU here.
+    pub fn record(&self) -> Result<()> {
+        // SAFETY: memory of as many words, which lives as long as this.
+        unsafe { self.pinned.record_to_card(self.on_card.address()) }
+    }
+
+    /// The words of the host: of keys (two each), of places, of rates.
+    ///
+    /// # Safety
+    /// The copy of the last step is done.
+    pub unsafe fn host(&mut self) -> (&mut [u32], &mut [u32], &mut [u32]) {
+        let [keys, places, _] = self.parts;
+        // SAFETY: the caller's promise.
+        let (first, rest) = unsafe { self.pinned.words() }.split_at_mut(2 * keys);
+        let (second, third) = rest.split_at_mut(places);
+        (first, second, third)
+    }
+}
+
+/// A step that was recorded.
+pub(crate) struct RecordedStep {
+    pub forward: Graph,
+    pub backward: Graph,
+    /// Where the batch belongs, and how many floats; 0 where the images are on the GPU already.
+    pub input: (u64, usize),
+    pub words: Words,
+    pub logits: Pinned,
+    pub d_logits: Pinned,
+    /// The variables that it changes, in the order of their rates.
+    pub names: Vec<String>,
+    /// Owns the memory that the graphs use; goes last.
+    #[allow(dead_code)] // it is enough that it is there
+    pub recorder: Rc<Recorder>,
+}
