@@ -152,7 +152,8 @@ pub struct Train {
     /// Class folders to use, separated by commas; by default each folder in DIR is a class
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub classes: Vec<String>,
-    /// Precision in which frozen layers compute; bf16 is faster and needs a processor with AMX or AVX512-BF16
+    /// Precision in which frozen layers compute; bf16 is faster and needs a processor with AMX or
+    /// AVX512-BF16, or a GPU; tf32 needs a GPU
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub precision: Precision,
     /// Batch size: number of photographs in a training step
@@ -271,6 +272,7 @@ pub struct Summary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Precision {
     F32,
+    Tf32,
     Bf16,
 }
 

@@ -47,6 +47,7 @@ pub fn train(
     }
     model.base_model_mut().set_precision(match asked.precision {
         Asked::F32 => Precision::F32,
+        Asked::Tf32 => Precision::Tf32,
         Asked::Bf16 => Precision::Bf16,
     })?;
     if asked.no_cache {

@@ -46,16 +46,20 @@ fn main() -> ExitCode {
     let outcome = match words {
         ["prepare", folder] => prepare::prepare(Path::new(folder)),
         [part @ ("preflight" | "ops" | "ops-few" | "goldens" | "training"), folder, out] => match device() {
-            Ok(device) => check(part, &device, start.elapsed().as_secs_f64(), Path::new(folder), Path::new(out)),
+            Ok(device) => {
+                check(part, &device, start.elapsed().as_secs_f64(), Path::new(folder), Path::new(out))
+            }
             Err(e) => return no_card(&e),
         },
         ["serve", folder] => match device() {
             Ok(device) => serve::serve(&device, Path::new(folder)),
             Err(e) => return no_card(&e),
         },
-        _ => Err("expected prepare, preflight, ops, ops-few, goldens, training or serve; the first lines of \
+        _ => {
+            Err("expected prepare, preflight, ops, ops-few, goldens, training or serve; the first lines of \
                   tools/gpu_test/main.rs say more"
-            .into()),
+                .into())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -54,7 +54,8 @@ impl Report {
     fn note(&mut self, name: &str, ok: bool, more: Value) -> Result<()> {
         self.checks += 1;
         self.failed += usize::from(!ok);
-        let numbers = more.as_object().filter(|m| !m.is_empty()).map(|_| format!(" {more}")).unwrap_or_default();
+        let numbers =
+            more.as_object().filter(|m| !m.is_empty()).map(|_| format!(" {more}")).unwrap_or_default();
         println!("  {} {name}{numbers}", if ok { "ok    " } else { "FAILED" });
         let mut line = json!({ "part": self.part, "name": name, "ok": ok });
         if let (Some(line), Value::Object(more)) = (line.as_object_mut(), more) {

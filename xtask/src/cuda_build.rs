@@ -113,7 +113,9 @@ fn packages(project: &Project) -> Result<Places> {
         kernels: root.join("kernels"),
         build: root.join("build"),
     };
-    for folder in [&places.kernels, &places.emulator, &places.toolkit.join("bin"), &places.toolkit.join("lib")] {
+    for folder in
+        [&places.kernels, &places.emulator, &places.toolkit.join("bin"), &places.toolkit.join("lib")]
+    {
         std::fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
     }
     Ok(places)
@@ -211,7 +213,10 @@ fn toolkit(places: &Places) -> Result<()> {
         let soname = format!("lib{name}.so.{version}");
         let source = places.kernels.join(format!("{name}.c"));
         let functions = declared.iter().filter(|(library, _)| *library == name);
-        write(&source, &functions.map(|(_, f)| format!("int {f}(void) {{ return 801; }}\n")).collect::<String>())?;
+        write(
+            &source,
+            &functions.map(|(_, f)| format!("int {f}(void) {{ return 801; }}\n")).collect::<String>(),
+        )?;
         let stub = lib.join(format!("lib{name}.so"));
         shared_library(&stub, &soname, &[source])?;
     }
@@ -229,7 +234,10 @@ fn toolkit(places: &Places) -> Result<()> {
     let weak = |f: &String| format!("__attribute__((weak)) int {f}(void) {{ return 801; }}\n");
     write(&unused, &declared.iter().map(|(_, f)| weak(f)).collect::<String>())?;
     let object = places.kernels.join("unused.o");
-    run(command("cc").args(["-fPIC", "-c", "-o"]).arg(&object).arg(&unused), "compiling what is not emulated")?;
+    run(
+        command("cc").args(["-fPIC", "-c", "-o"]).arg(&object).arg(&unused),
+        "compiling what is not emulated",
+    )?;
     driver.arg("crate/src/ops/cuda/host/driver.cpp").arg(&object);
     run(&mut driver, "compiling the emulated driver")?;
     for (name, version) in &LIBRARIES[1..] {
@@ -330,7 +338,8 @@ mod tests {
 
     #[test]
     fn a_library_that_a_program_does_not_name_is_found() {
-        let line = |name: &str| format!(" 0x0000000000000001 (NEEDED)             Shared library: [{name}]\n");
+        let line =
+            |name: &str| format!(" 0x0000000000000001 (NEEDED)             Shared library: [{name}]\n");
         let all: String = NEEDED.iter().map(|name| line(name)).collect();
         assert_eq!(missing_of(&all, &NEEDED), [""; 0]);
         assert_eq!(missing_of(&(line(NEEDED[0]) + &line(NEEDED[2])), &NEEDED), ["libcublas.so.13"]);

@@ -97,6 +97,7 @@ pub(crate) enum SavedLoss {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum SavedPrecision {
     F32,
+    Tf32,
     Bf16,
 }
 
@@ -133,6 +134,7 @@ impl About {
             trainable: ranges(base.trainable_layers()),
             precision: match base.precision() {
                 Precision::F32 => SavedPrecision::F32,
+                Precision::Tf32 => SavedPrecision::Tf32,
                 Precision::Bf16 => SavedPrecision::Bf16,
             },
             test_time_flip: model.test_time_flip,

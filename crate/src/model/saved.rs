@@ -103,10 +103,13 @@ impl Model {
                 base.set_layer_trainable(layer, true)?;
             }
         }
-        if about.precision == SavedPrecision::Bf16
-            && let Err(why) = base.set_precision(Precision::Bf16)
-        {
-            say(format!("The model was saved in bf16 and computes in f32 here: {why}"));
+        let precision = match about.precision {
+            SavedPrecision::F32 => Precision::F32,
+            SavedPrecision::Tf32 => Precision::Tf32,
+            SavedPrecision::Bf16 => Precision::Bf16,
+        };
+        if let Err(why) = base.set_precision(precision) {
+            say(format!("The model was saved in {} and computes in f32 here: {why}", precision.name()));
         }
         // Before a head of the stated size is made.
         let (kernel, bias) = (weights.get("dense/kernel")?, weights.get("dense/bias")?);

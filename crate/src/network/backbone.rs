@@ -273,28 +273,31 @@ impl Backbone {
         on_device!(&self.base => base, base.precision())
     }
 
-    /// Chooses the precision in which frozen layers compute. Layers that train stay in f32, and so do
-    /// all of a network of which a part that is asked for trains.
+    /// Chooses the precision in which frozen layers compute; see [`Precision`]. On the CPU, layers that train stay in
+    /// f32, and so do all of a network of which a part that is asked for trains.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the processor cannot compute in that precision, or the base is on a GPU
-    /// and the precision is not f32; nothing is changed then.
+    /// [`Error::Invalid`] where the device cannot compute in that precision; nothing is changed then.
     pub fn set_precision(&mut self, precision: Precision) -> Result<()> {
         match &mut self.base {
             Any::Cpu(base) => {
-                if precision == Precision::Bf16 {
-                    Bf16Unit::best()?;
+                match precision {
+                    Precision::F32 => (),
+                    Precision::Tf32 => return Err(Error::Invalid(
+                        "The CPU expected the precision f32 or bf16. Received: tf32, which only NVIDIA GPUs \
+                             have."
+                            .into(),
+                    )),
+                    Precision::Bf16 => drop(Bf16Unit::best()?),
                 }
                 base.set_precision(precision);
                 Ok(())
             }
             #[cfg(feature = "cuda")]
-            Any::Cuda(_) if precision == Precision::F32 => Ok(()),
-            #[cfg(feature = "cuda")]
-            Any::Cuda(_) => Err(Error::Invalid(format!(
-                "A base on a GPU computes in f32. Received: {}, which only the CPU has (TRANSFER_DEVICE=cpu).",
-                precision.name()
-            ))),
+            Any::Cuda(base) => {
+                base.0.set_precision(precision);
+                Ok(())
+            }
         }
     }
 

@@ -203,6 +203,7 @@ impl<D: Backend> Base<D> {
         units: std::ops::Range<usize>,
     ) -> Result<Activations<D, T>> {
         let first_trainable = self.first_trainable_unit();
+        let _multiplying = D::multiplying(self.precision);
         for (i, unit) in self.architecture.units.iter().enumerate().take(units.end).skip(units.start) {
             let input_gradient = first_trainable < i;
             let scratch = self.scratch[i].clone();

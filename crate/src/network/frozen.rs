@@ -57,6 +57,17 @@ pub trait NetworkBackend: Backend {
     fn placed(_device: &Self, _placed: &crate::ops::cuda::Placed<'_>) -> Result<Activations<Self>> {
         Err(crate::Error::Device("The CPU was given images that are on the GPU.".into()))
     }
+
+    /// A batch that is on the GPU.
+    ///
+    /// # Errors
+    /// On the CPU.
+    #[cfg(feature = "cuda")]
+    #[doc(hidden)]
+    #[allow(private_interfaces)]
+    fn kept(_batch: &crate::ops::cuda::KeptBatch) -> Result<Activations<Self>> {
+        Err(crate::Error::Device("The CPU was given images that are on the GPU.".into()))
+    }
 }
 
 impl<D: NetworkBackend> Base<D> {
@@ -248,6 +259,11 @@ impl NetworkBackend for dfdx::prelude::Cuda {
     #[allow(private_interfaces)]
     fn placed(device: &Self, placed: &crate::ops::cuda::Placed<'_>) -> Result<Activations<Self>> {
         placed.activations(device)
+    }
+
+    #[allow(private_interfaces)]
+    fn kept(batch: &crate::ops::cuda::KeptBatch) -> Result<Activations<Self>> {
+        Ok(batch.tensor().clone())
     }
 
     fn frozen_features(base: &Base<Self>, images: &[f32], n: usize) -> Result<Matrix<Self>> {

@@ -12,7 +12,7 @@ pub use super::tensors::{Activations, Flat, Matrix};
 
 use super::conv_bn::ConvBn;
 use super::inverted_residual::BlockParams;
-use crate::Result;
+use crate::{Precision, Result};
 use transfer_kernels::BlockShape;
 
 mod sealed {
@@ -33,6 +33,12 @@ pub trait Backend: Device<f32> + sealed::Sealed {
 
     /// What an optimizer keeps from step to step besides its moments.
     type StepScratch: Default + std::fmt::Debug;
+
+    /// While it lives, convolutions of this thread multiply in the precision that was asked for.
+    type Multiplying;
+
+    /// Makes convolutions of this thread multiply in a precision, where the device has a choice.
+    fn multiplying(precision: Precision) -> Self::Multiplying;
 
     /// A device for one pass without a tape.
     type Lent: std::ops::Deref<Target = Self>;

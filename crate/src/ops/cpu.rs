@@ -11,7 +11,7 @@ use super::conv_bn::{cpu as conv_bn, ConvBn};
 use super::inverted_residual::{cpu as block, BlockParams};
 use super::lent::LentCpu;
 use super::view::{slice, slice_mut};
-use crate::{Error, Result};
+use crate::{Error, Precision, Result};
 use transfer_kernels::batch_norm::Folded;
 use transfer_kernels::conv3x3::{conv3x3_first, conv3x3_first_backward_weights};
 use transfer_kernels::optimizer::{update, UpdateRule};
@@ -28,6 +28,10 @@ impl Backend for Cpu {
     type UnitScratch = block::UnitScratch;
     type Lent = LentCpu;
     type StepScratch = ();
+    // What trains is f32 on a processor; frozen layers have plans of their own.
+    type Multiplying = ();
+
+    fn multiplying(_: Precision) {}
 
     fn lend(&self) -> LentCpu {
         LentCpu::take()

@@ -12,6 +12,9 @@ pub mod conv_bn;
 mod cpu;
 #[cfg(any(test, feature = "cuda"))]
 pub(crate) mod cuda;
+#[cfg(feature = "cuda")]
+#[doc(hidden)]
+pub use cuda::KeptBatch;
 pub mod head;
 pub mod inverted_residual;
 pub(crate) mod lent;

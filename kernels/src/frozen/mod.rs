@@ -73,6 +73,14 @@ impl Step {
     }
 }
 
+fn no_tf32() -> Error {
+    Error::Unsupported(
+        "Precision::Tf32 expected an NVIDIA GPU. Received: the CPU, which has Precision::F32 and, with AVX512-BF16, \
+         Precision::Bf16."
+            .into(),
+    )
+}
+
 impl FrozenPlan {
     /// Checks the shapes and packs the weights.
     ///
@@ -91,6 +99,7 @@ impl FrozenPlan {
     pub fn with_precision(spec: FrozenSpec, precision: Precision) -> Result<Self> {
         let bf16 = match precision {
             Precision::F32 => None,
+            Precision::Tf32 => return Err(no_tf32()),
             Precision::Bf16 => Some(Bf16Unit::best()?),
         };
         Self::new_on(Arithmetic { isa: isa()?, bf16 }, spec)

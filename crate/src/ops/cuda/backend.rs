@@ -5,13 +5,14 @@ use dfdx::prelude::{
 };
 
 use super::block::{self, BlockSaved, UnitScratch};
+use super::card::Multiplying;
 use super::folded::{add_gradients, add_pointwise_gradients, sum_columns, sum_taps_and_bias};
 use super::recorded_step::StepScratch;
 use super::{address, calls, copy, gradient, product, zeros, Card};
 use crate::ops::backend::{device_error, wrong_length, Activations, Backend, Flat, Matrix};
 use crate::ops::conv_bn::ConvBn;
 use crate::ops::inverted_residual::BlockParams;
-use crate::{Error, Result};
+use crate::{Error, Precision, Result};
 use transfer_kernels::optimizer::UpdateRule;
 use transfer_kernels::Activation;
 use transfer_kernels::BlockShape;
@@ -27,6 +28,11 @@ impl Backend for Cuda {
     type UnitScratch = UnitScratch;
     type Lent = Box<Cuda>;
     type StepScratch = StepScratch;
+    type Multiplying = Multiplying;
+
+    fn multiplying(precision: Precision) -> Multiplying {
+        Multiplying::in_tf32(precision != Precision::F32)
+    }
 
     fn lend(&self) -> Box<Cuda> {
         // One GPU has one memory; `zeros` keeps threads apart.
@@ -204,6 +210,7 @@ impl Backend for Cuda {
         let ((n, c), units) = (*x.shape(), bias.shape().0);
         let y = zeros(x.device(), (n, units))?;
         let to = address(&y)?;
+        let _exact = Multiplying::in_tf32(false);
         // SAFETY: the tensors have these shapes; `head::dense` has compared the kernel's.
         unsafe {
             product::forward(card, address(x)?, address(kernel)?, to, (n, c, units))?;
@@ -228,6 +235,7 @@ impl Backend for Cuda {
             true => Some(gradient(grads, x)?),
             false => None,
         };
+        let _exact = Multiplying::in_tf32(false);
         let run = || {
             let dw = card.memory(c * units)?;
             // SAFETY: as in `dense_forward`; gradients have the shapes of their tensors.

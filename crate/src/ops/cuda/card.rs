@@ -6,6 +6,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
+use cudarc::cublas::result::CublasError;
+use cudarc::cublas::sys::{cublasMath_t, cublasSetMathMode, cublasSetWorkspace_v2};
 use cudarc::cublas::CudaBlas;
 use cudarc::driver::{result, sys, CudaDevice, CudaSlice, DeviceSlice, DriverError};
 use cudarc::nvrtc::{compile_ptx_with_opts, CompileOptions};
@@ -24,10 +26,10 @@ const OLDEST: (i32, i32) = (8, 0);
 pub(crate) struct Card {
     cuda: OnCard<Cuda>,
     device: Arc<CudaDevice>,
-    blas: Mutex<CudaBlas>,
+    blas: Mutex<Blas>,
     module: Module,
     /// The same for recordings, on whose stream it multiplies.
-    recording_blas: Mutex<CudaBlas>,
+    recording_blas: Mutex<Blas>,
     /// Memory that is free.
     spare: Arc<Pool>,
     /// Grows whenever a variable may have got other memory: what was recorded before is no longer right then.
@@ -37,6 +39,65 @@ pub(crate) struct Card {
     memory: usize,
     /// Whatever went wrong on the tape, whose errors can't carry a text.
     failed: Mutex<Option<Error>>,
+}
+
+/// cuBLAS, and how it multiplies.
+pub(crate) struct Blas {
+    pub(super) blas: CudaBlas,
+    tf32: bool,
+    /// Its own memory is another one while a stream records, and another choice of kernels with it.
+    workspace: CudaSlice<u8>,
+}
+
+/// What NVIDIA advises for Hopper GPUs.
+const WORKSPACE: usize = 32 << 20;
+
+impl Blas {
+    fn new(device: &Arc<CudaDevice>) -> Result<Self, CudaError> {
+        let blas = CudaBlas::new(device.clone()).map_err(CudaError::Blas)?;
+        // SAFETY: nobody reads it but cuBLAS, which writes it before.
+        let workspace = unsafe { device.alloc::<u8>(WORKSPACE) }.map_err(CudaError::Driver)?;
+        let made = Blas { blas, tf32: false, workspace };
+        made.set_workspace().map_err(CudaError::Blas)?;
+        Ok(made)
+    }
+
+    fn set_workspace(&self) -> Result<(), CublasError> {
+        let at = *cudarc::driver::DevicePtr::device_ptr(&self.workspace) as *mut c_void;
+        // SAFETY: the handle lives, and the memory as long as it.
+        unsafe { cublasSetWorkspace_v2(*self.blas.handle(), at, WORKSPACE) }.result()
+    }
+
+    /// Puts products on this stream.
+    fn set_stream(&self, stream: sys::CUstream) -> Result<(), CublasError> {
+        let stream = stream as cudarc::cublas::sys::cudaStream_t;
+        // SAFETY: handle and stream live.
+        unsafe { cudarc::cublas::result::set_stream(*self.blas.handle(), stream) }?;
+        // That has given up the workspace.
+        self.set_workspace()
+    }
+}
+
+thread_local! {
+    static IN_TF32: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// While it lives, products of this thread multiply as it was asked for.
+pub struct Multiplying {
+    before: bool,
+}
+
+impl Multiplying {
+    /// In TF32, or in f32.
+    pub fn in_tf32(tf32: bool) -> Self {
+        Multiplying { before: IN_TF32.replace(tf32) }
+    }
+}
+
+impl Drop for Multiplying {
+    fn drop(&mut self) {
+        IN_TF32.set(self.before);
+    }
 }
 
 /// Memory that is free, by its length.
@@ -107,7 +168,7 @@ impl Card {
         let storage = Storage::<f32>::try_alloc_len(&cuda, 1).map_err(set_up)?;
         let device = storage.device();
         address::check(&cuda, &device)?;
-        let blas = || CudaBlas::new(device.clone()).map_err(|e| set_up(CudaError::Blas(e)));
+        let blas = || Blas::new(&device).map_err(set_up);
         let (blas, recording_blas) = (blas()?, blas()?);
         Ok(Card {
             cuda: OnCard(cuda),
@@ -147,16 +208,26 @@ impl Card {
     }
 
     /// cuBLAS, for one thread at a time.
-    pub fn blas(&'static self) -> Result<MutexGuard<'static, CudaBlas>> {
+    pub(super) fn blas(&'static self) -> Result<MutexGuard<'static, Blas>> {
         self.device()?;
         let recorder = recording::current();
         let blas = if recorder.is_some() { &self.recording_blas } else { &self.blas };
-        let blas = blas.lock().unwrap_or_else(|e| e.into_inner());
+        let mut blas = blas.lock().unwrap_or_else(|e| e.into_inner());
+        let tf32 = IN_TF32.get();
+        if std::mem::replace(&mut blas.tf32, tf32) != tf32 {
+            let mode = if tf32 {
+                cublasMath_t::CUBLAS_TF32_TENSOR_OP_MATH
+            } else {
+                cublasMath_t::CUBLAS_DEFAULT_MATH
+            };
+            // SAFETY: the handle lives.
+            unsafe { cublasSetMathMode(*blas.blas.handle(), mode) }
+                .result()
+                .map_err(|e| Error::Device(format!("The GPU could not multiply in TF32: {:?}.", e.0)))?;
+        }
         if let Some(recorder) = recorder {
             recorder.count_launch();
-            let stream = recorder.stream() as cudarc::cublas::sys::cudaStream_t;
-            // SAFETY: handle and stream live.
-            unsafe { cudarc::cublas::result::set_stream(*blas.handle(), stream) }
+            blas.set_stream(recorder.stream())
                 .map_err(|e| Error::Device(format!("The GPU could not record products: {:?}.", e.0)))?;
         }
         Ok(blas)

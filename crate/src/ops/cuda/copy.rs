@@ -47,7 +47,8 @@ fn not_recorded() -> Result<()> {
     match recording::current() {
         None => Ok(()),
         Some(_) => Err(Error::Device(
-            "Numbers were to be copied between host and GPU while a step is recorded, which cannot be.".into(),
+            "Numbers were to be copied between host and GPU while a step is recorded, which cannot be."
+                .into(),
         )),
     }
 }

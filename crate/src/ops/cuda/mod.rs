@@ -51,6 +51,28 @@ pub(crate) use images::{Images, Placed};
 #[cfg(test)]
 mod host;
 
+/// A batch of images that is on the GPU, ready for the network: for measurements that leave the way there out.
+#[cfg(feature = "cuda")]
+pub struct KeptBatch(OnCard<crate::ops::backend::Activations<dfdx::prelude::Cuda>>);
+
+#[cfg(feature = "cuda")]
+impl KeptBatch {
+    /// Copies images `(n, h, w, 3)` to the GPU.
+    ///
+    /// # Errors
+    /// Where the lengths do not fit, or the GPU fails.
+    pub fn new(images: &[f32], shape: (usize, usize, usize, usize)) -> crate::Result<Self> {
+        let cuda = Card::get()?.cuda();
+        Ok(KeptBatch(OnCard(<dfdx::prelude::Cuda as crate::ops::backend::Backend>::tensor(
+            &cuda, shape, images,
+        )?)))
+    }
+
+    pub(crate) fn tensor(&self) -> &crate::ops::backend::Activations<dfdx::prelude::Cuda> {
+        &self.0 .0
+    }
+}
+
 /// Something on the GPU that any thread may use.
 #[cfg(feature = "cuda")]
 pub(crate) struct OnCard<T>(pub T);

@@ -1,8 +1,9 @@
 //! Products of matrices by cuBLAS. Ours are row-major and its are column-major: a row-major matrix is
 //! the transposed one to cuBLAS, so the factors change places.
 //!
-//! In f32 throughout (cuBLAS takes no shorter numbers for f32 unless it is asked to), and with the same bits
-//! each time: all is on one stream, and atomics are off unless they are asked for.
+//! In f32 (cuBLAS takes no shorter numbers for f32 unless it is asked to), or in TF32 where
+//! [`Multiplying`](super::card::Multiplying) asks for it, and with the same bits each time: all is on one stream, and
+//! atomics are off unless they are asked for.
 
 use cudarc::cublas::result::sgemm;
 use cudarc::cublas::sys::cublasOperation_t::{self, CUBLAS_OP_N as N, CUBLAS_OP_T as T};
@@ -83,7 +84,7 @@ unsafe fn product(
     // SAFETY: the memory is the caller's promise; the constants are read before the function returns.
     let done = unsafe {
         sgemm(
-            *blas.handle(),
+            *blas.blas.handle(),
             op_a,
             op_b,
             int(m)?,

@@ -37,6 +37,8 @@ pub enum Start {
     Images,
     /// Outputs of the frozen part there.
     Frozen,
+    /// Images that are on the GPU at this address, ready for the network.
+    Kept(u64),
     /// Images of a data set from this address on, with this scale and offset of grey levels, as bits.
     Placed(u64, [u32; 2]),
 }
@@ -106,7 +108,11 @@ pub(crate) struct Words {
 impl Words {
     pub fn new(card: &'static Card, keys: usize, places: usize, rates: usize) -> Result<Self> {
         let len = 2 * keys + places + rates;
-        Ok(Words { pinned: Pinned::new(card, len)?, on_card: card.memory(len)?, parts: [keys, places, rates] })
+        Ok(Words {
+            pinned: Pinned::new(card, len)?,
+            on_card: card.memory(len)?,
+            parts: [keys, places, rates],
+        })
     }
 
     /// Where the 64-bit keys are on the GPU.

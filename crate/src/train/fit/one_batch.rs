@@ -64,7 +64,8 @@ impl Model {
         let loss = self.loss()?;
         let compiled = self.compiled.as_mut().ok_or_else(not_compiled)?;
         let rate = compiled.learning_rate() as f32;
-        let check = |loss: f64| match loss.is_finite() {
+        let check = |loss: f64| {
+            match loss.is_finite() {
             true => Ok(()),
             false => Err(Error::Training(format!(
                 "The loss became {loss} in epoch {}, step {}, with learning rate {rate}. The weights are as they were \
@@ -72,6 +73,7 @@ impl Model {
                 epoch + 1,
                 number + 1
             ))),
+        }
         };
         let WithHead { base, head } = &mut self.net;
         on_device!(&mut base.base => base, head => head, &mut compiled.optimizer => optimizer;
@@ -106,6 +108,33 @@ impl Model {
             .loss)
     }
 
+    /// [`train_on_batch`](Self::train_on_batch) with preprocessed images that are on the GPU: for measurements.
+    ///
+    /// # Errors
+    /// As there; and on the CPU.
+    #[cfg(feature = "cuda")]
+    #[doc(hidden)]
+    pub fn train_on_kept_batch(
+        &mut self,
+        images: &crate::ops::cuda::KeptBatch,
+        labels: &[u32],
+    ) -> Result<f64> {
+        let step = self.compiled.as_ref().ok_or_else(not_compiled)?.step();
+        let (targets, indices) = (self.targets(labels)?, (0..labels.len()).collect::<Vec<usize>>());
+        Ok(threads::pool().install(|| self.descend(Input::Kept(images), &targets, &indices, step, 0))?.loss)
+    }
+
+    /// What the recorded steps of this model start on the GPU, the oldest first, forward and backward: for
+    /// measurements.
+    #[cfg(feature = "cuda")]
+    #[doc(hidden)]
+    pub fn recorded_steps(&self) -> Vec<[crate::ops::cuda::recording::Counts; 2]> {
+        match self.compiled.as_ref().map(|compiled| &compiled.optimizer) {
+            Some(crate::network::on_device::Any::Cuda(optimizer)) => optimizer.0.scratch.counts(),
+            _ => vec![],
+        }
+    }
+
     /// The gradient of the loss of one batch by each variable that trains, by name; changes nothing.
     /// Dropout is not applied.
     ///
@@ -114,7 +143,8 @@ impl Model {
     pub fn gradients(&mut self, images: &Array4<f32>, labels: &[u32]) -> Result<Weights> {
         let pixels = self.preprocessed(images, labels)?;
         let (targets, indices) = (self.targets(labels)?, (0..labels.len()).collect::<Vec<usize>>());
-        let batch = TrainingBatch { dropout: None, ..self.batch(Input::Images(&pixels), &targets, &indices, 0) };
+        let batch =
+            TrainingBatch { dropout: None, ..self.batch(Input::Images(&pixels), &targets, &indices, 0) };
         let loss = self.loss()?;
         let WithHead { base, head } = &mut self.net;
         on_device!(&mut base.base => base, head => head; step::named_gradients(base, head, batch, loss))

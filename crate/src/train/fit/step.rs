@@ -9,6 +9,8 @@ use crate::model::DropoutOfBatch;
 use crate::network::base::Base;
 use crate::network::frozen::NetworkBackend;
 use crate::network::with_head::{Head, Parts};
+#[cfg(feature = "cuda")]
+use crate::ops::backend::Activations;
 use crate::ops::backend::{device_error, Backend, Matrix};
 use crate::ops::head;
 use crate::ops::variable::Variables;
@@ -26,6 +28,9 @@ pub(crate) enum Input<'a> {
     /// Images that are on the GPU.
     #[cfg(feature = "cuda")]
     Placed(&'a crate::ops::cuda::Placed<'a>),
+    /// Augmented, preprocessed images that are on the GPU.
+    #[cfg(feature = "cuda")]
+    Kept(&'a crate::ops::cuda::KeptBatch),
 }
 
 impl<'a> Input<'a> {
@@ -34,7 +39,7 @@ impl<'a> Input<'a> {
         match self {
             Input::Images(values) | Input::Frozen(values) => Some(values),
             #[cfg(feature = "cuda")]
-            Input::Placed(_) => None,
+            Input::Placed(_) | Input::Kept(_) => None,
         }
     }
 
@@ -114,8 +119,8 @@ fn traced_logits<D: NetworkBackend>(
             Input::Images(images) => base.frozen_features(images, n)?,
             Input::Frozen(values) => base.features_from(&base.device, values, n)?,
             #[cfg(feature = "cuda")]
-            Input::Placed(placed) => {
-                head::global_average_pooling(base.forward(D::placed(&base.device, placed)?, 0)?)?
+            Input::Placed(_) | Input::Kept(_) => {
+                head::global_average_pooling(base.forward(on_card(base, batch.input)?, 0)?)?
             }
         };
         features.leaky_traced()
@@ -124,7 +129,7 @@ fn traced_logits<D: NetworkBackend>(
             Input::Images(images) => base.frozen_activations(images, n, to)?,
             Input::Frozen(values) => base.activations_from(&base.device, values, n, to)?,
             #[cfg(feature = "cuda")]
-            Input::Placed(placed) => base.forward_units(D::placed(&base.device, placed)?, 0..to)?,
+            Input::Placed(_) | Input::Kept(_) => base.forward_units(on_card(base, batch.input)?, 0..to)?,
         };
         head::global_average_pooling(base.forward(x.leaky_traced(), to)?)?
     };
@@ -133,6 +138,18 @@ fn traced_logits<D: NetworkBackend>(
         features = head::scale(features, factors)?;
     }
     head::dense(features, &dense.kernel.tensor, &dense.bias.tensor, !all_frozen)
+}
+
+/// Images that are on the GPU, as a batch.
+#[cfg(feature = "cuda")]
+fn on_card<D: NetworkBackend>(base: &Base<D>, input: Input<'_>) -> Result<Activations<D>> {
+    match input {
+        Input::Placed(placed) => D::placed(&base.device, placed),
+        Input::Kept(kept) => D::kept(kept),
+        Input::Images(_) | Input::Frozen(_) => Err(crate::Error::Device(
+            "Images on the GPU were expected. Received: numbers of the host.".into(),
+        )),
+    }
 }
 
 /// What one forward and backward pass gives.
@@ -157,6 +174,8 @@ pub(crate) fn differentiate<D: NetworkBackend>(
     loss: Loss,
 ) -> Result<Differentiated<D>> {
     let (targets, units) = (batch.targets, dense.bias.len());
+    // Backward as forward.
+    let _multiplying = D::multiplying(base.precision());
     let logits = traced_logits(base, dense, batch)?;
     let values = D::read(&logits)?;
     let (value, d_logits) = loss_of(&values, targets, units, loss)?;
@@ -164,7 +183,12 @@ pub(crate) fn differentiate<D: NetworkBackend>(
 }
 
 /// The mean loss of logits `(n, units)`, and its gradient.
-pub(super) fn loss_of(logits: &[f32], targets: &Targets, units: usize, loss: Loss) -> Result<(f64, Vec<f32>)> {
+pub(super) fn loss_of(
+    logits: &[f32],
+    targets: &Targets,
+    units: usize,
+    loss: Loss,
+) -> Result<(f64, Vec<f32>)> {
     let host = Cpu::default();
     let on_host = Cpu::tensor(&host, (targets.len(), units), logits)?;
     let traced = loss.traced(on_host.leaky_trace(), targets, units, &host)?;

@@ -7,7 +7,7 @@ use super::step::{descend_by_tape, loss_of, Input, Step, StepBackend, TrainingBa
 use crate::loss::Loss;
 use crate::network::base::Base;
 use crate::network::with_head::{Head, Parts};
-use crate::ops::backend::{Activations, Matrix};
+use crate::ops::backend::{Activations, Backend, Matrix};
 use crate::ops::cuda::calls;
 use crate::ops::cuda::recorded_step::{RecordedStep, Start, StepKey, Words};
 use crate::ops::cuda::recording::{Pinned, Recorder};
@@ -24,6 +24,7 @@ impl StepBackend for Cuda {
         loss: Loss,
         check: &dyn Fn(f64) -> Result<()>,
     ) -> Result<Step> {
+        let _multiplying = Self::multiplying(parts.base.precision());
         let key = key_of(&parts, &batch)?;
         if !optimizer.scratch.comes_again(&key) {
             return descend_by_tape(parts, optimizer, batch, loss, check);
@@ -43,6 +44,7 @@ fn key_of(parts: &Parts<'_, Cuda>, batch: &TrainingBatch<'_>) -> Result<StepKey>
     let start = match batch.input {
         Input::Images(_) => Start::Images,
         Input::Frozen(_) => Start::Frozen,
+        Input::Kept(kept) => Start::Kept(address(kept.tensor())?),
         Input::Placed(placed) => {
             let r = placed.rescaling();
             Start::Placed(placed.first(), [r.scale, r.offset].map(f32::to_bits))
@@ -102,7 +104,10 @@ fn record(
     let recorder = Recorder::new(card)?;
     let names: Vec<String> = {
         let mut parts = Parts { base, head: dense };
-        crate::ops::variable::Variables::trainable_variables_mut(&mut parts).iter().map(|v| v.name.clone()).collect()
+        crate::ops::variable::Variables::trainable_variables_mut(&mut parts)
+            .iter()
+            .map(|v| v.name.clone())
+            .collect()
     };
     let places = if let Input::Placed(_) = batch.input { n * (calls::PLACE + 1) } else { 0 };
     let words = Words::new(card, if batch.dropout.is_some() { n } else { 0 }, places, names.len())?;
@@ -133,6 +138,10 @@ fn record(
             recorder.keep(x.clone());
             let input = (address(&x)?, values.len());
             (From::Activations(x, 0), input)
+        }
+        Input::Kept(kept) => {
+            recorder.keep(kept.tensor().clone());
+            (From::Activations(kept.tensor().clone(), 0), (0, 0))
         }
         Input::Placed(_) => {
             let x = zeros(0)?;
@@ -185,7 +194,8 @@ fn record(
         recorder.keep(gradients);
         Ok(table_at)
     })?;
-    let numbers: Vec<f32> = table.iter().flat_map(|v| [*v as u32, (*v >> 32) as u32]).map(f32::from_bits).collect();
+    let numbers: Vec<f32> =
+        table.iter().flat_map(|v| [*v as u32, (*v >> 32) as u32]).map(f32::from_bits).collect();
     // SAFETY: memory of as many numbers.
     unsafe { copy::to_card(card, &numbers, table_at.address()) }?;
     recorder.keep(table_at);
@@ -222,6 +232,7 @@ fn replay(
         to_rates.iter_mut().zip(&rates).for_each(|(to, rate)| *to = rate.to_bits());
         match batch.input {
             Input::Placed(placed) => placed.words(places)?,
+            Input::Kept(_) => (),
             Input::Images(values) | Input::Frozen(values) if values.len() == step.input.1 => {
                 // SAFETY: as many numbers as there is room for.
                 unsafe { copy::to_card(card, values, step.input.0) }?;

@@ -2,9 +2,9 @@
 
 use super::super::calls::*;
 use super::on_emulator;
+use crate::random::Rng;
 use transfer_kernels::optimizer::update as update_here;
 use transfer_kernels::optimizer::UpdateRule;
-use crate::random::Rng;
 use transfer_kernels::testing::random;
 use transfer_kernels::{pooling, relu6_backward as relu6_backward_here, Activation};
 
@@ -179,7 +179,9 @@ fn all_variables_at_once_are_updated_as_one_by_one() {
             let rates = card.floats(&rates);
             let variables: Vec<_> = lens
                 .iter()
-                .map(|&len| [random(1, len), random(2, len), vec![0.0; len], vec![0.0; len]].map(|v| card.floats(&v)))
+                .map(|&len| {
+                    [random(1, len), random(2, len), vec![0.0; len], vec![0.0; len]].map(|v| card.floats(&v))
+                })
                 .collect();
             let pieces: usize = lens.iter().map(|len| len.div_ceil(PIECE)).sum();
             let table = card.bytes(&vec![0; pieces * 6 * 8]);
@@ -242,7 +244,11 @@ fn dropout_by_keys_has_the_processors_factors() {
         let dx: Vec<f32> = before.iter().zip(&y).map(|(dx, y)| dx + y).collect();
         assert_eq!(results, [y, dx], "{c}");
         let dropped = factors.iter().filter(|&&f| f == 0.0).count();
-        assert!(c < 100 || (0.25..0.35).contains(&(dropped as f32 / (n * c) as f32)), "{dropped} of {}", n * c);
+        assert!(
+            c < 100 || (0.25..0.35).contains(&(dropped as f32 / (n * c) as f32)),
+            "{dropped} of {}",
+            n * c
+        );
     }
 }
 
