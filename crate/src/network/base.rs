@@ -28,7 +28,7 @@ pub struct Base<D: Backend> {
     precision: Precision,
     /// For each unit the numbers of the five variables of each of its convolutions.
     convs: Vec<Vec<[usize; 5]>>,
-    scratch: Vec<Arc<D::UnitScratch>>,
+    pub(super) scratch: Vec<Arc<D::UnitScratch>>,
     /// Another number whenever any variable may have changed; only ever grows.
     changes: u64,
     /// What `changes` was when a variable that does not train may last have changed.
@@ -213,19 +213,23 @@ impl<D: Backend> Base<D> {
                     pointwise_convolution(x, &self.conv_bn(i, 0), input_gradient, &scratch)?
                 }
                 UnitKind::InvertedResidual(shape) => {
-                    let project = unit.convs.len() - 1;
-                    let params = BlockParams {
-                        expand: (project == 2).then(|| self.conv_bn(i, 0)),
-                        depthwise: self.conv_bn(i, project - 1),
-                        project: self.conv_bn(i, project),
-                        input_gradient,
-                        scratch,
-                    };
-                    inverted_residual(x, shape, &params)?
+                    inverted_residual(x, shape, &self.block_params(i, input_gradient))?
                 }
             };
         }
         Ok(x)
+    }
+
+    /// Inverted residual block `i`, ready to be applied.
+    pub(super) fn block_params(&self, i: usize, input_gradient: bool) -> BlockParams<D, D::UnitScratch> {
+        let project = self.architecture.units[i].convs.len() - 1;
+        BlockParams {
+            expand: (project == 2).then(|| self.conv_bn(i, 0)),
+            depthwise: self.conv_bn(i, project - 1),
+            project: self.conv_bn(i, project),
+            input_gradient,
+            scratch: self.scratch[i].clone(),
+        }
     }
 
     /// Height, width and channels of what units `0..to` give; of the image where `to` is 0.

@@ -58,6 +58,14 @@ pub trait NetworkBackend: Backend {
         Err(crate::Error::Device("The CPU was given images that are on the GPU.".into()))
     }
 
+    /// Units `0..to` without a tape, of images that are on the device.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    fn frozen_on_device(base: &Base<Self>, x: Activations<Self>, to: usize) -> Result<Activations<Self>> {
+        base.forward_units(x, 0..to)
+    }
+
     /// A batch that is on the GPU.
     ///
     /// # Errors
@@ -253,12 +261,16 @@ impl NetworkBackend for dfdx::prelude::Cuda {
         n: usize,
         to: usize,
     ) -> Result<Activations<Self>> {
-        base.forward_units(base.activations_from(&base.device, images, n, 0)?, 0..to)
+        frozen_on_card(base, base.activations_from(&base.device, images, n, 0)?, to)
     }
 
     #[allow(private_interfaces)]
     fn placed(device: &Self, placed: &crate::ops::cuda::Placed<'_>) -> Result<Activations<Self>> {
         placed.activations(device)
+    }
+
+    fn frozen_on_device(base: &Base<Self>, x: Activations<Self>, to: usize) -> Result<Activations<Self>> {
+        frozen_on_card(base, x, to)
     }
 
     #[allow(private_interfaces)]
@@ -270,4 +282,39 @@ impl NetworkBackend for dfdx::prelude::Cuda {
         let to = base.architecture.units.len();
         global_average_pooling(Self::frozen_activations(base, images, n, to)?)
     }
+}
+
+/// Units `0..to` without a tape, from images that are on the GPU. In bfloat16 only where none of them trains, as on the
+/// CPU.
+#[cfg(feature = "cuda")]
+pub(crate) fn frozen_on_card(
+    base: &Base<dfdx::prelude::Cuda>,
+    x: Activations<dfdx::prelude::Cuda>,
+    to: usize,
+) -> Result<Activations<dfdx::prelude::Cuda>> {
+    use crate::ops::cuda::frozen::{forward, FrozenUnit};
+    use dfdx::prelude::HasShape;
+    let unit = |i: usize| match &base.architecture.units[i].kind {
+        UnitKind::FirstConvolution => FrozenUnit::First(base.conv_bn(i, 0), &base.scratch[i]),
+        UnitKind::Pointwise => FrozenUnit::Pointwise(base.conv_bn(i, 0), &base.scratch[i]),
+        UnitKind::InvertedResidual(shape) => FrozenUnit::Block(*shape, base.block_params(i, false)),
+    };
+    let units: Vec<FrozenUnit<'_>> = (0..to).map(unit).collect();
+    let (n, h, w, c) = *x.shape();
+    let mut size = (h, w, c);
+    let fits = units.iter().all(|unit| {
+        let fits = unit.fits(size.2);
+        size = unit.output(size);
+        fits
+    });
+    if to == 0 || !fits {
+        return base.forward_units(x, 0..to);
+    }
+    let precision = match base.precision() {
+        Precision::Bf16 if to > base.first_trainable_unit() => Precision::Tf32,
+        precision => precision,
+    };
+    let y = crate::ops::cuda::zeros(&base.device, (n, size.0, size.1, size.2))?;
+    forward(&units, precision, &x, &y)?;
+    Ok(y)
 }

@@ -5,7 +5,8 @@
 
 use dfdx::prelude::{Cuda, CudaError, Gradients, HasShape};
 
-use super::card::Memory;
+use super::calls::Numbers;
+use super::card::{self, Memory};
 use super::folded::{add_gradients, add_pointwise_gradients, sum_taps_and_bias, Folded};
 use super::{address, calls, gradient, product, zeros, Card};
 use crate::ops::backend::Activations;
@@ -63,6 +64,12 @@ pub(super) fn forward(
     let Sizes { shape, rows_in, rows_out } = Sizes::new(n, s);
     let scratch = &p.scratch;
     let y = zeros(x.device(), (n, s.out_h(), s.out_w(), s.co))?;
+    let numbers = card::numbers();
+    if !keep && fits(s) {
+        // SAFETY: the tensors have these shapes.
+        unsafe { forward_fused(card, numbers, numbers, address(x)?, address(&y)?, n, s, p) }?;
+        return Ok((y, None));
+    }
     let (x_at, y_at) = (address(x)?, address(&y)?);
     let filtered = card.memory(rows_out * s.expanded)?;
     let mut expanded = None;
@@ -73,7 +80,13 @@ pub(super) fn forward(
         if let Some(conv) = &p.expand {
             let at = scratch.expand.of(card, conv)?;
             let z = card.memory(rows_in * s.expanded)?;
-            product::forward(card, x_at, at.w, z.address(), (rows_in, s.ci, s.expanded))?;
+            if fits(s) {
+                let (to, sizes) = (z.address(), (rows_in, s.ci, s.expanded));
+                let act = Activation::Linear;
+                card.launch(calls::pointwise(numbers, true, x_at, at.w, None, None, act, to, sizes)?)?;
+            } else {
+                product::forward(card, x_at, at.w, z.address(), (rows_in, s.ci, s.expanded))?;
+            }
             (input, input_bias) = (z.address(), Some(at.b));
             expanded = Some(z);
         }
@@ -81,11 +94,72 @@ pub(super) fn forward(
         let (act, to) = (Activation::Relu6, filtered.address());
         card.launch(calls::depthwise_forward(input, input_bias, at.w, at.b, act, to, &shape)?)?;
         let at = scratch.project.of(card, &p.project)?;
-        product::forward(card, filtered.address(), at.w, y_at, (rows_out, s.expanded, s.co))?;
+        let (from, sizes) = (filtered.address(), (rows_out, s.expanded, s.co));
         let (residual, act) = (s.residual.then_some(x_at), Activation::Linear);
-        card.launch(calls::bias_epilogue(y_at, at.b, residual, act, rows_out, s.co)?)?;
+        if fits(s) {
+            card.launch(calls::pointwise(
+                numbers,
+                true,
+                from,
+                at.w,
+                Some(at.b),
+                residual,
+                act,
+                y_at,
+                sizes,
+            )?)?;
+        } else {
+            product::forward(card, from, at.w, y_at, sizes)?;
+            card.launch(calls::bias_epilogue(y_at, at.b, residual, act, rows_out, s.co)?)?;
+        }
     }
     Ok((y, keep.then_some(BlockSaved { product: expanded, filtered })))
+}
+
+/// Whether the fused kernels take the block's channels.
+pub(super) fn fits(s: &BlockShape) -> bool {
+    [s.ci, s.expanded, s.co].into_iter().all(calls::fits)
+}
+
+/// A block of which nothing is kept, from `x` to `y`, which are addresses of numbers of these kinds: of `from` `x` and
+/// what lies between, of `to` the result.
+///
+/// # Safety
+/// `x (n, h, w, ci)` and `y (n, h', w', co)` are addresses of as many numbers, and the block [`fits`].
+#[allow(clippy::too_many_arguments)] // kinds and places of two arrays
+pub(super) unsafe fn forward_fused(
+    card: &'static Card,
+    from: Numbers,
+    to: Numbers,
+    x: u64,
+    y: u64,
+    n: usize,
+    s: &BlockShape,
+    p: &BlockParams<Cuda, UnitScratch>,
+) -> Result<()> {
+    let Sizes { shape, rows_out, .. } = Sizes::new(n, s);
+    let filtered = card.memory((rows_out * s.expanded * from.bytes()).div_ceil(4))?;
+    let at = p.scratch.depthwise.of(card, &p.depthwise)?;
+    let between = filtered.address();
+    let call = match &p.expand {
+        Some(conv) => {
+            let e = p.scratch.expand.of(card, conv)?;
+            calls::expand_depthwise(from, x, [e.w, e.b], [at.w, at.b], between, n, s)?
+        }
+        None => {
+            let call = calls::depthwise_forward(x, None, at.w, at.b, Activation::Relu6, between, &shape)?;
+            calls::stored_as(from, call)
+        }
+    };
+    let at = p.scratch.project.of(card, &p.project)?;
+    let (residual, sizes) = (s.residual.then_some(x), (rows_out, s.expanded, s.co));
+    let (float_result, act) = (to != Numbers::Bf16, Activation::Linear);
+    let project = calls::pointwise(from, float_result, between, at.w, Some(at.b), residual, act, y, sizes)?;
+    // SAFETY: the caller's promise, and memory of as many numbers between the two.
+    unsafe {
+        card.launch(call)?;
+        card.launch(project)
+    }
 }
 
 pub(super) fn backward(

@@ -13,7 +13,7 @@ use cudarc::driver::{result, sys, CudaDevice, CudaSlice, DeviceSlice, DriverErro
 use cudarc::nvrtc::{compile_ptx_with_opts, CompileOptions};
 use dfdx::prelude::{Cache, Cuda, CudaError, Storage};
 
-use super::calls::{Arg, Call};
+use super::calls::{Arg, Call, Numbers};
 use super::driver_error::driver_error;
 use super::source::SOURCE;
 use super::{address, recording, OnCard};
@@ -80,6 +80,14 @@ impl Blas {
 
 thread_local! {
     static IN_TF32: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// How convolutions of this thread multiply floats.
+pub(super) fn numbers() -> Numbers {
+    match IN_TF32.get() {
+        true => Numbers::Tf32,
+        false => Numbers::F32,
+    }
 }
 
 /// While it lives, products of this thread multiply as it was asked for.

@@ -29,6 +29,8 @@ mod driver_error;
 #[cfg(feature = "cuda")]
 mod folded;
 #[cfg(feature = "cuda")]
+pub(crate) mod frozen;
+#[cfg(feature = "cuda")]
 mod images;
 #[cfg(feature = "cuda")]
 mod product;

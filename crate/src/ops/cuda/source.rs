@@ -6,6 +6,7 @@
 /// What the run-time compiler is given.
 pub(crate) const SOURCE: &str = concat!(
     include_str!("kernels/vector.cuh"),
+    include_str!("kernels/number.cuh"),
     include_str!("kernels/window.cuh"),
     include_str!("kernels/reduce.cuh"),
     include_str!("kernels/elementwise.cuh"),
@@ -13,6 +14,9 @@ pub(crate) const SOURCE: &str = concat!(
     include_str!("kernels/depthwise.cuh"),
     include_str!("kernels/depthwise_weights.cuh"),
     include_str!("kernels/first.cuh"),
+    include_str!("kernels/product.cuh"),
+    include_str!("kernels/pointwise.cuh"),
+    include_str!("kernels/expand_depthwise.cuh"),
     include_str!("kernels/pooling.cuh"),
     include_str!("kernels/dropout.cuh"),
     include_str!("kernels/update.cuh"),

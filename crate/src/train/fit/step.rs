@@ -120,7 +120,7 @@ fn traced_logits<D: NetworkBackend>(
             Input::Frozen(values) => base.features_from(&base.device, values, n)?,
             #[cfg(feature = "cuda")]
             Input::Placed(_) | Input::Kept(_) => {
-                head::global_average_pooling(base.forward(on_card(base, batch.input)?, 0)?)?
+                head::global_average_pooling(D::frozen_on_device(base, on_card(base, batch.input)?, to)?)?
             }
         };
         features.leaky_traced()
@@ -129,7 +129,7 @@ fn traced_logits<D: NetworkBackend>(
             Input::Images(images) => base.frozen_activations(images, n, to)?,
             Input::Frozen(values) => base.activations_from(&base.device, values, n, to)?,
             #[cfg(feature = "cuda")]
-            Input::Placed(_) | Input::Kept(_) => base.forward_units(on_card(base, batch.input)?, 0..to)?,
+            Input::Placed(_) | Input::Kept(_) => D::frozen_on_device(base, on_card(base, batch.input)?, to)?,
         };
         head::global_average_pooling(base.forward(x.leaky_traced(), to)?)?
     };

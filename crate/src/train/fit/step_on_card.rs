@@ -6,6 +6,7 @@ use dfdx::prelude::{Cuda, HasShape, OwnedTape, Trace};
 use super::step::{descend_by_tape, loss_of, Input, Step, StepBackend, TrainingBatch};
 use crate::loss::Loss;
 use crate::network::base::Base;
+use crate::network::frozen::frozen_on_card;
 use crate::network::with_head::{Head, Parts};
 use crate::ops::backend::{Activations, Backend, Matrix};
 use crate::ops::cuda::calls;
@@ -61,10 +62,16 @@ fn key_of(parts: &Parts<'_, Cuda>, batch: &TrainingBatch<'_>) -> Result<StepKey>
 
 /// What is differentiated starts here.
 enum From {
-    /// Images, or the outputs of some units.
-    Activations(Activations<Cuda>, usize),
+    Images(Activations<Cuda>),
+    /// Outputs of the frozen part.
+    Outputs(Activations<Cuda>),
     /// What the dense layer gets.
     Features(Matrix<Cuda>),
+}
+
+/// What the dense layer gets of the outputs of the frozen part, with a tape.
+fn above(base: &Base<Cuda>, x: Activations<Cuda>, to: usize) -> Result<Matrix<Cuda, OwnedTape<f32, Cuda>>> {
+    head::global_average_pooling(base.forward(x.leaky_traced(), to)?)
 }
 
 /// Logits, from what is on the GPU.
@@ -78,13 +85,11 @@ fn traced_logits(
     let all_frozen = to == base.architecture.units.len();
     let mut features = match from {
         From::Features(features) => features.leaky_traced(),
-        From::Activations(x, first) if all_frozen => {
-            head::global_average_pooling(base.forward(x, first)?)?.leaky_traced()
+        From::Images(x) if all_frozen => {
+            head::global_average_pooling(frozen_on_card(base, x, to)?)?.leaky_traced()
         }
-        From::Activations(x, first) => {
-            let x = base.forward_units(x, first..to)?;
-            head::global_average_pooling(base.forward(x.leaky_traced(), to)?)?
-        }
+        From::Images(x) => above(base, frozen_on_card(base, x, to)?, to)?,
+        From::Outputs(x) => above(base, x, to)?,
     };
     if let Some((keys, rate)) = dropping {
         // SAFETY: the keys are as many as images, and stay as long as the recording.
@@ -131,28 +136,28 @@ fn record(
             let x = zeros(to)?;
             recorder.keep(x.clone());
             let input = (address(&x)?, values.len());
-            (From::Activations(x, to), input)
+            (From::Outputs(x), input)
         }
         Input::Images(values) => {
             let x = zeros(0)?;
             recorder.keep(x.clone());
             let input = (address(&x)?, values.len());
-            (From::Activations(x, 0), input)
+            (From::Images(x), input)
         }
         Input::Kept(kept) => {
             recorder.keep(kept.tensor().clone());
-            (From::Activations(kept.tensor().clone(), 0), (0, 0))
+            (From::Images(kept.tensor().clone()), (0, 0))
         }
         Input::Placed(_) => {
             let x = zeros(0)?;
             recorder.keep(x.clone());
-            (From::Activations(x, 0), (0, 0))
+            (From::Images(x), (0, 0))
         }
     };
     let dropping = batch.dropout.map(|d| (words.keys(), d.dropout.rate));
     let (traced, forward) = recorder.capture(card, || {
         words.record()?;
-        if let (Input::Placed(placed), From::Activations(x, _)) = (batch.input, &from) {
+        if let (Input::Placed(placed), From::Images(x)) = (batch.input, &from) {
             // SAFETY: the batch has room for the images, and the words are those of `Words::new`.
             unsafe { placed.make(card, words.places(), address(x)?) }?;
         }

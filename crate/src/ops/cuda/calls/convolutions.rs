@@ -1,6 +1,6 @@
 //! Launches of the convolutions and of what belongs to them.
 
-use super::{int, ints, width, Arg, Call, Partition, LANES, ROWS};
+use super::{int, ints, width, Arg, Call, Numbers, Partition, LANES, ROWS};
 use crate::Result;
 use transfer_kernels::{Activation, DepthwiseShape};
 
@@ -42,6 +42,16 @@ pub(crate) fn depthwise_forward<P>(
     args.extend(depthwise_ints(s)?);
     let items = s.n * s.out_h() * s.out_w().div_ceil(STRIP) * (s.c / width(s.c));
     Call::over("depthwise_forward", items, args)
+}
+
+/// The same call for activations that are stored as `numbers`.
+pub(crate) fn stored_as<P>(numbers: Numbers, call: Call<P>) -> Call<P> {
+    let kernel = match (numbers, call.kernel) {
+        (Numbers::Bf16, "depthwise_forward") => "depthwise_forward_bf16",
+        (Numbers::Bf16, "first_forward") => "first_forward_bf16",
+        (_, kernel) => kernel,
+    };
+    Call { kernel, ..call }
 }
 
 /// Gradient of a depthwise convolution by its input: `dx = mask(dy ∗ᵀ k)`, or `dx += …` with

@@ -7,10 +7,12 @@
 //! are not a multiple of 4).
 
 mod convolutions;
+mod fused;
 mod reductions;
 mod rest;
 
 pub(crate) use convolutions::*;
+pub(crate) use fused::*;
 pub(crate) use reductions::*;
 pub(crate) use rest::*;
 

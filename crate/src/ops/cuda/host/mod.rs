@@ -10,6 +10,7 @@ mod emulator;
 mod batch_norm_tests;
 mod convolution_tests;
 mod elementwise_tests;
+mod fused_tests;
 mod image_tests;
 
 use emulator::{on_emulator, Emulator};

@@ -1,6 +1,7 @@
 // All kernels as one translation unit. crate/src/ops/cuda/source.rs names the same parts in the same
 // order, for the compiler that runs when the program does.
 #include "vector.cuh"
+#include "number.cuh"
 #include "window.cuh"
 #include "reduce.cuh"
 #include "elementwise.cuh"
@@ -8,6 +9,9 @@
 #include "depthwise.cuh"
 #include "depthwise_weights.cuh"
 #include "first.cuh"
+#include "product.cuh"
+#include "pointwise.cuh"
+#include "expand_depthwise.cuh"
 #include "pooling.cuh"
 #include "dropout.cuh"
 #include "update.cuh"

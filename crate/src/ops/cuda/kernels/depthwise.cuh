@@ -2,9 +2,9 @@
 // vector of channels: what neighbouring windows share is loaded once, and neighbouring threads, which
 // hold neighbouring channels, load together.
 
-template <int V, int STRIDE>
-SHARED_CODE void depthwise_forward_at(int index, const float* x, const float* input_bias, const float* k,
-                                      const float* bias, int clamp, float* y, const Shape& s) {
+template <int V, int STRIDE, typename T>
+__device__ inline void depthwise_forward_at(int index, const T* x, const float* input_bias, const float* k,
+                                            const float* bias, int clamp, T* y, const Shape& s) {
     const int strips = ceil_div(s.out_w, STRIP);
     const Strip at = strip_of(index, s.c / V, V, strips, s.out_h);
     if (at.image >= s.n) return;
@@ -18,12 +18,12 @@ SHARED_CODE void depthwise_forward_at(int index, const float* x, const float* in
         if (!inside(iy, s.h)) continue;
         Vector<V> taps[3];
         for (int kx = 0; kx < 3; ++kx) taps[kx] = load<V>(k + (ky * 3 + kx) * s.c + at.channel);
-        const float* line = x + (at.image * s.h + iy) * s.w * s.c + at.channel;
+        const T* line = x + (at.image * s.h + iy) * s.w * s.c + at.channel;
 #pragma unroll
         for (int j = 0; j < (STRIP - 1) * STRIDE + 3; ++j) {
             const int ix = left + j;
             if (!inside(ix, s.w)) continue;
-            const Vector<V> value = activated(load<V>(line + ix * s.c), input_bias, b_in);
+            const Vector<V> value = activated(load_number<V>(line + ix * s.c), input_bias, b_in);
 #pragma unroll
             for (int i = 0; i < STRIP; ++i) {
                 const int kx = j - i * STRIDE;
@@ -31,16 +31,16 @@ SHARED_CODE void depthwise_forward_at(int index, const float* x, const float* in
             }
         }
     }
-    float* to = y + ((at.image * s.out_h + at.row) * s.out_w + first) * s.c + at.channel;
+    T* to = y + ((at.image * s.out_h + at.row) * s.out_w + first) * s.c + at.channel;
 #pragma unroll
     for (int i = 0; i < STRIP; ++i) {
-        if (first + i < s.out_w) store<V>(to + i * s.c, clamp ? relu6(sums[i]) : sums[i]);
+        if (first + i < s.out_w) store_number<V>(to + i * s.c, clamp ? relu6(sums[i]) : sums[i]);
     }
 }
 
-template <int V>
-SHARED_CODE void depthwise_forward_by_stride(int index, const float* x, const float* input_bias, const float* k,
-                                             const float* bias, int clamp, float* y, const Shape& s) {
+template <int V, typename T>
+__device__ inline void depthwise_forward_by_stride(int index, const T* x, const float* input_bias, const float* k,
+                                                   const float* bias, int clamp, T* y, const Shape& s) {
     if (s.stride == 1) {
         depthwise_forward_at<V, 1>(index, x, input_bias, k, bias, clamp, y, s);
     } else {
@@ -52,6 +52,14 @@ extern "C" __global__ void __launch_bounds__(256)
     depthwise_forward(const float* __restrict__ x, const float* __restrict__ input_bias, const float* __restrict__ k,
                       const float* __restrict__ bias, int clamp, float* __restrict__ y, int n, int h, int w, int c,
                       int stride) {
+    const Shape s = shape_of(n, h, w, c, stride);
+    BY_WIDTH(c, depthwise_forward_by_stride, THREAD_INDEX, x, input_bias, k, bias, clamp, y, s);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    depthwise_forward_bf16(const Bf16* __restrict__ x, const float* __restrict__ input_bias,
+                           const float* __restrict__ k, const float* __restrict__ bias, int clamp,
+                           Bf16* __restrict__ y, int n, int h, int w, int c, int stride) {
     const Shape s = shape_of(n, h, w, c, stride);
     BY_WIDTH(c, depthwise_forward_by_stride, THREAD_INDEX, x, input_bias, k, bias, clamp, y, s);
 }

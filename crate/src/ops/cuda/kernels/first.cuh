@@ -2,9 +2,9 @@
 // is none by the image.
 
 // The index-th strip of output pixels, some channels of it.
-template <int V>
-SHARED_CODE void first_forward_at(int index, const float* x, const float* k, const float* bias, int clamp, float* y,
-                                  const Shape& s, int co) {
+template <int V, typename T>
+__device__ inline void first_forward_at(int index, const float* x, const float* k, const float* bias, int clamp, T* y,
+                                        const Shape& s, int co) {
     const Strip at = strip_of(index, co / V, V, ceil_div(s.out_w, STRIP), s.out_h);
     if (at.image >= s.n) return;
     const int first = at.strip * STRIP, left = first * 2 - s.pad_left;
@@ -32,16 +32,23 @@ SHARED_CODE void first_forward_at(int index, const float* x, const float* k, con
             }
         }
     }
-    float* to = y + ((at.image * s.out_h + at.row) * s.out_w + first) * co + at.channel;
+    T* to = y + ((at.image * s.out_h + at.row) * s.out_w + first) * co + at.channel;
 #pragma unroll
     for (int i = 0; i < STRIP; ++i) {
-        if (first + i < s.out_w) store<V>(to + i * co, clamp ? relu6(sums[i]) : sums[i]);
+        if (first + i < s.out_w) store_number<V>(to + i * co, clamp ? relu6(sums[i]) : sums[i]);
     }
 }
 
 extern "C" __global__ void __launch_bounds__(256)
     first_forward(const float* __restrict__ x, const float* __restrict__ k, const float* __restrict__ bias, int clamp,
                   float* __restrict__ y, int n, int h, int w, int co) {
+    const Shape s = shape_of(n, h, w, 3, 2);
+    BY_WIDTH(co, first_forward_at, THREAD_INDEX, x, k, bias, clamp, y, s, co);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    first_forward_bf16(const float* __restrict__ x, const float* __restrict__ k, const float* __restrict__ bias,
+                       int clamp, Bf16* __restrict__ y, int n, int h, int w, int co) {
     const Shape s = shape_of(n, h, w, 3, 2);
     BY_WIDTH(co, first_forward_at, THREAD_INDEX, x, k, bias, clamp, y, s, co);
 }
