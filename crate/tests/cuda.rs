@@ -8,7 +8,7 @@ use transfer::model::Initializer;
 use transfer::prelude::*;
 use transfer::random::Rng;
 use transfer::weights::Weights;
-use transfer::Device;
+use transfer::{Device, Precision};
 
 #[path = "common/random_weights.rs"]
 mod random_weights;
@@ -161,8 +161,9 @@ fn a_training_repeats_its_bits_on_the_card_and_its_losses_are_those_of_the_cpu()
 }
 
 /// Losses and all weights' bits after some steps on one batch; with `by_tape` no step is ever recorded.
-fn steps(device: &Device, fine: bool, by_tape: bool) -> (Vec<u64>, Vec<u32>) {
+fn steps(device: &Device, fine: bool, precision: Precision, by_tape: bool) -> (Vec<u64>, Vec<u32>) {
     let mut model = model(device, &random_weights());
+    model.base_model_mut().set_precision(precision).unwrap();
     if fine {
         model.base_model_mut().fine_tune_at(100).unwrap();
         model.compile(RmsProp::new(1e-4), Loss::BinaryCrossentropy).unwrap();
@@ -187,9 +188,39 @@ fn steps(device: &Device, fine: bool, by_tape: bool) -> (Vec<u64>, Vec<u32>) {
 #[test]
 fn a_recorded_step_has_the_bits_of_one_by_a_tape() {
     let Some(card) = card() else { return };
-    for fine in [false, true] {
-        let (recorded, by_tape) = (steps(&card, fine, false), steps(&card, fine, true));
-        assert_eq!(recorded.0, by_tape.0, "losses, fine-tuning: {fine}");
-        assert!(recorded.1 == by_tape.1, "weights, fine-tuning: {fine}");
+    for (fine, precision) in [
+        (false, Precision::F32),
+        (false, Precision::Bf16),
+        (true, Precision::F32),
+        (true, Precision::Tf32),
+        (true, Precision::Bf16),
+    ] {
+        let run = |by_tape| steps(&card, fine, precision, by_tape);
+        let (recorded, by_tape) = (run(false), run(true));
+        assert_eq!(recorded.0, by_tape.0, "losses, fine-tuning: {fine}, {precision:?}");
+        assert!(recorded.1 == by_tape.1, "weights, fine-tuning: {fine}, {precision:?}");
     }
+}
+
+#[test]
+fn lesser_precisions_are_near_and_the_cpu_refuses_the_one_it_lacks() {
+    let Some(card) = card() else { return };
+    let x = images(2, SIZE);
+    let features = |precision: Precision| {
+        let mut base = MobileNetV2::on(&card, (SIZE, SIZE, 3), &random_weights()).unwrap();
+        base.set_precision(precision).unwrap();
+        base.set_trainable(false);
+        base.call(&x).unwrap().into_iter().map(f64::from).collect::<Vec<f64>>()
+    };
+    let exact = features(Precision::F32);
+    let square = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>();
+    for (precision, most) in [(Precision::Tf32, 3e-2), (Precision::Bf16, 2e-1)] {
+        let off: Vec<f64> = features(precision).iter().zip(&exact).map(|(a, b)| a - b).collect();
+        let relative = (square(&off) / square(&exact)).sqrt();
+        println!("{precision:?}: {relative}");
+        assert!(relative > 0.0 && relative < most, "{precision:?}: {relative}");
+    }
+    let mut cpu = MobileNetV2::on(&Device::cpu().unwrap(), (SIZE, SIZE, 3), &random_weights()).unwrap();
+    let error = cpu.set_precision(Precision::Tf32).unwrap_err().to_string();
+    assert!(error.contains("tf32") && error.contains("GPU"), "{error}");
 }

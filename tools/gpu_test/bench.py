@@ -174,6 +174,8 @@ class Torch:
             graph.replay()
             return result if phase == 0 else result.item()
 
+        # The graph has their addresses, and does not keep them.
+        replay.kept = (images, labels, base, dense, optimizer)
         return replay
 
     def run(self, what, batch, way):

@@ -7,7 +7,7 @@ use ndarray::Array4;
 use transfer::model::Initializer;
 use transfer::prelude::*;
 use transfer::weights::{load, read_safetensors, Weights};
-use transfer::Device;
+use transfer::{Device, Precision};
 
 use crate::report::Report;
 use crate::Result;
@@ -54,8 +54,35 @@ fn compare(
     let features = base.call(&first)?;
     let features = features.iter().copied().collect::<Vec<_>>();
     report.near(&format!("features of {of} against Keras"), &features, &reference.data, LIMIT)?;
+    lesser_precisions(device, weights, &first, &reference.data, of, report)?;
     for (tag, adam) in [("adam_rmsprop", true), ("rmsprop_rmsprop", false)] {
         train(device, weights, golden, images, (tag, adam), of, report)?;
+    }
+    Ok(())
+}
+
+/// Features in TF32 and bfloat16, where the device has them: the root of the squared differences, relative to that of
+/// the reference values.
+fn lesser_precisions(
+    device: &Device,
+    weights: &Weights,
+    images: &Array4<f32>,
+    reference: &[f32],
+    of: &str,
+    report: &mut Report,
+) -> Result<()> {
+    for (precision, limit) in [(Precision::Tf32, 1e-2), (Precision::Bf16, 1e-1)] {
+        let mut base = MobileNetV2::on(device, (160, 160, 3), weights)?;
+        base.set_trainable(false);
+        if let Err(e) = base.set_precision(precision) {
+            report.remark(&format!("features of {of} in {}", precision.name()), e.to_string().into())?;
+            continue;
+        }
+        let features = base.call(images)?;
+        let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
+        let mut off = features.iter().zip(reference).map(|(a, b)| f64::from(*a) - f64::from(*b));
+        let error = (square(&mut off) / square(&mut reference.iter().map(|v| f64::from(*v)))).sqrt();
+        report.within(&format!("features of {of} against Keras, {}", precision.name()), error, limit)?;
     }
     Ok(())
 }

@@ -11,6 +11,8 @@ use crate::architecture::UnitKind;
 use crate::ops::backend::{device_error, Activations, Backend, Matrix};
 use crate::ops::conv_bn::cpu::fold;
 #[cfg(feature = "cuda")]
+use crate::ops::conv_bn::ConvBn;
+#[cfg(feature = "cuda")]
 use crate::ops::head::global_average_pooling;
 use crate::{Error, Precision, Result};
 
@@ -281,6 +283,26 @@ impl NetworkBackend for dfdx::prelude::Cuda {
     fn frozen_features(base: &Base<Self>, images: &[f32], n: usize) -> Result<Matrix<Self>> {
         let to = base.architecture.units.len();
         global_average_pooling(Self::frozen_activations(base, images, n, to)?)
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl Base<dfdx::prelude::Cuda> {
+    /// The convolutions of which something trains, each with what is kept of it in folded form.
+    pub(crate) fn convs_that_train(
+        &self,
+    ) -> impl Iterator<Item = (ConvBn<dfdx::prelude::Cuda>, &crate::ops::cuda::folded::Folded)> {
+        let units = self.architecture.units.iter().enumerate();
+        let convs = units.flat_map(|(i, unit)| (0..unit.convs.len()).map(move |j| (i, j, unit.convs.len())));
+        convs.filter_map(|(i, j, all)| {
+            let (conv, scratch) = (self.conv_bn(i, j), &self.scratch[i]);
+            let folded = match all - j {
+                1 => &scratch.project,
+                2 => &scratch.depthwise,
+                _ => &scratch.expand,
+            };
+            conv.trains.any().then_some((conv, folded))
+        })
     }
 }
 

@@ -5,10 +5,10 @@ use dfdx::prelude::{
 };
 
 use super::block::{self, BlockSaved, UnitScratch};
-use super::card::Multiplying;
-use super::folded::{add_gradients, add_pointwise_gradients, sum_columns, sum_taps_and_bias};
+use super::card::{Memory, Multiplying};
+use super::folded::{set_gradients_of_parts, set_pointwise_gradients, sum_columns, with_gradients};
 use super::recorded_step::StepScratch;
-use super::{address, calls, copy, gradient, product, zeros, Card};
+use super::{address, calls, copy, gradient, product, unset_gradient, zeros, Card};
 use crate::ops::backend::{device_error, wrong_length, Activations, Backend, Flat, Matrix};
 use crate::ops::conv_bn::ConvBn;
 use crate::ops::inverted_residual::BlockParams;
@@ -98,12 +98,12 @@ impl Backend for Cuda {
             unsafe {
                 card.launch(calls::relu6_backward(address(y)?, None, dy, n * oh * ow, co)?)?;
                 card.launch(calls::first_backward_weights(address(x)?, dy, from, (n, h, w), co)?)?;
-                sum_taps_and_bias(card, from, partition, (27 * co, co))
             }
+            Ok((partials, partition))
         };
-        let (dw, db) = run().map_err(|e| card.failed(e))?;
+        let (partials, partition) = run().map_err(|e| card.failed(e))?;
         // SAFETY: 27 taps and a bias for each channel, as the kernel has.
-        unsafe { add_gradients(card, conv, dw.address(), db.address(), grads) }
+        unsafe { set_gradients_of_parts(card, conv, partials, partition, 27 * co, grads) }
     }
 
     fn pointwise_forward(
@@ -155,7 +155,7 @@ impl Backend for Cuda {
         unsafe {
             let call = calls::relu6_backward(y_at, None, dy, rows, co);
             call.and_then(|call| card.launch(call)).map_err(failed)?;
-            add_pointwise_gradients(card, conv, x_at, dy, (rows, ci, co), grads)?;
+            set_pointwise_gradients(card, conv, x_at, dy, (rows, ci, co), grads)?;
             if input_gradient {
                 let dx = gradient(grads, x)?;
                 let at = scratch.project.of(card, conv).map_err(failed)?;
@@ -219,6 +219,11 @@ impl Backend for Cuda {
         let _exact = Multiplying::in_tf32(false);
         // SAFETY: the tensors have these shapes; `head::dense` has compared the kernel's.
         unsafe {
+            if units <= calls::MOST_UNITS {
+                let (x, w, b) = (address(x)?, address(kernel)?, address(bias)?);
+                card.launch(calls::dense_forward(x, w, b, to, (n, c, units))?)?;
+                return Ok(y);
+            }
             product::forward(card, address(x)?, address(kernel)?, to, (n, c, units))?;
             card.launch(calls::bias_epilogue(to, address(bias)?, None, Activation::Linear, n, units)?)?;
         }
@@ -236,11 +241,24 @@ impl Backend for Cuda {
         let card = card()?;
         let sizes @ (n, c, units) = (x.shape().0, x.shape().1, bias.shape().0);
         let dy = gradient(grads, y)?;
-        let (d_kernel, d_bias) = (gradient(grads, kernel)?, gradient(grads, bias)?);
+        let few = units <= calls::MOST_UNITS;
+        let set = if few { unset_gradient } else { gradient };
+        let (d_kernel, d_bias) = (set(grads, kernel)?, set(grads, bias)?);
         let dx = match input_gradient {
             true => Some(gradient(grads, x)?),
             false => None,
         };
+        if few {
+            // SAFETY: as in `dense_forward`; gradients have the shapes of their tensors.
+            let run = || unsafe {
+                card.launch(calls::dense_backward(address(x)?, dy, [d_kernel, d_bias], sizes)?)?;
+                match dx {
+                    Some(dx) => card.launch(calls::dense_backward_input(dy, address(kernel)?, dx, sizes)?),
+                    None => Ok(()),
+                }
+            };
+            return run().map_err(|e| card.failed(e));
+        }
         let _exact = Multiplying::in_tf32(false);
         let run = || {
             let dw = card.memory(c * units)?;
@@ -325,7 +343,84 @@ pub(crate) fn backward_by<S: Shape>(
     let (y, mut tape) = y.split_tape();
     let last: Tensor<Rank0, f32, Cuda> = zeros(y.device(), ())?;
     tape.add_backward_op(move |grads| seed(gradient(grads, &y)?).map_err(|e| card.failed(e)));
-    last.put_tape(tape).try_backward().map_err(|e| card.failure(e))
+    with_gradients(card, || last.put_tape(tape).try_backward().map_err(|e| card.failure(e)))
+}
+
+/// The dense layer above frozen layers, with what lies between, by one launch each way; nothing is on a tape.
+pub(crate) struct HeadOnCard {
+    features: Matrix<Cuda>,
+    logits: Matrix<Cuda>,
+    d_logits: Memory,
+    /// Gradients of kernel and bias.
+    gradients: [Memory; 2],
+}
+
+impl HeadOnCard {
+    /// For features `(n, c)` and so many units, of which the kernels take few.
+    pub fn new(cuda: &Cuda, n: usize, c: usize, units: usize) -> Result<Option<Self>> {
+        if units > calls::MOST_UNITS {
+            return Ok(None);
+        }
+        let card = Card::get()?;
+        Ok(Some(HeadOnCard {
+            features: zeros(cuda, (n, c))?,
+            logits: zeros(cuda, (n, units))?,
+            d_logits: card.memory(n * units)?,
+            gradients: [card.memory(c * units)?, card.memory(units)?],
+        }))
+    }
+
+    /// Where the logits are.
+    pub fn logits(&self) -> Result<u64> {
+        address(&self.logits)
+    }
+
+    /// Where their gradient belongs.
+    pub fn d_logits(&self) -> u64 {
+        self.d_logits.address()
+    }
+
+    /// Where the gradients of kernel and bias are.
+    pub fn gradients(&self) -> [u64; 2] {
+        [self.gradients[0].address(), self.gradients[1].address()]
+    }
+
+    /// Logits of `x (n, h, w, c)`.
+    ///
+    /// # Safety
+    /// Keys, where there are some, are as many as images, and stay until this has run.
+    pub unsafe fn forward(
+        &self,
+        x: &Activations<Cuda>,
+        dropping: Option<(u64, f32)>,
+        kernel: &Flat<Cuda>,
+        bias: &Flat<Cuda>,
+    ) -> Result<()> {
+        let ((n, h, w, c), units) = (*x.shape(), bias.shape().0);
+        if (n, c) != *self.features.shape() || units != self.logits.shape().1 || kernel.shape().0 != c * units
+        {
+            return Err(wrong_length(n * c, self.features.shape().num_elements()));
+        }
+        let (keys, rate) = dropping.map_or((None, 0.0), |(keys, rate)| (Some(keys), rate));
+        let (features, y) = (address(&self.features)?, address(&self.logits)?);
+        let weights = [address(kernel)?, address(bias)?];
+        let call = calls::head_forward(address(x)?, keys, rate, weights, features, y, (n, h * w, c), units)?;
+        // SAFETY: the sizes were compared; the rest is the caller's promise.
+        unsafe { Card::get()?.launch(call) }
+    }
+
+    /// The gradients of kernel and bias.
+    pub fn backward(&self) -> Result<()> {
+        let ((n, c), units) = (*self.features.shape(), self.logits.shape().1);
+        let call = calls::dense_backward(
+            address(&self.features)?,
+            self.d_logits(),
+            self.gradients(),
+            (n, c, units),
+        )?;
+        // SAFETY: memory of these sizes, taken by `new`.
+        unsafe { Card::get()?.launch(call) }
+    }
 }
 
 /// Dropout by keys that are on the GPU, 64 bits for each row of `x (n, c)`: see

@@ -7,7 +7,7 @@ use dfdx::prelude::{Cuda, CudaError, Gradients, HasShape};
 
 use super::calls::Numbers;
 use super::card::{self, Memory};
-use super::folded::{add_gradients, add_pointwise_gradients, sum_taps_and_bias, Folded};
+use super::folded::{set_gradients_of_parts, set_pointwise_gradients, Folded};
 use super::{address, calls, gradient, product, zeros, Card};
 use crate::ops::backend::Activations;
 use crate::ops::conv_bn::ConvBn;
@@ -19,10 +19,10 @@ use transfer_kernels::{Activation, DepthwiseShape};
 /// Folded convolutions, kept as long as they are right.
 #[derive(Default)]
 pub struct UnitScratch {
-    expand: Folded,
-    depthwise: Folded,
+    pub(crate) expand: Folded,
+    pub(crate) depthwise: Folded,
     /// The projection, or the one convolution of a unit that has no more.
-    pub(super) project: Folded,
+    pub(crate) project: Folded,
 }
 
 /// What backward needs of forward.
@@ -185,7 +185,7 @@ pub(super) fn backward(
     let (filtered, x) = (saved.filtered.address(), address(x).map_err(failed)?);
     // SAFETY: as in `forward`, where the saved memory was filled for these sizes.
     unsafe {
-        add_pointwise_gradients(card, &p.project, filtered, dy, (rows_out, s.expanded, s.co), grads)?;
+        set_pointwise_gradients(card, &p.project, filtered, dy, (rows_out, s.expanded, s.co), grads)?;
         if !below_project {
             return Ok(());
         }
@@ -234,7 +234,7 @@ pub(super) fn backward(
             Ok(())
         };
         run().map_err(failed)?;
-        add_pointwise_gradients(card, conv, x, d_input.address(), (rows_in, s.ci, s.expanded), grads)
+        set_pointwise_gradients(card, conv, x, d_input.address(), (rows_in, s.ci, s.expanded), grads)
     }
 }
 
@@ -259,10 +259,10 @@ unsafe fn depthwise_weights(
         // SAFETY: the partial sums are as many as their partition says; the rest is the caller's promise.
         unsafe {
             card.launch(calls::depthwise_backward_weights(input, input_bias, d, from, shape)?)?;
-            sum_taps_and_bias(card, from, partition, (9 * s.expanded, s.expanded))
         }
+        Ok((partials, partition))
     };
-    let (dw, db) = run().map_err(|e| card.failed(e))?;
+    let (partials, partition) = run().map_err(|e| card.failed(e))?;
     // SAFETY: as many as the convolution has taps and channels.
-    unsafe { add_gradients(card, conv, dw.address(), db.address(), grads) }
+    unsafe { set_gradients_of_parts(card, conv, partials, partition, 9 * s.expanded, grads) }
 }

@@ -1,12 +1,14 @@
 //! A convolution with its BatchNormalization folded into it, on the GPU, and the gradients back out of it:
 //! [`crate::ops::conv_bn`] for [`Cuda`].
 
+use std::cell::RefCell;
 use std::sync::Mutex;
 
 use dfdx::prelude::{Cuda, CudaError, Gradients, HasShape};
 
+use super::calls::Parts;
 use super::card::Memory;
-use super::{address, calls, gradient, product, Card};
+use super::{address, calls, product, recording, unset_gradient, Card};
 use crate::ops::conv_bn::ConvBn;
 use crate::Result;
 
@@ -22,7 +24,7 @@ struct InMemory {
 
 /// Addresses of a folded kernel and bias.
 #[derive(Clone, Copy)]
-pub(super) struct At {
+pub(crate) struct At {
     pub w: u64,
     pub b: u64,
 }
@@ -45,7 +47,7 @@ fn sides(conv: &ConvBn<Cuda>) -> (usize, usize) {
 
 impl Folded {
     /// The folded convolution, made anew where a variable may have changed.
-    pub fn of(&self, card: &'static Card, conv: &ConvBn<Cuda>) -> Result<At> {
+    pub(super) fn of(&self, card: &'static Card, conv: &ConvBn<Cuda>) -> Result<At> {
         let (rows, c) = sides(conv);
         // Held while a kernel is put behind others on the GPU's stream; nothing waits meanwhile.
         let mut folded = self.0.lock().unwrap_or_else(|e| e.into_inner());
@@ -57,9 +59,7 @@ impl Folded {
             .kernel_and_bias
             .as_ref()
             .map_or(At { w: 0, b: 0 }, |(w, b)| At { w: w.address(), b: b.address() });
-        // Each run of a recording starts with other values of what trains.
-        let each_time = conv.trains.any() && super::recording::current().is_some();
-        if each_time || folded.version != Some(conv.version) {
+        if folded.version != Some(conv.version) {
             let call = calls::fold_batch_norm(variables(conv)?, conv.epsilon, (rows, c), at.w, at.b)?;
             // SAFETY: the memory was taken for this convolution's kernel and bias, and the variables have the
             // lengths of their tensors.
@@ -70,42 +70,70 @@ impl Folded {
     }
 }
 
-/// Adds to `grads` what the folded gradients `dw` and `db` mean for the variables that train.
+/// Gradients of folded convolutions that wait for the end of the backward pass, where one launch brings them all to
+/// their variables.
+#[derive(Default)]
+struct Waiting {
+    table: Vec<u64>,
+    /// What the table has addresses of.
+    held: Vec<Memory>,
+}
+
+thread_local! {
+    static WAITING: RefCell<Option<Waiting>> = const { RefCell::new(None) };
+}
+
+/// Runs a backward pass, and behind it what waits for its end.
+pub(super) fn with_gradients<T>(card: &'static Card, backward: impl FnOnce() -> Result<T>) -> Result<T> {
+    let before = WAITING.replace(Some(Waiting::default()));
+    let done = backward();
+    let waiting = WAITING.replace(before).unwrap_or_default();
+    let done = done?;
+    unfold(card, waiting)?;
+    Ok(done)
+}
+
+fn unfold(card: &'static Card, waiting: Waiting) -> Result<()> {
+    if waiting.table.is_empty() {
+        return Ok(());
+    }
+    let rows = waiting.table.len() / calls::UNFOLD_WORDS;
+    let table = recording::table(card, &waiting.table)?;
+    // SAFETY: gradients and variables are as long as the rows say, and what is held is still there.
+    unsafe { card.launch(calls::unfold_all(table.address(), rows)?) }
+}
+
+/// Gives the variables that train the gradients that `dw` and `db` of the folded convolution mean for them: at the end
+/// of the backward pass, or at once where none is under way. A variable has its gradient from one convolution alone.
 ///
 /// # Safety
-/// `dw` is as long as the kernel and `db` as γ.
-pub(super) unsafe fn add_gradients(
+/// `dw` is as long as the kernel and `db` as γ, and `held` is what they lie in.
+pub(super) unsafe fn set_gradients(
     card: &'static Card,
     conv: &ConvBn<Cuda>,
-    dw: u64,
-    db: u64,
+    sums: (Parts<u64>, Parts<u64>),
+    held: Vec<Memory>,
     grads: &mut Gradients<f32, Cuda>,
 ) -> Result<(), CudaError> {
-    let (rows, c) = sides(conv);
     let d_kernel = match conv.trains.kernel {
-        true => Some(gradient(grads, &conv.kernel)?),
+        true => Some(unset_gradient(grads, &conv.kernel)?),
         false => None,
     };
     let d_norm = match conv.trains.batch_norm {
-        true => Some((gradient(grads, &conv.gamma)?, gradient(grads, &conv.beta)?)),
+        true => Some((unset_gradient(grads, &conv.gamma)?, unset_gradient(grads, &conv.beta)?)),
         false => None,
     };
     let run = || {
-        let v = variables(conv)?;
-        let partials = card.memory(calls::column_partition(rows, c).len())?;
-        let at = partials.address();
-        // SAFETY: gradients are as long as their variables, the partial sums as their partition says, and the
-        // rest is the caller's promise.
-        unsafe {
-            card.launch(calls::unfold_partials(v, conv.epsilon, dw, d_kernel, at, rows, c)?)?;
-            if let Some((d_gamma, d_beta)) = d_norm {
-                let (mean, variance) = (v.mean, v.variance);
-                let epsilon = conv.epsilon;
-                let call = calls::unfold_finish(at, db, mean, variance, epsilon, d_gamma, d_beta, rows, c)?;
-                card.launch(call)?;
+        let rows = calls::unfold_rows(variables(conv)?, conv.epsilon, sums, d_kernel, d_norm, sides(conv));
+        let now = WAITING.with_borrow_mut(|waiting| match waiting {
+            Some(waiting) => {
+                waiting.table.extend(&rows);
+                waiting.held.extend(held);
+                None
             }
-        }
-        Ok(())
+            None => Some(Waiting { table: rows, held }),
+        });
+        now.map_or(Ok(()), |now| unfold(card, now))
     };
     run().map_err(|e| card.failed(e))
 }
@@ -115,7 +143,7 @@ pub(super) unsafe fn add_gradients(
 ///
 /// # Safety
 /// `x` and `dy` have these sizes, and the kernel is `(ci, co)`.
-pub(super) unsafe fn add_pointwise_gradients(
+pub(super) unsafe fn set_pointwise_gradients(
     card: &'static Card,
     conv: &ConvBn<Cuda>,
     x: u64,
@@ -127,37 +155,70 @@ pub(super) unsafe fn add_pointwise_gradients(
         return Ok(());
     }
     let run = || {
-        let (dw, db) = (card.memory(ci * co)?, card.memory(co)?);
+        let partition = calls::column_partition(rows, co);
+        let (dw, partials) = (card.memory(ci * co)?, card.memory(partition.len())?);
         // SAFETY: the caller's promise, and memory of the sizes that are asked for.
         unsafe {
             product::backward_weights(card, x, dy, dw.address(), (rows, ci, co))?;
-            sum_columns(card, dy, rows, co, db.address(), false)?;
+            card.launch(calls::column_sums(dy, partials.address(), rows, co)?)?;
         }
-        Ok((dw, db))
+        let db = Parts { at: partials.address(), parts: partition.parts, each: partition.each };
+        Ok(((Parts::whole(dw.address()), db), vec![dw, partials]))
     };
-    let (dw, db) = run().map_err(|e| card.failed(e))?;
+    let (sums, held) = run().map_err(|e| card.failed(e))?;
     // SAFETY: as above.
-    unsafe { add_gradients(card, conv, dw.address(), db.address(), grads) }
+    unsafe { set_gradients(card, conv, sums, held, grads) }
 }
 
-/// The sums of partial sums of `taps` numbers of a kernel and, behind them, `c` of a bias: both in memory of their
-/// own, where kernels find them aligned.
+/// The gradients of a convolution's variables from partial sums, each `taps` numbers of the kernel and, behind them,
+/// those of the bias.
 ///
 /// # Safety
-/// `partials` are as many as `partition` says.
-pub(super) unsafe fn sum_taps_and_bias(
+/// `partials` are as many as `partition` says, and a kernel's and a bias' numbers each.
+pub(super) unsafe fn set_gradients_of_parts(
     card: &'static Card,
-    partials: u64,
+    conv: &ConvBn<Cuda>,
+    partials: Memory,
     partition: calls::Partition,
-    (taps, c): (usize, usize),
-) -> Result<(Memory, Memory)> {
-    let (dw, db) = (card.memory(taps)?, card.memory(c)?);
-    // SAFETY: the caller's promise, and memory of the sizes that are asked for.
-    unsafe {
-        card.launch(calls::sum_partials(partials, partition, 0..taps, false, dw.address())?)?;
-        card.launch(calls::sum_partials(partials, partition, taps..taps + c, false, db.address())?)?;
+    taps: usize,
+    grads: &mut Gradients<f32, Cuda>,
+) -> Result<(), CudaError> {
+    let part = |first: usize| Parts {
+        at: partials.address() + (first * size_of::<f32>()) as u64,
+        parts: partition.parts,
+        each: partition.each,
+    };
+    let sums = (part(0), part(taps));
+    // SAFETY: the caller's promise.
+    unsafe { set_gradients(card, conv, sums, vec![partials], grads) }
+}
+
+/// Folded convolutions that are folded anew by one launch, at the start of a recorded step.
+pub(crate) struct FoldTogether {
+    table: Vec<u64>,
+}
+
+impl FoldTogether {
+    pub fn new() -> Self {
+        FoldTogether { table: Vec::new() }
     }
-    Ok((dw, db))
+
+    /// Adds a convolution; what was folded counts as right from here on.
+    pub fn add(&mut self, card: &'static Card, folded: &Folded, conv: &ConvBn<Cuda>) -> Result<()> {
+        let at = folded.of(card, conv)?;
+        self.table.extend(calls::fold_rows(variables(conv)?, conv.epsilon, sides(conv), at.w, at.b));
+        Ok(())
+    }
+
+    /// Folds all of them.
+    pub fn launch(&self, card: &'static Card) -> Result<()> {
+        if self.table.is_empty() {
+            return Ok(());
+        }
+        let table = recording::table(card, &self.table)?;
+        // SAFETY: the table has the addresses of variables and of memory that was made for what they give.
+        unsafe { card.launch(calls::fold_all(table.address(), self.table.len() / calls::FOLD_WORDS)?) }
+    }
 }
 
 /// `sums[c] = Σ x (rows, c)` over the rows, or `+=` with `accumulate`.

@@ -27,7 +27,7 @@ pub(crate) mod copy;
 #[cfg(feature = "cuda")]
 mod driver_error;
 #[cfg(feature = "cuda")]
-mod folded;
+pub(crate) mod folded;
 #[cfg(feature = "cuda")]
 pub(crate) mod frozen;
 #[cfg(feature = "cuda")]
@@ -44,7 +44,7 @@ mod staging;
 #[cfg(feature = "cuda")]
 pub(crate) use address::address;
 #[cfg(feature = "cuda")]
-pub(crate) use backend::{backward_by, dropout};
+pub(crate) use backend::{backward_by, dropout, HeadOnCard};
 #[cfg(feature = "cuda")]
 pub(crate) use card::Card;
 #[cfg(feature = "cuda")]
@@ -104,6 +104,21 @@ fn gradient<S: dfdx::prelude::Shape>(
         recorder.zero_once(address, len).map_err(dfdx::prelude::CudaError::Driver)?;
     }
     Ok(address)
+}
+
+/// The address of a gradient that is written as a whole behind this, so that a recording need not fill it with zeros.
+#[cfg(feature = "cuda")]
+fn unset_gradient<S: dfdx::prelude::Shape>(
+    grads: &mut dfdx::prelude::Gradients<f32, dfdx::prelude::Cuda>,
+    t: &dfdx::prelude::Tensor<S, f32, dfdx::prelude::Cuda>,
+) -> std::result::Result<u64, dfdx::prelude::CudaError> {
+    if let Some(recorder) = recording::current() {
+        let _alone = allocating();
+        let address = *cudarc::driver::DevicePtr::device_ptr(grads.get_or_alloc_mut(t)?);
+        recorder.is_written(address);
+        return Ok(address);
+    }
+    gradient(grads, t)
 }
 
 /// [`gradient`], with this crate's error.

@@ -23,9 +23,9 @@ use cudarc::driver::result::{self, stream};
 use cudarc::driver::sys::{self, CUgraph, CUgraphExec, CUstream, CUstreamCaptureMode};
 use cudarc::driver::DriverError;
 
-use super::card::Pool;
+use super::card::{Memory, Pool};
 use super::driver_error::driver_error;
-use super::Card;
+use super::{copy, Card};
 use crate::{Error, Result};
 
 thread_local! {
@@ -55,6 +55,8 @@ pub(crate) struct Recorder {
     pub(super) pool: Arc<Pool>,
     /// Gradients that the recording has filled with zeros.
     zeroed: RefCell<HashSet<u64>>,
+    /// Tables that are copied to the GPU once, when nothing is recorded any more.
+    tables: RefCell<Vec<(Vec<u64>, Rc<Memory>)>>,
     /// Tensors whose addresses are in the graphs.
     kept: RefCell<Vec<Box<dyn Any>>>,
     counts: Cell<Counts>,
@@ -69,6 +71,7 @@ impl Recorder {
             stream,
             pool: Default::default(),
             zeroed: Default::default(),
+            tables: Default::default(),
             kept: Default::default(),
             counts: Default::default(),
         }))
@@ -104,8 +107,17 @@ impl Recorder {
         unsafe { result::memset_d8_async(address, 0, len * size_of::<f32>(), self.stream) }
     }
 
+    /// Notes that a gradient is written as a whole by what is recorded.
+    pub(super) fn is_written(&self, address: u64) {
+        self.zeroed.borrow_mut().insert(address);
+    }
+
     /// Runs `f` and gives, beside what it gives, what it would have made the GPU do.
-    pub fn capture<T>(self: &Rc<Self>, card: &Card, f: impl FnOnce() -> Result<T>) -> Result<(T, Graph)> {
+    pub fn capture<T>(
+        self: &Rc<Self>,
+        card: &'static Card,
+        f: impl FnOnce() -> Result<T>,
+    ) -> Result<(T, Graph)> {
         let failed = |e| driver_error("record a step", e);
         card.device()?;
         if current().is_some() {
@@ -121,6 +133,11 @@ impl Recorder {
         let made = f();
         let graph = capture.end();
         let (made, graph) = (made?, graph.map_err(failed)?);
+        for (words, memory) in self.tables.take() {
+            // SAFETY: the memory was taken for these words.
+            unsafe { copy_words(card, &words, memory.address()) }?;
+            self.keep(memory);
+        }
         let mut exec: CUgraphExec = std::ptr::null_mut();
         // SAFETY: the graph is one that the driver has just made, and is not used any more behind this.
         let made_exec = unsafe {
@@ -137,6 +154,26 @@ impl Drop for Recorder {
         // SAFETY: nothing is put on the stream any more. An error can only mean that the GPU is gone.
         let _ = unsafe { stream::destroy(self.stream) };
     }
+}
+
+/// A table of 64-bit words on the GPU; while this thread records, it gets there when the recording ends, and stays.
+pub(crate) fn table(card: &'static Card, words: &[u64]) -> Result<Rc<Memory>> {
+    let memory = Rc::new(card.memory(2 * words.len())?);
+    match current() {
+        Some(recorder) => recorder.tables.borrow_mut().push((words.to_vec(), memory.clone())),
+        // SAFETY: the memory was taken for these words.
+        None => unsafe { copy_words(card, words, memory.address()) }?,
+    }
+    Ok(memory)
+}
+
+/// # Safety
+/// `to` is an address on the GPU of as many words.
+unsafe fn copy_words(card: &'static Card, words: &[u64], to: u64) -> Result<()> {
+    let floats: Vec<f32> =
+        words.iter().flat_map(|v| [*v as u32, (*v >> 32) as u32]).map(f32::from_bits).collect();
+    // SAFETY: the caller's promise.
+    unsafe { copy::to_card(card, &floats, to) }
 }
 
 /// A recording that is under way; ended also where what is recorded panics.

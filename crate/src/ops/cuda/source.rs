@@ -19,6 +19,7 @@ pub(crate) const SOURCE: &str = concat!(
     include_str!("kernels/expand_depthwise.cuh"),
     include_str!("kernels/pooling.cuh"),
     include_str!("kernels/dropout.cuh"),
+    include_str!("kernels/dense.cuh"),
     include_str!("kernels/update.cuh"),
     include_str!("kernels/augment.cuh"),
 );

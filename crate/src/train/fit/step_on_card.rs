@@ -1,7 +1,7 @@
 //! A step on a GPU: the first of its kind by a tape, as on the CPU; the second is recorded as it is taken, and all
 //! further ones are the recording, run again. All give the same bits.
 
-use dfdx::prelude::{Cuda, HasShape, OwnedTape, Trace};
+use dfdx::prelude::{Cuda, Gradients, HasShape, OwnedTape, Trace};
 
 use super::step::{descend_by_tape, loss_of, Input, Step, StepBackend, TrainingBatch};
 use crate::loss::Loss;
@@ -10,12 +10,13 @@ use crate::network::frozen::frozen_on_card;
 use crate::network::with_head::{Head, Parts};
 use crate::ops::backend::{Activations, Backend, Matrix};
 use crate::ops::cuda::calls;
+use crate::ops::cuda::folded::FoldTogether;
 use crate::ops::cuda::recorded_step::{RecordedStep, Start, StepKey, Words};
-use crate::ops::cuda::recording::{Pinned, Recorder};
-use crate::ops::cuda::{address, backward_by, copy, dropout, Card};
+use crate::ops::cuda::recording::{self, Pinned, Recorder};
+use crate::ops::cuda::{address, backward_by, copy, dropout, gradient_of, Card, HeadOnCard};
 use crate::ops::head;
 use crate::optim::KerasOptimizer;
-use crate::Result;
+use crate::{Error, Result};
 
 impl StepBackend for Cuda {
     fn descend(
@@ -155,56 +156,111 @@ fn record(
         }
     };
     let dropping = batch.dropout.map(|d| (words.keys(), d.dropout.rate));
+    let fold = fold_together(card, base)?;
+    // Where nothing below the dense layer trains, there is nothing to trace.
+    let head = match &from {
+        From::Images(_) if to == all => HeadOnCard::new(&base.device, n, base.output_of(all).2, units)?,
+        _ => None,
+    };
     let (traced, forward) = recorder.capture(card, || {
         words.record()?;
         if let (Input::Placed(placed), From::Images(x)) = (batch.input, &from) {
             // SAFETY: the batch has room for the images, and the words are those of `Words::new`.
             unsafe { placed.make(card, words.places(), address(x)?) }?;
         }
-        let traced = traced_logits(base, dense, from, dropping)?;
-        // SAFETY: the logits are as many as there is room for, and the recorder keeps them.
-        unsafe { logits.record_to_host(address(&traced)?) }?;
-        Ok(traced)
-    })?;
-    let mut table: Vec<u64> = Vec::new();
-    let (table_at, backward) = recorder.capture(card, || {
-        let d_logits = &d_logits;
-        let start = OnTape(d_logits as *const Pinned);
-        let mut gradients = backward_by(traced, move |to| {
-            let OnTape(d_logits) = start;
-            // SAFETY: the tape runs here and now, where the numbers are borrowed; they live as long as the graph.
-            unsafe { (*d_logits).record_to_card(to) }
-        })?;
-        let mut rule = None;
-        let mut number = 0;
-        optimizer.each_variable(&mut Parts { base, head: dense }, |r, variable, m, v| {
-            let len = variable.shape().0;
-            let w = address(variable)?;
-            let g = crate::ops::cuda::gradient_of(&mut gradients, variable)?;
-            let (m, v) = (m.map_or(Ok(0), |m| address(m))?, address(v)?);
-            for start in (0..len).step_by(calls::PIECE) {
-                let at = |address: u64| if address == 0 { 0 } else { address + 4 * start as u64 };
-                table.extend([at(w), at(g), at(m), at(v), (len - start).min(calls::PIECE) as u64, number]);
+        fold.launch(card)?;
+        if let (Some(head), From::Images(x)) = (&head, &from) {
+            let x = frozen_on_card(base, x.clone(), to)?;
+            // SAFETY: the keys are as many as images, and stay as long as the recording; so does the head, and the
+            // logits are as many as there is room for.
+            unsafe {
+                head.forward(&x, dropping, &dense.kernel.tensor, &dense.bias.tensor)?;
+                logits.record_to_host(head.logits()?)?;
             }
-            number += 1;
-            rule = Some(r);
-            Ok(())
-        })?;
-        let table_at = card.memory(2 * table.len())?;
-        if let Some(rule) = rule {
-            let call = calls::update_all(rule, table_at.address(), words.rates(), table.len() / 6)?;
-            // SAFETY: the table, which is copied below, has the addresses of what it says.
-            unsafe { card.launch(call) }?;
+            return Ok(None);
         }
-        recorder.keep(gradients);
-        Ok(table_at)
+        let traced = traced_logits(base, dense, from, dropping)?;
+        // SAFETY: as above.
+        unsafe { logits.record_to_host(address(&traced)?) }?;
+        Ok(Some(traced))
     })?;
-    let numbers: Vec<f32> =
-        table.iter().flat_map(|v| [*v as u32, (*v >> 32) as u32]).map(f32::from_bits).collect();
-    // SAFETY: memory of as many numbers.
-    unsafe { copy::to_card(card, &numbers, table_at.address()) }?;
-    recorder.keep(table_at);
+    let ((), backward) = recorder.capture(card, || {
+        let mut gradients = match (traced, &head) {
+            (Some(traced), _) => {
+                let start = OnTape(&d_logits);
+                Found::OnTape(backward_by(traced, move |to| {
+                    let OnTape(d_logits) = start;
+                    // SAFETY: the tape runs here and now, where the numbers are borrowed; they live as long as the
+                    // graph.
+                    unsafe { (*d_logits).record_to_card(to) }
+                })?)
+            }
+            (None, Some(head)) => {
+                // SAFETY: there is room for as many numbers, which lives as long as the graph.
+                unsafe { d_logits.record_to_card(head.d_logits()) }?;
+                head.backward()?;
+                Found::OfHead(head.gradients().into_iter())
+            }
+            (None, None) => return Err(Error::Device("A recorded step has no gradients.".into())),
+        };
+        record_update(card, optimizer, &mut Parts { base, head: dense }, &mut gradients, words.rates())?;
+        if let Found::OnTape(gradients) = gradients {
+            recorder.keep(gradients);
+        }
+        Ok(())
+    })?;
+    if let Some(head) = head {
+        recorder.keep(head);
+    }
     Ok(RecordedStep { forward, backward, input, words, logits, d_logits, names, recorder })
+}
+
+/// All convolutions that train, to be folded at the start of a step.
+fn fold_together(card: &'static Card, base: &Base<Cuda>) -> Result<FoldTogether> {
+    let mut fold = FoldTogether::new();
+    for (conv, folded) in base.convs_that_train() {
+        fold.add(card, folded, &conv)?;
+    }
+    Ok(fold)
+}
+
+/// Where the gradients of a recorded step are.
+enum Found {
+    OnTape(Gradients<f32, Cuda>),
+    /// Of the only two variables that train, in order.
+    OfHead(std::array::IntoIter<u64, 2>),
+}
+
+/// Records the step of all variables that train.
+fn record_update(
+    card: &'static Card,
+    optimizer: &mut KerasOptimizer<Cuda>,
+    parts: &mut Parts<'_, Cuda>,
+    gradients: &mut Found,
+    rates: u64,
+) -> Result<()> {
+    let (mut table, mut rule, mut number): (Vec<u64>, _, _) = (Vec::new(), None, 0);
+    optimizer.each_variable(parts, |r, variable, m, v| {
+        let (len, w) = (variable.shape().0, address(variable)?);
+        let g = match gradients {
+            Found::OnTape(gradients) => gradient_of(gradients, variable)?,
+            Found::OfHead(two) => two
+                .next()
+                .ok_or_else(|| Error::Device("More than the head trains in a recorded step.".into()))?,
+        };
+        let (m, v) = (m.map_or(Ok(0), |m| address(m))?, address(v)?);
+        for start in (0..len).step_by(calls::PIECE) {
+            let at = |address: u64| if address == 0 { 0 } else { address + 4 * start as u64 };
+            table.extend([at(w), at(g), at(m), at(v), (len - start).min(calls::PIECE) as u64, number]);
+        }
+        number += 1;
+        rule = Some(r);
+        Ok(())
+    })?;
+    let Some(rule) = rule else { return Ok(()) };
+    let at = recording::table(card, &table)?;
+    // SAFETY: the table has the addresses of what it says.
+    unsafe { card.launch(calls::update_all(rule, at.address(), rates, table.len() / 6)?) }
 }
 
 /// Pinned memory on its way into a closure that lives for ever, as a tape's must.
@@ -220,7 +276,7 @@ fn replay(
     check: &dyn Fn(f64) -> Result<()>,
 ) -> Result<Step> {
     let (card, units) = (Card::get()?, parts.head.bias.len());
-    let missing = || crate::Error::Device("A recorded step was expected. Received: none.".into());
+    let missing = || Error::Device("A recorded step was expected. Received: none.".into());
     let names = std::mem::take(&mut optimizer.scratch.get(key).ok_or_else(missing)?.names);
     let before = optimizer.step();
     let rates = optimizer.count_step(&names);

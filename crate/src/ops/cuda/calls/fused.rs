@@ -18,7 +18,7 @@ pub(crate) enum Numbers {
 
 impl Numbers {
     /// Bytes of a number.
-    #[cfg(any(test, feature = "cuda"))]
+    #[cfg(feature = "cuda")]
     pub(crate) fn bytes(self) -> usize {
         match self {
             Numbers::F32 | Numbers::Tf32 => 4,
@@ -33,6 +33,7 @@ const COLUMNS: usize = 64;
 const NARROW: usize = 32;
 
 /// Whether the kernels of this file take so many channels.
+#[cfg(feature = "cuda")]
 pub(crate) fn fits(channels: usize) -> bool {
     channels > 0 && channels.is_multiple_of(4)
 }

@@ -1,7 +1,7 @@
 //! Launches of sums over rows, in two stages: blocks sum fixed parts, then the parts are summed in
 //! their order. Nothing depends on when a block runs, so the bits are the same each time.
 
-use super::{int, ints, width, Arg, Call};
+use super::{int, ints, width, Arg, Call, THREADS};
 use crate::Result;
 
 /// Vectors of channels that a block of a first stage sums: with four numbers each a line of 128 bytes.
@@ -67,7 +67,7 @@ fn rows_call<P>(kernel: &'static str, (rows, c): (usize, usize), mut args: Vec<A
     Ok(Call { kernel, grid: [blocks, parts, 1], block: [LANES as u32, ROWS as u32, 1], args })
 }
 
-/// The partition of [`column_sums`] and [`unfold_partials`].
+/// The partition of [`column_sums`].
 pub(crate) fn column_partition(rows: usize, c: usize) -> Partition {
     Partition::new(rows, 4, c)
 }
@@ -102,53 +102,90 @@ pub(crate) fn fold_batch_norm<P>(
     Call::over("fold_batch_norm", rows.max(1) * c / width(c), args)
 }
 
-/// First stage of the way back through the folding, from `dw (rows, c)`: adds `dw·γ/σ` to `d_kernel`
-/// if there is one, and writes `column_partition(rows, c)`'s partial sums of `dw ⊙ W`.
-pub(crate) fn unfold_partials<P: Copy>(
-    v: Variables<P>,
+/// Words of a row of the table of [`fold_all`], and vectors that a row folds at most.
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) const FOLD_WORDS: usize = 12;
+#[cfg(any(test, feature = "cuda"))]
+const FOLD_VECTORS: usize = 2048;
+
+/// The rows of one convolution in the table of [`fold_all`]; see [`fold_batch_norm`].
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) fn fold_rows(
+    v: Variables<u64>,
     epsilon: f32,
-    dw: P,
-    d_kernel: Option<P>,
-    partials: P,
-    rows: usize,
-    c: usize,
-) -> Result<Call<P>> {
-    let args = vec![
-        Arg::Pointer(v.kernel),
-        Arg::Pointer(v.gamma),
-        Arg::Pointer(v.variance),
-        Arg::Float(epsilon),
-        Arg::Pointer(dw),
-        Arg::optional(d_kernel),
-        Arg::Pointer(partials),
-    ];
-    rows_call("unfold_partials", (rows, c), args)
+    (rows, c): (usize, usize),
+    w: u64,
+    b: u64,
+) -> Vec<u64> {
+    let vectors = rows.max(1) * c / width(c);
+    let piece = |first: usize| {
+        let count = (vectors - first).min(FOLD_VECTORS);
+        let addresses = [v.kernel, v.gamma, v.beta, v.mean, v.variance, w, b];
+        let numbers = [rows, c, first, count].map(|n| n as u64);
+        addresses.into_iter().chain(numbers).chain([u64::from(epsilon.to_bits())])
+    };
+    (0..vectors).step_by(FOLD_VECTORS).flat_map(piece).collect()
 }
 
-/// Second stage: `d_gamma += (Σ partials − db·μ)/σ`, `d_beta += db`, all of `c` numbers.
-#[allow(clippy::too_many_arguments)] // one a term of the formula
-pub(crate) fn unfold_finish<P>(
-    partials: P,
-    db: P,
-    mean: P,
-    variance: P,
+/// Folds all convolutions of a table of 64-bit words, [`FOLD_WORDS`] a row.
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) fn fold_all<P>(table: P, rows: usize) -> Result<Call<P>> {
+    Ok(Call {
+        kernel: "fold_all",
+        grid: [int(rows)? as u32, 1, 1],
+        block: [THREADS as u32, 1, 1],
+        args: vec![Arg::Pointer(table)],
+    })
+}
+
+/// Partial sums on the GPU: `parts` of them, `each` numbers apart, whose sum is meant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parts<P> {
+    pub(crate) at: P,
+    pub(crate) parts: usize,
+    pub(crate) each: usize,
+}
+
+impl<P> Parts<P> {
+    /// A sum that is there as a whole.
+    pub(crate) fn whole(at: P) -> Self {
+        Parts { at, parts: 1, each: 0 }
+    }
+}
+
+/// Words of a row of the table of [`unfold_all`].
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) const UNFOLD_WORDS: usize = 17;
+
+/// The rows of one convolution in the table of [`unfold_all`]: the way back through the folding, from the gradients
+/// `dw (rows, c)` and `db (c)` of the folded kernel and bias to `d_kernel = dw·γ/σ`, `d_gamma = (Σ dw ⊙ W − db·μ)/σ` and
+/// `d_beta = db`, as far as they are asked for.
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) fn unfold_rows(
+    v: Variables<u64>,
     epsilon: f32,
-    d_gamma: P,
-    d_beta: P,
-    rows: usize,
-    c: usize,
-) -> Result<Call<P>> {
-    let partition = column_partition(rows, c);
-    let args = vec![
-        Arg::Pointer(partials),
-        Arg::Int(int(partition.parts)?),
-        Arg::Pointer(db),
-        Arg::Pointer(mean),
-        Arg::Pointer(variance),
-        Arg::Float(epsilon),
-        Arg::Pointer(d_gamma),
-        Arg::Pointer(d_beta),
-        Arg::Int(int(c)?),
-    ];
-    Ok(Call { kernel: "unfold_finish", grid: finish_grid(c)?, block: FINISH, args })
+    (dw, db): (Parts<u64>, Parts<u64>),
+    d_kernel: Option<u64>,
+    d_norm: Option<(u64, u64)>,
+    (rows, c): (usize, usize),
+) -> Vec<u64> {
+    let (d_gamma, d_beta) = d_norm.unwrap_or((0, 0));
+    let piece = |first: usize| {
+        let sums = [dw, db].into_iter().flat_map(|s| [s.at, s.parts as u64, s.each as u64]);
+        let of = [v.kernel, v.gamma, v.mean, v.variance, d_kernel.unwrap_or(0), d_gamma, d_beta];
+        let numbers = [rows as u64, c as u64, first as u64, u64::from(epsilon.to_bits())];
+        sums.chain(of).chain(numbers)
+    };
+    (0..c).step_by(LANES * width(c)).flat_map(piece).collect()
+}
+
+/// Unfolds the gradients of all convolutions of a table of 64-bit words, [`UNFOLD_WORDS`] a row.
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) fn unfold_all<P>(table: P, rows: usize) -> Result<Call<P>> {
+    Ok(Call {
+        kernel: "unfold_all",
+        grid: [int(rows)? as u32, 1, 1],
+        block: [LANES as u32, ROWS as u32, 1],
+        args: vec![Arg::Pointer(table)],
+    })
 }

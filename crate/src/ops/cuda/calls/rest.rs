@@ -129,6 +129,82 @@ fn by_keys<P>(kernel: &'static str, x: P, keys: P, rate: f32, y: P, n: usize, c:
     Call::over(kernel, n * (c / width(c)), args)
 }
 
+/// Units of a dense layer at most, for the kernels below; more are products of matrices.
+#[cfg(feature = "cuda")]
+pub(crate) const MOST_UNITS: usize = 16;
+
+fn dense<P>(kernel: &'static str, blocks: usize, args: Vec<Arg<P>>, sizes: &[usize]) -> Result<Call<P>> {
+    let mut args = args;
+    args.extend(ints(sizes)?);
+    Ok(Call { kernel, grid: [int(blocks)? as u32, 1, 1], block: [THREADS as u32, 1, 1], args })
+}
+
+/// `y (n, units) = x (n, c) · w (c, units) + b (units)`.
+pub(crate) fn dense_forward<P>(
+    x: P,
+    w: P,
+    b: P,
+    y: P,
+    (n, c, units): (usize, usize, usize),
+) -> Result<Call<P>> {
+    ints::<P>(&[n, c])?;
+    dense("dense_forward", n, [x, w, b, y].map(Arg::Pointer).into(), &[c, units])
+}
+
+/// What stands above frozen layers: `features (n, c)` are the means over the pixels of `x (n, pixels, c)`, with dropout
+/// by `keys` (see [`dropout`]) where there are some, and `y (n, units)` the dense layer of them.
+#[cfg(any(test, feature = "cuda"))]
+#[allow(clippy::too_many_arguments)] // a layer's each
+pub(crate) fn head_forward<P>(
+    x: P,
+    keys: Option<P>,
+    rate: f32,
+    [w, b]: [P; 2],
+    features: P,
+    y: P,
+    (n, pixels, c): (usize, usize, usize),
+    units: usize,
+) -> Result<Call<P>> {
+    ints::<P>(&[n, c])?;
+    let dropping = [Arg::optional(keys), Arg::Float(rate), Arg::Float(1.0 / (1.0 - rate))];
+    let args =
+        [Arg::Pointer(x)].into_iter().chain(dropping).chain([w, b, features, y].map(Arg::Pointer)).collect();
+    dense("head_forward", n, args, &[pixels, c, units])
+}
+
+/// `d_kernel (c, units) = xᵀ · dy` and `d_bias (units)`, the sums over `dy (n, units)`; they are not added to.
+pub(crate) fn dense_backward<P>(
+    x: P,
+    dy: P,
+    [d_kernel, d_bias]: [P; 2],
+    (n, c, units): (usize, usize, usize),
+) -> Result<Call<P>> {
+    ints::<P>(&[n, c])?;
+    let blocks = int(transfer_kernels::count(&[c, units]))? as usize;
+    dense(
+        "dense_backward",
+        blocks.div_ceil(THREADS),
+        [x, dy, d_kernel, d_bias].map(Arg::Pointer).into(),
+        &[n, c, units],
+    )
+}
+
+/// `dx (n, c) += dy (n, units) · wᵀ`.
+pub(crate) fn dense_backward_input<P>(
+    dy: P,
+    w: P,
+    dx: P,
+    (n, c, units): (usize, usize, usize),
+) -> Result<Call<P>> {
+    let blocks = int(transfer_kernels::count(&[n, c]))? as usize;
+    dense(
+        "dense_backward_input",
+        blocks.div_ceil(THREADS),
+        [dy, w, dx].map(Arg::Pointer).into(),
+        &[n, c, units],
+    )
+}
+
 /// Numbers that say where the pixels of one image come from, [`augment`]'s `places`.
 #[cfg(any(test, feature = "cuda"))]
 pub(crate) const PLACE: usize = 8;

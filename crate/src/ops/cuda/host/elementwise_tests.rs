@@ -5,7 +5,7 @@ use super::on_emulator;
 use crate::random::Rng;
 use transfer_kernels::optimizer::update as update_here;
 use transfer_kernels::optimizer::UpdateRule;
-use transfer_kernels::testing::random;
+use transfer_kernels::testing::{assert_close, random};
 use transfer_kernels::{pooling, relu6_backward as relu6_backward_here, Activation};
 
 const LENGTHS: [usize; 6] = [1, 4, 7, 1280, 1283, 4096];
@@ -249,6 +249,68 @@ fn dropout_by_keys_has_the_processors_factors() {
             "{dropped} of {}",
             n * c
         );
+    }
+}
+
+#[test]
+fn a_dense_layer_of_few_units_and_its_gradients_are_plain_sums() {
+    let cases = [(3, 1, 1280, 1), (5, 4, 7, 5), (1, 25, 260, 16), (2, 1, 1, 1)];
+    let (rate, keys) = (0.4f32, |n: usize| (0..n as u64).map(|i| Rng::new(&[8, i])).collect::<Vec<_>>());
+    let results = on_emulator(|card| {
+        let mut results = Vec::new();
+        for (n, pixels, c, units) in cases {
+            let bytes: Vec<u8> = keys(n).iter().flat_map(|key| key.state().to_le_bytes()).collect();
+            let [x, w, b] =
+                [random(1, n * pixels * c), random(2, c * units), random(3, units)].map(|v| card.floats(&v));
+            let keys = card.bytes(&bytes);
+            for keys in [None, Some(keys)] {
+                let (features, y) = (card.unwritten(n * c), card.unwritten(n * units));
+                card.launch(head_forward(x, keys, rate, [w, b], features, y, (n, pixels, c), units));
+                let again = card.unwritten(n * units);
+                card.launch(dense_forward(features, w, b, again, (n, c, units)));
+                let dy = card.floats(&random(4, n * units));
+                let (d_kernel, d_bias) = (card.unwritten(c * units), card.unwritten(units));
+                card.launch(dense_backward(features, dy, [d_kernel, d_bias], (n, c, units)));
+                let dx = card.floats(&vec![1.0; n * c]);
+                card.launch(dense_backward_input(dy, w, dx, (n, c, units)));
+                results.extend([features, y, again, d_kernel, d_bias, dx].map(|b| card.read(b)));
+            }
+        }
+        results
+    });
+    let Some(results) = results else { return };
+    let mut results = results.chunks_exact(6);
+    for (n, pixels, c, units) in cases {
+        for dropping in [false, true] {
+            let [features, y, again, d_kernel, d_bias, dx] = results.next().unwrap() else { panic!() };
+            let (x, w, b, dy) =
+                (random(1, n * pixels * c), random(2, c * units), random(3, units), random(4, n * units));
+            let mut expected = vec![0.0; n * c];
+            pooling::average(&x, pixels, c, &mut expected);
+            if dropping {
+                for (row, mut key) in expected.chunks_mut(c).zip(keys(n)) {
+                    row.iter_mut()
+                        .for_each(|v| *v *= if key.uniform() < rate { 0.0 } else { 1.0 / (1.0 - rate) });
+                }
+            }
+            assert_eq!(features, &expected);
+            assert_eq!(y, again);
+            let f = |i: usize| f64::from(features[i]);
+            let sums = |count: usize, of: &dyn Fn(usize) -> f64| (0..count).map(of).collect::<Vec<f64>>();
+            let logits = sums(n * units, &|i| {
+                let products = (0..c).map(|k| f(i / units * c + k) * f64::from(w[k * units + i % units]));
+                products.sum::<f64>() + f64::from(b[i % units])
+            });
+            assert_close("logits", y, &logits, 1e-5);
+            let g = |image: usize, unit: usize| f64::from(dy[image * units + unit]);
+            let kernel = sums(c * units, &|i| (0..n).map(|m| f(m * c + i / units) * g(m, i % units)).sum());
+            assert_close("kernel", d_kernel, &kernel, 1e-5);
+            assert_close("bias", d_bias, &sums(units, &|u| (0..n).map(|m| g(m, u)).sum()), 1e-5);
+            let input = sums(n * c, &|i| {
+                1.0 + (0..units).map(|u| g(i / c, u) * f64::from(w[i % c * units + u])).sum::<f64>()
+            });
+            assert_close("input", dx, &input, 1e-5);
+        }
     }
 }
 

@@ -14,5 +14,6 @@
 #include "expand_depthwise.cuh"
 #include "pooling.cuh"
 #include "dropout.cuh"
+#include "dense.cuh"
 #include "update.cuh"
 #include "augment.cuh"
