@@ -9,7 +9,7 @@ use serde_json::json;
 use transfer::model::Initializer;
 use transfer::prelude::*;
 use transfer::weights::{load, Weights};
-use transfer::Device;
+use transfer::{Device, Precision};
 
 use crate::report::Report;
 use crate::Result;
@@ -47,6 +47,27 @@ pub fn check(device: &Device, folder: &Path, report: &mut Report) -> Result<()> 
     let (ours, theirs) = (model.grad_cams(&images)?, cpu.grad_cams(&images)?);
     let off = ours.cells.iter().zip(&theirs.cells).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
     report.within("heat maps against the CPU", f64::from(off), 1e-3)?;
+    fine_tune(device, folder, report)
+}
+
+/// `fine_tune` in each precision: its errors on the validation photographs, and its seconds.
+fn fine_tune(device: &Device, folder: &Path, report: &mut Report) -> Result<()> {
+    let (train, validation) = (set(folder, "train")?, set(folder, "validation")?);
+    for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
+        let mut model = model(device, folder)?;
+        if let Err(e) = model.base_model_mut().set_precision(precision) {
+            report.remark(&format!("fine_tune in {}", precision.name()), json!(e.to_string()))?;
+            continue;
+        }
+        let start = Instant::now();
+        model.fine_tune(&train, FineTuneOptions::default().validation_data(&validation))?;
+        let seconds = start.elapsed().as_secs_f64();
+        let errors = model.evaluate(&validation)?.errors;
+        let name = format!("fine_tune in {}: wrong of 100, seconds", precision.name());
+        report.remark(&name, json!([errors, seconds]))?;
+        report
+            .holds(&format!("fine_tune in {} has at most 8 of 100 wrong", precision.name()), errors <= 8)?;
+    }
     Ok(())
 }
 

@@ -6,6 +6,8 @@ use transfer_kernels::{Activation, DepthwiseShape};
 
 /// Output pixels in a row that a thread computes.
 const STRIP: usize = 4;
+/// The same, of the first convolution.
+const FIRST_STRIP: usize = 8;
 
 fn flag<P>(value: bool) -> Arg<P> {
     Arg::Int(i32::from(value))
@@ -136,7 +138,7 @@ pub(crate) fn first_forward<P>(
     ];
     args.extend(ints(&[n, h, w])?);
     args.push(Arg::Int(int(co)?));
-    let items = n * h.div_ceil(2) * w.div_ceil(2).div_ceil(STRIP) * (co / width(co));
+    let items = n * h.div_ceil(2) * w.div_ceil(2).div_ceil(FIRST_STRIP) * (co / width(co));
     Call::over("first_forward", items, args)
 }
 

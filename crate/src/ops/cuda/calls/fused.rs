@@ -32,6 +32,18 @@ const ROWS: usize = 64;
 const COLUMNS: usize = 64;
 const NARROW: usize = 32;
 
+/// Two groups of threads share the depth of a tile where it is at least so deep and there are at most so many tiles.
+const DEEP: usize = 256;
+const FEW_TILES: usize = 512;
+
+/// Which kernel for a product.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Narrow,
+    Deep,
+}
+
 /// Whether the kernels of this file take so many channels.
 #[cfg(feature = "cuda")]
 pub(crate) fn fits(channels: usize) -> bool {
@@ -53,16 +65,26 @@ pub(crate) fn pointwise<P>(
     y: P,
     (rows, ci, co): (usize, usize, usize),
 ) -> Result<Call<P>> {
-    let narrow = co <= NARROW;
-    let kernel = match (numbers, float_result, narrow) {
-        (Numbers::F32, _, false) => "pointwise_f32",
-        (Numbers::F32, _, true) => "pointwise_f32_narrow",
-        (Numbers::Tf32, _, false) => "pointwise_tf32",
-        (Numbers::Tf32, _, true) => "pointwise_tf32_narrow",
-        (Numbers::Bf16, false, false) => "pointwise_bf16",
-        (Numbers::Bf16, false, true) => "pointwise_bf16_narrow",
-        (Numbers::Bf16, true, false) => "pointwise_bf16_last",
-        (Numbers::Bf16, true, true) => "pointwise_bf16_last_narrow",
+    let columns = if co <= NARROW { NARROW } else { COLUMNS };
+    let tiles = rows.div_ceil(ROWS) * co.div_ceil(columns);
+    let kind = match (co <= NARROW, ci >= DEEP && tiles <= FEW_TILES) {
+        (true, _) => Kind::Narrow,
+        (false, true) => Kind::Deep,
+        (false, false) => Kind::Plain,
+    };
+    let kernel = match (numbers, float_result, kind) {
+        (Numbers::F32, _, Kind::Plain) => "pointwise_f32",
+        (Numbers::F32, _, Kind::Narrow) => "pointwise_f32_narrow",
+        (Numbers::F32, _, Kind::Deep) => "pointwise_f32_deep",
+        (Numbers::Tf32, _, Kind::Plain) => "pointwise_tf32",
+        (Numbers::Tf32, _, Kind::Narrow) => "pointwise_tf32_narrow",
+        (Numbers::Tf32, _, Kind::Deep) => "pointwise_tf32_deep",
+        (Numbers::Bf16, false, Kind::Plain) => "pointwise_bf16",
+        (Numbers::Bf16, false, Kind::Narrow) => "pointwise_bf16_narrow",
+        (Numbers::Bf16, false, Kind::Deep) => "pointwise_bf16_deep",
+        (Numbers::Bf16, true, Kind::Plain) => "pointwise_bf16_last",
+        (Numbers::Bf16, true, Kind::Narrow) => "pointwise_bf16_last_narrow",
+        (Numbers::Bf16, true, Kind::Deep) => "pointwise_bf16_last_deep",
     };
     let mut args = vec![
         Arg::Pointer(x),
@@ -74,14 +96,15 @@ pub(crate) fn pointwise<P>(
     ];
     // Rows are counted in 32 bits, numbers in 64.
     args.extend([rows, ci, co].map(int).into_iter().collect::<Result<Vec<_>>>()?.into_iter().map(Arg::Int));
-    let columns = if narrow { NARROW } else { COLUMNS };
+    let groups = if kind == Kind::Deep { 2 } else { 1 };
     let grid = [int(rows.div_ceil(ROWS))? as u32, int(co.div_ceil(columns))? as u32, 1];
-    Ok(Call { kernel, grid, block: [2 * ROWS as u32, 1, 1], args })
+    Ok(Call { kernel, grid, block: [2 * ROWS as u32 * groups, 1, 1], args })
 }
 
 /// Input pixels that a tile of [`expand_depthwise`] may see, and channels that a block makes.
 const TILE_PIXELS: usize = 128;
 const TILE_CHANNELS: usize = 64;
+const TILE_CHANNELS_TF32: usize = 48;
 
 /// Output pixels of a tile, and images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +162,8 @@ pub(crate) fn expand_depthwise<P>(
     args.extend(ints(&[n, s.h, s.w])?);
     args.extend([s.ci, s.expanded, s.stride, size.high, size.wide, size.images].map(|v| Arg::Int(v as i32)));
     int(s.ci.max(s.expanded))?;
-    let grid = [int(tiles)? as u32, int(s.expanded.div_ceil(TILE_CHANNELS))? as u32, 1];
+    let channels = if numbers == Numbers::F32 { TILE_CHANNELS } else { TILE_CHANNELS_TF32 };
+    let grid = [int(tiles)? as u32, int(s.expanded.div_ceil(channels))? as u32, 1];
     Ok(Call { kernel, grid, block: [2 * TILE_PIXELS as u32, 1, 1], args })
 }
 

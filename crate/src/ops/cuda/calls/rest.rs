@@ -133,6 +133,9 @@ fn by_keys<P>(kernel: &'static str, x: P, keys: P, rate: f32, y: P, n: usize, c:
 #[cfg(feature = "cuda")]
 pub(crate) const MOST_UNITS: usize = 16;
 
+/// Features of a block of [`dense_backward`].
+const DENSE_LANES: usize = 32;
+
 fn dense<P>(kernel: &'static str, blocks: usize, args: Vec<Arg<P>>, sizes: &[usize]) -> Result<Call<P>> {
     let mut args = args;
     args.extend(ints(sizes)?);
@@ -180,13 +183,9 @@ pub(crate) fn dense_backward<P>(
     (n, c, units): (usize, usize, usize),
 ) -> Result<Call<P>> {
     ints::<P>(&[n, c])?;
-    let blocks = int(transfer_kernels::count(&[c, units]))? as usize;
-    dense(
-        "dense_backward",
-        blocks.div_ceil(THREADS),
-        [x, dy, d_kernel, d_bias].map(Arg::Pointer).into(),
-        &[n, c, units],
-    )
+    let args = [x, dy, d_kernel, d_bias].map(Arg::Pointer).into();
+    let call = dense("dense_backward", c.div_ceil(DENSE_LANES), args, &[n, c, units])?;
+    Ok(Call { grid: [call.grid[0], int(units)? as u32, 1], ..call })
 }
 
 /// `dx (n, c) += dy (n, units) · wᵀ`.

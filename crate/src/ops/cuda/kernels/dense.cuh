@@ -55,17 +55,27 @@ extern "C" __global__ void __launch_bounds__(DENSE_THREADS)
     dense_of(to, w, b, y + image * units, c, units, shared);
 }
 
-// d_kernel (c, units) = xᵀ dy, d_bias (units) = the sums over dy (n, units); a thread for each number of the kernel.
+// d_kernel (c, units) = xᵀ dy, d_bias (units) = the sums over dy (n, units), for unit blockIdx.y and 32 features: a warp
+// has neighbouring features, and the images are dealt out to the warps.
 extern "C" __global__ void __launch_bounds__(DENSE_THREADS)
     dense_backward(const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ d_kernel,
                    float* __restrict__ d_bias, int n, int c, int units) {
-    const int index = THREAD_INDEX, unit = index / c, i = index % c;
-    if (unit >= units) return;
+    __shared__ float shared[DENSE_THREADS], biases[DENSE_THREADS];
+    constexpr int WARPS = DENSE_THREADS / 32;
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, unit = blockIdx.y, i = blockIdx.x * 32 + lane;
     float sum = 0.0f, bias = 0.0f;
-    for (int image = 0; image < n; ++image) {
+    for (int image = warp; image < n; image += WARPS) {
         const float g = dy[image * units + unit];
-        sum = fmaf(x[image * c + i], g, sum);
+        if (i < c) sum = fmaf(x[image * c + i], g, sum);
         bias += g;
+    }
+    shared[threadIdx.x] = sum;
+    biases[threadIdx.x] = bias;
+    __syncthreads();
+    if (warp != 0 || i >= c) return;
+    for (int other = 1; other < WARPS; ++other) {
+        sum += shared[other * 32 + lane];
+        bias += biases[other * 32 + lane];
     }
     d_kernel[i * units + unit] = sum;
     if (i == 0) d_bias[unit] = bias;

@@ -1,13 +1,12 @@
 // The first two convolutions of a block in one: y = relu6(depthwise(relu6(x w1 + b1)) + b2), where nothing needs what
-// lies between. A block of threads makes 64 channels of a tile of output pixels: it expands the pixels that the tile's
+// lies between. A block of threads makes 48 or 64 channels of a tile of output pixels: it expands the pixels that the tile's
 // windows see, those of other tiles among them once more, in shared memory.
 //
 // x (n, h, w, ci), w1 (ci, c), b1 (c), w2 (3, 3, c), b2 (c), y (n, out_h, out_w, c); channels are multiples of 4. A tile
 // has `high` x `wide` output pixels of `images` images, whose windows see at most 128 pixels that exist.
 
 constexpr int TILE_PIXELS = 128;
-constexpr int TILE_CHANNELS = 64;
-constexpr int TILE_STRIDE = TILE_CHANNELS + 8;
+// Channels of a block: 48 divides the channels of every block of MobileNetV2, but not the work of 256 threads without tensor cores.
 
 // A tile: its first output pixel and image, and the input pixels that exist in its windows.
 struct Tile {
@@ -36,17 +35,18 @@ __device__ inline int pixel_of(int m, const Tile& t, const Shape& s, int images)
     return (image * s.h + t.iy + m % each / t.columns) * s.w + t.ix + m % t.columns;
 }
 
-template <typename T>
+template <typename T, int CHANNELS>
 __device__ inline void filter_tile(const float* expanded, const float* w2, const float* b2, T* y, const Shape& s,
                              const Tile& t, int high, int wide, int images, int channel0, int thread, int threads) {
-    const int vector = thread % (TILE_CHANNELS / 4) * 4, channel = channel0 + vector;
-    if (channel >= s.c) return;
+    constexpr int VECTORS = CHANNELS / 4;
+    const int vector = thread % VECTORS * 4, channel = channel0 + vector;
+    if (channel >= s.c || thread >= threads / VECTORS * VECTORS) return;
     Vector<4> taps[9];
 #pragma unroll
     for (int i = 0; i < 9; ++i) taps[i] = load<4>(w2 + i * s.c + channel);
     const Vector<4> bias = load<4>(b2 + channel);
 #pragma unroll 1
-    for (int p = thread / (TILE_CHANNELS / 4); p < images * high * wide; p += threads / (TILE_CHANNELS / 4)) {
+    for (int p = thread / VECTORS; p < images * high * wide; p += threads / VECTORS) {
         const int i = p / (high * wide), oy = t.oy + p / wide % high, ox = t.ox + p % wide;
         if (t.image + i >= s.n || oy >= s.out_h || ox >= s.out_w) continue;
         Vector<4> sum = bias;
@@ -55,7 +55,7 @@ __device__ inline void filter_tile(const float* expanded, const float* w2, const
             const int iy = oy * s.stride + tap / 3 - s.pad_top, ix = ox * s.stride + tap % 3 - s.pad_left;
             if (!inside(iy, s.h) || !inside(ix, s.w)) continue;
             const int row = (i * t.rows + iy - t.iy) * t.columns + ix - t.ix;
-            fuse_into(sum, load<4>(expanded + row * TILE_STRIDE + vector), taps[tap]);
+            fuse_into(sum, load<4>(expanded + row * (CHANNELS + 8) + vector), taps[tap]);
         }
         const long long to = (static_cast<long long>((t.image + i) * s.out_h + oy) * s.out_w + ox) * s.c + channel;
         store_number<4>(y + to, relu6(sum));
@@ -66,9 +66,9 @@ template <typename T, bool TF32>
 __device__ inline void expand_depthwise_of(const T* x, const float* w1, const float* b1, const float* w2,
                                            const float* b2, T* y, const Shape& s, int ci, int high, int wide, int images,
                                            float* shared, int* pixels) {
-    constexpr int TM = TILE_PIXELS, TN = TILE_CHANNELS;
+    constexpr int TM = TILE_PIXELS, TN = TF32 ? 48 : 64;
     using S = Sums<TM, TN, TF32>;
-    constexpr int LEFT = TM * DEPTH / 4 / S::THREADS, RIGHT = TN * DEPTH / 4 / S::THREADS;
+    constexpr int LEFT = TM * DEPTH / 4 / S::THREADS, WEIGHTS = TN * DEPTH / 4, RIGHT = (WEIGHTS + S::THREADS - 1) / S::THREADS;
     const int thread = threadIdx.x, n0 = blockIdx.y * TN;
     const Tile tile = tile_of(blockIdx.x, s, high, wide, images);
     if (thread < TM) pixels[thread] = pixel_of(thread, tile, s, images);
@@ -92,7 +92,7 @@ __device__ inline void expand_depthwise_of(const T* x, const float* w1, const fl
 #pragma unroll
         for (int i = 0; i < RIGHT; ++i) {
             const int at = thread + i * S::THREADS;
-            b[i] = weights_at<TM, TN>(w1, ci, s.c, k0 + at / (TN / 4), n0 + at % (TN / 4) * 4);
+            if (at < WEIGHTS) b[i] = weights_at<TM, TN>(w1, ci, s.c, k0 + at / (TN / 4), n0 + at % (TN / 4) * 4);
         }
     };
     fetch(0);
@@ -105,7 +105,7 @@ __device__ inline void expand_depthwise_of(const T* x, const float* w1, const fl
 #pragma unroll
         for (int i = 0; i < RIGHT; ++i) {
             const int at = thread + i * S::THREADS;
-            put_right<TN, TF32>(right, at / (TN / 4), at % (TN / 4) * 4, b[i]);
+            if (at < WEIGHTS) put_right<TN, TF32>(right, at / (TN / 4), at % (TN / 4) * 4, b[i]);
         }
         __syncthreads();
         if (k0 + DEPTH < ci) fetch(k0 + DEPTH);
@@ -121,10 +121,10 @@ __device__ inline void expand_depthwise_of(const T* x, const float* w1, const fl
         Vector<S::WIDE> v;
         for (int j = 0; j < S::WIDE; ++j) v.at[j] = sums.at[g * S::WIDE + j];
         if (n0 + n < s.c) v = relu6(plus(v, load_number<S::WIDE>(b1 + n0 + n)));
-        store_number<S::WIDE>(shared + m * TILE_STRIDE + n, v);
+        store_number<S::WIDE>(shared + m * (TN + 8) + n, v);
     }
     __syncthreads();
-    filter_tile(shared, w2, b2, y, s, tile, high, wide, images, n0, thread, S::THREADS);
+    filter_tile<T, TN>(shared, w2, b2, y, s, tile, high, wide, images, n0, thread, S::THREADS);
 }
 
 #define EXPAND_DEPTHWISE(name, T, TF32)                                                                               \
@@ -132,7 +132,7 @@ __device__ inline void expand_depthwise_of(const T* x, const float* w1, const fl
         name(const T* __restrict__ x, const float* __restrict__ w1, const float* __restrict__ b1,                     \
              const float* __restrict__ w2, const float* __restrict__ b2, T* __restrict__ y, int n, int h, int w, int ci, \
              int c, int stride, int high, int wide, int images) {                                                     \
-        __shared__ __align__(16) float shared[TILE_PIXELS * TILE_STRIDE];                                                           \
+        __shared__ __align__(16) float shared[TILE_PIXELS * (TF32 ? 56 : 72)];                                        \
         __shared__ int pixels[TILE_PIXELS];                                                                           \
         expand_depthwise_of<T, TF32>(x, w1, b1, w2, b2, y, shape_of(n, h, w, c, stride), ci, high, wide, images,      \
                                      shared, pixels);                                                                 \

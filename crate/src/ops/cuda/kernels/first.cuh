@@ -1,15 +1,18 @@
 // The first convolution: 3x3 over three colours at stride 2, and its gradients by kernel and bias. There
 // is none by the image.
 
+// Output pixels in a row that one thread computes: the more, the less often it loads the 27 taps.
+constexpr int FIRST_STRIP = 8;
+
 // The index-th strip of output pixels, some channels of it.
 template <int V, typename T>
 __device__ inline void first_forward_at(int index, const float* x, const float* k, const float* bias, int clamp, T* y,
                                         const Shape& s, int co) {
-    const Strip at = strip_of(index, co / V, V, ceil_div(s.out_w, STRIP), s.out_h);
+    const Strip at = strip_of(index, co / V, V, ceil_div(s.out_w, FIRST_STRIP), s.out_h);
     if (at.image >= s.n) return;
-    const int first = at.strip * STRIP, left = first * 2 - s.pad_left;
-    Vector<V> sums[STRIP];
-    for (int i = 0; i < STRIP; ++i) sums[i] = load<V>(bias + at.channel);
+    const int first = at.strip * FIRST_STRIP, left = first * 2 - s.pad_left;
+    Vector<V> sums[FIRST_STRIP];
+    for (int i = 0; i < FIRST_STRIP; ++i) sums[i] = load<V>(bias + at.channel);
     for (int ky = 0; ky < 3; ++ky) {
         const int iy = at.row * 2 + ky - s.pad_top;
         if (!inside(iy, s.h)) continue;
@@ -18,14 +21,14 @@ __device__ inline void first_forward_at(int index, const float* x, const float* 
             Vector<V> taps[3];
             for (int kx = 0; kx < 3; ++kx) taps[kx] = load<V>(k + ((ky * 3 + kx) * 3 + colour) * co + at.channel);
 #pragma unroll
-            for (int j = 0; j < (STRIP - 1) * 2 + 3; ++j) {
+            for (int j = 0; j < (FIRST_STRIP - 1) * 2 + 3; ++j) {
                 const int ix = left + j;
                 if (!inside(ix, s.w)) continue;
                 const float value = line[ix * 3 + colour];
                 Vector<V> values;
                 for (int i = 0; i < V; ++i) values.at[i] = value;
 #pragma unroll
-                for (int i = 0; i < STRIP; ++i) {
+                for (int i = 0; i < FIRST_STRIP; ++i) {
                     const int kx = j - i * 2;
                     if (kx >= 0 && kx < 3) fuse_into(sums[i], values, taps[kx]);
                 }
@@ -34,7 +37,7 @@ __device__ inline void first_forward_at(int index, const float* x, const float* 
     }
     T* to = y + ((at.image * s.out_h + at.row) * s.out_w + first) * co + at.channel;
 #pragma unroll
-    for (int i = 0; i < STRIP; ++i) {
+    for (int i = 0; i < FIRST_STRIP; ++i) {
         if (first + i < s.out_w) store_number<V>(to + i * co, clamp ? relu6(sums[i]) : sums[i]);
     }
 }

@@ -22,14 +22,16 @@ __device__ inline int right_at(int k, int n) {
 template <int TM, int TN>
 constexpr int PRODUCT_ROOM = DEPTH * (TM + 8) + DEPTH * (TN + 8);
 
-// The sums of one thread: SUMS of the TM x TN. In TF32 a warp has 16 or 32 rows by 32 columns, and a thread's are pairs
-// of neighbouring columns; in f32 a thread has TN / 8 rows by 4 columns.
+// The sums of one thread: SUMS of the TM x TN. In TF32 a warp has 32 rows by half the columns, or 16 rows by all of few
+// columns, and a thread's are pairs of neighbouring columns; in f32 a thread has TN / 8 rows by 4 columns.
 template <int TM, int TN, bool TF32>
 struct Sums {
+    static_assert(TF32 ? TN == 64 || TN == 48 || TN == 32 : TN == 64 || TN == 32, "tiles that were thought of");
     static constexpr int THREADS = TM * 2;
-    // Rows of a warp, in sixteens.
-    static constexpr int HIGH = TN == 64 ? 2 : 1;
-    static constexpr int SUMS = HIGH * 16;
+    // Rows of a warp, in sixteens, and columns, in eights.
+    static constexpr int HIGH = TN == 32 ? 1 : 2;
+    static constexpr int BROAD = TN == 32 ? 4 : TN / 16;
+    static constexpr int SUMS = HIGH * BROAD * 4;
     // Neighbouring columns that a thread has.
     static constexpr int WIDE = TF32 ? 2 : 4;
     float at[SUMS];
@@ -37,16 +39,16 @@ struct Sums {
     __device__ static inline int first_row(int thread) {
         if (!TF32) return thread / (TN / 4) * (TN / 8);
         const int warp = thread / 32;
-        return (TN == 64 ? warp / 2 * 32 : warp * 16) + thread % 32 / 4;
+        return (HIGH == 2 ? warp / 2 * 32 : warp * 16) + thread % 32 / 4;
     }
     __device__ static inline int first_column(int thread) {
         if (!TF32) return thread % (TN / 4) * 4;
         const int warp = thread / 32;
-        return (TN == 64 ? warp % 2 * 32 : 0) + thread % 4 * 2;
+        return (HIGH == 2 ? warp % 2 * (TN / 2) : 0) + thread % 4 * 2;
     }
     // Row and column of group `g` of WIDE sums, counted from the first.
-    __device__ static inline int row_of(int g) { return TF32 ? g / 8 * 16 + g % 2 * 8 : g; }
-    __device__ static inline int column_of(int g) { return TF32 ? g / 2 % 4 * 8 : 0; }
+    __device__ static inline int row_of(int g) { return TF32 ? g / (2 * BROAD) * 16 + g % 2 * 8 : g; }
+    __device__ static inline int column_of(int g) { return TF32 ? g / 2 % BROAD * 8 : 0; }
 };
 
 // d += a * b for 16 x 8 sums of a warp; thread by thread as the instruction deals them out.
@@ -90,9 +92,9 @@ __device__ inline void multiply_tile(Sums<TM, TN, TF32>& sums, const float* left
     const int deep = thread % 4, left_column = column - deep * 2 + thread % 32 / 4;
 #pragma unroll 1
     for (int k = 0; k < depth; k += 8) {
-        unsigned b[4][2];
+        unsigned b[S::BROAD][2];
 #pragma unroll
-        for (int j = 0; j < 4; ++j) {
+        for (int j = 0; j < S::BROAD; ++j) {
             b[j][0] = to_bits(right[right_at<TN>(k + deep, left_column + j * 8)]);
             b[j][1] = to_bits(right[right_at<TN>(k + deep + 4, left_column + j * 8)]);
         }
@@ -103,7 +105,7 @@ __device__ inline void multiply_tile(Sums<TM, TN, TF32>& sums, const float* left
                                    to_bits(left[left_at<TM>(k + deep + 4, row + i * 16)]),
                                    to_bits(left[left_at<TM>(k + deep + 4, row + i * 16 + 8)])};
 #pragma unroll
-            for (int j = 0; j < 4; ++j) multiply_16x8(sums.at + (i * 4 + j) * 4, a, b[j]);
+            for (int j = 0; j < S::BROAD; ++j) multiply_16x8(sums.at + (i * S::BROAD + j) * 4, a, b[j]);
         }
     }
 #else
