@@ -25,8 +25,8 @@ pub const PACKAGES: [&str; 7] = [
 const CAPABILITIES: [&str; 2] = ["80", "90"];
 /// The libraries of NVIDIA's that a program with the GPU's code loads.
 const NEEDED: [&str; 3] = ["libcuda.so.1", "libcublas.so.13", "libnvrtc.so.13"];
-/// Those that the linker is given stubs of: name and version.
-const LIBRARIES: [(&str, u32); 2] = [("cuda", 1), ("cublas", 13)];
+/// Those that the linker is given stubs of: name and version. cudarc names the last one, too, and uses nothing of it.
+const LIBRARIES: [(&str, u32); 3] = [("cuda", 1), ("cublas", 13), ("cublasLt", 13)];
 const KERNELS: &str = "crate/src/ops/cuda/kernels";
 
 /// Where things are, all below target/cuda.
