@@ -62,11 +62,19 @@ pub fn cuda_build() -> Result<()> {
     step("an emulated GPU", "seconds", || toolkit(&places))?;
     step("the crate with its feature `cuda`", "minutes the first time", || {
         let packages = ["-p", "transfer", "-p", "transfer-tools", "--features", "cuda"];
-        let targets = ["--lib", "--test", "cuda", "--bin", "gpu-test"];
+        let targets = ["--lib", "--test", "cuda", "--test", "cuda_device", "--bin", "gpu-test"];
         cargo(&places, &[&["build"], &packages[..], &targets].concat())
     })?;
     step("the network, on the emulated GPU", "minutes", || {
         cargo(&places, &["test", "-p", "transfer", "--features", "cuda", "--test", "cuda"])
+    })?;
+    step("the choice of a GPU, on emulated ones", "seconds", || {
+        let test = ["test", "-p", "transfer", "--features", "cuda", "--test", "cuda_device"];
+        cargo_with(&places, &test, &[("TRANSFER_REQUIRE_EMULATED_GPU", "1")])
+    })?;
+    step("the program `transfer`, on emulated GPUs", "a minute the first time", || {
+        let test = ["test", "-p", "transfer-cli", "--features", "cuda", "--test", "device"];
+        cargo_with(&places, &test, &[("TRANSFER_REQUIRE_EMULATED_GPU", "1")])
     })?;
     step("each op, on the emulated GPU", "minutes", || {
         let run = ["run", "-p", "transfer-tools", "--features", "cuda", "--bin", "gpu-test"];
@@ -113,7 +121,9 @@ fn packages(project: &Project) -> Result<Places> {
         kernels: root.join("kernels"),
         build: root.join("build"),
     };
-    for folder in [&places.kernels, &places.emulator, &places.toolkit.join("bin"), &places.toolkit.join("lib")] {
+    for folder in
+        [&places.kernels, &places.emulator, &places.toolkit.join("bin"), &places.toolkit.join("lib")]
+    {
         std::fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
     }
     Ok(places)
@@ -211,7 +221,10 @@ fn toolkit(places: &Places) -> Result<()> {
         let soname = format!("lib{name}.so.{version}");
         let source = places.kernels.join(format!("{name}.c"));
         let functions = declared.iter().filter(|(library, _)| *library == name);
-        write(&source, &functions.map(|(_, f)| format!("int {f}(void) {{ return 801; }}\n")).collect::<String>())?;
+        write(
+            &source,
+            &functions.map(|(_, f)| format!("int {f}(void) {{ return 801; }}\n")).collect::<String>(),
+        )?;
         let stub = lib.join(format!("lib{name}.so"));
         shared_library(&stub, &soname, &[source])?;
     }
@@ -229,7 +242,10 @@ fn toolkit(places: &Places) -> Result<()> {
     let weak = |f: &String| format!("__attribute__((weak)) int {f}(void) {{ return 801; }}\n");
     write(&unused, &declared.iter().map(|(_, f)| weak(f)).collect::<String>())?;
     let object = places.kernels.join("unused.o");
-    run(command("cc").args(["-fPIC", "-c", "-o"]).arg(&object).arg(&unused), "compiling what is not emulated")?;
+    run(
+        command("cc").args(["-fPIC", "-c", "-o"]).arg(&object).arg(&unused),
+        "compiling what is not emulated",
+    )?;
     driver.arg("crate/src/ops/cuda/host/driver.cpp").arg(&object);
     run(&mut driver, "compiling the emulated driver")?;
     for (name, version) in &LIBRARIES[1..] {
@@ -310,6 +326,11 @@ fn link(from: &Path, to: &Path) -> Result<()> {
 
 /// Cargo, with the toolkit and the emulated GPU.
 fn cargo(places: &Places, arguments: &[&str]) -> Result<()> {
+    cargo_with(places, arguments, &[])
+}
+
+/// [`cargo`] with more variables.
+fn cargo_with(places: &Places, arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
     let mut cargo = command("cargo");
     let bins = [places.toolkit.join("bin"), places.nvidia.join("cu13").join("bin")];
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -321,6 +342,7 @@ fn cargo(places: &Places, arguments: &[&str]) -> Result<()> {
     cargo.env("CUDA_COMPUTE_CAP", CAPABILITIES[0]).env("CARGO_PROFILE_RELEASE_STRIP", "true");
     // Tests are compiled for a look, not for speed.
     cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1").env("CARGO_PROFILE_DEV_DEBUG", "0");
+    cargo.envs(variables.iter().copied());
     run(cargo.env("TRANSFER_DEVICE", "cuda"), &format!("`cargo {}`", arguments.join(" ")))
 }
 
@@ -330,7 +352,8 @@ mod tests {
 
     #[test]
     fn a_library_that_a_program_does_not_name_is_found() {
-        let line = |name: &str| format!(" 0x0000000000000001 (NEEDED)             Shared library: [{name}]\n");
+        let line =
+            |name: &str| format!(" 0x0000000000000001 (NEEDED)             Shared library: [{name}]\n");
         let all: String = NEEDED.iter().map(|name| line(name)).collect();
         assert_eq!(missing_of(&all, &NEEDED), [""; 0]);
         assert_eq!(missing_of(&(line(NEEDED[0]) + &line(NEEDED[2])), &NEEDED), ["libcublas.so.13"]);

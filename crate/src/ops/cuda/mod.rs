@@ -2,9 +2,10 @@
 //!
 //! `kernels/` is the device code, `calls/` says how each kernel is launched; both are tested without a
 //! GPU, by `host/`, which compiles the same sources for the processor and emulates the launches. The rest
-//! needs a GPU to run and this crate's feature `cuda` to be compiled: `card.rs` finds the GPU and compiles the
-//! kernels, `backend.rs` is the [`Backend`](crate::ops::backend::Backend), `product.rs` the matrix products,
-//! `address.rs` how a dfdx tensor is found on the GPU.
+//! needs a GPU to run and this crate's feature `cuda` to be compiled: `found.rs` finds the GPU (`version.rs` compares
+//! driver and toolkit), `card.rs` sets it up and compiles the kernels, `backend.rs` is the
+//! [`Backend`](crate::ops::backend::Backend), `product.rs` the matrix products, `address.rs` how a dfdx tensor is found
+//! on the GPU.
 //!
 //! Everything runs on dfdx's stream in the order in which it is started, sums are formed in a fixed order and
 //! without atomics, so two runs on one GPU agree bit for bit.
@@ -12,6 +13,7 @@
 pub(crate) mod calls;
 pub(crate) mod source;
 mod tensor_text;
+mod version;
 
 #[cfg(feature = "cuda")]
 mod address;
@@ -27,6 +29,8 @@ mod copy;
 mod driver_error;
 #[cfg(feature = "cuda")]
 mod folded;
+#[cfg(feature = "cuda")]
+mod found;
 #[cfg(feature = "cuda")]
 mod images;
 #[cfg(feature = "cuda")]
