@@ -44,7 +44,8 @@ A second signal ends any command at once. Signals that were ignored when the pro
 
 Environment:
   TRANSFER_WEIGHTS   weight file of MobileNetV2, or its folder (default: in the download folder, or downloaded)
-  TRANSFER_THREADS   number of threads that compute (default: one for each processor)";
+  TRANSFER_THREADS   number of threads that compute (default: one for each processor)
+  TRANSFER_DEVICE    what `--device auto` means: cpu, cuda or cuda:N (default: a GPU if it can be used)";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -174,6 +175,8 @@ pub struct Train {
     /// in a hidden folder beside the model, and are removed when the model is saved
     #[arg(long, value_name = "DIR")]
     pub checkpoints: Option<PathBuf>,
+    #[command(flatten)]
+    pub computing: crate::device::Computing,
 }
 
 /// Evaluate a model on photographs whose classes are known.
@@ -208,6 +211,8 @@ pub struct Evaluate {
     /// Above 0, one photograph of each class may always be left out, but never all of a class
     #[arg(long, value_name = "FRACTION", default_value_t = 0.1, value_parser = left_out)]
     pub max_left_out: f32,
+    #[command(flatten)]
+    pub computing: crate::device::Computing,
 }
 
 /// Predict the classes of image files.
@@ -242,6 +247,8 @@ pub struct Predict {
     /// Number of classes to print for each file, the most probable first
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub top: u32,
+    #[command(flatten)]
+    pub computing: crate::device::Computing,
 }
 
 /// Write a model as an ONNX file, for ONNX Runtime and other programs.

@@ -23,7 +23,9 @@ pub fn check(arguments: &Check) -> crate::Result<()> {
     if let Some(fix) = &fix {
         fix.check_csv(&CheckReport::FIX_COLUMNS).map_err(|e| named("--fix", e))?;
     }
-    let report = check_photographs(&arguments.dir, CheckOptions::default().labels(!arguments.no_labels))?;
+    let device = arguments.computing.open_and_say()?;
+    let options = CheckOptions::default().labels(!arguments.no_labels).device(&device);
+    let report = check_photographs(&arguments.dir, options)?;
     if let Some(fix) = &fix {
         report.save_fixes(fix).map_err(|e| named("--fix", e))?;
         screen::note(&format!("Wrote {} proposed changes to {}.", report.fixes().len(), fix.path().shown()));

@@ -54,6 +54,8 @@ pub struct Check {
     /// Do not check labels
     #[arg(long, conflicts_with = "apply")]
     pub no_labels: bool,
+    #[command(flatten)]
+    pub computing: crate::device::Computing,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

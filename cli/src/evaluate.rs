@@ -15,7 +15,7 @@ use crate::{left_out, multi_label, screen, Failure};
 const SHOWN: usize = 20;
 
 pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
-    let mut model = Model::load(&arguments.model)?;
+    let mut model = Model::load_on(&arguments.model, &arguments.computing.open_and_say()?)?;
     // One pass: nothing would be looked up again, and memory should not grow with the number of files.
     model.set_feature_cache_bytes(0);
     let (h, w, _) = model.base_model().input_shape();

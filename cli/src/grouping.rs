@@ -10,11 +10,16 @@ use crate::screen;
 
 /// Checks the photographs, says in a line what was found, and splits them so that groups stay together. Returns them and
 /// the groups.
-pub fn grouped(photographs: OwnPhotographs, asked: &Train) -> crate::Result<(OwnPhotographs, Groups)> {
+pub fn grouped(
+    photographs: OwnPhotographs,
+    asked: &Train,
+    device: &Device,
+) -> crate::Result<(OwnPhotographs, Groups)> {
     let grouping = &asked.grouping;
     let mut groups = Groups::none();
     if !grouping.no_check {
-        let report = photographs.check(CheckOptions::default().validation_split(asked.validation_split))?;
+        let options = CheckOptions::default().validation_split(asked.validation_split).device(device);
+        let report = photographs.check(options)?;
         screen::note(&report.summary());
         if grouping.group == Group::Duplicates {
             groups = report.groups();

@@ -6,6 +6,7 @@
 mod args;
 mod check;
 mod check_args;
+mod device;
 mod evaluate;
 mod files;
 mod formats;

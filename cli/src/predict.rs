@@ -14,7 +14,7 @@ use crate::{screen, stop, Failure};
 const AT_ONCE: usize = 32;
 
 pub fn predict(arguments: &Predict) -> crate::Result<()> {
-    let mut model = Model::load(&arguments.model)?;
+    let mut model = Model::load_on(&arguments.model, &arguments.computing.open_and_say()?)?;
     match arguments.unknown {
         Unknown::On => {}
         Unknown::Off => model.set_unknown_rate(None)?,

@@ -39,9 +39,10 @@ pub fn train(
     groups: &Groups,
     asked: &Train,
     checkpoints: &Checkpoints,
+    device: &Device,
 ) -> Result<Model> {
     let (train, validation) = (&photographs.train, &photographs.validation);
-    let mut model = Model::imagenet(train)?;
+    let mut model = Model::imagenet_on(train, device)?;
     if let Some(origin) = model.base_model().weights_origin() {
         screen::note(&format!("Weights: {origin}."));
     }

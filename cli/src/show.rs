@@ -1,17 +1,18 @@
-//! `transfer export` and `transfer summary`.
+//! `transfer export` and `transfer summary`, which compute nothing and so need no GPU.
 
 use std::io::Write;
 use transfer::Show;
 
 use transfer::model::Model;
 use transfer::model::TrainedOn;
+use transfer::Device;
 
 use crate::args::{Export, Summary};
 use crate::{output, stop};
 
 pub fn export(arguments: &Export) -> crate::Result<()> {
     let output = output::of_export(arguments)?;
-    let model = Model::load(&arguments.model)?;
+    let model = Model::load_on(&arguments.model, &Device::cpu()?)?;
     stop::check("The export")?;
     model.export_onnx(&output)?;
     let looked_at = std::fs::metadata(&arguments.output);
@@ -27,7 +28,7 @@ fn unseen(output: &std::path::Path, error: &std::io::Error) -> crate::Failure {
 }
 
 pub fn summary(arguments: &Summary) -> crate::Result<()> {
-    let model = Model::load(&arguments.model)?;
+    let model = Model::load_on(&arguments.model, &Device::cpu()?)?;
     stop::check("The summary")?;
     let (h, w, _) = model.base_model().input_shape();
     let names = model.class_names();

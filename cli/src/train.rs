@@ -8,17 +8,18 @@ use transfer::prelude::*;
 use transfer::Show;
 
 use crate::args::Train;
-use crate::{grouping, left_out, multi_label, output, recipe, screen, stop, Failure};
+use crate::{device, grouping, left_out, multi_label, output, recipe, screen, stop, Failure};
 
 pub fn train(arguments: &Train) -> crate::Result<()> {
     let output = output::of_training(arguments)?;
     left_out::check(&output)?;
     let folder = output::checkpoints(arguments, &output)?;
     let checkpoints = recipe::noted(Checkpoints::new(&folder).each_run(true), arguments);
-    let (photographs, groups) = photographs(arguments)?;
+    let device = arguments.computing.open()?;
+    let (photographs, groups) = photographs(arguments, &device)?;
     let output = not_among(output, &photographs)?;
     screen::note(&photographs.to_string());
-    screen::note(&format!("Computing on {}.", Device::auto()?));
+    device::say(&device);
     if let Some(earlier) = output::earlier_checkpoints(&output).filter(|_| arguments.checkpoints.is_none()) {
         screen::note(&format!(
             "Checkpoints of an earlier version lie in {0}; this version keeps them in {1}. To continue from them, \
@@ -27,7 +28,7 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
             folder.shown()
         ));
     }
-    let trained = recipe::train(&photographs, &groups, arguments, &checkpoints);
+    let trained = recipe::train(&photographs, &groups, arguments, &checkpoints, &device);
     let model = trained.map_err(|e| {
         // Goes only where it is empty, and so has no checkpoint of this or another training.
         let _ = std::fs::remove_dir(&folder);
@@ -57,7 +58,7 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
     }
 }
 
-fn photographs(arguments: &Train) -> crate::Result<(OwnPhotographs, Groups)> {
+fn photographs(arguments: &Train, device: &Device) -> crate::Result<(OwnPhotographs, Groups)> {
     let (h, w) = arguments.image_size;
     let options = ImageDatasetOptions {
         validation_split: Some(arguments.validation_split),
@@ -74,7 +75,7 @@ fn photographs(arguments: &Train) -> crate::Result<(OwnPhotographs, Groups)> {
         (None, Some(validation)) => own_photographs_with_validation(&arguments.dir, validation, options)?,
         (None, None) => own_photographs(&arguments.dir, options)?,
     };
-    let (mut photographs, groups) = grouping::grouped(photographs, arguments)?;
+    let (mut photographs, groups) = grouping::grouped(photographs, arguments, device)?;
     if !arguments.no_cache {
         photographs.train = photographs.train.cache();
     }

@@ -5,8 +5,10 @@
 //! [`check`] when it starts, and prints what [`unknown`] gives. Whoever uses the library without doing so gets the
 //! same error where a [`Device`](crate::Device) is chosen, before any work is done.
 
+mod device_name;
 mod variables;
 
+pub use device_name::DeviceName;
 pub use variables::{markdown, variables, Variable};
 
 use crate::{Error, Result, Show};
@@ -82,16 +84,12 @@ pub fn threads() -> Result<Option<usize>> {
     Ok(transfer_kernels::threads::asked()?)
 }
 
-/// The device that `TRANSFER_DEVICE` asks for: `auto`, `cpu` or `cuda`; `auto` where it is not set.
+/// The device that `TRANSFER_DEVICE` asks for; [`DeviceName::Auto`] where it is not set.
 ///
 /// # Errors
-/// [`Error::Invalid`] where it is none of these.
-pub fn device() -> Result<&'static str> {
-    let known = |value: &str| {
-        let value = value.to_ascii_lowercase();
-        ["auto", "cpu", "cuda"].into_iter().find(|&name| name == value)
-    };
-    Ok(read("TRANSFER_DEVICE", "`auto`, `cpu` or `cuda`", known)?.unwrap_or("auto"))
+/// [`Error::Invalid`] where it is no name of a device.
+pub fn device() -> Result<DeviceName> {
+    Ok(read("TRANSFER_DEVICE", DeviceName::EXPECTED, DeviceName::parse)?.unwrap_or_default())
 }
 
 /// The folder that `TRANSFER_CACHE` names for everything that is downloaded; `None` where it is not set.

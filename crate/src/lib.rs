@@ -88,7 +88,7 @@ pub mod weights;
 
 pub use cell::csv_cell;
 pub use device::Device;
-pub use environment::seed;
+pub use environment::{seed, DeviceName};
 pub use error::{Error, Result};
 pub use output::OutputFile;
 pub use show::{shown_lines, Show, Shown};

@@ -19,7 +19,7 @@ const SIZE: usize = 64;
 
 /// The GPU; `None` where there is none: the test is skipped then.
 fn card() -> Option<Device> {
-    match Device::cuda() {
+    match Device::cuda(0) {
         Ok(device) => Some(device),
         Err(e) if std::env::var("TRANSFER_DEVICE").is_ok_and(|asked| asked == "cuda") => panic!("{e}"),
         Err(e) => {
@@ -129,7 +129,7 @@ fn train(device: &Device, folder: &std::path::Path) -> (Vec<f64>, Vec<u32>) {
     model.compile(RmsProp::new(1e-5), Loss::BinaryCrossentropy).unwrap();
     let more = FitOptions::epochs(4).initial_epoch(2).validation_data(&data);
     history.extend(&model.fit(&data, more).unwrap());
-    let losses = history.loss.iter().chain(&history.val_loss).map(|&v| f64::from(v)).collect();
+    let losses = history.loss.iter().chain(&history.val_loss).copied().collect();
     let weights = model.weights().unwrap();
     let bits = weights.iter().flat_map(|(_, tensor)| tensor.data.iter().map(|v| v.to_bits()));
     (losses, bits.collect())

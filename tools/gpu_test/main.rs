@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         _ => (&words[..], false),
     };
     let start = Instant::now();
-    let device = || if on_cpu { Device::cpu() } else { Device::cuda() };
+    let device = || if on_cpu { Device::cpu() } else { Device::cuda(0) };
     let outcome = match words {
         ["prepare", folder] => prepare::prepare(Path::new(folder)),
         [part @ ("preflight" | "ops" | "ops-few" | "goldens" | "training"), folder, out] => match device() {

@@ -25,8 +25,8 @@ pub const PACKAGES: [&str; 7] = [
 const CAPABILITIES: [&str; 2] = ["80", "90"];
 /// The libraries of NVIDIA's that a program with the GPU's code loads.
 const NEEDED: [&str; 3] = ["libcuda.so.1", "libcublas.so.13", "libnvrtc.so.13"];
-/// Those that the linker is given stubs of: name and version.
-const LIBRARIES: [(&str, u32); 2] = [("cuda", 1), ("cublas", 13)];
+/// Those that the linker is given stubs of: name and version. cudarc names the last one, too, and uses nothing of it.
+const LIBRARIES: [(&str, u32); 3] = [("cuda", 1), ("cublas", 13), ("cublasLt", 13)];
 const KERNELS: &str = "crate/src/ops/cuda/kernels";
 
 /// Where things are, all below target/cuda.
@@ -62,11 +62,19 @@ pub fn cuda_build() -> Result<()> {
     step("an emulated GPU", "seconds", || toolkit(&places))?;
     step("the crate with its feature `cuda`", "minutes the first time", || {
         let packages = ["-p", "transfer", "-p", "transfer-tools", "--features", "cuda"];
-        let targets = ["--lib", "--test", "cuda", "--bin", "gpu-test"];
+        let targets = ["--lib", "--test", "cuda", "--test", "cuda_device", "--bin", "gpu-test"];
         cargo(&places, &[&["build"], &packages[..], &targets].concat())
     })?;
     step("the network, on the emulated GPU", "minutes", || {
         cargo(&places, &["test", "-p", "transfer", "--features", "cuda", "--test", "cuda"])
+    })?;
+    step("the choice of a GPU, on emulated ones", "seconds", || {
+        let test = ["test", "-p", "transfer", "--features", "cuda", "--test", "cuda_device"];
+        cargo_with(&places, &test, &[("TRANSFER_REQUIRE_EMULATED_GPU", "1")])
+    })?;
+    step("the program `transfer`, on emulated GPUs", "a minute the first time", || {
+        let test = ["test", "-p", "transfer-cli", "--features", "cuda", "--test", "device"];
+        cargo_with(&places, &test, &[("TRANSFER_REQUIRE_EMULATED_GPU", "1")])
     })?;
     step("each op, on the emulated GPU", "minutes", || {
         let run = ["run", "-p", "transfer-tools", "--features", "cuda", "--bin", "gpu-test"];
@@ -318,6 +326,11 @@ fn link(from: &Path, to: &Path) -> Result<()> {
 
 /// Cargo, with the toolkit and the emulated GPU.
 fn cargo(places: &Places, arguments: &[&str]) -> Result<()> {
+    cargo_with(places, arguments, &[])
+}
+
+/// [`cargo`] with more variables.
+fn cargo_with(places: &Places, arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
     let mut cargo = command("cargo");
     let bins = [places.toolkit.join("bin"), places.nvidia.join("cu13").join("bin")];
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -329,6 +342,7 @@ fn cargo(places: &Places, arguments: &[&str]) -> Result<()> {
     cargo.env("CUDA_COMPUTE_CAP", CAPABILITIES[0]).env("CARGO_PROFILE_RELEASE_STRIP", "true");
     // Tests are compiled for a look, not for speed.
     cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1").env("CARGO_PROFILE_DEV_DEBUG", "0");
+    cargo.envs(variables.iter().copied());
     run(cargo.env("TRANSFER_DEVICE", "cuda"), &format!("`cargo {}`", arguments.join(" ")))
 }
 

@@ -49,7 +49,8 @@ pub fn all() -> Result<()> {
     });
     attempt("Rust tests", &mut || cargo_test(&["--workspace", "--no-fail-fast"], None, &mut skipped));
     attempt("the GPU code, type-checked", &mut || {
-        let packages = ["check", "-p", "transfer", "-p", "transfer-tools", "--all-targets"];
+        let packages =
+            ["check", "-p", "transfer", "-p", "transfer-cli", "-p", "transfer-tools", "--all-targets"];
         cargo(&[&packages[..], &["--features", "cuda,ci-check"]].concat(), &[])
     });
     attempt("the GPU code, linked", &mut link_cuda);

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::VALIDATION_PART;
+use crate::Device;
 
 /// Options of [`check_photographs`](super::check_photographs). The defaults check everything.
 ///
@@ -18,6 +19,7 @@ pub struct CheckOptions {
     pub(super) labels: bool,
     pub(super) max_left_out: f32,
     pub(super) validation_split: f32,
+    pub(super) device: Option<Device>,
 }
 
 impl Default for CheckOptions {
@@ -28,6 +30,7 @@ impl Default for CheckOptions {
             labels: true,
             max_left_out: 1.0,
             validation_split: VALIDATION_PART,
+            device: None,
         }
     }
 }
@@ -62,6 +65,12 @@ impl CheckOptions {
     /// [`VALIDATION_PART`].
     pub fn validation_split(mut self, part: f32) -> Self {
         self.validation_split = part;
+        self
+    }
+
+    /// The device that the network computes on; that of [`Device::auto`] without a call.
+    pub fn device(mut self, device: &Device) -> Self {
+        self.device = Some(device.clone());
         self
     }
 }

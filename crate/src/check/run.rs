@@ -12,7 +12,7 @@ use super::outliers::{outliers, NEIGHBOURS};
 use super::report::CheckReport;
 use super::scan::{scan, Scan};
 use crate::data::{whole_sets, ImageDatasetOptions, OwnPhotographs, WholeSet};
-use crate::Result;
+use crate::{Device, Result};
 
 /// Looks for what is wrong with a folder of photographs: near-duplicates, wrong labels, outliers, unusual classes and
 /// files, files that cannot be decoded.
@@ -38,17 +38,18 @@ use crate::Result;
 /// ```
 pub fn check_photographs(dir: impl AsRef<Path>, options: CheckOptions) -> Result<CheckReport> {
     let dir = dir.as_ref();
-    let CheckOptions { class_names, validation, labels, max_left_out, .. } = options;
+    let CheckOptions { class_names, validation, labels, max_left_out, device, .. } = options;
     let reading =
         ImageDatasetOptions { class_names, ..ImageDatasetOptions::default().max_left_out(max_left_out) };
     let sets = whole_sets(dir, validation.as_deref(), reading)?;
-    check_sets(dir, &sets, labels)
+    check_sets(dir, &sets, labels, device)
 }
 
 impl OwnPhotographs {
     /// [`check_photographs`] for photographs that are opened already. What was set aside for validation is checked
     /// together with what it was set aside from; [`keep_together`](Self::keep_together) splits both anew. Of the options
-    /// [`labels`](CheckOptions::labels) and [`validation_split`](CheckOptions::validation_split) count.
+    /// [`labels`](CheckOptions::labels), [`validation_split`](CheckOptions::validation_split) and
+    /// [`device`](CheckOptions::device) count.
     ///
     /// # Errors
     /// As [`check_photographs`].
@@ -61,13 +62,13 @@ impl OwnPhotographs {
     /// # Ok::<(), transfer::Error>(())
     /// ```
     pub fn check(&self, options: CheckOptions) -> Result<CheckReport> {
-        check_sets(&self.dir, &self.whole_sets(options.validation_split)?, options.labels)
+        check_sets(&self.dir, &self.whole_sets(options.validation_split)?, options.labels, options.device)
     }
 }
 
-fn check_sets(dir: &Path, sets: &[WholeSet], labels: bool) -> Result<CheckReport> {
+fn check_sets(dir: &Path, sets: &[WholeSet], labels: bool, device: Option<Device>) -> Result<CheckReport> {
     let names = sets[0].data.class_names().to_vec();
-    let mut scan = scan(sets)?;
+    let mut scan = scan(sets, &device.map_or_else(Device::auto, Ok)?)?;
     let (groups, near) = find(&mut scan, NEIGHBOURS)?;
     let of_photographs: Vec<u32> = scan.photographs.iter().map(|p| p.label).collect();
     // A head of one label a photograph has no opinion on several.

@@ -7,7 +7,7 @@ use crate::check::fingerprint::{self, Colours, Fingerprint};
 use crate::data::{look_at_whole, FileDigest, Skipped, Whole, WholeSet};
 use crate::network::{Backbone, MobileNetV2};
 use crate::progress::{check_stop, observe, Event};
-use crate::Result;
+use crate::{Device, Result};
 
 /// Photographs that are decoded and computed at a time.
 const AT_A_TIME: usize = 64;
@@ -62,8 +62,8 @@ pub(super) struct Scan {
 ///
 /// # Errors
 /// Where a file or the network's weights cannot be read; [`Interrupted`](crate::Error::Interrupted).
-pub(super) fn scan(sets: &[WholeSet]) -> Result<Scan> {
-    let network = network()?;
+pub(super) fn scan(sets: &[WholeSet], device: &Device) -> Result<Scan> {
+    let network = network(device)?;
     let width = network.output_shape().2;
     let mut unreadable: Vec<Skipped> = sets.iter().flat_map(|set| set.data.skipped()).collect();
     let mut all: Vec<(usize, &PathBuf, u32)> = Vec::new();
@@ -104,8 +104,8 @@ pub(super) fn scan(sets: &[WholeSet]) -> Result<Scan> {
     Ok(Scan { photographs, features, unreadable })
 }
 
-fn network() -> Result<Backbone> {
-    let mut network = MobileNetV2::imagenet((SIDE, SIDE, 3))?;
+fn network(device: &Device) -> Result<Backbone> {
+    let mut network = MobileNetV2::imagenet_on(device, (SIDE, SIDE, 3))?;
     network.set_trainable(false);
     Ok(network)
 }

@@ -103,7 +103,7 @@ static LIST: [Variable; 15] = [
     }),
     user(
         "TRANSFER_DEVICE",
-        "`cpu`, `auto`, or `cuda` for [a GPU](gpu.md) and an error where there is none that can be used",
+        "`cpu`, `auto`, or for [a GPU](gpu.md) `cuda` or `cuda:N` (its number, from 0), with an error where it cannot be used",
         "as `auto`: the GPU, where the crate has its feature `cuda` and there is one; else the CPU",
         |_| super::device().map(drop),
     ),

@@ -61,8 +61,8 @@ impl Model {
         write_sealed(&file, &weights, [(KEY.to_owned(), about)].into())
     }
 
-    /// Reads what [`save`](Self::save) wrote. It predicts what the saved model predicted, bit for bit on the
-    /// same machine.
+    /// Reads what [`save`](Self::save) wrote, to compute on the device that [`Device::auto`] chooses. It predicts what
+    /// the saved model predicted, bit for bit on the same machine.
     ///
     /// It is compiled with the loss that it had and Adam at 0.0001, so it can be evaluated and trained on at
     /// once; what trains is what trained before. Training goes without augmentation until
@@ -70,8 +70,23 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Io`] where the file cannot be read; [`Error::Weights`] where it is damaged, is no saved
-    /// model, or is one of a later version.
+    /// model, or is one of a later version; as [`Device::auto`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        Self::load_on(path, &Device::auto()?)
+    }
+
+    /// As [`load`](Self::load), to compute on a device of your choice. A model that was saved on one device is read on
+    /// any other.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and [`Error::Device`] where the device has too little memory.
+    ///
+    /// ```no_run
+    /// use transfer::prelude::*;
+    /// let model = Model::load_on("cats_and_dogs.safetensors", &Device::named("cuda:1")?)?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn load_on(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let path = path.as_ref();
         let unusable = |what: String| {
             Error::Weights(format!(
@@ -81,16 +96,16 @@ impl Model {
             ))
         };
         let (about, weights) = parse(read_bytes(path, MAX_BYTES)?, true).map_err(unusable)?;
-        Self::from_parts(about, &weights).map_err(|e| match e {
+        Self::from_parts(about, &weights, device).map_err(|e| match e {
             Error::Weights(what) | Error::Invalid(what) | Error::Shape(what) => unusable(what),
             other => other,
         })
     }
 
-    fn from_parts(about: About, weights: &Weights) -> Result<Self> {
+    fn from_parts(about: About, weights: &Weights, device: &Device) -> Result<Self> {
         let ((h, w), fit) = (about.image_size, about.fit());
         let network = about.network().unwrap_or_else(mobilenet_v2);
-        let mut base = Backbone::new(&network, &Device::auto()?, (h, w, 3), weights)?;
+        let mut base = Backbone::new(&network, device, (h, w, 3), weights)?;
         let found = String::new();
         base.set_weights_origin(about.weights.map(|of| WeightsOrigin {
             name: of.name,

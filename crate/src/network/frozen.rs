@@ -319,7 +319,7 @@ pub(crate) fn frozen_on_card(
     let unit = |i: usize| match &base.architecture.units[i].kind {
         UnitKind::FirstConvolution => FrozenUnit::First(base.conv_bn(i, 0), &base.scratch[i]),
         UnitKind::Pointwise => FrozenUnit::Pointwise(base.conv_bn(i, 0), &base.scratch[i]),
-        UnitKind::InvertedResidual(shape) => FrozenUnit::Block(*shape, base.block_params(i, false)),
+        UnitKind::InvertedResidual(shape) => FrozenUnit::Block(*shape, Box::new(base.block_params(i, false))),
     };
     let units: Vec<FrozenUnit<'_>> = (0..to).map(unit).collect();
     let (n, h, w, c) = *x.shape();

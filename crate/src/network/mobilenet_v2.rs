@@ -20,13 +20,21 @@ pub struct MobileNetV2;
 impl MobileNetV2 {
     /// With the ImageNet weights, searched and if need be downloaded by
     /// [`assets::mobilenet_v2_weights`](crate::assets::mobilenet_v2_weights). All layers are trainable at first, as in
-    /// Keras.
+    /// Keras. It computes on the device that [`Device::auto`] chooses.
     ///
     /// # Errors
-    /// Where the weights cannot be had, or `input_shape` (height, width, 3) is unusable.
+    /// Where the weights cannot be had, or `input_shape` (height, width, 3) is unusable; as [`Device::auto`].
     pub fn imagenet(input_shape: (usize, usize, usize)) -> Result<Backbone> {
+        Self::imagenet_on(&Device::auto()?, input_shape)
+    }
+
+    /// As [`imagenet`](Self::imagenet), on a device of your choice; what is built on it computes there, too.
+    ///
+    /// # Errors
+    /// As [`imagenet`](Self::imagenet), or where the device has too little memory.
+    pub fn imagenet_on(device: &Device, input_shape: (usize, usize, usize)) -> Result<Backbone> {
         let file = crate::assets::mobilenet_v2_weights()?;
-        let mut base = Self::with_weights(input_shape, &crate::weights::load(&file.path)?)?;
+        let mut base = Self::on(device, input_shape, &crate::weights::load(&file.path)?)?;
         base.set_weights_found(file.why);
         Ok(base)
     }

@@ -1,7 +1,7 @@
 //! The GPU: found once in a process, with its library of products, its kernels and spare memory.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::{c_void, CStr, CString};
+use std::ffi::{c_void, CString};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -9,20 +9,20 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use cudarc::cublas::result::CublasError;
 use cudarc::cublas::sys::{cublasMath_t, cublasSetMathMode, cublasSetWorkspace_v2};
 use cudarc::cublas::CudaBlas;
-use cudarc::driver::{result, sys, CudaDevice, CudaSlice, DeviceSlice, DriverError};
+use cudarc::driver::{result, sys, CudaDevice, CudaSlice, DeviceSlice};
 use cudarc::nvrtc::{compile_ptx_with_opts, CompileOptions};
 use dfdx::prelude::{Cache, Cuda, CudaError, Storage};
 
 use super::calls::{Arg, Call, Numbers};
 use super::driver_error::driver_error;
+use super::found::{exists, without_panic, Found};
 use super::source::SOURCE;
 use super::{address, recording, OnCard};
 use crate::{Error, Result};
 
-/// The oldest GPU that dfdx's kernels compile for.
-const OLDEST: (i32, i32) = (8, 0);
+static CARD: OnceLock<Card> = OnceLock::new();
 
-/// The first GPU that the driver shows.
+/// The GPU of this process.
 pub(crate) struct Card {
     cuda: OnCard<Cuda>,
     device: Arc<CudaDevice>,
@@ -34,9 +34,7 @@ pub(crate) struct Card {
     spare: Arc<Pool>,
     /// Grows whenever a variable may have got other memory: what was recorded before is no longer right then.
     moves: AtomicU64,
-    name: String,
-    capability: (i32, i32),
-    memory: usize,
+    found: Found,
     /// Whatever went wrong on the tape, whose errors can't carry a text.
     failed: Mutex<Option<Error>>,
 }
@@ -129,48 +127,39 @@ unsafe impl Sync for Module {}
 unsafe impl Send for Function {}
 
 impl Card {
-    /// The GPU; the first call finds it, tests how tensors are found on it, and compiles the kernels.
+    /// The GPU of this process; the first call finds one, as [`choose`](Self::choose) does.
     ///
     /// # Errors
-    /// Where there is no driver or GPU, or it can't be used; each call gives the same error then.
+    /// As [`choose`](Self::choose).
     pub fn get() -> Result<&'static Card> {
-        static CARD: OnceLock<Result<Card, String>> = OnceLock::new();
-        CARD.get_or_init(|| Card::open().map_err(|e| e.to_string()))
-            .as_ref()
-            .map_err(|what| Error::Device(what.clone()))
+        CARD.get().map_or_else(|| Card::choose(None), Ok)
     }
 
-    fn open() -> Result<Card> {
-        let nothing = |e| driver_error("be found; is NVIDIA's driver installed (does `nvidia-smi` work)", e);
-        result::init().map_err(nothing)?;
-        if result::device::get_count().map_err(nothing)? < 1 {
-            return Err(Error::Device(
-                "The driver shows no GPU. Is CUDA_VISIBLE_DEVICES empty, or was the container started without \
-                 its GPU?"
-                    .into(),
-            ));
+    /// The GPU of this number; without one that which the process uses, else number 0. The first call finds it,
+    /// tests how tensors are found on it, and compiles the kernels. Where that fails a later call tries again.
+    ///
+    /// # Errors
+    /// Where there is no driver or no such GPU, it can't be used, or the process uses another one.
+    pub fn choose(number: Option<usize>) -> Result<&'static Card> {
+        static OPENING: Mutex<()> = Mutex::new(());
+        let _alone = OPENING.lock().unwrap_or_else(|e| e.into_inner());
+        match (CARD.get(), number) {
+            (Some(card), Some(number)) if number != card.found.number => {
+                exists(number)?;
+                Err(card.is_used_instead_of(number))
+            }
+            (Some(card), _) => Ok(card),
+            (None, _) => {
+                let card = without_panic(|| Card::open(number.unwrap_or(0)))?;
+                Ok(CARD.get_or_init(|| card))
+            }
         }
-        let handle = result::device::get(0).map_err(nothing)?;
-        let attribute = |which| {
-            // SAFETY: the handle is of a device that the driver has just given.
-            unsafe { result::device::get_attribute(handle, which) }.map_err(nothing)
-        };
-        use sys::CUdevice_attribute_enum as Which;
-        let capability = (
-            attribute(Which::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
-            attribute(Which::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
-        );
-        let name = name_of(handle).map_err(nothing)?;
-        if capability < OLDEST {
-            return Err(Error::Device(format!(
-                "The GPU expected compute capability {}.{} or newer. Received: {name} with {}.{}.",
-                OLDEST.0, OLDEST.1, capability.0, capability.1
-            )));
-        }
-        // SAFETY: as above.
-        let memory = unsafe { result::device::total_mem(handle) }.map_err(nothing)?;
-        let set_up = |e: CudaError| Error::Device(format!("The GPU {name} could not be set up: {e}."));
-        let cuda = Cuda::try_build(0, 0).map_err(set_up)?;
+    }
+
+    fn open(number: usize) -> Result<Card> {
+        let found = Found::new(number)?;
+        let set_up = |e| found.not_set_up(e);
+        let cuda = Cuda::try_build(number, 0).map_err(set_up)?;
         // dfdx then reuses the memory of its tensors from step to step.
         cuda.try_enable_cache().map_err(set_up)?;
         let storage = Storage::<f32>::try_alloc_len(&cuda, 1).map_err(set_up)?;
@@ -180,22 +169,30 @@ impl Card {
         let (blas, recording_blas) = (blas()?, blas()?);
         Ok(Card {
             cuda: OnCard(cuda),
-            module: Module::compile(&device)?,
+            module: Module::compile(&device).map_err(|e| found.refused_kernels(e))?,
             device,
             blas: Mutex::new(blas),
             recording_blas: Mutex::new(recording_blas),
             spare: Default::default(),
             moves: Default::default(),
-            name,
-            capability,
-            memory,
+            found,
             failed: Default::default(),
         })
     }
 
+    fn is_used_instead_of(&self, number: usize) -> Error {
+        let own = self.found.number;
+        Error::Device(format!(
+            "One process computes on one GPU, and this one computes on GPU {own}, {}. GPU {number} expected a process \
+             of its own. Start another process that asks for `cuda:{number}` before it uses a GPU, or to which \
+             CUDA_VISIBLE_DEVICES shows that GPU alone. Or continue on GPU {own}.",
+            self.name()
+        ))
+    }
+
     /// Its name, as in `NVIDIA H100 80GB HBM3`.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.found.name
     }
 
     /// dfdx's handle.
@@ -331,18 +328,9 @@ impl Card {
     }
 }
 
-fn name_of(device: sys::CUdevice) -> Result<String, DriverError> {
-    let mut name = [0; 256];
-    // SAFETY: the driver writes at most as many characters as it is told, the last of them a zero.
-    unsafe { sys::cuDeviceGetName(name.as_mut_ptr(), name.len() as i32 - 1, device) }.result()?;
-    // SAFETY: the last character is a zero in any case.
-    Ok(unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned())
-}
-
 impl fmt::Display for Card {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (major, minor) = self.capability;
-        write!(f, "{} (compute capability {major}.{minor}, {} GiB)", self.name, self.memory >> 30)
+        self.found.fmt(f)
     }
 }
 

@@ -16,7 +16,7 @@ use transfer_kernels::{Activation, BlockShape};
 /// A unit with what it is computed with.
 pub(crate) enum FrozenUnit<'a> {
     First(ConvBn<Cuda>, &'a UnitScratch),
-    Block(BlockShape, BlockParams<Cuda, UnitScratch>),
+    Block(BlockShape, Box<BlockParams<Cuda, UnitScratch>>),
     Pointwise(ConvBn<Cuda>, &'a UnitScratch),
 }
 

@@ -2,10 +2,11 @@
 //!
 //! `kernels/` is the device code, `calls/` says how each kernel is launched; both are tested without a
 //! GPU, by `host/`, which compiles the same sources for the processor and emulates the launches. The rest
-//! needs a GPU to run and this crate's feature `cuda` to be compiled: `card.rs` finds the GPU and compiles the
-//! kernels, `backend.rs` is the [`Backend`](crate::ops::backend::Backend), `product.rs` the matrix products,
-//! `address.rs` how a dfdx tensor is found on the GPU, `recording.rs` CUDA graphs and `recorded_step.rs` a step of a
-//! training as two of them.
+//! needs a GPU to run and this crate's feature `cuda` to be compiled: `found.rs` finds the GPU (`version.rs` compares
+//! driver and toolkit), `card.rs` sets it up and compiles the kernels, `backend.rs` is the
+//! [`Backend`](crate::ops::backend::Backend), `product.rs` the matrix products, `address.rs` how a dfdx tensor is found
+//! on the GPU, `frozen.rs` computes layers that do not train, `recording.rs` makes CUDA graphs and `recorded_step.rs` a
+//! step of a training as two of them.
 //!
 //! Everything runs on dfdx's stream in the order in which it is started, sums are formed in a fixed order and
 //! without atomics, so two runs on one GPU agree bit for bit.
@@ -13,6 +14,7 @@
 pub(crate) mod calls;
 pub(crate) mod source;
 mod tensor_text;
+mod version;
 
 #[cfg(feature = "cuda")]
 mod address;
@@ -28,6 +30,8 @@ pub(crate) mod copy;
 mod driver_error;
 #[cfg(feature = "cuda")]
 pub(crate) mod folded;
+#[cfg(feature = "cuda")]
+mod found;
 #[cfg(feature = "cuda")]
 pub(crate) mod frozen;
 #[cfg(feature = "cuda")]

@@ -36,7 +36,7 @@ use crate::train::fit::views::Views;
 use crate::train::folds::{Folds, OutOfFold};
 use crate::train::history::{History, Kept};
 use crate::train::report;
-use crate::{Error, Result, SPLIT_SEED};
+use crate::{Device, Error, Result, SPLIT_SEED};
 
 /// How the head was found, in words that "of so many images" follows.
 fn how_it_ended(minimum: &Minimum) -> String {
@@ -59,10 +59,11 @@ fn how_it_ended(minimum: &Minimum) -> String {
 impl Model {
     /// A classifier for the classes of `dataset` and images of its size: Backbone with the ImageNet weights,
     /// frozen, and a head that has yet to learn. What the tutorial's chain makes, in one call, without
-    /// augmentation. MobileNetV2 grew up with images of 224x224.
+    /// augmentation. MobileNetV2 grew up with images of 224x224. It computes on the device that [`Device::auto`]
+    /// chooses.
     ///
     /// # Errors
-    /// Where the weights cannot be had, or there are fewer than two classes.
+    /// Where the weights cannot be had, or there are fewer than two classes; as [`Device::auto`].
     ///
     /// ```no_run
     /// use transfer::prelude::*;
@@ -73,6 +74,14 @@ impl Model {
     /// # Ok::<(), transfer::Error>(())
     /// ```
     pub fn imagenet(dataset: &Dataset) -> Result<Self> {
+        Self::imagenet_on(dataset, &Device::auto()?)
+    }
+
+    /// As [`imagenet`](Self::imagenet), on a device of your choice.
+    ///
+    /// # Errors
+    /// As [`imagenet`](Self::imagenet), or where the device has too little memory.
+    pub fn imagenet_on(dataset: &Dataset, device: &Device) -> Result<Self> {
         let classes = dataset.class_names().len();
         if classes < 2 {
             return Err(Error::Data(format!(
@@ -80,7 +89,7 @@ impl Model {
             )));
         }
         let (h, w) = dataset.image_size();
-        let mut base = MobileNetV2::imagenet((h, w, 3))?;
+        let mut base = MobileNetV2::imagenet_on(device, (h, w, 3))?;
         base.set_trainable(false);
         let mut model = Model::chain()
             .then(Rescaling::new(1.0 / 127.5, -1.0))

@@ -7,7 +7,10 @@
 #include "registry.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 
@@ -76,6 +79,22 @@ int copy(void* to, const void* from, size_t bytes, uint64_t ours) {
     if (bytes != 0 && !is_ours(ours, bytes)) return INVALID_VALUE;
     std::memmove(to, from, bytes);
     return SUCCESS;
+}
+
+// What a test (crate/tests/cuda_device.rs) makes another GPU of it: a number in place of the usual one.
+int told(const char* variable, int usual) {
+    const char* value = std::getenv(variable);
+    return value ? std::atoi(value) : usual;
+}
+
+// The error that a test wants of a function: TRANSFER_TEST_FAILS=function:error:n, from the n-th call on.
+int fails(const char* function) {
+    static std::atomic<int> calls{0};
+    char name[64];
+    int error = 0, first = 0;
+    const char* value = std::getenv("TRANSFER_TEST_FAILS");
+    if (!value || std::sscanf(value, "%63[^:]:%d:%d", name, &error, &first) != 3) return SUCCESS;
+    return std::strcmp(name, function) == 0 && ++calls >= first ? error : SUCCESS;
 }
 
 void* pointer(uint64_t address) { return reinterpret_cast<void*>(address); }
@@ -160,24 +179,30 @@ struct Blas {
 
 extern "C" {
 
-int cuInit(unsigned) { return SUCCESS; }
-int cuDriverGetVersion(int* version) { return *version = 13000, SUCCESS; }
-int cuDeviceGet(int* device, int ordinal) { return *device = ordinal, ordinal == 0 ? SUCCESS : 101; }
-int cuDeviceGetCount(int* count) { return *count = 1, SUCCESS; }
-int cuDeviceGetName(char* name, int len, int) { return std::snprintf(name, len, "emulated GPU"), SUCCESS; }
+int cuInit(unsigned) { return fails("cuInit"); }
+int cuDriverGetVersion(int* version) { return *version = told("TRANSFER_TEST_DRIVER", 13000), SUCCESS; }
+int cuDeviceGetCount(int* count) { return *count = told("TRANSFER_TEST_GPUS", 1), SUCCESS; }
+int cuDeviceGet(int* device, int ordinal) {
+    return *device = ordinal, ordinal >= 0 && ordinal < told("TRANSFER_TEST_GPUS", 1) ? SUCCESS : 101;
+}
+int cuDeviceGetName(char* name, int len, int device) {
+    const char* format = device == 0 ? "emulated GPU" : "emulated GPU with another name, %d";
+    return std::snprintf(name, len, format, device), SUCCESS;
+}
 int cuDeviceTotalMem_v2(size_t* bytes, int) { return *bytes = size_t{8} << 30, SUCCESS; }
 int cuMemGetInfo_v2(size_t* unused, size_t* total) { return *unused = *total = size_t{8} << 30, SUCCESS; }
 
 int cuDeviceGetAttribute(int* value, int which, int) {
     // Compute capability 9.0, warps of 32, memory pools; that is all that is asked for.
-    *value = which == 75 ? 9 : which == 76 ? 0 : which == 10 ? 32 : which == 115 ? 1 : 0;
+    const int major = told("TRANSFER_TEST_CAPABILITY", 9), pools = told("TRANSFER_TEST_POOLS", 1);
+    *value = which == 75 ? major : which == 76 ? 0 : which == 10 ? 32 : which == 115 ? pools : 0;
     return SUCCESS;
 }
 
-int cuDevicePrimaryCtxRetain(void** to, int) { return *to = &context, SUCCESS; }
+int cuDevicePrimaryCtxRetain(void** to, int) { return *to = &context, fails("cuDevicePrimaryCtxRetain"); }
 int cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
 int cuCtxGetCurrent(void** to) { return *to = &context, SUCCESS; }
-int cuCtxSetCurrent(void*) { return SUCCESS; }
+int cuCtxSetCurrent(void*) { return fails("cuCtxSetCurrent"); }
 int cuCtxSynchronize() { return SUCCESS; }
 
 int cuStreamCreate(void** to, unsigned) { return *to = new Stream, SUCCESS; }
@@ -206,7 +231,7 @@ int cuGraphLaunch(void* exec, void*) {
 }
 int cuStreamSynchronize(void*) { return SUCCESS; }
 int cuStreamWaitEvent(void*, void*, unsigned) { return SUCCESS; }
-int cuEventCreate(void** to, unsigned) { return *to = &event, SUCCESS; }
+int cuEventCreate(void** to, unsigned) { return *to = &event, fails("cuEventCreate"); }
 int cuEventDestroy_v2(void*) { return SUCCESS; }
 int cuEventRecord(void*, void*) { return SUCCESS; }
 int cuEventSynchronize(void*) { return SUCCESS; }
@@ -257,6 +282,7 @@ int cuPointerGetAttribute(void* to, int which, uint64_t address) {
 }
 
 int cuModuleLoadData(void** module, const void* image) {
+    if (const int error = fails("cuModuleLoadData")) return error;
     // Text for a GPU. What runs is the same source, compiled for the processor.
     const std::string text(static_cast<const char*>(image));
     if (text.find(".version") == std::string::npos) return INVALID_VALUE;
