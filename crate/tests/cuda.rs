@@ -202,6 +202,51 @@ fn a_recorded_step_has_the_bits_of_one_by_a_tape() {
     }
 }
 
+/// The rows of the table in docs/gpu.md that starts with this word: the numbers in each.
+fn table(first: &str) -> Vec<Vec<usize>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/gpu.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with(&format!("| {first}")));
+    rows.map(|row| row.split('|').filter_map(|cell| cell.trim().replace(',', "").parse().ok()).collect())
+        .collect()
+}
+
+#[test]
+fn a_step_starts_as_many_kernels_as_the_table_says() {
+    let Some(card) = card() else { return };
+    let mut found = Vec::new();
+    for fine in [false, true] {
+        let mut base = MobileNetV2::on(&card, (160, 160, 3), &random_weights()).unwrap();
+        base.set_trainable(false);
+        if fine {
+            base.fine_tune_at(100).unwrap();
+        }
+        let mut model = Model::chain()
+            .then(Rescaling::new(1.0 / 127.5, -1.0))
+            .then(base)
+            .then(GlobalAveragePooling2D)
+            .then(Dropout::new(0.2))
+            .then(Dense::new(1))
+            .build()
+            .unwrap();
+        match fine {
+            true => model.compile(RmsProp::new(1e-5), Loss::BinaryCrossentropy).unwrap(),
+            false => model.compile(Adam::new(1e-4), Loss::BinaryCrossentropy).unwrap(),
+        }
+        // The second step, unless another test makes a model in between: what is recorded counts as out of date then.
+        for _ in 0..100 {
+            model.train_on_batch(&images(2, 160), &[0, 1]).unwrap();
+            if !model.recorded_steps().is_empty() {
+                break;
+            }
+        }
+        let [[forward, backward]] = model.recorded_steps()[..] else { panic!("one recorded step") };
+        found.push(vec![forward.launches + backward.launches, forward.copies + backward.copies]);
+    }
+    assert!(found[0][0] <= 40 && found[1][0] <= 150, "{found:?}");
+    assert_eq!(table("a step of phase"), found, "docs/gpu.md");
+}
+
 #[test]
 fn lesser_precisions_are_near_and_the_cpu_refuses_the_one_it_lacks() {
     let Some(card) = card() else { return };

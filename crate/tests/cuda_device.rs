@@ -58,10 +58,27 @@ fn the_started_process() {
     for name in job.split(' ') {
         let said = match name {
             "model" => two_models(Path::new(&std::env::var(MODEL).unwrap())),
+            name if name.starts_with("steps:") => steps(&name["steps:".len()..]),
             name => Device::named(name).map(|device| device.to_string()),
         };
         println!("> {}", said.unwrap_or_else(|e| format!("error: {e}")));
     }
+}
+
+/// Trains on batches of these sizes, one after the other.
+fn steps(sizes: &str) -> Result<String> {
+    let mut base = MobileNetV2::on(&Device::cuda(0)?, (64, 64, 3), &random_weights::random_weights())?;
+    base.set_trainable(false);
+    let chain = Model::chain().then(base).then(GlobalAveragePooling2D).then(Dense::new(1).seed(1));
+    let mut model = chain.build()?;
+    model.compile(Adam::new(1e-3), Loss::BinaryCrossentropy)?;
+    let mut losses = Vec::new();
+    for n in sizes.split(',').filter_map(|n| n.parse::<usize>().ok()) {
+        let images = ndarray::Array4::from_elem((n, 64, 64, 3), 0.5);
+        let labels: Vec<u32> = (0..n as u32).map(|i| i % 2).collect();
+        losses.push(model.train_on_batch(&images, &labels)?);
+    }
+    Ok(format!("trained {} steps", losses.len()))
 }
 
 /// Where a model lives that was loaded on a device, and one that was loaded without saying where.
@@ -190,4 +207,20 @@ fn a_driver_that_fails_later_is_no_panic() {
         let said = answer("auto", &[("TRANSFER_TEST_FAILS", fails), ("TRANSFER_DEVICE", "auto")]);
         assert_says(&said, &["the CPU with ", "(no GPU: ", part]);
     }
+}
+
+#[test]
+fn where_memory_is_short_what_is_kept_for_later_is_given_back_first() {
+    if !emulated() {
+        return;
+    }
+    let with = |job: &str, mib: usize| answer(job, &[("TRANSFER_TEST_MEMORY", &mib.to_string())]);
+    // The least, to 4 MiB, in which the largest batch can be trained on.
+    let enough = (24..80).map(|i| 4 * i).find(|&mib| !with("steps:16,16", mib).starts_with("error"));
+    let enough = enough.expect("300 MiB are enough for 16 images of 64x64");
+    // Each size leaves behind what is kept for the next batch of that size.
+    assert_eq!(with("steps:15,14,13,12,11,10,9,8,16,7,16", enough + 4), "trained 11 steps");
+    // And there is an end to it, which is told.
+    let said = with("steps:16", 80);
+    assert_says(&said, &["error: ", "OUT_OF_MEMORY"]);
 }

@@ -106,8 +106,52 @@ impl Drop for Multiplying {
     }
 }
 
-/// Memory that is free, by its length.
-pub(super) type Pool = Mutex<BTreeMap<usize, Vec<CudaSlice<f32>>>>;
+/// Memory that is free.
+pub(super) struct Pool(Mutex<Free>);
+
+struct Free {
+    by_length: BTreeMap<usize, Vec<CudaSlice<f32>>>,
+    /// All of it together, and how many numbers may be kept.
+    len: usize,
+    most: usize,
+}
+
+impl Pool {
+    /// One that keeps at most so many numbers.
+    pub fn new(most: usize) -> Arc<Self> {
+        Arc::new(Pool(Mutex::new(Free { by_length: BTreeMap::new(), len: 0, most })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Free> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn take(&self, len: usize) -> Option<CudaSlice<f32>> {
+        let mut free = self.lock();
+        let found = free.by_length.get_mut(&len).and_then(Vec::pop);
+        if found.is_some() {
+            free.len -= len;
+        }
+        found
+    }
+
+    /// What would be too much gives its place to what comes: batches of sizes that do not come again leave it behind.
+    fn give(&self, slice: CudaSlice<f32>) {
+        let mut free = self.lock();
+        if free.len + slice.len() > free.most {
+            (free.by_length, free.len) = (BTreeMap::new(), 0);
+        }
+        if slice.len() <= free.most {
+            free.len += slice.len();
+            free.by_length.entry(slice.len()).or_default().push(slice);
+        }
+    }
+
+    fn clear(&self) {
+        let mut free = self.lock();
+        (free.by_length, free.len) = (BTreeMap::new(), 0);
+    }
+}
 
 /// The kernels; never unloaded, since a GPU lives as long as the process.
 struct Module {
@@ -173,7 +217,8 @@ impl Card {
             device,
             blas: Mutex::new(blas),
             recording_blas: Mutex::new(recording_blas),
-            spare: Default::default(),
+            // A quarter of the GPU's.
+            spare: Pool::new(found.memory / 16),
             moves: Default::default(),
             found,
             failed: Default::default(),
@@ -292,8 +337,7 @@ impl Card {
         let len = len.max(1);
         // What is recorded has memory of its own, since it runs again when others have used theirs.
         let pool = recording::current().map_or_else(|| self.spare.clone(), |recorder| recorder.pool.clone());
-        let spare = lock(&pool).get_mut(&len).and_then(Vec::pop);
-        let slice = match spare {
+        let slice = match pool.take(len) {
             Some(slice) => slice,
             None => self.allocate(len)?,
         };
@@ -305,14 +349,18 @@ impl Card {
         // SAFETY: any bits are floats, and who takes memory writes before reading.
         let once = || unsafe { device.alloc::<f32>(len) };
         once().or_else(|_| {
-            // What waits to be used again may be what is missing.
-            lock(&self.spare).clear();
-            let _alone = super::allocating();
-            self.cuda.0.try_empty_cache().and_then(|()| Ok(device.synchronize()?)).map_or_else(
-                |e| Err(crate::ops::backend::device_error(e)),
-                |()| once().map_err(|e| driver_error(&format!("allocate {} bytes", 4 * len), e)),
-            )
+            self.give_back()?;
+            once().map_err(|e| driver_error(&format!("allocate {} bytes", 4 * len), e))
         })
+    }
+
+    /// Gives the driver all memory that is kept to be used again: it may be what is missing.
+    pub(super) fn give_back(&self) -> Result<()> {
+        self.spare.clear();
+        let device = self.device()?;
+        let _alone = super::allocating();
+        let emptied = self.cuda.0.try_empty_cache().and_then(|()| Ok(device.synchronize()?));
+        emptied.map_err(crate::ops::backend::device_error)
     }
 
     /// Keeps an error's text for [`failure`](Self::failure), and gives dfdx one in its place.
@@ -388,11 +436,7 @@ impl Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         if let Some(slice) = self.slice.take() {
-            lock(&self.pool).entry(slice.len()).or_default().push(slice);
+            self.pool.give(slice);
         }
     }
-}
-
-fn lock(pool: &Pool) -> MutexGuard<'_, BTreeMap<usize, Vec<CudaSlice<f32>>>> {
-    pool.lock().unwrap_or_else(|e| e.into_inner())
 }

@@ -42,7 +42,8 @@ impl Images {
             return Ok(None);
         }
         // SAFETY: any bits are such numbers, and all are written below before they are read.
-        let memory = unsafe { device.alloc::<u16>(images.len() * len) }.map_err(failed)?;
+        let allocate = || unsafe { device.alloc::<u16>(images.len() * len) }.map_err(failed);
+        let memory = allocate().or_else(|_| card.give_back().and_then(|()| allocate()))?;
         // The kernel counts images in 32 bits.
         i32::try_from(images.len()).map_err(|_| {
             Error::Invalid(format!("The GPU expected less than 2^31 images. Received: {}", images.len()))

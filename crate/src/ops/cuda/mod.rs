@@ -99,10 +99,7 @@ fn gradient<S: dfdx::prelude::Shape>(
     grads: &mut dfdx::prelude::Gradients<f32, dfdx::prelude::Cuda>,
     t: &dfdx::prelude::Tensor<S, f32, dfdx::prelude::Cuda>,
 ) -> std::result::Result<u64, dfdx::prelude::CudaError> {
-    let address = {
-        let _alone = allocating();
-        *cudarc::driver::DevicePtr::device_ptr(grads.get_or_alloc_mut(t)?)
-    };
+    let address = twice(|| Ok(*cudarc::driver::DevicePtr::device_ptr(grads.get_or_alloc_mut(t)?)))?;
     if let Some(recorder) = recording::current() {
         let len = dfdx::prelude::HasShape::shape(t).num_elements();
         recorder.zero_once(address, len).map_err(dfdx::prelude::CudaError::Driver)?;
@@ -117,8 +114,7 @@ fn unset_gradient<S: dfdx::prelude::Shape>(
     t: &dfdx::prelude::Tensor<S, f32, dfdx::prelude::Cuda>,
 ) -> std::result::Result<u64, dfdx::prelude::CudaError> {
     if let Some(recorder) = recording::current() {
-        let _alone = allocating();
-        let address = *cudarc::driver::DevicePtr::device_ptr(grads.get_or_alloc_mut(t)?);
+        let address = twice(|| Ok(*cudarc::driver::DevicePtr::device_ptr(grads.get_or_alloc_mut(t)?)))?;
         recorder.is_written(address);
         return Ok(address);
     }
@@ -141,14 +137,30 @@ pub(crate) fn zeros<S: dfdx::prelude::Shape>(
     device: &dfdx::prelude::Cuda,
     shape: S,
 ) -> crate::Result<dfdx::prelude::Tensor<S, f32, dfdx::prelude::Cuda>> {
-    let t = {
-        let _alone = allocating();
-        dfdx::prelude::ZerosTensor::try_zeros_like(device, &shape).map_err(crate::ops::backend::device_error)
-    }?;
+    let t = twice(|| dfdx::prelude::ZerosTensor::try_zeros_like(device, &shape))
+        .map_err(crate::ops::backend::device_error)?;
     if let Some(recorder) = recording::current() {
         recorder.keep(dfdx::prelude::Tensor::clone(&t));
     }
     Ok(t)
+}
+
+/// Allocates by dfdx; where that fails, once more when the memory that is kept to be used again has been given back.
+#[cfg(feature = "cuda")]
+fn twice<T>(
+    mut allocate: impl FnMut() -> std::result::Result<T, dfdx::prelude::CudaError>,
+) -> std::result::Result<T, dfdx::prelude::CudaError> {
+    let first = {
+        let _alone = allocating();
+        allocate()
+    };
+    first.or_else(|e| match Card::get().and_then(Card::give_back) {
+        Ok(()) => {
+            let _alone = allocating();
+            allocate()
+        }
+        Err(_) => Err(e),
+    })
 }
 
 /// Held while dfdx allocates a tensor on the GPU, and only then: dfdx panics where two threads take memory that it

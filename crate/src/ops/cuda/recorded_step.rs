@@ -49,6 +49,8 @@ pub struct StepScratch {
     steps: Vec<(StepKey, OnCard<RecordedStep>)>,
     /// The last ones that were taken without a recording: what comes again is recorded.
     seen: Vec<StepKey>,
+    /// Nothing is recorded any more: there was too little memory.
+    refused: bool,
 }
 
 impl std::fmt::Debug for StepScratch {
@@ -69,13 +71,19 @@ impl StepScratch {
     /// Whether a step of this key was taken before; notes that one is taken now.
     pub fn comes_again(&mut self, key: &StepKey) -> bool {
         if self.seen.contains(key) {
-            return true;
+            return !self.refused;
         }
         if self.seen.len() > 4 {
             self.seen.remove(0);
         }
         self.seen.push(*key);
         false
+    }
+
+    /// Forgets all recordings, and makes no more.
+    pub fn refuse(&mut self) {
+        self.steps.clear();
+        self.refused = true;
     }
 
     /// Makes room for another: forgets what is out of date, and the oldest.

@@ -69,7 +69,8 @@ impl Recorder {
             .map_err(|e| driver_error("make a stream to record on", e))?;
         Ok(Rc::new(Recorder {
             stream,
-            pool: Default::default(),
+            // A recording gives all back when it goes.
+            pool: Pool::new(usize::MAX),
             zeroed: Default::default(),
             tables: Default::default(),
             kept: Default::default(),

@@ -34,8 +34,15 @@ impl StepBackend for Cuda {
         if optimizer.scratch.get(&key).is_none() {
             optimizer.scratch.make_room(&key);
             let Parts { base, head } = parts;
-            let step = record(base, head, optimizer, &batch)?;
-            optimizer.scratch.insert(key, step);
+            match record(base, head, optimizer, &batch) {
+                Ok(step) => optimizer.scratch.insert(key, step),
+                // A recording holds the memory of a whole step: where that is too much, steps go on without. Where
+                // the GPU has failed, the next step says so.
+                Err(_) => {
+                    optimizer.scratch.refuse();
+                    return descend_by_tape(Parts { base, head }, optimizer, batch, loss, check);
+                }
+            }
             return replay(Parts { base, head }, optimizer, &key, &batch, loss, check);
         }
         replay(parts, optimizer, &key, &batch, loss, check)

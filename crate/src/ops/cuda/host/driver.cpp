@@ -21,6 +21,12 @@ using emulation::fail;
 // The driver's numbers for what can go wrong.
 enum Result : int { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500 };
 
+// What a test (crate/tests/cuda_device.rs) makes another GPU of it: a number in place of the usual one.
+int told(const char* variable, int usual) {
+    const char* value = std::getenv(variable);
+    return value ? std::atoi(value) : usual;
+}
+
 // Bytes behind each piece of memory that must stay as they are.
 constexpr size_t GUARD = 256;
 constexpr unsigned char UNWRITTEN = 0xff;
@@ -33,6 +39,7 @@ struct Memory {
 std::mutex lock;
 // By address.
 std::map<uint64_t, Memory> memory;
+size_t in_use = 0;
 
 void check_guard(const Memory& m, const std::string& who) {
     for (size_t i = 0; i < GUARD; ++i) {
@@ -57,6 +64,9 @@ bool is_ours(uint64_t address, size_t bytes) {
 int allocate(uint64_t* address, size_t bytes) {
     const std::lock_guard<std::mutex> turn(lock);
     void* start = nullptr;
+    // In MiB.
+    if (in_use + bytes > static_cast<size_t>(told("TRANSFER_TEST_MEMORY", 8 << 10)) << 20) return OUT_OF_MEMORY;
+    in_use += bytes;
     if (posix_memalign(&start, 512, bytes + GUARD) != 0) return OUT_OF_MEMORY;
     std::memset(start, UNWRITTEN, bytes + GUARD);
     *address = reinterpret_cast<uint64_t>(start);
@@ -69,6 +79,7 @@ int release(uint64_t address) {
     const auto found = memory.find(address);
     if (found == memory.end()) return INVALID_VALUE;
     check_guard(found->second, "somebody");
+    in_use -= found->second.bytes;
     std::free(found->second.start);
     memory.erase(found);
     return SUCCESS;
@@ -79,12 +90,6 @@ int copy(void* to, const void* from, size_t bytes, uint64_t ours) {
     if (bytes != 0 && !is_ours(ours, bytes)) return INVALID_VALUE;
     std::memmove(to, from, bytes);
     return SUCCESS;
-}
-
-// What a test (crate/tests/cuda_device.rs) makes another GPU of it: a number in place of the usual one.
-int told(const char* variable, int usual) {
-    const char* value = std::getenv(variable);
-    return value ? std::atoi(value) : usual;
 }
 
 // The error that a test wants of a function: TRANSFER_TEST_FAILS=function:error:n, from the n-th call on.
@@ -311,7 +316,10 @@ int cuLaunchKernel(const std::pair<const std::string, emulation::Kernel>* functi
 }
 
 int cuGetErrorName(int error, const char** name) {
-    *name = error == NOT_FOUND ? "CUDA_ERROR_NOT_FOUND" : error == INVALID_VALUE ? "CUDA_ERROR_INVALID_VALUE" : "an error";
+    *name = error == NOT_FOUND       ? "CUDA_ERROR_NOT_FOUND"
+            : error == INVALID_VALUE ? "CUDA_ERROR_INVALID_VALUE"
+            : error == OUT_OF_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY"
+                                     : "an error";
     return SUCCESS;
 }
 int cuGetErrorString(int error, const char** text) { return cuGetErrorName(error, text); }
