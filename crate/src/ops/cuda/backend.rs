@@ -5,8 +5,9 @@ use dfdx::prelude::{
 };
 
 use super::block::{self, BlockSaved, UnitScratch};
-use super::card::{Memory, Multiplying};
+use super::card::Multiplying;
 use super::folded::{set_gradients_of_parts, set_pointwise_gradients, sum_columns, with_gradients};
+use super::memory::Memory;
 use super::recorded_step::StepScratch;
 use super::{address, calls, copy, gradient, product, unset_gradient, zeros, Card};
 use crate::ops::backend::{device_error, wrong_length, Activations, Backend, Flat, Matrix};

@@ -6,8 +6,9 @@
 use dfdx::prelude::{Cuda, CudaError, Gradients, HasShape};
 
 use super::calls::Numbers;
-use super::card::{self, Memory};
+use super::card;
 use super::folded::{set_gradients_of_parts, set_pointwise_gradients, Folded};
+use super::memory::Memory;
 use super::{address, calls, gradient, product, zeros, Card};
 use crate::ops::backend::Activations;
 use crate::ops::conv_bn::ConvBn;

@@ -1,6 +1,6 @@
 //! The GPU: found once in a process, with its library of products, its kernels and spare memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ffi::{c_void, CString};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,15 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use cudarc::cublas::result::CublasError;
 use cudarc::cublas::sys::{cublasMath_t, cublasSetMathMode, cublasSetWorkspace_v2};
 use cudarc::cublas::CudaBlas;
-use cudarc::driver::{result, sys, CudaDevice, CudaSlice, DeviceSlice};
+use cudarc::driver::{result, sys, CudaDevice, CudaSlice};
 use cudarc::nvrtc::{compile_ptx_with_opts, CompileOptions};
 use dfdx::prelude::{Cache, Cuda, CudaError, Storage};
 
 use super::calls::{Arg, Call, Numbers};
 use super::driver_error::driver_error;
 use super::found::{exists, without_panic, Found};
+use super::memory::{Memory, Pool};
 use super::source::SOURCE;
-use super::{address, recording, OnCard};
+use super::{address, recorder, OnCard};
 use crate::{Error, Result};
 
 static CARD: OnceLock<Card> = OnceLock::new();
@@ -103,53 +104,6 @@ impl Multiplying {
 impl Drop for Multiplying {
     fn drop(&mut self) {
         IN_TF32.set(self.before);
-    }
-}
-
-/// Memory that is free.
-pub(super) struct Pool(Mutex<Free>);
-
-struct Free {
-    by_length: BTreeMap<usize, Vec<CudaSlice<f32>>>,
-    /// All of it together, and how many numbers may be kept.
-    len: usize,
-    most: usize,
-}
-
-impl Pool {
-    /// One that keeps at most so many numbers.
-    pub fn new(most: usize) -> Arc<Self> {
-        Arc::new(Pool(Mutex::new(Free { by_length: BTreeMap::new(), len: 0, most })))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Free> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
-    fn take(&self, len: usize) -> Option<CudaSlice<f32>> {
-        let mut free = self.lock();
-        let found = free.by_length.get_mut(&len).and_then(Vec::pop);
-        if found.is_some() {
-            free.len -= len;
-        }
-        found
-    }
-
-    /// What would be too much gives its place to what comes: batches of sizes that do not come again leave it behind.
-    fn give(&self, slice: CudaSlice<f32>) {
-        let mut free = self.lock();
-        if free.len + slice.len() > free.most {
-            (free.by_length, free.len) = (BTreeMap::new(), 0);
-        }
-        if slice.len() <= free.most {
-            free.len += slice.len();
-            free.by_length.entry(slice.len()).or_default().push(slice);
-        }
-    }
-
-    fn clear(&self) {
-        let mut free = self.lock();
-        (free.by_length, free.len) = (BTreeMap::new(), 0);
     }
 }
 
@@ -254,13 +208,13 @@ impl Card {
     /// The stream on which this thread puts its work: dfdx's, or the one on which it records.
     pub(super) fn stream(&self) -> Result<sys::CUstream> {
         let main = *self.device()?.cu_stream();
-        Ok(recording::current().map_or(main, |recorder| recorder.stream()))
+        Ok(recorder::current().map_or(main, |recorder| recorder.stream()))
     }
 
     /// cuBLAS, for one thread at a time.
     pub(super) fn blas(&'static self) -> Result<MutexGuard<'static, Blas>> {
         self.device()?;
-        let recorder = recording::current();
+        let recorder = recorder::current();
         let blas = if recorder.is_some() { &self.recording_blas } else { &self.blas };
         let mut blas = blas.lock().unwrap_or_else(|e| e.into_inner());
         let tf32 = IN_TF32.get();
@@ -318,7 +272,7 @@ impl Card {
         let mut pointers: Vec<*mut c_void> = values.iter_mut().map(|v| v.as_mut_ptr().cast()).collect();
         let ([x, y, z], [bx, by, bz]) = (call.grid, call.block);
         let (grid, block, stream) = ((x, y, z), (bx, by, bz), self.stream()?);
-        if let Some(recorder) = recording::current() {
+        if let Some(recorder) = recorder::current() {
             recorder.count_launch();
         }
         // SAFETY: the function is one of our module's, which is never unloaded, and gets the arguments that
@@ -336,12 +290,12 @@ impl Card {
     pub fn memory(&'static self, len: usize) -> Result<Memory> {
         let len = len.max(1);
         // What is recorded has memory of its own, since it runs again when others have used theirs.
-        let pool = recording::current().map_or_else(|| self.spare.clone(), |recorder| recorder.pool.clone());
+        let pool = recorder::current().map_or_else(|| self.spare.clone(), |recorder| recorder.pool.clone());
         let slice = match pool.take(len) {
             Some(slice) => slice,
             None => self.allocate(len)?,
         };
-        Ok(Memory { pool, slice: Some(slice) })
+        Ok(Memory::new(pool, slice))
     }
 
     fn allocate(&self, len: usize) -> Result<CudaSlice<f32>> {
@@ -415,28 +369,5 @@ impl Module {
         let function = Function(unsafe { result::module::get_function(self.module, text) }.map_err(missing)?);
         functions.insert(name, function);
         Ok(function)
-    }
-}
-
-/// Memory on the GPU that is handed back instead of freed, as [`transfer_kernels::recycled`] does on the CPU.
-///
-/// Everything runs on one stream, so who takes it next writes only after what was started before is done.
-pub(crate) struct Memory {
-    pool: Arc<Pool>,
-    slice: Option<CudaSlice<f32>>,
-}
-
-impl Memory {
-    /// Where it is.
-    pub fn address(&self) -> u64 {
-        self.slice.as_ref().map_or(0, |slice| *cudarc::driver::DevicePtr::device_ptr(slice))
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        if let Some(slice) = self.slice.take() {
-            self.pool.give(slice);
-        }
     }
 }

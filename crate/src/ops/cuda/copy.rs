@@ -4,7 +4,7 @@ use cudarc::driver::result;
 
 use super::driver_error::driver_error;
 use super::staging::{staging, WORTH_IT};
-use super::{recording, Card};
+use super::{recorder, Card};
 use crate::{Error, Result};
 
 /// Copies `values` to the GPU, behind what it has to do already. They have been read when this returns.
@@ -44,7 +44,7 @@ pub(crate) unsafe fn to_host(card: &Card, from: u64, values: &mut [f32]) -> Resu
 
 /// A recorded copy would read or write this memory of the host when it is somebody else's.
 fn not_recorded() -> Result<()> {
-    match recording::current() {
+    match recorder::current() {
         None => Ok(()),
         Some(_) => Err(Error::Device(
             "Numbers were to be copied between host and GPU while a step is recorded, which cannot be."

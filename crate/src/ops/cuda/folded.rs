@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use dfdx::prelude::{Cuda, CudaError, Gradients, HasShape};
 
 use super::calls::Parts;
-use super::card::Memory;
+use super::memory::Memory;
 use super::{address, calls, product, recording, unset_gradient, Card};
 use crate::ops::conv_bn::ConvBn;
 use crate::Result;

@@ -5,7 +5,7 @@ use dfdx::prelude::{Cuda, HasShape};
 
 use super::block::{self, UnitScratch};
 use super::calls::{self, Numbers};
-use super::card::Memory;
+use super::memory::Memory;
 use super::{address, Card};
 use crate::ops::backend::Activations;
 use crate::ops::conv_bn::ConvBn;

@@ -37,9 +37,13 @@ pub(crate) mod frozen;
 #[cfg(feature = "cuda")]
 mod images;
 #[cfg(feature = "cuda")]
+mod memory;
+#[cfg(feature = "cuda")]
 mod product;
 #[cfg(feature = "cuda")]
 pub(crate) mod recorded_step;
+#[cfg(feature = "cuda")]
+mod recorder;
 #[cfg(feature = "cuda")]
 pub(crate) mod recording;
 #[cfg(feature = "cuda")]
@@ -100,7 +104,7 @@ fn gradient<S: dfdx::prelude::Shape>(
     t: &dfdx::prelude::Tensor<S, f32, dfdx::prelude::Cuda>,
 ) -> std::result::Result<u64, dfdx::prelude::CudaError> {
     let address = twice(|| Ok(*cudarc::driver::DevicePtr::device_ptr(grads.get_or_alloc_mut(t)?)))?;
-    if let Some(recorder) = recording::current() {
+    if let Some(recorder) = recorder::current() {
         let len = dfdx::prelude::HasShape::shape(t).num_elements();
         recorder.zero_once(address, len).map_err(dfdx::prelude::CudaError::Driver)?;
     }
@@ -113,7 +117,7 @@ fn unset_gradient<S: dfdx::prelude::Shape>(
     grads: &mut dfdx::prelude::Gradients<f32, dfdx::prelude::Cuda>,
     t: &dfdx::prelude::Tensor<S, f32, dfdx::prelude::Cuda>,
 ) -> std::result::Result<u64, dfdx::prelude::CudaError> {
-    if let Some(recorder) = recording::current() {
+    if let Some(recorder) = recorder::current() {
         let address = twice(|| Ok(*cudarc::driver::DevicePtr::device_ptr(grads.get_or_alloc_mut(t)?)))?;
         recorder.is_written(address);
         return Ok(address);
@@ -139,7 +143,7 @@ pub(crate) fn zeros<S: dfdx::prelude::Shape>(
 ) -> crate::Result<dfdx::prelude::Tensor<S, f32, dfdx::prelude::Cuda>> {
     let t = twice(|| dfdx::prelude::ZerosTensor::try_zeros_like(device, &shape))
         .map_err(crate::ops::backend::device_error)?;
-    if let Some(recorder) = recording::current() {
+    if let Some(recorder) = recorder::current() {
         recorder.keep(dfdx::prelude::Tensor::clone(&t));
     }
     Ok(t)

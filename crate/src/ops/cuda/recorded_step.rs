@@ -10,7 +10,7 @@
 
 use std::rc::Rc;
 
-use super::card::Memory;
+use super::memory::Memory;
 use super::recording::{Counts, Graph, Pinned, Recorder};
 use super::{Card, OnCard};
 use crate::Result;

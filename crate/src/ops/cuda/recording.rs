@@ -12,156 +12,71 @@
 //! What changes from step to step has to be in memory that the graph reads: numbers of the host that are copied by a
 //! recorded copy come from [`Pinned`] memory. Any other copy between host and GPU is refused while recording.
 
-use std::any::Any;
-use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::ffi::c_void;
 use std::rc::Rc;
-use std::sync::Arc;
 
-use cudarc::driver::result::{self, stream};
-use cudarc::driver::sys::{self, CUgraph, CUgraphExec, CUstream, CUstreamCaptureMode};
-use cudarc::driver::DriverError;
+use cudarc::driver::result;
+use cudarc::driver::sys::{self, CUgraphExec};
 
-use super::card::{Memory, Pool};
 use super::driver_error::driver_error;
+use super::memory::Memory;
+use super::recorder::current;
+pub use super::recorder::Counts;
+pub(crate) use super::recorder::Recorder;
 use super::{copy, Card};
 use crate::{Error, Result};
 
-thread_local! {
-    static CURRENT: RefCell<Option<Rc<Recorder>>> = const { RefCell::new(None) };
+/// A recorder on the GPU.
+pub(crate) fn recorder(card: &Card) -> Result<Rc<Recorder>> {
+    card.device()?;
+    Recorder::new()
 }
 
-/// What this thread records with, if it does.
-pub(super) fn current() -> Option<Rc<Recorder>> {
-    CURRENT.with_borrow(Clone::clone)
-}
-
-/// What a graph starts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Kernels, ours and those of products.
-    pub launches: usize,
-    /// Copies and fillings of memory.
-    pub copies: usize,
-    /// Bytes that these copies write.
-    pub bytes: usize,
-}
-
-/// Records, and owns what the recorded graphs use.
-pub(crate) struct Recorder {
-    stream: CUstream,
-    /// Memory that launches of the recording use one after the other.
-    pub(super) pool: Arc<Pool>,
-    /// Gradients that the recording has filled with zeros.
-    zeroed: RefCell<HashSet<u64>>,
-    /// Tables that are copied to the GPU once, when nothing is recorded any more.
-    tables: RefCell<Vec<(Vec<u64>, Rc<Memory>)>>,
-    /// Tensors whose addresses are in the graphs.
-    kept: RefCell<Vec<Box<dyn Any>>>,
-    counts: Cell<Counts>,
-}
-
-impl Recorder {
-    pub fn new(card: &Card) -> Result<Rc<Self>> {
-        card.device()?;
-        let stream = stream::create(stream::StreamKind::NonBlocking)
-            .map_err(|e| driver_error("make a stream to record on", e))?;
-        Ok(Rc::new(Recorder {
-            stream,
-            // A recording gives all back when it goes.
-            pool: Pool::new(usize::MAX),
-            zeroed: Default::default(),
-            tables: Default::default(),
-            kept: Default::default(),
-            counts: Default::default(),
-        }))
+/// Runs `f` and gives, beside what it gives, what it would have made the GPU do.
+pub(crate) fn capture<T>(
+    recorder: &Rc<Recorder>,
+    card: &'static Card,
+    f: impl FnOnce() -> Result<T>,
+) -> Result<(T, Graph)> {
+    let failed = |e| driver_error("record a step", e);
+    card.device()?;
+    if current().is_some() {
+        return Err(Error::Device("A recording was started within another.".into()));
     }
-
-    /// The stream that notes what is put on it.
-    pub(super) fn stream(&self) -> CUstream {
-        self.stream
-    }
-
-    /// Keeps a tensor as long as the recorder lives.
-    pub fn keep(&self, what: impl Any) {
-        self.kept.borrow_mut().push(Box::new(what));
-    }
-
-    pub(super) fn count_launch(&self) {
-        let counts = self.counts.get();
-        self.counts.set(Counts { launches: counts.launches + 1, ..counts });
-    }
-
-    pub(super) fn count_copy(&self, bytes: usize) {
-        let counts = self.counts.get();
-        self.counts.set(Counts { copies: counts.copies + 1, bytes: counts.bytes + bytes, ..counts });
-    }
-
-    /// Fills a gradient with zeros at this place of the recording, once.
-    pub(super) fn zero_once(&self, address: u64, len: usize) -> Result<(), DriverError> {
-        if len == 0 || !self.zeroed.borrow_mut().insert(address) {
-            return Ok(());
+    let noting = recorder.begin().map_err(failed)?;
+    let made = f();
+    let graph = noting.end().map_err(failed);
+    let tables = recorder.tables();
+    let (made, graph) = match (made, graph) {
+        (Ok(made), Ok(graph)) => (made, graph),
+        (Err(e), Ok(graph)) => {
+            // SAFETY: nobody else has it.
+            let _ = unsafe { sys::cuGraphDestroy(graph) };
+            return Err(e);
         }
-        self.count_copy(len * size_of::<f32>());
-        // SAFETY: the address is of a gradient of this length, which `keep` and dfdx keep.
-        unsafe { result::memset_d8_async(address, 0, len * size_of::<f32>(), self.stream) }
+        (Ok(_), Err(e)) | (Err(e), Err(_)) => return Err(e),
+    };
+    let mut exec: CUgraphExec = std::ptr::null_mut();
+    // SAFETY: the graph is one that the driver has just made, and is not used any more behind this.
+    let made_exec = unsafe {
+        let made = sys::cuGraphInstantiateWithFlags(&mut exec, graph, 0).result();
+        sys::cuGraphDestroy(graph).result().and(made)
+    };
+    made_exec.map_err(failed)?;
+    let graph = Graph { exec, counts: recorder.counts() };
+    for (words, memory) in tables {
+        // SAFETY: the memory was taken for these words.
+        unsafe { copy_words(card, &words, memory.address()) }?;
+        recorder.keep(memory);
     }
-
-    /// Notes that a gradient is written as a whole by what is recorded.
-    pub(super) fn is_written(&self, address: u64) {
-        self.zeroed.borrow_mut().insert(address);
-    }
-
-    /// Runs `f` and gives, beside what it gives, what it would have made the GPU do.
-    pub fn capture<T>(
-        self: &Rc<Self>,
-        card: &'static Card,
-        f: impl FnOnce() -> Result<T>,
-    ) -> Result<(T, Graph)> {
-        let failed = |e| driver_error("record a step", e);
-        card.device()?;
-        if current().is_some() {
-            return Err(Error::Device("A recording was started within another.".into()));
-        }
-        self.counts.set(Counts::default());
-        // Other threads may allocate meanwhile, and so may dfdx on its own stream.
-        let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
-        // SAFETY: the stream is this recorder's own.
-        unsafe { sys::cuStreamBeginCapture_v2(self.stream, mode) }.result().map_err(failed)?;
-        let capture = Capture { stream: self.stream, ended: false };
-        CURRENT.set(Some(self.clone()));
-        let made = f();
-        let graph = capture.end();
-        let (made, graph) = (made?, graph.map_err(failed)?);
-        for (words, memory) in self.tables.take() {
-            // SAFETY: the memory was taken for these words.
-            unsafe { copy_words(card, &words, memory.address()) }?;
-            self.keep(memory);
-        }
-        let mut exec: CUgraphExec = std::ptr::null_mut();
-        // SAFETY: the graph is one that the driver has just made, and is not used any more behind this.
-        let made_exec = unsafe {
-            let made = sys::cuGraphInstantiateWithFlags(&mut exec, graph, 0).result();
-            sys::cuGraphDestroy(graph).result().and(made)
-        };
-        made_exec.map_err(failed)?;
-        Ok((made, Graph { exec, counts: self.counts.get() }))
-    }
-}
-
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        // SAFETY: nothing is put on the stream any more. An error can only mean that the GPU is gone.
-        let _ = unsafe { stream::destroy(self.stream) };
-    }
+    Ok((made, graph))
 }
 
 /// A table of 64-bit words on the GPU; while this thread records, it gets there when the recording ends, and stays.
 pub(crate) fn table(card: &'static Card, words: &[u64]) -> Result<Rc<Memory>> {
     let memory = Rc::new(card.memory(2 * words.len())?);
     match current() {
-        Some(recorder) => recorder.tables.borrow_mut().push((words.to_vec(), memory.clone())),
+        Some(recorder) => recorder.put_off(words.to_vec(), memory.clone()),
         // SAFETY: the memory was taken for these words.
         None => unsafe { copy_words(card, words, memory.address()) }?,
     }
@@ -175,35 +90,6 @@ unsafe fn copy_words(card: &'static Card, words: &[u64], to: u64) -> Result<()> 
         words.iter().flat_map(|v| [*v as u32, (*v >> 32) as u32]).map(f32::from_bits).collect();
     // SAFETY: the caller's promise.
     unsafe { copy::to_card(card, &floats, to) }
-}
-
-/// A recording that is under way; ended also where what is recorded panics.
-struct Capture {
-    stream: CUstream,
-    ended: bool,
-}
-
-impl Capture {
-    fn end(mut self) -> Result<CUgraph, DriverError> {
-        self.stop()
-    }
-
-    fn stop(&mut self) -> Result<CUgraph, DriverError> {
-        CURRENT.set(None);
-        self.ended = true;
-        let mut graph: CUgraph = std::ptr::null_mut();
-        // SAFETY: the stream is being recorded on.
-        unsafe { sys::cuStreamEndCapture(self.stream, &mut graph) }.result()?;
-        Ok(graph)
-    }
-}
-
-impl Drop for Capture {
-    fn drop(&mut self) {
-        if !self.ended {
-            let _ = self.stop();
-        }
-    }
 }
 
 /// What was recorded, ready to run.
@@ -287,7 +173,7 @@ impl Pinned {
         // SAFETY: the caller's promise.
         let words = unsafe { std::slice::from_raw_parts(self.start, self.len) };
         // SAFETY: as above.
-        unsafe { result::memcpy_htod_async(to, words, recorder.stream) }
+        unsafe { result::memcpy_htod_async(to, words, recorder.stream()) }
             .map_err(|e| driver_error("record a copy", e))
     }
 
@@ -301,7 +187,7 @@ impl Pinned {
         // SAFETY: the caller's promise.
         let words = unsafe { std::slice::from_raw_parts_mut(self.start, self.len) };
         // SAFETY: as above.
-        unsafe { result::memcpy_dtoh_async(words, from, recorder.stream) }
+        unsafe { result::memcpy_dtoh_async(words, from, recorder.stream()) }
             .map_err(|e| driver_error("record a copy", e))
     }
 }

@@ -15,8 +15,8 @@ use cudarc::driver::result::{self, event, stream};
 use cudarc::driver::sys::{self, CUevent, CUevent_flags, CUevent_wait_flags, CUstream};
 use cudarc::driver::DriverError;
 
-use super::card::Memory;
 use super::driver_error::driver_error;
+use super::memory::Memory;
 use super::Card;
 use crate::threads::each;
 use crate::Result;

@@ -12,7 +12,7 @@ use crate::ops::backend::{Activations, Backend, Matrix};
 use crate::ops::cuda::calls;
 use crate::ops::cuda::folded::FoldTogether;
 use crate::ops::cuda::recorded_step::{RecordedStep, Start, StepKey, Words};
-use crate::ops::cuda::recording::{self, Pinned, Recorder};
+use crate::ops::cuda::recording::{self, capture, Pinned};
 use crate::ops::cuda::{address, backward_by, copy, dropout, gradient_of, Card, HeadOnCard};
 use crate::ops::head;
 use crate::optim::KerasOptimizer;
@@ -114,7 +114,7 @@ fn record(
     batch: &TrainingBatch<'_>,
 ) -> Result<RecordedStep> {
     let (card, n, units) = (Card::get()?, batch.targets.len(), dense.bias.len());
-    let recorder = Recorder::new(card)?;
+    let recorder = recording::recorder(card)?;
     let names: Vec<String> = {
         let mut parts = Parts { base, head: dense };
         crate::ops::variable::Variables::trainable_variables_mut(&mut parts)
@@ -169,7 +169,7 @@ fn record(
         From::Images(_) if to == all => HeadOnCard::new(&base.device, n, base.output_of(all).2, units)?,
         _ => None,
     };
-    let (traced, forward) = recorder.capture(card, || {
+    let (traced, forward) = capture(&recorder, card, || {
         words.record()?;
         if let (Input::Placed(placed), From::Images(x)) = (batch.input, &from) {
             // SAFETY: the batch has room for the images, and the words are those of `Words::new`.
@@ -191,7 +191,7 @@ fn record(
         unsafe { logits.record_to_host(address(&traced)?) }?;
         Ok(Some(traced))
     })?;
-    let ((), backward) = recorder.capture(card, || {
+    let ((), backward) = capture(&recorder, card, || {
         let mut gradients = match (traced, &head) {
             (Some(traced), _) => {
                 let start = OnTape(&d_logits);
