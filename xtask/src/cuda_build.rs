@@ -145,19 +145,39 @@ fn kernels_text() -> Result<String> {
     parts.map(|part| read(&Path::new(KERNELS).join(part))).collect()
 }
 
-/// The names of the kernels in a text: what stands before the parenthesis that opens the parameters.
-fn entries(text: &str) -> Vec<&str> {
-    let declarations = text.split("extern \"C\" __global__").skip(1);
-    declarations
-        .filter_map(|declaration| {
-            let head = declaration.trim_start().strip_prefix("void")?.trim_start();
-            let head = match head.strip_prefix("__launch_bounds__(") {
-                Some(rest) => rest.split_once(')')?.1,
-                None => head,
-            };
-            head.split('(').next().map(str::trim)
-        })
-        .collect()
+/// The names of the kernels in a text: what stands before the parenthesis that opens the parameters; of those that a
+/// macro writes, the macro's first argument.
+fn entries(text: &str) -> Vec<String> {
+    let (mut names, mut macros, mut plain) = (Vec::new(), Vec::new(), String::new());
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(definition) = line.strip_prefix("#define ") {
+            let mut whole = definition.to_owned();
+            let mut last = line;
+            while last.trim_end().ends_with('\\') {
+                last = lines.next().unwrap_or_default();
+                whole += last;
+            }
+            if whole.contains("extern \"C\" __global__") {
+                macros.extend(definition.split_once('(').map(|(name, _)| format!("{name}(")));
+            }
+        } else if let Some(rest) = macros.iter().find_map(|m: &String| line.strip_prefix(m.as_str())) {
+            names.extend(rest.split(',').next().map(|name| name.trim().to_owned()));
+        } else {
+            plain += line;
+            plain.push('\n');
+        }
+    }
+    let declarations = plain.split("extern \"C\" __global__").skip(1);
+    names.extend(declarations.filter_map(|declaration| {
+        let head = declaration.trim_start().strip_prefix("void")?.trim_start();
+        let head = match head.strip_prefix("__launch_bounds__(") {
+            Some(rest) => rest.split_once(')')?.1,
+            None => head,
+        };
+        head.split('(').next().map(|name| name.trim().to_owned())
+    }));
+    names
 }
 
 fn nvcc_command(places: &Places) -> Command {
@@ -366,5 +386,8 @@ mod tests {
         let text = "extern \"C\" __global__ void one(int a) {}\n\
                     extern \"C\" __global__ void __launch_bounds__(A* B)\n    two(const float* x) {}\n";
         assert_eq!(entries(text), ["one", "two"]);
+        let by_macro = "#define KERNEL(name, T) \\\n    extern \"C\" __global__ void \\\n    name(T* x) {}\n\
+                        KERNEL(three, int)\nKERNEL(four, float)\n#undef KERNEL\n";
+        assert_eq!(entries(&(by_macro.to_owned() + text)), ["three", "four", "one", "two"]);
     }
 }

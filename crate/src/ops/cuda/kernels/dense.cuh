@@ -2,7 +2,6 @@
 // gradients. Many units are a product of matrices.
 
 constexpr int DENSE_THREADS = 256;
-constexpr int MOST_UNITS = 16;
 
 // The sums over the block of what each thread has, in a fixed order; all threads must come here.
 __device__ inline float sum_block(float value, float* shared) {
