@@ -220,6 +220,12 @@ fn where_memory_is_short_what_is_kept_for_later_is_given_back_first() {
     let enough = enough.expect("300 MiB are enough for 16 images of 64x64");
     // Each size leaves behind what is kept for the next batch of that size.
     assert_eq!(with("steps:15,14,13,12,11,10,9,8,16,7,16", enough + 4), "trained 11 steps");
+    // What is recorded is given back where another step needs the memory.
+    let least = |job: &str| (24..80).map(|i| 4 * i).find(|&mib| !with(job, mib).starts_with("error"));
+    let one = least("steps:15").expect("300 MiB are enough");
+    for mib in [one.max(enough), one.max(enough) + 8] {
+        assert_eq!(with("steps:16,16,16,15,15,16", mib), "trained 6 steps", "{mib} MiB");
+    }
     // And there is an end to it, which is told.
     let said = with("steps:16", 80);
     assert_says(&said, &["error: ", "OUT_OF_MEMORY"]);

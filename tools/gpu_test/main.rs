@@ -4,7 +4,7 @@
 //! gpu-test prepare   FOLDER             weights, reference values and photographs for another machine
 //! gpu-test preflight FOLDER OUT [cpu]   finds the GPU, compiles the kernels, computes something
 //! gpu-test ops       FOLDER OUT [cpu]   each op against the CPU
-//! gpu-test ops-few   FOLDER OUT [cpu]   some of them (quick: for compute-sanitizer)
+//! gpu-test ops-few   FOLDER OUT [cpu]   some of them, and steps of a small network (quick: for compute-sanitizer)
 //! gpu-test goldens   FOLDER OUT [cpu]   features, losses and gradients against Keras
 //! gpu-test training  FOLDER OUT [cpu]   both phases on photographs, twice, and what is done with a model
 //! gpu-test serve     FOLDER [cpu]       times steps and forward passes, one for each line of input
@@ -100,6 +100,7 @@ fn check(part: &str, device: &Device, seconds: f64, folder: &Path, out: &Path) -
         "ops-few" => {
             let mut report = Report::open("ops-few", out)?;
             ops::few(device, &mut report)?;
+            training::steps(device, folder, &mut report)?;
             report.finish()
         }
         _ => {

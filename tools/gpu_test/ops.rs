@@ -49,8 +49,11 @@ fn compare<D: Backend>(device: &D, report: &mut Report, few: bool) -> Result<()>
     let cpu = Cpu::default();
     let mut both = |name: &str, ours: Values, theirs: Values| {
         for ((what, ours), (_, theirs)) in ours.iter().zip(&theirs) {
-            let limit = if what == "y" { FORWARD } else { BACKWARD };
-            report.near(&format!("{name}, {what}"), ours, theirs, limit)?;
+            let name = format!("{name}, {what}");
+            match *what == "y" {
+                true => report.near(&name, ours, theirs, FORWARD)?,
+                false => report.near_gradients(&name, ours, theirs, BACKWARD)?,
+            }
         }
         Ok::<(), Box<dyn std::error::Error>>(())
     };

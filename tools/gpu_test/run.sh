@@ -216,7 +216,7 @@ for part in $parts; do
     training) check training 80 "$here/gpu-test" training "$here" "$out" ;;
     bench) bench ;;
     memcheck)
-        # Accesses out of bounds, in a few ops of each kind.
+        # Accesses out of bounds, in a few ops of each kind and in the steps of a small network.
         if command -v compute-sanitizer >/dev/null 2>&1; then
             run memcheck 45 compute-sanitizer --tool memcheck --error-exitcode 9 --log-file "$out/memcheck.txt" \
                 "$here/gpu-test" ops-few "$here" "$out" || failed=1

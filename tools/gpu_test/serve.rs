@@ -62,7 +62,7 @@ fn answer(
         ["counts"] => {
             #[cfg(feature = "cuda")]
             for (name, model) in models {
-                eprintln!("{name}: {:?}", model.recorded_steps());
+                eprintln!("{name}: {:?}", model.recorded_steps()?);
             }
             Ok(vec![])
         }

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use ndarray::Array4;
 use serde_json::json;
 use transfer::model::Initializer;
 use transfer::prelude::*;
@@ -47,6 +48,7 @@ pub fn check(device: &Device, folder: &Path, report: &mut Report) -> Result<()> 
     let (ours, theirs) = (model.grad_cams(&images)?, cpu.grad_cams(&images)?);
     let off = ours.cells.iter().zip(&theirs.cells).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
     report.within("heat maps against the CPU", f64::from(off), 1e-3)?;
+    steps(device, folder, report)?;
     fine_tune(device, folder, report)
 }
 
@@ -67,6 +69,57 @@ fn fine_tune(device: &Device, folder: &Path, report: &mut Report) -> Result<()> 
         report.remark(&name, json!([errors, seconds]))?;
         report
             .holds(&format!("fine_tune in {} has at most 8 of 100 wrong", precision.name()), errors <= 8)?;
+    }
+    Ok(())
+}
+
+/// Steps of a small network in each phase and precision, by a tape and recorded: the same bits. Quick enough for
+/// compute-sanitizer, and on a GPU all kernels of a step.
+pub fn steps(device: &Device, folder: &Path, report: &mut Report) -> Result<()> {
+    let weights = load(folder.join("weights.safetensors"))?;
+    for fine in [false, true] {
+        for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
+            let run = |by_tape: bool| -> Result<(Vec<u64>, Vec<u32>)> {
+                let mut base = MobileNetV2::on(device, (64, 64, 3), &weights)?;
+                base.set_precision(precision)?;
+                base.set_trainable(false);
+                if fine {
+                    base.fine_tune_at(100)?;
+                }
+                let chain = Model::chain().then(base).then(GlobalAveragePooling2D).then(Dropout::new(0.2));
+                let mut model = chain.then(Dense::new(1).seed(1)).seed(1).build()?;
+                model.compile(Adam::new(1e-4), Loss::BinaryCrossentropy)?;
+                let mut losses = Vec::new();
+                for step in 0..4 {
+                    let image = |(n, h, w, c): (usize, usize, usize, usize)| {
+                        ((n + 2) as f32 * (h as f32 * 0.1 + w as f32 * 0.07) + c as f32 + step as f32).sin()
+                    };
+                    if by_tape {
+                        // Whatever is frozen was changed, as far as the model knows.
+                        model.base_model_mut().set_layer_trainable(0, false)?;
+                    }
+                    losses.push(
+                        model
+                            .train_on_batch(&Array4::from_shape_fn((3, 64, 64, 3), image), &[0, 1, 1])?
+                            .to_bits(),
+                    );
+                }
+                #[cfg(feature = "cuda")]
+                if device.is_cuda() && model.recorded_steps()?.is_empty() != by_tape {
+                    return Err("a step was recorded, or was not, where it should not be so".into());
+                }
+                Ok((losses, bits(&model.weights()?)))
+            };
+            let phase = if fine { "phase 2" } else { "phase 1" };
+            let name = format!("recorded steps of {phase} in {} have the bits of others", precision.name());
+            match (run(false), run(true)) {
+                (Ok(recorded), Ok(by_tape)) => report.holds(&name, recorded == by_tape)?,
+                (Err(e), _) | (_, Err(e)) if !device.is_cuda() => {
+                    report.remark(&name, json!(e.to_string()))?
+                }
+                (Err(e), _) | (_, Err(e)) => return Err(e),
+            }
+        }
     }
     Ok(())
 }

@@ -25,11 +25,14 @@ pub struct Trained {
 }
 
 /// Trains as `transfer train` does, up to the calibration.
-pub fn train(all: &Dataset, epochs: usize) -> Result<Trained> {
+pub fn train(all: &Dataset, epochs: Option<usize>) -> Result<Trained> {
     let all = all.cache();
     let (train, aside) = all.stratified_split(transfer::data::VALIDATION_PART, transfer::SPLIT_SEED)?;
     let mut model = Model::imagenet(&train)?;
-    model.fine_tune(&train, FineTuneOptions::epochs(epochs).folds(5).seed(1))?;
+    model.fine_tune(
+        &train,
+        epochs.map_or_else(FineTuneOptions::default, FineTuneOptions::epochs).folds(5).seed(1),
+    )?;
     Ok(Trained { model, train, aside })
 }
 

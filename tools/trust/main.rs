@@ -7,8 +7,8 @@
 //! ```
 //!
 //! `CLOTHING` is the extracted folder `clothing-dataset-small`, with `train`, `validation` and `test`. The photographs
-//! of cats and dogs are found as the tutorial finds them. `--epochs N` trains with so many epochs of fine-tuning, 2
-//! without; 0 trains the head alone. Of each training folder a fifth is set aside, as `transfer train` does, and
+//! of cats and dogs are found as the tutorial finds them. `--epochs N` trains with so many epochs of fine-tuning, 0 the
+//! head alone; without it `fine_tune` chooses. Of each training folder a fifth is set aside, as `transfer train` does, and
 //! decides temperature and thresholds; what is measured on is in other folders.
 
 mod calibration;
@@ -23,10 +23,11 @@ use transfer::progress;
 
 fn main() -> Result<()> {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
-    let mut epochs = 2;
+    let mut epochs = None;
     if let Some(at) = words.iter().position(|word| word == "--epochs") {
         let number = words.get(at + 1).and_then(|text| text.parse().ok());
-        epochs = number.ok_or_else(|| Error::Invalid("--epochs expected a number, such as 2".into()))?;
+        let missing = || Error::Invalid("--epochs expected a number, such as 2".into());
+        epochs = Some(number.ok_or_else(missing)?);
         words.drain(at..at + 2);
     }
     progress::set_reporter(Some(std::sync::Arc::new(|_: &str| {})));

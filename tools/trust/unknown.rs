@@ -18,7 +18,7 @@ fn unknown(model: &Model, files: &[PathBuf]) -> Result<f64> {
 }
 
 /// A model of a folder's classes, which tells what is unknown.
-fn trained(all: &Dataset, epochs: usize) -> Result<Model> {
+fn trained(all: &Dataset, epochs: Option<usize>) -> Result<Model> {
     let Trained { mut model, train, aside } = data::train(all, epochs)?;
     if model.calibration().is_none() {
         model.calibrate(&aside)?;
@@ -28,7 +28,7 @@ fn trained(all: &Dataset, epochs: usize) -> Result<Model> {
 }
 
 /// Models of cats and dogs and of clothing: their calibration, and strangers that have nothing to do with the classes.
-pub fn models(clothing: &Path, others: &[PathBuf], epochs: usize) -> Result<()> {
+pub fn models(clothing: &Path, others: &[PathBuf], epochs: Option<usize>) -> Result<()> {
     let cats = cats_and_dogs()?;
     let clothes: Vec<PathBuf> = ["validation", "test"].iter().map(|part| clothing.join(part)).collect();
     let cats_validation = data::images_below(&cats.validation_dir)?;
@@ -73,10 +73,9 @@ pub fn models(clothing: &Path, others: &[PathBuf], epochs: usize) -> Result<()> 
 }
 
 /// Each class of clothing in turn is left out of the training, and is then a stranger.
-pub fn near(clothing: &Path, epochs: usize) -> Result<()> {
-    println!(
-        "| left out, {epochs} epochs of fine-tuning | called unknown | known ones lost | accuracy on known |"
-    );
+pub fn near(clothing: &Path, epochs: Option<usize>) -> Result<()> {
+    let recipe = epochs.map_or("`fine_tune`".to_owned(), |n| format!("{n} epochs of fine-tuning"));
+    println!("| left out, {recipe} | called unknown | known ones lost | accuracy on known |");
     println!("|---|---:|---:|---:|");
     let mut sums = [0.0; 3];
     for left_out in CLOTHING {

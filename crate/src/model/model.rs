@@ -69,6 +69,14 @@ impl Compiled {
         on_device!(&mut self.optimizer => optimizer, optimizer.set_factors(factors));
     }
 
+    /// Gives back what a GPU keeps from step to step besides moments.
+    pub fn forget_recordings(&mut self) {
+        #[cfg(feature = "cuda")]
+        if let Any::Cuda(optimizer) = &mut self.optimizer {
+            optimizer.0.scratch.forget();
+        }
+    }
+
     /// See [`KerasOptimizer::reset_rates`].
     pub fn reset_rates(&mut self) {
         on_device!(&mut self.optimizer => optimizer, optimizer.reset_rates());

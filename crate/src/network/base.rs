@@ -3,6 +3,7 @@
 //! This is the generic core; [`Backbone`](super::Backbone) is what a notebook sees of it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use dfdx::prelude::Tape;
@@ -31,6 +32,8 @@ pub struct Base<D: Backend> {
     pub(super) scratch: Vec<Arc<D::UnitScratch>>,
     /// Another number whenever any variable may have changed; only ever grows.
     changes: u64,
+    /// Another one for each base of this process.
+    number: u64,
     /// What `changes` was when a variable that does not train may last have changed.
     version: u64,
     pub(super) plans: Mutex<HashMap<PlanKey, Arc<FrozenPlan>>>,
@@ -38,6 +41,11 @@ pub struct Base<D: Backend> {
 
 /// The largest side of an image, in pixels.
 pub(crate) const MOST_PIXELS: usize = 4096;
+
+fn next_number() -> u64 {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    NUMBER.fetch_add(1, Ordering::Relaxed)
+}
 
 /// Number of units, pooled, version.
 pub(super) type PlanKey = (usize, bool, u64);
@@ -93,6 +101,7 @@ impl<D: Backend> Base<D> {
             precision: Precision::default(),
             scratch,
             changes: 0,
+            number: next_number(),
             version: 0,
             plans: Default::default(),
         })
@@ -123,6 +132,11 @@ impl<D: Backend> Base<D> {
     /// Keras' `trainable` of each layer.
     pub fn trainable(&self) -> &[bool] {
         &self.trainable
+    }
+
+    /// Tells this base apart from all others of this process.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// Tells results that were computed with the frozen layers apart from those after a change.

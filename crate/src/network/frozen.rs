@@ -288,20 +288,25 @@ impl NetworkBackend for dfdx::prelude::Cuda {
 
 #[cfg(feature = "cuda")]
 impl Base<dfdx::prelude::Cuda> {
-    /// The convolutions of which something trains, each with what is kept of it in folded form.
-    pub(crate) fn convs_that_train(
+    /// Clones of whatever a recorded step has addresses of.
+    pub(crate) fn what_a_recording_keeps(&self) -> impl std::any::Any {
+        (self.variables().iter().map(|v| v.tensor.clone()).collect::<Vec<_>>(), self.scratch.clone())
+    }
+
+    /// All convolutions, each with what is kept of it in folded form.
+    pub(crate) fn convs(
         &self,
     ) -> impl Iterator<Item = (ConvBn<dfdx::prelude::Cuda>, &crate::ops::cuda::folded::Folded)> {
         let units = self.architecture.units.iter().enumerate();
         let convs = units.flat_map(|(i, unit)| (0..unit.convs.len()).map(move |j| (i, j, unit.convs.len())));
-        convs.filter_map(|(i, j, all)| {
+        convs.map(|(i, j, all)| {
             let (conv, scratch) = (self.conv_bn(i, j), &self.scratch[i]);
             let folded = match all - j {
                 1 => &scratch.project,
                 2 => &scratch.depthwise,
                 _ => &scratch.expand,
             };
-            conv.trains.any().then_some((conv, folded))
+            (conv, folded)
         })
     }
 }

@@ -147,6 +147,12 @@ pub trait Backend: Device<f32> + sealed::Sealed {
     /// The numbers of a contiguous tensor, in host memory.
     fn read<S: Shape, T: std::fmt::Debug>(t: &Tensor<S, f32, Self, T>) -> Result<Vec<f32>>;
 
+    /// A tensor of zeros.
+    ///
+    /// # Errors
+    /// Where memory is short.
+    fn zeroed<S: Shape>(device: &Self, shape: S) -> Result<Tensor<S, f32, Self>>;
+
     /// A tensor of host values.
     ///
     /// # Errors

@@ -236,6 +236,10 @@ impl Backend for Cpu {
         Ok(slice(t).to_vec())
     }
 
+    fn zeroed<S: Shape>(device: &Cpu, shape: S) -> Result<Tensor<S, f32, Cpu>> {
+        device.try_zeros_like(&shape).map_err(device_error)
+    }
+
     fn tensor<S: Shape>(device: &Cpu, shape: S, values: &[f32]) -> Result<Tensor<S, f32, Cpu>> {
         let mut t = device.try_zeros_like(&shape).map_err(device_error)?;
         let to = slice_mut(&mut t);

@@ -17,7 +17,7 @@ impl<D: Backend> Variable<D> {
     /// A variable filled with zeros.
     pub(crate) fn zeros(device: &D, name: String, shape: &[usize]) -> crate::Result<Self> {
         let len: usize = shape.iter().product();
-        let tensor = device.try_zeros_like(&(len,)).map_err(crate::ops::backend::device_error)?;
+        let tensor = D::zeroed(device, (len,))?;
         Ok(Variable { name, shape: shape.to_vec(), tensor })
     }
 

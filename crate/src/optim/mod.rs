@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, HashMap};
 use dfdx::optim::{Optimizer, OptimizerUpdateError};
 use dfdx::prelude::{Gradients, HasShape};
 
-use crate::ops::backend::{device_error, Backend, Flat};
+use crate::ops::backend::{Backend, Flat};
 use crate::ops::variable::Variables;
 use crate::weights::{Tensor, Weights};
 use crate::{Error, Result};
@@ -219,7 +219,7 @@ impl<D: Backend> KerasOptimizer<D> {
     /// caller's to check. Nothing changes where this fails.
     pub(crate) fn restore(&mut self, device: &D, step: u64, moments: &Weights) -> Result<()> {
         let load = |tensor: &Tensor| {
-            let mut flat: Flat<D> = device.try_zeros_like(&(tensor.data.len(),)).map_err(device_error)?;
+            let mut flat: Flat<D> = D::zeroed(device, (tensor.data.len(),))?;
             D::write(&mut flat, &tensor.data)?;
             Ok::<_, Error>(flat)
         };
@@ -279,10 +279,7 @@ impl<D: Backend> KerasOptimizer<D> {
         let with_m = matches!(self.config, OptimizerConfig::Adam(_));
         for variable in model.trainable_variables_mut() {
             if !self.slots.contains_key(&variable.name) {
-                let zeros = || {
-                    let device = variable.tensor.device();
-                    device.try_zeros_like(variable.tensor.shape()).map_err(device_error)
-                };
+                let zeros = || D::zeroed(variable.tensor.device(), *variable.tensor.shape());
                 let slots = Slots { m: if with_m { Some(zeros()?) } else { None }, v: zeros()? };
                 self.slots.insert(variable.name.clone(), slots);
             }

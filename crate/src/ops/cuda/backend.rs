@@ -311,6 +311,10 @@ impl Backend for Cuda {
         Ok(values)
     }
 
+    fn zeroed<S: Shape>(device: &Cuda, shape: S) -> Result<Tensor<S, f32, Cuda>> {
+        zeros(device, shape)
+    }
+
     fn tensor<S: Shape>(device: &Cuda, shape: S, values: &[f32]) -> Result<Tensor<S, f32, Cuda>> {
         if shape.num_elements() != values.len() {
             return Err(wrong_length(shape.num_elements(), values.len()));

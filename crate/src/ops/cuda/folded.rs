@@ -8,9 +8,9 @@ use dfdx::prelude::{Cuda, CudaError, Gradients, HasShape};
 
 use super::calls::Parts;
 use super::memory::Memory;
-use super::{address, calls, product, recording, unset_gradient, Card};
+use super::{address, calls, product, recorder, recording, unset_gradient, Card};
 use crate::ops::conv_bn::ConvBn;
-use crate::Result;
+use crate::{Error, Result};
 
 /// Folded kernel and bias, kept until a variable changes. Not to be shared by two convolutions.
 #[derive(Default)]
@@ -60,6 +60,10 @@ impl Folded {
             .as_ref()
             .map_or(At { w: 0, b: 0 }, |(w, b)| At { w: w.address(), b: b.address() });
         if folded.version != Some(conv.version) {
+            // What is recorded is not computed yet, and would count as right.
+            if recorder::current().is_some() {
+                return Err(Error::Device("A convolution was to be folded while a step is recorded.".into()));
+            }
             let call = calls::fold_batch_norm(variables(conv)?, conv.epsilon, (rows, c), at.w, at.b)?;
             // SAFETY: the memory was taken for this convolution's kernel and bias, and the variables have the
             // lengths of their tensors.
@@ -203,9 +207,19 @@ impl FoldTogether {
         FoldTogether { table: Vec::new() }
     }
 
-    /// Adds a convolution; what was folded counts as right from here on.
-    pub fn add(&mut self, card: &'static Card, folded: &Folded, conv: &ConvBn<Cuda>) -> Result<()> {
+    /// Folds a convolution now where that is due, and with `again` adds it to those that are folded together. What was
+    /// folded counts as right from here on.
+    pub fn add(
+        &mut self,
+        card: &'static Card,
+        folded: &Folded,
+        conv: &ConvBn<Cuda>,
+        again: bool,
+    ) -> Result<()> {
         let at = folded.of(card, conv)?;
+        if !again {
+            return Ok(());
+        }
         self.table.extend(calls::fold_rows(variables(conv)?, conv.epsilon, sides(conv), at.w, at.b));
         Ok(())
     }

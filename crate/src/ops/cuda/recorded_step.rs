@@ -24,6 +24,8 @@ pub struct StepKey {
     pub start: Start,
     /// Dropout's rate, as bits; 0 where there is none.
     pub dropout: u32,
+    /// Which base it is.
+    pub base: u64,
     /// The base's version: which layers train, and what the frozen ones are.
     pub version: u64,
     /// Where variables are; see [`Card::moves`].
@@ -46,11 +48,14 @@ pub enum Start {
 /// Recorded steps of one optimizer.
 #[derive(Default)]
 pub struct StepScratch {
+    /// The one that was used last is the last.
     steps: Vec<(StepKey, OnCard<RecordedStep>)>,
     /// The last ones that were taken without a recording: what comes again is recorded.
     seen: Vec<StepKey>,
-    /// Nothing is recorded any more: there was too little memory.
-    refused: bool,
+    /// Steps since the recording that is the first in the list was used.
+    unused: usize,
+    /// Why nothing is recorded any more.
+    refused: Option<String>,
 }
 
 impl std::fmt::Debug for StepScratch {
@@ -61,6 +66,9 @@ impl std::fmt::Debug for StepScratch {
 
 /// Recordings that are kept: the usual batch, and the last one of an epoch. Each holds the memory of a whole step.
 const MOST: usize = 2;
+/// A recording gives its place to another when so many steps were taken without it: making one costs as much as some
+/// steps by a tape.
+const IDLE: usize = 32;
 
 impl StepScratch {
     /// The recorded step of this key.
@@ -68,40 +76,74 @@ impl StepScratch {
         self.steps.iter_mut().find(|(k, _)| k == key).map(|(_, step)| &mut step.0)
     }
 
-    /// Whether a step of this key was taken before; notes that one is taken now.
-    pub fn comes_again(&mut self, key: &StepKey) -> bool {
-        if self.seen.contains(key) {
-            return !self.refused;
+    /// Whether there is a recorded step of this key; notes that it is used.
+    pub fn uses(&mut self, key: &StepKey) -> bool {
+        let Some(at) = self.steps.iter().position(|(k, _)| k == key) else { return false };
+        self.unused = if at == 0 { 0 } else { self.unused + 1 };
+        self.steps[at..].rotate_left(1);
+        true
+    }
+
+    /// Forgets what is out of date.
+    pub fn forget_stale(&mut self, key: &StepKey) {
+        let is_right = |k: &StepKey| (k.base, k.version, k.moves) == (key.base, key.version, key.moves);
+        self.steps.retain(|(k, _)| is_right(k));
+        self.seen.retain(is_right);
+    }
+
+    /// Whether a step like this one, which was taken before, is to be recorded now.
+    pub fn is_due(&mut self, key: &StepKey) -> bool {
+        if self.refused.is_some() || !self.seen.contains(key) {
+            return false;
         }
-        if self.seen.len() > 4 {
-            self.seen.remove(0);
+        if self.steps.len() >= MOST {
+            self.unused += 1;
+            if self.unused < IDLE {
+                return false;
+            }
+            self.steps.remove(0);
+            self.unused = 0;
         }
-        self.seen.push(*key);
-        false
+        true
+    }
+
+    /// Notes that a step was taken without a recording.
+    pub fn took(&mut self, key: &StepKey) {
+        if !self.seen.contains(key) {
+            if self.seen.len() > 4 {
+                self.seen.remove(0);
+            }
+            self.seen.push(*key);
+        }
+    }
+
+    /// Forgets all recordings; true where there were some.
+    pub fn forget(&mut self) -> bool {
+        let some = !self.steps.is_empty();
+        self.steps.clear();
+        some
     }
 
     /// Forgets all recordings, and makes no more.
-    pub fn refuse(&mut self) {
+    pub fn refuse(&mut self, why: String) {
         self.steps.clear();
-        self.refused = true;
+        self.refused = Some(why);
     }
 
-    /// Makes room for another: forgets what is out of date, and the oldest.
-    pub fn make_room(&mut self, key: &StepKey) {
-        self.steps.retain(|(k, _)| k.version == key.version && k.moves == key.moves);
-        while self.steps.len() >= MOST {
-            self.steps.remove(0);
-        }
-    }
-
-    /// Keeps a recorded step; gives what steps were recorded do.
+    /// Keeps a recorded step.
     pub(crate) fn insert(&mut self, key: StepKey, step: RecordedStep) {
         self.steps.push((key, OnCard(step)));
     }
 
-    /// What the recorded steps start, the oldest first: forward and backward.
-    pub fn counts(&self) -> Vec<[Counts; 2]> {
-        self.steps.iter().map(|(_, step)| [step.0.forward.counts(), step.0.backward.counts()]).collect()
+    /// What the recorded steps start, forward and backward, or why there are none.
+    pub fn counts(&self) -> Result<Vec<[Counts; 2]>> {
+        match &self.refused {
+            Some(why) => Err(crate::Error::Device(why.clone())),
+            None => {
+                let counts = |step: &RecordedStep| [step.forward.counts(), step.backward.counts()];
+                Ok(self.steps.iter().map(|(_, step)| counts(&step.0)).collect())
+            }
+        }
     }
 }
 
@@ -154,6 +196,13 @@ impl Words {
         let (first, rest) = unsafe { self.pinned.words() }.split_at_mut(2 * keys);
         let (second, third) = rest.split_at_mut(places);
         (first, second, third)
+    }
+}
+
+impl Drop for RecordedStep {
+    fn drop(&mut self) {
+        // The host's memory goes when nothing copies from or to it any more.
+        let _ = Card::get().and_then(Card::synchronize);
     }
 }
 

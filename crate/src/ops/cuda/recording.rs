@@ -177,7 +177,7 @@ impl Pinned {
             .map_err(|e| driver_error("record a copy", e))
     }
 
-    /// Records a copy of as many words as there is room for from `from`.
+    /// Records a copy from the GPU that fills all words.
     ///
     /// # Safety
     /// `from` is an address on the GPU of as many words, and both live as long as the graph.

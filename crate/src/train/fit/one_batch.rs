@@ -124,14 +124,16 @@ impl Model {
         Ok(threads::pool().install(|| self.descend(Input::Kept(images), &targets, &indices, step, 0))?.loss)
     }
 
-    /// What the recorded steps of this model start on the GPU, the oldest first, forward and backward: for
-    /// measurements.
+    /// What the recorded steps of this model start on the GPU, forward and backward: for measurements and tests.
+    ///
+    /// # Errors
+    /// Where nothing is recorded, and why.
     #[cfg(feature = "cuda")]
     #[doc(hidden)]
-    pub fn recorded_steps(&self) -> Vec<[crate::ops::cuda::recording::Counts; 2]> {
+    pub fn recorded_steps(&self) -> Result<Vec<[crate::ops::cuda::recording::Counts; 2]>> {
         match self.compiled.as_ref().map(|compiled| &compiled.optimizer) {
             Some(crate::network::on_device::Any::Cuda(optimizer)) => optimizer.0.scratch.counts(),
-            _ => vec![],
+            _ => Ok(vec![]),
         }
     }
 

@@ -1,18 +1,18 @@
-//! A step on a GPU: the first of its kind by a tape, as on the CPU; the second is recorded as it is taken, and all
-//! further ones are the recording, run again. All give the same bits.
+//! A step on a GPU. The first of its kind has a tape, as each on the CPU has; for the second a recording is made, which
+//! runs for this and all further ones. All give the same bits.
 
-use dfdx::prelude::{Cuda, Gradients, HasShape, OwnedTape, Trace};
+use dfdx::prelude::{Cuda, Gradients, HasShape, OwnedTape, Shape, Trace};
 
-use super::step::{descend_by_tape, loss_of, Input, Step, StepBackend, TrainingBatch};
+use super::step::{differentiate, loss_of, Input, Step, StepBackend, TrainingBatch};
 use crate::loss::Loss;
 use crate::network::base::Base;
 use crate::network::frozen::frozen_on_card;
 use crate::network::with_head::{Head, Parts};
-use crate::ops::backend::{Activations, Backend, Matrix};
+use crate::ops::backend::{Activations, Backend, Flat, Matrix};
 use crate::ops::cuda::calls;
 use crate::ops::cuda::folded::FoldTogether;
 use crate::ops::cuda::recorded_step::{RecordedStep, Start, StepKey, Words};
-use crate::ops::cuda::recording::{self, capture, Pinned};
+use crate::ops::cuda::recording::{self, capture, Pinned, Recorder};
 use crate::ops::cuda::{address, backward_by, copy, dropout, gradient_of, Card, HeadOnCard};
 use crate::ops::head;
 use crate::optim::KerasOptimizer;
@@ -28,25 +28,47 @@ impl StepBackend for Cuda {
     ) -> Result<Step> {
         let _multiplying = Self::multiplying(parts.base.precision());
         let key = key_of(&parts, &batch)?;
-        if !optimizer.scratch.comes_again(&key) {
-            return descend_by_tape(parts, optimizer, batch, loss, check);
+        optimizer.scratch.forget_stale(&key);
+        if optimizer.scratch.uses(&key) {
+            return replay(parts, optimizer, &key, &batch, loss, check);
         }
-        if optimizer.scratch.get(&key).is_none() {
-            optimizer.scratch.make_room(&key);
-            let Parts { base, head } = parts;
+        let Parts { base, head } = parts;
+        if optimizer.scratch.is_due(&key) {
             match record(base, head, optimizer, &batch) {
-                Ok(step) => optimizer.scratch.insert(key, step),
+                Ok(step) => {
+                    optimizer.scratch.insert(key, step);
+                    return replay(Parts { base, head }, optimizer, &key, &batch, loss, check);
+                }
                 // A recording holds the memory of a whole step: where that is too much, steps go on without. Where
                 // the GPU has failed, the next step says so.
-                Err(_) => {
-                    optimizer.scratch.refuse();
-                    return descend_by_tape(Parts { base, head }, optimizer, batch, loss, check);
-                }
+                Err(e) => optimizer.scratch.refuse(e.to_string()),
             }
-            return replay(Parts { base, head }, optimizer, &key, &batch, loss, check);
         }
-        replay(parts, optimizer, &key, &batch, loss, check)
+        let step = by_tape(Parts { base, head }, optimizer, batch, loss, check)?;
+        optimizer.scratch.took(&key);
+        Ok(step)
     }
+}
+
+/// A step by a tape; where memory is short, once more without the recordings of other steps.
+fn by_tape(
+    mut parts: Parts<'_, Cuda>,
+    optimizer: &mut KerasOptimizer<Cuda>,
+    batch: TrainingBatch<'_>,
+    loss: Loss,
+    check: &dyn Fn(f64) -> Result<()>,
+) -> Result<Step> {
+    let differentiated = differentiate(parts.base, parts.head, batch, loss).or_else(|e| match e {
+        Error::Device(_) if optimizer.scratch.forget() => {
+            optimizer.scratch.refuse(e.to_string());
+            differentiate(parts.base, parts.head, batch, loss)
+        }
+        e => Err(e),
+    });
+    let mut step = differentiated?;
+    check(step.loss)?;
+    optimizer.apply(&mut parts, &mut step.gradients)?;
+    Ok(Step { loss: step.loss, logits: step.logits })
 }
 
 fn key_of(parts: &Parts<'_, Cuda>, batch: &TrainingBatch<'_>) -> Result<StepKey> {
@@ -59,9 +81,19 @@ fn key_of(parts: &Parts<'_, Cuda>, batch: &TrainingBatch<'_>) -> Result<StepKey>
             Start::Placed(placed.first(), [r.scale, r.offset].map(f32::to_bits))
         }
     };
+    let images = batch.targets.len();
+    if let Input::Kept(kept) = batch.input {
+        let found = kept.tensor().shape().0;
+        if found != images {
+            return Err(Error::Shape(format!(
+                "{images} images were expected on the GPU. Received: {found}."
+            )));
+        }
+    }
     Ok(StepKey {
-        images: batch.targets.len(),
+        images,
         start,
+        base: parts.base.number(),
         dropout: batch.dropout.map_or(0, |d| d.dropout.rate.to_bits()),
         version: parts.base.version(),
         moves: Card::get()?.moves(),
@@ -134,22 +166,22 @@ fn record(
         crate::ops::cuda::zeros(&base.device, (n, h, w, c))
     };
     let (from, input) = match batch.input {
-        Input::Frozen(values) if to == all => {
+        Input::Frozen(_) if to == all => {
             let x = crate::ops::cuda::zeros(&base.device, (n, base.output_of(all).2))?;
             recorder.keep(x.clone());
-            let input = (address(&x)?, values.len());
+            let input = (address(&x)?, x.shape().num_elements());
             (From::Features(x), input)
         }
-        Input::Frozen(values) => {
+        Input::Frozen(_) => {
             let x = zeros(to)?;
             recorder.keep(x.clone());
-            let input = (address(&x)?, values.len());
+            let input = (address(&x)?, x.shape().num_elements());
             (From::Outputs(x), input)
         }
-        Input::Images(values) => {
+        Input::Images(_) => {
             let x = zeros(0)?;
             recorder.keep(x.clone());
-            let input = (address(&x)?, values.len());
+            let input = (address(&x)?, x.shape().num_elements());
             (From::Images(x), input)
         }
         Input::Kept(kept) => {
@@ -210,7 +242,8 @@ fn record(
             }
             (None, None) => return Err(Error::Device("A recorded step has no gradients.".into())),
         };
-        record_update(card, optimizer, &mut Parts { base, head: dense }, &mut gradients, words.rates())?;
+        let mut parts = Parts { base, head: dense };
+        record_update(card, &recorder, optimizer, &mut parts, &mut gradients, words.rates())?;
         if let Found::OnTape(gradients) = gradients {
             recorder.keep(gradients);
         }
@@ -219,14 +252,16 @@ fn record(
     if let Some(head) = head {
         recorder.keep(head);
     }
+    recorder.keep(base.what_a_recording_keeps());
+    recorder.keep([dense.kernel.tensor.clone(), dense.bias.tensor.clone()]);
     Ok(RecordedStep { forward, backward, input, words, logits, d_logits, names, recorder })
 }
 
-/// All convolutions that train, to be folded at the start of a step.
+/// Folds all convolutions now; those that train are folded again at the start of each step.
 fn fold_together(card: &'static Card, base: &Base<Cuda>) -> Result<FoldTogether> {
     let mut fold = FoldTogether::new();
-    for (conv, folded) in base.convs_that_train() {
-        fold.add(card, folded, &conv)?;
+    for (conv, folded) in base.convs() {
+        fold.add(card, folded, &conv, conv.trains.any())?;
     }
     Ok(fold)
 }
@@ -241,6 +276,7 @@ enum Found {
 /// Records the step of all variables that train.
 fn record_update(
     card: &'static Card,
+    recorder: &Recorder,
     optimizer: &mut KerasOptimizer<Cuda>,
     parts: &mut Parts<'_, Cuda>,
     gradients: &mut Found,
@@ -255,6 +291,7 @@ fn record_update(
                 .next()
                 .ok_or_else(|| Error::Device("More than the head trains in a recorded step.".into()))?,
         };
+        recorder.keep((m.as_ref().map(|m| Flat::clone(m)), v.clone()));
         let (m, v) = (m.map_or(Ok(0), |m| address(m))?, address(v)?);
         for start in (0..len).step_by(calls::PIECE) {
             let at = |address: u64| if address == 0 { 0 } else { address + 4 * start as u64 };

@@ -80,6 +80,8 @@ impl Model {
         // Schedules are over, and what comes next has the compiled rate again.
         if let Some(compiled) = &mut self.compiled {
             compiled.reset_rates();
+            // They hold the memory of whole steps.
+            compiled.forget_recordings();
         }
         history
     }

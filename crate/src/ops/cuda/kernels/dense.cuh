@@ -1,5 +1,5 @@
-// The dense layer where it has few units: a block computes the outputs of one image, and another kernel all its
-// gradients. Many units are a product of matrices.
+// The dense layer where it has few units: a block computes the outputs of one image; one kernel computes the gradients of
+// the weights, another that of the features. Many units are a product of matrices.
 
 constexpr int DENSE_THREADS = 256;
 

@@ -6,7 +6,6 @@
 // has `high` x `wide` output pixels of `images` images, whose windows see at most 128 pixels that exist.
 
 constexpr int TILE_PIXELS = 128;
-// Channels of a block: 48 divides the channels of every block of MobileNetV2, but not the work of 256 threads without tensor cores.
 
 // A tile: its first output pixel and image, and the input pixels that exist in its windows.
 struct Tile {
@@ -66,6 +65,8 @@ template <typename T, bool TF32>
 __device__ inline void expand_depthwise_of(const T* x, const float* w1, const float* b1, const float* w2,
                                            const float* b2, T* y, const Shape& s, int ci, int high, int wide, int images,
                                            float* shared, int* pixels) {
+    // Channels of a block. 48 divides those of every block of MobileNetV2, but not the work of 256 threads without
+    // tensor cores.
     constexpr int TM = TILE_PIXELS, TN = TF32 ? 48 : 64;
     using S = Sums<TM, TN, TF32>;
     constexpr int LEFT = TM * DEPTH / 4 / S::THREADS, WEIGHTS = TN * DEPTH / 4, RIGHT = (WEIGHTS + S::THREADS - 1) / S::THREADS;

@@ -26,7 +26,7 @@ constexpr int PRODUCT_ROOM = DEPTH * (TM + 8) + DEPTH * (TN + 8);
 // columns, and a thread's are pairs of neighbouring columns; in f32 a thread has TN / 8 rows by 4 columns.
 template <int TM, int TN, bool TF32>
 struct Sums {
-    static_assert(TF32 ? TN == 64 || TN == 48 || TN == 32 : TN == 64 || TN == 32, "tiles that were thought of");
+    static_assert(TF32 ? TN == 64 || TN == 48 || TN == 32 : TN == 64 || TN == 32, "tiles whose sums divide among the threads");
     static constexpr int THREADS = TM * 2;
     // Rows of a warp, in sixteens, and columns, in eights.
     static constexpr int HIGH = TN == 32 ? 1 : 2;
@@ -121,7 +121,7 @@ __device__ inline void multiply_tile(Sums<TM, TN, TF32>& sums, const float* left
 #endif
 }
 
-// Four depths, from `k` (a multiple of 4) on, of row `m`, to their places.
+// Four depths of one row to their places; `to` is that of the first.
 template <int TM, bool ROUND>
 __device__ inline void put_left(float* to, const Vector<4>& v) {
 #pragma unroll
