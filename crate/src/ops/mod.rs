@@ -14,7 +14,7 @@ mod cpu;
 pub(crate) mod cuda;
 #[cfg(feature = "cuda")]
 #[doc(hidden)]
-pub use cuda::KeptBatch;
+pub use cuda::{recording::Counts, KeptBatch};
 pub mod head;
 pub mod inverted_residual;
 pub(crate) mod lent;
