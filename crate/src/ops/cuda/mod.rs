@@ -35,6 +35,8 @@ mod found;
 #[cfg(feature = "cuda")]
 pub(crate) mod frozen;
 #[cfg(feature = "cuda")]
+mod head;
+#[cfg(feature = "cuda")]
 mod images;
 #[cfg(feature = "cuda")]
 mod memory;
@@ -52,9 +54,11 @@ mod staging;
 #[cfg(feature = "cuda")]
 pub(crate) use address::address;
 #[cfg(feature = "cuda")]
-pub(crate) use backend::{backward_by, dropout, HeadOnCard};
+pub(crate) use backend::{backward_by, dropout};
 #[cfg(feature = "cuda")]
 pub(crate) use card::Card;
+#[cfg(feature = "cuda")]
+pub(crate) use head::HeadOnCard;
 #[cfg(feature = "cuda")]
 pub(crate) use images::{Images, Placed};
 
