@@ -85,21 +85,20 @@ pub(crate) trait StepBackend: NetworkBackend {
         loss: Loss,
         check: &dyn Fn(f64) -> Result<()>,
     ) -> Result<Step> {
-        descend_by_tape(parts, optimizer, batch, loss, check)
+        let differentiated = differentiate(parts.base, parts.head, batch, loss)?;
+        take(parts, optimizer, differentiated, check)
     }
 }
 
 impl StepBackend for Cpu {}
 
-/// A step with a tape of its own.
-pub(super) fn descend_by_tape<D: NetworkBackend>(
+/// Takes the step that these gradients ask for.
+pub(super) fn take<D: NetworkBackend>(
     mut parts: Parts<'_, D>,
     optimizer: &mut KerasOptimizer<D>,
-    batch: TrainingBatch<'_>,
-    loss: Loss,
+    mut step: Differentiated<D>,
     check: &dyn Fn(f64) -> Result<()>,
 ) -> Result<Step> {
-    let mut step = differentiate(parts.base, parts.head, batch, loss)?;
     check(step.loss)?;
     optimizer.apply(&mut parts, &mut step.gradients)?;
     Ok(Step { loss: step.loss, logits: step.logits })

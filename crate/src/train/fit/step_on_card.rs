@@ -3,7 +3,7 @@
 
 use dfdx::prelude::{Cuda, Gradients, HasShape, OwnedTape, Shape, Trace};
 
-use super::step::{differentiate, loss_of, Input, Step, StepBackend, TrainingBatch};
+use super::step::{differentiate, loss_of, take, Input, Step, StepBackend, TrainingBatch};
 use crate::loss::Loss;
 use crate::network::base::Base;
 use crate::network::frozen::frozen_on_card;
@@ -52,7 +52,7 @@ impl StepBackend for Cuda {
 
 /// A step by a tape; where memory is short, once more without the recordings of other steps.
 fn by_tape(
-    mut parts: Parts<'_, Cuda>,
+    parts: Parts<'_, Cuda>,
     optimizer: &mut KerasOptimizer<Cuda>,
     batch: TrainingBatch<'_>,
     loss: Loss,
@@ -65,10 +65,7 @@ fn by_tape(
         }
         e => Err(e),
     });
-    let mut step = differentiated?;
-    check(step.loss)?;
-    optimizer.apply(&mut parts, &mut step.gradients)?;
-    Ok(Step { loss: step.loss, logits: step.logits })
+    take(parts, optimizer, differentiated?, check)
 }
 
 fn key_of(parts: &Parts<'_, Cuda>, batch: &TrainingBatch<'_>) -> Result<StepKey> {
