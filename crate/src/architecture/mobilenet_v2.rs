@@ -21,7 +21,7 @@ const TABLE: [(usize, usize, usize, usize); 7] = [
 pub fn mobilenet_v2() -> Network {
     let mut network = Network::new("MobileNetV2 1.0")
         .keras_name("mobilenetv2_1.00")
-        .names(NameMap { root: "MobilenetV2", place: tf_hub })
+        .names(NameMap::keras("MobilenetV2", tf_hub))
         .then(first_convolution(["Conv1", "bn_Conv1", "Conv1_relu"], 32));
     let mut block = 0;
     for (expansion, channels, repeats, stride) in TABLE {

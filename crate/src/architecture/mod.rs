@@ -13,7 +13,7 @@ mod table;
 
 pub use layers::{Architecture, ConvBnSpec, ConvKind, LayerSpec, Size, Unit, UnitKind, VariableSpec};
 pub use mobilenet_v2::mobilenet_v2;
-pub use names::NameMap;
+pub use names::{KernelLayout, NameMap};
 pub use table::{
     first_convolution, inverted_residual, pointwise, BlockNames, ConvNames, Network, Row, RowKind,
 };

@@ -23,7 +23,7 @@ pub struct Network {
     pub(crate) keras_name: String,
     pub(crate) batch_norm_epsilon: f32,
     pub(crate) rows: Vec<Row>,
-    pub(crate) names: Option<NameMap>,
+    pub(crate) names: Vec<NameMap>,
 }
 
 impl Network {
@@ -34,7 +34,7 @@ impl Network {
             keras_name: name.to_lowercase().replace(' ', "_"),
             batch_norm_epsilon: 1e-3,
             rows: Vec::new(),
-            names: None,
+            names: Vec::new(),
         }
     }
 
@@ -50,9 +50,10 @@ impl Network {
         self
     }
 
-    /// The names that another library gives to the same variables.
+    /// The names that another library gives to the same variables. With several calls there are several such libraries:
+    /// a file is read with the first names that it has.
     pub fn names(mut self, names: NameMap) -> Self {
-        self.names = Some(names);
+        self.names.push(names);
         self
     }
 

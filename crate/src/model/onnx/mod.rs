@@ -70,8 +70,13 @@ fn encode(about: &About, architecture: &Architecture, weights: &Weights) -> Resu
     graph.input("images", &[batch(), Axis::Fixed(h), Axis::Fixed(w), Axis::Fixed(3)]);
     let mut x = "images".to_owned();
     if let Some(rescaling) = about.rescaling {
-        let scale = graph.floats("rescaling/scale", &[], &[rescaling.scale as f32]);
-        let offset = graph.floats("rescaling/offset", &[], &[rescaling.offset as f32]);
+        let rescaling = rescaling.rescaling();
+        let mut constant = |name: &str, v: [f32; 3]| match rescaling.uniform() {
+            Some(_) => graph.floats(name, &[], &v[..1]),
+            None => graph.floats(name, &[3], &v),
+        };
+        let scale = constant("rescaling/scale", rescaling.scale);
+        let offset = constant("rescaling/offset", rescaling.offset);
         x = graph.node("Mul", &[&x, &scale], "scaled", &[]);
         x = graph.node("Add", &[&x, &offset], "rescaled", &[]);
     }
