@@ -4,7 +4,7 @@ use transfer::architecture::{mobilenet_v2, Architecture, Network};
 use transfer::random::Rng;
 use transfer::weights::{Tensor, Weights};
 
-/// [`random_weights_of`] MobileNetV2.
+/// Weights of MobileNetV2, as [`random_weights_of`] makes them.
 pub fn random_weights() -> Weights {
     random_weights_of(&mobilenet_v2())
 }

@@ -10,7 +10,6 @@ use transfer::loss::Loss;
 use transfer::model::{Dense, GlobalAveragePooling2D, Model};
 use transfer::network::Backbone;
 use transfer::optim::Adam;
-use transfer::preprocess::Rescaling;
 use transfer::train::{FineTuneOptions, FitOptions};
 use transfer::{Device, Precision};
 use transfer_kernels::testing::skipped;
@@ -38,7 +37,7 @@ fn model_on(network: &Network) -> Model {
     let mut base = Backbone::new(network, &Device::cpu().unwrap(), (side, side, 3), &weights).unwrap();
     base.set_trainable(false);
     let mut model = Model::chain()
-        .then(Rescaling::new(1.0 / 127.5, -1.0))
+        .then(base.rescaling())
         .then(base)
         .then(GlobalAveragePooling2D)
         .then(Dense::new(1).seed(1))
@@ -81,8 +80,7 @@ fn check(network: &Network) {
     let kept = dir.path().join("kept");
     let run = || {
         let mut model = model_on(network);
-        let upper = layers.len() * 3 / 4;
-        let options = FineTuneOptions::epochs(1).fine_tune_at(upper).checkpoint(kept.as_path());
+        let options = FineTuneOptions::epochs(1).checkpoint(kept.as_path());
         let losses = model.fine_tune(&data, options).unwrap().loss;
         let predictions = model.predict_on_batch(&images).unwrap().logits;
         (losses, predictions, model)
