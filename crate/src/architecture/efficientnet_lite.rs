@@ -151,8 +151,8 @@ mod tests {
                 "blocks.0.0.conv_dw.weight",
             ),
             ("block1a_project_bn", "beta", "_blocks.0._bn2.bias", "blocks.0.0.bn2.bias"),
-            ("block3b_expand_conv", "kernel", "_blocks.5._expand_conv.weight", "blocks.2.1.conv_pw.weight"),
-            ("block3b_bn", "moving_variance", "_blocks.5._bn1.running_var", "blocks.2.1.bn2.running_var"),
+            ("block3b_expand_conv", "kernel", "_blocks.4._expand_conv.weight", "blocks.2.1.conv_pw.weight"),
+            ("block3b_bn", "moving_variance", "_blocks.4._bn1.running_var", "blocks.2.1.bn2.running_var"),
             (
                 "block7a_project_conv",
                 "kernel",
