@@ -20,6 +20,7 @@ mod screen;
 mod show;
 mod stop;
 mod train;
+mod values;
 
 use std::process::ExitCode;
 
