@@ -162,6 +162,11 @@ pub struct Train {
     #[arg(long, value_name = "N", default_value_t = 32,
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub batch_size: u32,
+    /// Number of photographs whose gradients are computed at a time and then added to those of the batch: a step takes
+    /// less memory, and gives the same bits for any number of processes that `mpirun` starts. By default a batch is
+    /// computed as a whole, and by several processes in quarters
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub micro_batch: Option<u32>,
     /// Fraction of each class, from 0 to 1, that may be left out because it cannot be decoded; more is an error.
     /// Above 0, one photograph of each class may always be left out, but never all of a class
     #[arg(long, value_name = "FRACTION", default_value_t = 0.1, value_parser = left_out)]

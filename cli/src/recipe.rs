@@ -43,6 +43,7 @@ pub fn train(
 ) -> Result<Model> {
     let (train, validation) = (&photographs.train, &photographs.validation);
     let mut model = Model::imagenet_on(train, device)?;
+    model.set_team(crate::team::team());
     if let Some(origin) = model.base_model().weights_origin() {
         screen::note(&format!("Weights: {origin}."));
     }
@@ -70,6 +71,9 @@ pub fn train(
     }
     if let Some(limit) = asked.time {
         options = options.time_limit(limit);
+    }
+    if let Some(images) = asked.micro_batch {
+        options = options.micro_batch(images as usize);
     }
     options = options
         .fine_tune_at(layer)
