@@ -58,7 +58,7 @@ pub fn predict(arguments: &Predict) -> crate::Result<()> {
         for prediction in model.try_predict_files(&own)? {
             match prediction {
                 Ok(prediction) => writer.write(&mut done.lines, &prediction)?,
-                Err(why) => done.unreadable.push(why),
+                Err(why) => done.unreadable.push(why.to_string()),
             }
         }
         for done in done.of_all(team.as_deref())? {
