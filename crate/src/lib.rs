@@ -87,6 +87,8 @@ pub mod train;
 pub mod weights;
 
 pub use cell::csv_cell;
+/// The library underneath, in the version that this crate's types come from.
+pub use dfdx;
 pub use device::Device;
 pub use environment::{seed, DeviceName};
 pub use error::{Error, Result};
