@@ -10,9 +10,9 @@ pub use crate::augment::{
 };
 pub use crate::check::{check_photographs, CheckOptions, CheckReport};
 pub use crate::data::{
-    image_dataset_from_directory, image_dataset_from_table, load_img, own_photographs, own_photographs_in_groups,
-    photographs_from_table, BadImages, Batch, Dataset, Fit, Groups, ImageDatasetOptions, LabelTable,
-    OnBadImage, OwnPhotographs,
+    image_dataset_from_directory, image_dataset_from_table, load_img, own_photographs,
+    own_photographs_in_groups, photographs_from_table, BadImages, Batch, Dataset, Fit, Groups,
+    ImageDatasetOptions, LabelTable, OnBadImage, OwnPhotographs,
 };
 pub use crate::explain::{
     classification_report, confusion_matrix, expected_calibration_error, reliability_diagram, roc_auc_score,

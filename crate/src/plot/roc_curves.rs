@@ -59,7 +59,8 @@ pub fn roc_curves_figure(classes: &[ClassRoc]) -> Result<Figure> {
     with_curve.iter().try_for_each(|(_, class)| check(class))?;
     let Some((_, least)) = with_curve.iter().min_by(|a, b| a.1.auc.total_cmp(&b.1.auc)) else {
         return Err(Error::Plot(
-            "roc_curves_figure expected a class with images, and images of other classes. Received none".into(),
+            "roc_curves_figure expected a class with images, and images of other classes. Received none"
+                .into(),
         ));
     };
     let caption = format!(
@@ -79,7 +80,8 @@ pub fn roc_curves_figure(classes: &[ClassRoc]) -> Result<Figure> {
         chart.draw_series(DashedLineSeries::new(diagonal, 10 * DENSITY, 7 * DENSITY, chance))?;
         for (label, class) in &with_curve {
             let color = class_color(*label as u32, classes.len());
-            let rates = class.false_positive_rate.iter().copied().zip(class.true_positive_rate.iter().copied());
+            let rates =
+                class.false_positive_rate.iter().copied().zip(class.true_positive_rate.iter().copied());
             let points: Vec<(f64, f64)> = rates.collect();
             let stroke = color.stroke_width(3 * DENSITY);
             chart.draw_series(points.windows(2).map(|two| PathElement::new(two, stroke)))?;

@@ -138,8 +138,8 @@ fn check(points: &[SizePoint]) -> Result<()> {
     let sane = |value: f64| (0.0..=1.0).contains(&value);
     match points.iter().find(|p| !(sane(p.accuracy) && sane(p.lowest) && sane(p.highest))) {
         None => Ok(()),
-        Some(p) => Err(Error::Plot(format!(
-            "size_curve_figure expected accuracies from 0 to 1. Received: {p:?}"
-        ))),
+        Some(p) => {
+            Err(Error::Plot(format!("size_curve_figure expected accuracies from 0 to 1. Received: {p:?}")))
+        }
     }
 }

@@ -230,10 +230,16 @@ fn step(head: &mut Head, rate: f64, x: &Features, y: &Labels) -> f32 {
 }
 
 type Head = transfer::dfdx::nn::modules::Linear<1280, 1, f32, transfer::dfdx::tensor::Cpu>;
-type Features =
-    transfer::dfdx::tensor::Tensor<(usize, transfer::dfdx::shapes::Const<1280>), f32, transfer::dfdx::tensor::Cpu>;
-type Labels =
-    transfer::dfdx::tensor::Tensor<(usize, transfer::dfdx::shapes::Const<1>), f32, transfer::dfdx::tensor::Cpu>;
+type Features = transfer::dfdx::tensor::Tensor<
+    (usize, transfer::dfdx::shapes::Const<1280>),
+    f32,
+    transfer::dfdx::tensor::Cpu,
+>;
+type Labels = transfer::dfdx::tensor::Tensor<
+    (usize, transfer::dfdx::shapes::Const<1>),
+    f32,
+    transfer::dfdx::tensor::Cpu,
+>;
 
 #[test]
 fn a_training_step_can_be_written_with_dfdx_alone() {
