@@ -110,3 +110,31 @@ impl Project {
         self.root.join("target").join("xtask").join(name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_language_chooses_the_folder_of_notebooks_and_of_their_results() {
+        let project =
+            || Project { root: PathBuf::new(), notebook: "transfer.ipynb".to_owned(), language: None };
+        let chosen = project().in_language(Some("zh")).unwrap();
+        assert_eq!(chosen.notebook(), Path::new("notebooks/zh/transfer.ipynb"));
+        assert_eq!(chosen.results(), Path::new("target/notebooks/zh"));
+        for english in [None, Some("en")] {
+            let chosen = project().in_language(english).unwrap();
+            assert_eq!(chosen.notebook(), Path::new("notebooks/transfer.ipynb"));
+        }
+        let error = project().in_language(Some("fr")).err().unwrap();
+        assert!(error.contains("en, zh. Received: fr"), "{error}");
+    }
+
+    #[test]
+    fn each_language_has_its_folder_in_the_project() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for language in LANGUAGES {
+            assert!(root.join("notebooks").join(language).join("transfer.ipynb").is_file(), "{language}");
+        }
+    }
+}

@@ -218,7 +218,7 @@ fn worst_photographs_are_named_below_a_folder() {
 
 /// The step that the notebook `transfer` writes out.
 fn step(head: &mut Head, rate: f64, x: &Features, y: &Labels) -> f32 {
-    use transfer::dfdx::prelude::*;
+    use transfer::dfdx::{optim::*, prelude::*};
     let tape = head.alloc_grads();
     let logits = head.forward(x.trace(tape));
     let loss = binary_cross_entropy_with_logits_loss(logits, y.clone());
