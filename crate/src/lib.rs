@@ -90,6 +90,8 @@ pub mod weights;
 
 pub use cell::csv_cell;
 pub use device::Device;
+/// The library underneath, in the version that this crate's types come from.
+pub use dfdx;
 pub use environment::{seed, DeviceName};
 pub use error::{Error, Result};
 pub use output::OutputFile;
