@@ -4,6 +4,7 @@
 //! to standard output, everything else to standard error.
 
 mod args;
+mod bases;
 mod check;
 mod check_args;
 mod device;
@@ -105,6 +106,7 @@ fn run(program: Program) -> u8 {
         Command::Predict(arguments) => predict::predict(&arguments),
         Command::Export(arguments) => show::export(&arguments),
         Command::Summary(arguments) => show::summary(&arguments),
+        Command::Bases(arguments) => bases::bases(&arguments),
     };
     screen::close();
     match outcome {

@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use transfer::model::Model;
+use transfer::model::{Classifier, Model};
 use transfer::team::Team;
 
 use crate::args::Predict;
@@ -17,22 +17,26 @@ use crate::{screen, stop, team, Failure};
 const AT_ONCE: usize = 32;
 
 pub fn predict(arguments: &Predict) -> crate::Result<()> {
-    let mut model = Model::load_on(&arguments.model, &arguments.computing.open_and_say()?)?;
+    let device = arguments.computing.open_and_say()?;
+    let (mut model, asked) = match arguments.imagenet {
+        true => (
+            Classifier::imagenet_on(arguments.base.0, &device)?,
+            std::iter::once(&arguments.model).chain(&arguments.files).cloned().collect(),
+        ),
+        false => (Model::load_on(&arguments.model, &device)?, arguments.files.clone()),
+    };
+    let top = arguments.top.unwrap_or(if arguments.imagenet { 5 } else { 1 });
     match arguments.unknown {
         Unknown::On => {}
         Unknown::Off => model.set_unknown_rate(None)?,
         Unknown::Rate(rate) => model.set_unknown_rate(Some(rate))?,
     }
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let mut writer = Writer::new(
-        arguments.format,
-        arguments.top as usize,
-        &model.class_names(),
-        model.novelty().is_some(),
-    )
-    .thresholds(model.thresholds())
-    .with_head(team::is_first());
-    let mut files = Files::new(&arguments.files);
+    let mut writer =
+        Writer::new(arguments.format, top as usize, &model.class_names(), model.novelty().is_some())
+            .thresholds(model.thresholds())
+            .with_head(team::is_first());
+    let mut files = Files::new(&asked);
     let team = team::team();
     let (rank, size) = team.as_ref().map_or((0, 1), |team| (team.rank(), team.size()));
     let (mut seen, mut failed) = (0, 0);

@@ -72,7 +72,7 @@ fn assist(arguments: &Train) -> crate::Result<()> {
 }
 
 fn photographs(arguments: &Train, device: &Device) -> crate::Result<(OwnPhotographs, Groups)> {
-    let (h, w) = arguments.image_size;
+    let (h, w) = arguments.image_size();
     let options = ImageDatasetOptions {
         validation_split: Some(arguments.validation_split),
         class_names: (!arguments.classes.is_empty()).then(|| arguments.classes.clone()),

@@ -12,7 +12,8 @@
 //! | [`data`] | a folder of class folders becomes batches |
 //! | [`augment`], [`preprocess`] | random flips, rotations, zooms, crops and so on; grey levels to [-1, 1] |
 //! | [`architecture`] | networks as tables of units: MobileNetV2 with Keras' 154 layers |
-//! | [`weights`] | HDF5 and safetensors files |
+//! | [`bases`] | the registry of networks with published weights |
+//! | [`weights`] | HDF5, safetensors and PyTorch files |
 //! | [`ops`] | convolutions and the rest as dfdx ops; the kernels are the package `transfer-kernels` |
 //! | [`loss`], [`optim`] | losses; Adam and RMSprop with Keras' semantics |
 //! | [`network`] | a network on a device: variables, freezing, forward |
@@ -57,6 +58,7 @@
 pub mod architecture;
 pub mod assets;
 pub mod augment;
+pub mod bases;
 mod cell;
 pub mod check;
 pub mod data;
@@ -112,6 +114,7 @@ mod pages {
         };
     }
     page!(Readme, "README.md");
+    page!(Bases, "docs/bases.md");
     page!(Check, "docs/check.md");
     page!(Checkpoints, "docs/checkpoints.md");
     page!(Fit, "docs/fit.md");
