@@ -206,7 +206,7 @@ impl Checks<'_> {
             let mut results = vec![trained.replace(&model, "MODEL")];
             for what in ["evaluate", "predict"] {
                 let mut mpirun = self.tools.processes(n, &self.program);
-                mpirun.arg(what).arg(&model).arg(self.pictures.join("train"));
+                mpirun.arg(what).arg(&model).arg(&self.pictures);
                 results.push(self.said(self.here(mpirun), &format!("{what} with {n} processes"))?);
             }
             let found = (self.model(&model)?, results);
