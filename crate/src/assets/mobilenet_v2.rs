@@ -6,7 +6,9 @@ use super::hash::sha256_file;
 use super::lock::Lock;
 use super::roots::{checkout, data_root, place};
 use super::wheel::{self, Member};
+use crate::bases::Base;
 use crate::progress::say;
+use crate::weights::{load_for, LoadOptions};
 use crate::Show;
 use crate::{weights, Error, Result};
 use std::io::Write;
@@ -45,6 +47,31 @@ impl std::fmt::Display for WeightsFile {
 /// See [`FindMobileNetV2::find`].
 pub fn mobilenet_v2_weights() -> Result<WeightsFile> {
     FindMobileNetV2::from_env()?.find()
+}
+
+/// As [`mobilenet_v2_weights`], for what needs MobileNetV2 whatever base is trained: where `TRANSFER_WEIGHTS` names weights
+/// of another base, they are not meant for this, and the other places are searched.
+pub(crate) fn mobilenet_v2_weights_beside_others() -> Result<WeightsFile> {
+    let find = FindMobileNetV2::from_env()?;
+    match find.find() {
+        Err(Error::Weights(_)) if find.given.as_deref().is_some_and(is_of_another_base) => {
+            FindMobileNetV2 { given: None, ..find }.find()
+        }
+        found => found,
+    }
+}
+
+fn is_of_another_base(path: &Path) -> bool {
+    Base::all().iter().filter(|base| base.name != Base::DEFAULT).any(|base| {
+        let (network, options) = (base.network(), LoadOptions::default());
+        let holds = |path: &Path| {
+            load_for(&network, path, options).is_ok_and(|read| weights::check(&network, &read).is_ok())
+        };
+        match path.is_dir() {
+            true => base.sources.iter().any(|source| path.join(source.file).is_file()),
+            false => holds(path),
+        }
+    })
 }
 
 /// Where [`mobilenet_v2_weights`] looks, and what it expects to find.
