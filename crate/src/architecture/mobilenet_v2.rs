@@ -46,6 +46,7 @@ pub fn mobilenet_v2_torchvision() -> Network {
         .batch_norm_epsilon(1e-5)
         .padding(Padding::Symmetric)
         .names(NameMap::pytorch(torchvision).top("classifier.1"))
+        .names(NameMap::pytorch(counted_through).top("classifier"))
         .names(NameMap::pytorch(timm).top("classifier"))
         .input_scaling(DEVIATION.map(|deviation| 1.0 / 255.0 / deviation), offset);
     units(network, 1.0, BlockNames { pad: None, ..BlockNames::KERAS })
@@ -106,27 +107,44 @@ fn block_and_part(layer: &str) -> Option<(usize, &str)> {
 
 /// torchvision's name of a variable: `features.8.conv.2.weight`.
 fn torchvision(layer: &str, variable: &str) -> String {
-    let place = match layer {
-        "Conv1" => "features.0.0".to_owned(),
-        "bn_Conv1" => "features.0.1".to_owned(),
-        "Conv_1" => "features.18.0".to_owned(),
-        "Conv_1_bn" => "features.18.1".to_owned(),
-        _ => match block_and_part(layer) {
-            None => layer.to_owned(),
-            Some((block, part)) => {
-                // Without an expansion everything moves up by one.
-                let first = usize::from(block > 0);
-                let within = match part {
-                    "expand" => "0.0".to_owned(),
-                    "expand_BN" => "0.1".to_owned(),
-                    "depthwise" => format!("{first}.0"),
-                    "depthwise_BN" => format!("{first}.1"),
-                    "project" => (first + 1).to_string(),
-                    _ => (first + 2).to_string(),
-                };
-                format!("features.{}.conv.{within}", block + 1)
-            }
-        },
+    // Without an expansion everything moves up by one.
+    features(layer, variable, |first, part| match part {
+        "expand" => "0.0".to_owned(),
+        "expand_BN" => "0.1".to_owned(),
+        "depthwise" => format!("{first}.0"),
+        "depthwise_BN" => format!("{first}.1"),
+        "project" => (first + 1).to_string(),
+        _ => (first + 2).to_string(),
+    })
+}
+
+/// The name of a variable in files older than torchvision's, which count all layers of a block, those without variables,
+/// too: `features.8.conv.6.weight`.
+fn counted_through(layer: &str, variable: &str) -> String {
+    features(layer, variable, |first, part| {
+        let at = match part {
+            "expand" => 0,
+            "expand_BN" => 1,
+            "depthwise" => 3 * first,
+            "depthwise_BN" => 3 * first + 1,
+            "project" => 3 * first + 3,
+            _ => 3 * first + 4,
+        };
+        at.to_string()
+    })
+}
+
+/// `features.…`, where `within` gives the place in a block, for 1 or (without an expansion) 0 and a part.
+fn features(layer: &str, variable: &str, within: impl Fn(usize, &str) -> String) -> String {
+    let place = match (layer, block_and_part(layer)) {
+        ("Conv1", _) => "features.0.0".to_owned(),
+        ("bn_Conv1", _) => "features.0.1".to_owned(),
+        ("Conv_1", _) => "features.18.0".to_owned(),
+        ("Conv_1_bn", _) => "features.18.1".to_owned(),
+        (_, Some((block, part))) => {
+            format!("features.{}.conv.{}", block + 1, within(usize::from(block > 0), part))
+        }
+        (other, None) => other.to_owned(),
     };
     format!("{place}.{}", pytorch_variable(variable))
 }
@@ -273,6 +291,14 @@ mod tests {
         ] {
             assert_eq!(torchvision(layer, variable), torchvisions);
             assert_eq!(timm(layer, variable), timms);
+        }
+        for (layer, name) in [
+            ("expanded_conv_depthwise", "features.1.conv.0.weight"),
+            ("expanded_conv_project", "features.1.conv.3.weight"),
+            ("block_1_depthwise", "features.2.conv.3.weight"),
+            ("block_16_project", "features.17.conv.6.weight"),
+        ] {
+            assert_eq!(counted_through(layer, "kernel"), name);
         }
     }
 

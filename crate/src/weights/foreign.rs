@@ -6,13 +6,19 @@ use crate::architecture::{KernelLayout, NameMap, Network};
 /// The name that the dense layer for ImageNet's classes gets; Keras' own.
 pub(crate) const TOP: &str = "predictions";
 
-/// The tensors of `network` under its own names and in its own layout, by the first of its maps that `weights` has names
+/// The tensors of `network` under its own names and in its own layout, by that of its maps that `weights` has most names
 /// of; `None` where they have names of none. With `top` the dense layer for ImageNet's classes is among them.
 pub(super) fn own_names(network: &Network, weights: &Weights, top: bool) -> Result<Option<Weights>, String> {
     let variables = network.variables();
     let Some((first, _)) = variables.first() else { return Ok(None) };
     let is_of = |map: &&NameMap| place(map, first).is_some_and(|name| weights.contains(&name));
-    let Some(map) = network.names.iter().find(is_of) else { return Ok(None) };
+    let present = |map: &&NameMap| {
+        let known = |name: &str| place(map, name).is_some_and(|name| weights.contains(&name));
+        variables.iter().filter(|(name, _)| known(name)).count()
+    };
+    // Of several with as many names the first one.
+    let map = network.names.iter().rev().filter(is_of).max_by_key(present);
+    let Some(map) = map else { return Ok(None) };
     let mut own = Weights::new();
     for (name, shape) in variables {
         let theirs = place(map, &name).ok_or_else(|| format!("`{name}` is no variable of a layer"))?;

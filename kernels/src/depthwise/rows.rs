@@ -24,14 +24,19 @@ pub(crate) unsafe fn outputs<S: Simd, const SIDE: usize, const STRIDE: usize, co
     start: S::V,
 ) -> [S::V; N] {
     let mut sums = [start; N];
-    // SAFETY: the caller's promise. Spelled out row by row so that the loops within unroll.
+    // SAFETY: the caller's promise.
     unsafe {
-        one_row::<S, SIDE, STRIDE, N>(&mut sums, rows[0], pixel, &taps[0]);
-        one_row::<S, SIDE, STRIDE, N>(&mut sums, rows[1], pixel, &taps[1]);
-        one_row::<S, SIDE, STRIDE, N>(&mut sums, rows[2], pixel, &taps[2]);
-        if SIDE == 5 {
-            one_row::<S, SIDE, STRIDE, N>(&mut sums, rows[3], pixel, &taps[3]);
-            one_row::<S, SIDE, STRIDE, N>(&mut sums, rows[4], pixel, &taps[4]);
+        if SIDE == 3 {
+            // Spelled out three times so that the loops within unroll.
+            one_row::<S, SIDE, STRIDE, N>(&mut sums, rows[0], pixel, &taps[0]);
+            one_row::<S, SIDE, STRIDE, N>(&mut sums, rows[1], pixel, &taps[1]);
+            one_row::<S, SIDE, STRIDE, N>(&mut sums, rows[2], pixel, &taps[2]);
+        } else {
+            // The taps of one row at a time are in registers. Unrolled, this would be the largest part of the program.
+            for ky in 0..std::hint::black_box(SIDE) {
+                let (row, taps) = (*rows.get_unchecked(ky), taps.get_unchecked(ky));
+                one_row::<S, SIDE, STRIDE, N>(&mut sums, row, pixel, taps);
+            }
         }
     }
     sums

@@ -1,7 +1,8 @@
 //! A network that this crate does not have, added as CONTRIBUTING.md describes: one table with the names of its
 //! weights (`tiny.rs`) and one golden (`golden.json`, by `golden.py`). Everything else works with it as it is.
 
-pub mod tiny;
+pub mod families;
+mod tiny;
 
 use std::path::Path;
 
