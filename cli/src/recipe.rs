@@ -46,6 +46,7 @@ pub fn train(
 ) -> Result<Model> {
     let (train, validation) = (&photographs.train, &photographs.validation);
     let mut model = Model::of_base(asked.base.0, train, device)?;
+    model.set_team(crate::team::team());
     if let Some(origin) = model.base_model().weights_origin() {
         screen::note(&format!("Weights: {origin}."));
     }
@@ -69,6 +70,9 @@ pub fn train(
     }
     if let Some(limit) = asked.time {
         options = options.time_limit(limit);
+    }
+    if let Some(images) = asked.micro_batch {
+        options = options.micro_batch(images as usize);
     }
     options = options
         .flip(!asked.no_flip)

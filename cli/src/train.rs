@@ -8,9 +8,12 @@ use transfer::prelude::*;
 use transfer::Show;
 
 use crate::args::Train;
-use crate::{device, grouping, left_out, multi_label, output, recipe, screen, stop, Failure};
+use crate::{device, grouping, left_out, multi_label, output, recipe, screen, stop, team, Failure};
 
 pub fn train(arguments: &Train) -> crate::Result<()> {
+    if !team::is_first() {
+        return assist(arguments);
+    }
     let output = output::of_training(arguments)?;
     left_out::check(&output)?;
     let folder = output::checkpoints(arguments, &output)?;
@@ -56,6 +59,16 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
         true => Err(Failure::SomeFiles),
         false => Ok(()),
     }
+}
+
+/// Computes what is this process' part of the training, and writes nothing.
+fn assist(arguments: &Train) -> crate::Result<()> {
+    let device = arguments.computing.open()?;
+    let (photographs, groups) = photographs(arguments, &device)?;
+    // The first process keeps them; the others only have to know that there are some.
+    let checkpoints = recipe::noted(Checkpoints::new("of the first process"), arguments);
+    let model = recipe::train(&photographs, &groups, arguments, &checkpoints, &device)?;
+    measure(&model, &photographs)
 }
 
 fn photographs(arguments: &Train, device: &Device) -> crate::Result<(OwnPhotographs, Groups)> {

