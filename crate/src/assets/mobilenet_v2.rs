@@ -52,26 +52,23 @@ pub fn mobilenet_v2_weights() -> Result<WeightsFile> {
 /// As [`mobilenet_v2_weights`], for what needs MobileNetV2 whatever base is trained: where `TRANSFER_WEIGHTS` names weights
 /// of another base, they are not meant for this, and the other places are searched.
 pub(crate) fn mobilenet_v2_weights_beside_others() -> Result<WeightsFile> {
-    let find = FindMobileNetV2::from_env()?;
-    match find.find() {
-        Err(Error::Weights(_)) if find.given.as_deref().is_some_and(is_of_another_base) => {
-            FindMobileNetV2 { given: None, ..find }.find()
-        }
-        found => found,
-    }
+    let mut find = FindMobileNetV2::from_env()?;
+    find.given = find.given.filter(|given| !is_of_another_base(given));
+    find.find()
 }
 
 fn is_of_another_base(path: &Path) -> bool {
-    Base::all().iter().filter(|base| base.name != Base::DEFAULT).any(|base| {
-        let (network, options) = (base.network(), LoadOptions::default());
-        let holds = |path: &Path| {
-            load_for(&network, path, options).is_ok_and(|read| weights::check(&network, &read).is_ok())
-        };
-        match path.is_dir() {
-            true => base.sources.iter().any(|source| path.join(source.file).is_file()),
-            false => holds(path),
+    let fits = |base: &Base| match path.is_dir() {
+        true => base.sources.iter().any(|source| path.join(source.file).is_file()),
+        false => {
+            let network = base.network();
+            let read = load_for(&network, path, LoadOptions::default());
+            read.is_ok_and(|read| weights::check(&network, &read).is_ok())
         }
-    })
+    };
+    // Those of torchvision have the same variables.
+    let (own, others): (Vec<_>, Vec<_>) = Base::all().iter().partition(|base| base.name == Base::DEFAULT);
+    !own.into_iter().any(fits) && others.into_iter().any(fits)
 }
 
 /// Where [`mobilenet_v2_weights`] looks, and what it expects to find.

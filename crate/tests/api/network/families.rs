@@ -50,7 +50,7 @@ fn model_on(network: &Network) -> Model {
 
 /// The first images of a data set.
 fn first_images(data: &Dataset) -> Array4<f32> {
-    data.first_batch().unwrap().images
+    data.first_batch().unwrap().images.clone()
 }
 
 fn check(network: &Network) {
