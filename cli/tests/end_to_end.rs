@@ -232,7 +232,12 @@ fn the_published_network_names_imagenets_classes() {
         assert!(classes.contains(&line["class"].as_str().unwrap()), "{line}");
     }
     let one = with_weights(here, &file, &["predict", "--imagenet", "0.png", "--top", "1"]);
-    assert_eq!((common::code(&one), stdout(&one).lines().count()), (0, 1), "{}", stdout(&one));
+    assert_eq!(
+        (common::code(&one), stdout(&one).lines().count()),
+        (0, 2),
+        "a header and a line: {}",
+        stdout(&one)
+    );
     // Keras' files without a top cannot do it, and say which bases can.
     let error = common::run(here, &["predict", "--imagenet", "--base", "mobilenet_v2", "0.png"]);
     assert_eq!(common::code(&error), 1);

@@ -180,8 +180,8 @@ impl FindBaseWeights {
         }
         let hash = sha256_file(path)?;
         let recorded = self.recorded(source)?;
-        let expected = recorded.as_deref().or(source.sha256).unwrap_or_default();
-        if !hash.starts_with(expected) {
+        let stated = [recorded.as_deref(), source.sha256];
+        if let Some(expected) = stated.into_iter().flatten().find(|expected| !hash.starts_with(expected)) {
             return Err(Error::Checksum(format!(
                 "{} is not the file of {}: its SHA-256 should start with {expected}. Received: {hash}",
                 path.shown(),

@@ -6,7 +6,9 @@ use super::hash::sha256_file;
 use super::lock::Lock;
 use super::roots::{checkout, data_root, place};
 use super::wheel::{self, Member};
+use crate::bases::Base;
 use crate::progress::say;
+use crate::weights::{load_for, LoadOptions};
 use crate::Show;
 use crate::{weights, Error, Result};
 use std::io::Write;
@@ -45,6 +47,28 @@ impl std::fmt::Display for WeightsFile {
 /// See [`FindMobileNetV2::find`].
 pub fn mobilenet_v2_weights() -> Result<WeightsFile> {
     FindMobileNetV2::from_env()?.find()
+}
+
+/// As [`mobilenet_v2_weights`], for what needs MobileNetV2 whatever base is trained: where `TRANSFER_WEIGHTS` names weights
+/// of another base, they are not meant for this, and the other places are searched.
+pub(crate) fn mobilenet_v2_weights_beside_others() -> Result<WeightsFile> {
+    let mut find = FindMobileNetV2::from_env()?;
+    find.given = find.given.filter(|given| !is_of_another_base(given));
+    find.find()
+}
+
+fn is_of_another_base(path: &Path) -> bool {
+    let fits = |base: &Base| match path.is_dir() {
+        true => base.sources.iter().any(|source| path.join(source.file).is_file()),
+        false => {
+            let network = base.network();
+            let read = load_for(&network, path, LoadOptions::default());
+            read.is_ok_and(|read| weights::check(&network, &read).is_ok())
+        }
+    };
+    // Those of torchvision have the same variables.
+    let (own, others): (Vec<_>, Vec<_>) = Base::all().iter().partition(|base| base.name == Base::DEFAULT);
+    !own.into_iter().any(fits) && others.into_iter().any(fits)
 }
 
 /// Where [`mobilenet_v2_weights`] looks, and what it expects to find.

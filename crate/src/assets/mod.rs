@@ -50,6 +50,7 @@ pub use extract::{extract_zip, MAX_BYTES, MAX_ENTRIES, MAX_RATIO};
 pub use found::{CatsAndDogs, Source};
 pub use get_file::{get_file, GetFile};
 pub use hash::{content_digest, sha256_file};
+pub(crate) use mobilenet_v2::mobilenet_v2_weights_beside_others;
 pub use mobilenet_v2::{mobilenet_v2_weights, FindMobileNetV2, WeightsFile};
 pub use roots::{checkout, data_root};
 pub use samples::{sample_photographs, FindSamples, SamplePhotograph, SamplePhotographs};

@@ -8,11 +8,11 @@ use crate::data::{Dataset, Fit};
 use crate::loss::Loss;
 use crate::model::image_fit::{self, RESIZE};
 use crate::model::multi_label::check_thresholds;
+use crate::model::scaling::Scaling;
 use crate::model::trained_on::TrainedOn;
 use crate::model::trust::{Calibration, CrossValidation};
 use crate::model::Model;
 use crate::network::base::MOST_PIXELS;
-use crate::preprocess::Rescaling;
 use crate::{Error, Precision, Result};
 
 /// Of the layout of [`About`]. A later version that reads older ones says so here.
@@ -75,49 +75,6 @@ pub(crate) struct About {
 pub(crate) struct SavedOrigin {
     pub name: String,
     pub sha256: String,
-}
-
-/// `x · scale + offset`: one number each, or one for each channel. Every f32 is an f64, and those come back from JSON
-/// bit for bit.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Scaling {
-    pub scale: OneOrThree,
-    pub offset: OneOrThree,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum OneOrThree {
-    One(f64),
-    Three([f64; 3]),
-}
-
-impl OneOrThree {
-    fn each(self) -> [f32; 3] {
-        match self {
-            OneOrThree::One(value) => [value as f32; 3],
-            OneOrThree::Three(values) => values.map(|value| value as f32),
-        }
-    }
-}
-
-impl Scaling {
-    fn of(rescaling: Rescaling) -> Self {
-        match rescaling.uniform() {
-            Some((scale, offset)) => {
-                Scaling { scale: OneOrThree::One(scale.into()), offset: OneOrThree::One(offset.into()) }
-            }
-            None => Scaling {
-                scale: OneOrThree::Three(rescaling.scale.map(f64::from)),
-                offset: OneOrThree::Three(rescaling.offset.map(f64::from)),
-            },
-        }
-    }
-
-    /// The layer.
-    pub fn rescaling(self) -> Rescaling {
-        Rescaling::per_channel(self.scale.each(), self.offset.each())
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -245,8 +202,7 @@ impl About {
                 format!("{h}x{w}"),
             );
         }
-        let finite = |r: &Scaling| [r.scale, r.offset].iter().all(|v| v.each().iter().all(|v| v.is_finite()));
-        if self.rescaling.as_ref().is_some_and(|r| !finite(r)) {
+        if self.rescaling.as_ref().is_some_and(|r| !r.is_finite()) {
             return expected("a rescaling of finite numbers", format!("{:?}", self.rescaling));
         }
         match (self.loss, self.units) {
@@ -353,6 +309,7 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::preprocess::Rescaling;
 
     fn sample() -> About {
         About {

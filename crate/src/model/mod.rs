@@ -25,6 +25,7 @@ mod model;
 mod multi_label;
 mod onnx;
 mod saved;
+mod scaling;
 mod trained_on;
 mod trust;
 mod weights_file;

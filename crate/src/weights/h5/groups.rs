@@ -26,11 +26,23 @@ fn parent_of(root: &Group, child: &str, depth: usize) -> Option<Group> {
     None
 }
 
-pub(super) fn renamed_root(root: &Group, names: &NameMap) -> Option<Group> {
-    match names.root {
-        "" => Some(root.clone()),
-        name => parent_of(root, name, 3)?.group(name).ok(),
+/// The group below which variables have these names, if the file has them.
+pub(super) fn renamed_root(root: &Group, names: &NameMap, layers: &[LayerShapes]) -> Option<Group> {
+    if !names.root.is_empty() {
+        return parent_of(root, names.root, 3)?.group(names.root).ok();
     }
+    let first = layers.first()?;
+    let (variable, _) = first.variables.first()?;
+    data_set(root, &(names.place)(&first.name, variable)).ok()?;
+    Some(root.clone())
+}
+
+/// The data set at `place`, a path.
+fn data_set(root: &Group, place: &str) -> Result<Dataset, String> {
+    let (folder, name) = place.rsplit_once('/').unwrap_or(("", place));
+    let mut folders = folder.split('/').filter(|part| !part.is_empty());
+    let group = folders.try_fold(root.clone(), |group, name| group.group(name));
+    group.and_then(|group| group.dataset(name)).map_err(|e| format!("{folder}: {e}"))
 }
 
 pub(super) fn renamed(root: &Group, layers: &[LayerShapes], names: &NameMap) -> Result<Weights, String> {
@@ -38,12 +50,7 @@ pub(super) fn renamed(root: &Group, layers: &[LayerShapes], names: &NameMap) -> 
     for layer in layers {
         for (variable, shape) in &layer.variables {
             let place = (names.place)(&layer.name, variable);
-            let (folder, name) = place.rsplit_once('/').unwrap_or(("", &place));
-            let mut folders = folder.split('/').filter(|part| !part.is_empty());
-            let group = folders.try_fold(root.clone(), |group, name| group.group(name));
-            let data_set =
-                group.and_then(|group| group.dataset(name)).map_err(|e| format!("{folder}: {e}"))?;
-            weights.insert(format!("{}/{variable}", layer.name), tensor(&data_set, shape)?);
+            weights.insert(format!("{}/{variable}", layer.name), tensor(&data_set(root, &place)?, shape)?);
         }
     }
     Ok(weights)

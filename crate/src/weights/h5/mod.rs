@@ -171,7 +171,8 @@ fn decode_unguarded(
         return Err(format!("it is truncated: {length} bytes of {stated}"));
     }
     let root = file.root_group().map_err(|e| e.to_string())?;
-    let found = expected.names.iter().find_map(|names| Some((groups::renamed_root(&root, names)?, names)));
+    let found =
+        expected.names.iter().find_map(|names| Some((groups::renamed_root(&root, names, layers)?, names)));
     let weights = match (layout, found) {
         (Layout::Renamed | Layout::Either, Some((group, names))) => groups::renamed(&group, layers, names)?,
         (Layout::Renamed, None) => {

@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::pickle::{unpickle, Unpickled, Value};
+use super::objects::{Unpickled, Value};
+use super::pickle::unpickle;
 use super::tensors::tensors;
 use crate::weights::Weights;
 

@@ -6,6 +6,7 @@
 
 mod archive;
 mod legacy;
+mod objects;
 mod pickle;
 mod tensors;
 

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::pickle::{Id, Kind, Unpickled, Value, View};
+use super::objects::{Id, Kind, Unpickled, Value, View};
 use crate::weights::{Tensor, Weights};
 
 /// Under which names programs keep the weights beside other things, such as the state of an optimizer.

@@ -169,12 +169,12 @@ fn every_truncation_is_an_error_and_bit_flips_never_panic() {
     for name in ["zip.pth", "legacy.pth"] {
         let whole = std::fs::read(folder().join(name)).unwrap();
         let path = dir.path().join(name);
-        let lengths = (0..400).chain((400..whole.len()).step_by(97)).chain([whole.len() - 1]);
+        let lengths = (0..40).chain((40..whole.len()).step_by(211)).chain([whole.len() - 1]);
         for length in lengths {
             std::fs::write(&path, &whole[..length]).unwrap();
             assert!(matches!(read_pytorch(&path), Err(Error::Weights(_))), "{name}: {length} bytes");
         }
-        for position in 0..whole.len().min(6000) {
+        for position in (0..whole.len()).step_by(13) {
             let mut flipped = whole.clone();
             flipped[position] ^= 1 << (position % 8);
             std::fs::write(&path, &flipped).unwrap();
