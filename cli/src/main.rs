@@ -11,13 +11,18 @@ mod evaluate;
 mod files;
 mod formats;
 mod grouping;
+mod html_report;
 mod left_out;
 mod multi_label;
 mod output;
 mod predict;
 mod recipe;
 mod screen;
+mod serve;
+mod serve_args;
 mod show;
+mod sort;
+mod sort_args;
 mod stop;
 mod train;
 
@@ -79,6 +84,8 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Evaluate(arguments) => evaluate::evaluate(&arguments),
         Command::Predict(arguments) => predict::predict(&arguments),
+        Command::Sort(arguments) => sort::sort(&arguments),
+        Command::Serve(arguments) => serve::serve(&arguments),
         Command::Export(arguments) => show::export(&arguments),
         Command::Summary(arguments) => show::summary(&arguments),
     };

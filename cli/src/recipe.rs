@@ -32,7 +32,7 @@ pub fn noted(checkpoints: Checkpoints, asked: &Train) -> Checkpoints {
         .note("--no-cache", yes_or_no(asked.no_cache))
 }
 
-/// Trains a classifier of the classes of the photographs, with checkpoints in a folder. Groups stay together where some
+/// Trains a classifier of the classes of the photographs, with checkpoints in a folder. Returns it and its history. Groups stay together where some
 /// are held out.
 pub fn train(
     photographs: &OwnPhotographs,
@@ -40,7 +40,7 @@ pub fn train(
     asked: &Train,
     checkpoints: &Checkpoints,
     device: &Device,
-) -> Result<Model> {
+) -> Result<(Model, History)> {
     let (train, validation) = (&photographs.train, &photographs.validation);
     let mut model = Model::imagenet_on(train, device)?;
     if let Some(origin) = model.base_model().weights_origin() {
@@ -84,12 +84,12 @@ pub fn train(
     if asked.balanced {
         options = options.class_weights(ClassWeights::balanced());
     }
-    model.fine_tune(train, options)?;
+    let history = model.fine_tune(train, options)?;
     match model.is_multi_label() {
         true => crate::multi_label::choose_thresholds(&mut model, train)?,
         false => trust(&mut model, train, validation)?,
     }
-    Ok(model)
+    Ok((model, history))
 }
 
 /// The part of known photographs that `predict` may call unknown.

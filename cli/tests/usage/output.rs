@@ -39,7 +39,7 @@ impl Here {
         let mut command = transfer();
         command.current_dir(self.dir.path()).env("TRANSFER_WEIGHTS", self.at("weights.safetensors"));
         match program {
-            Train => command.args(["train", "photos", "--epochs", "0", "--image-size", "32"]),
+            Train => command.args(["train", "photos", "--epochs", "0", "--image-size", "32", "--no-report"]),
             Export => command.args(["export", "m.safetensors"]),
         };
         command.args(["--output", output]).args(force.then_some("--force"));
