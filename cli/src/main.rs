@@ -25,6 +25,7 @@ mod sort;
 mod sort_args;
 mod stop;
 mod train;
+mod values;
 
 use std::process::ExitCode;
 

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use transfer::model::Model;
 
-use crate::args::{Predict, Unknown};
+use crate::args::Predict;
 use crate::files::Files;
 use crate::formats::Writer;
+use crate::values::Unknown;
 use crate::{screen, stop, Failure};
 
 /// Files that are computed at a time.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::args::{share, unknown, Unknown};
+use crate::values::{share, unknown, Unknown};
 
 /// Sort photographs into folders by their predicted class.
 ///

@@ -17,9 +17,9 @@ use transfer::output::Transfer;
 use transfer::prelude::*;
 use transfer::Show;
 
-use crate::args::Unknown;
 use crate::files::Files;
 use crate::sort_args::Sort;
+use crate::values::Unknown;
 use crate::{screen, stop, Failure};
 use list::{Act, List};
 use places::{Place, Places};

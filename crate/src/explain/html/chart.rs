@@ -66,12 +66,11 @@ pub(super) fn chart(title: &str, axes: (&str, &str), lines: &[Line], y: Option<(
     for (i, line) in lines.iter().enumerate() {
         let path: Vec<String> =
             line.points.iter().map(|&(x, y)| format!("{:.1} {:.1}", across(x), down(y))).collect();
-        if let [(x, y)] = line.points[..] {
-            svg += &format!(
-                "<circle class=\"dot{i}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\"/>\n",
-                across(x),
-                down(y)
-            );
+        if line.dots || line.points.len() == 1 {
+            for &(x, y) in &line.points {
+                let (x, y) = (across(x), down(y));
+                svg += &format!("<circle class=\"dot{i}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\"/>\n");
+            }
         } else if !path.is_empty() {
             svg += &format!("<path class=\"line{i}\" d=\"M{}\"/>\n", path.join("L"));
         }

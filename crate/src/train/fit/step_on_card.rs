@@ -135,6 +135,47 @@ fn traced_logits(
     head::dense(features, &dense.kernel.tensor, &dense.bias.tensor, !all_frozen)
 }
 
+/// Where the batch will be: room of its size that stays as long as the recording, with its address and its count of
+/// numbers. Images that are on the GPU already need no copy, and have 0 and 0.
+fn room_for(
+    base: &Base<Cuda>,
+    recorder: &Recorder,
+    batch: &TrainingBatch<'_>,
+) -> Result<(From, (u64, usize))> {
+    let n = batch.targets.len();
+    let to = base.first_trainable_unit();
+    let all = base.architecture.units.len();
+    let zeros = |to: usize| {
+        let (h, w, c) = base.output_of(to);
+        let x = crate::ops::cuda::zeros(&base.device, (n, h, w, c))?;
+        recorder.keep(x.clone());
+        Ok::<_, Error>((address(&x)?, x))
+    };
+    Ok(match batch.input {
+        Input::Frozen(_) if to == all => {
+            let x = crate::ops::cuda::zeros(&base.device, (n, base.output_of(all).2))?;
+            recorder.keep(x.clone());
+            let input = (address(&x)?, x.shape().num_elements());
+            (From::Features(x), input)
+        }
+        Input::Frozen(_) => {
+            let (at, x) = zeros(to)?;
+            let count = x.shape().num_elements();
+            (From::Outputs(x), (at, count))
+        }
+        Input::Images(_) => {
+            let (at, x) = zeros(0)?;
+            let count = x.shape().num_elements();
+            (From::Images(x), (at, count))
+        }
+        Input::Kept(kept) => {
+            recorder.keep(kept.tensor().clone());
+            (From::Images(kept.tensor().clone()), (0, 0))
+        }
+        Input::Placed(_) => (From::Images(zeros(0)?.1), (0, 0)),
+    })
+}
+
 /// Records a step for batches like this one; nothing is computed.
 fn record(
     base: &mut Base<Cuda>,
@@ -155,42 +196,9 @@ fn record(
     let words = Words::new(card, if batch.dropout.is_some() { n } else { 0 }, places, names.len())?;
     let (logits, d_logits) = (Pinned::new(card, n * units)?, Pinned::new(card, n * units)?);
 
-    // Where the batch will be, with as many numbers as it has.
     let to = base.first_trainable_unit();
     let all = base.architecture.units.len();
-    let zeros = |to: usize| {
-        let (h, w, c) = base.output_of(to);
-        crate::ops::cuda::zeros(&base.device, (n, h, w, c))
-    };
-    let (from, input) = match batch.input {
-        Input::Frozen(_) if to == all => {
-            let x = crate::ops::cuda::zeros(&base.device, (n, base.output_of(all).2))?;
-            recorder.keep(x.clone());
-            let input = (address(&x)?, x.shape().num_elements());
-            (From::Features(x), input)
-        }
-        Input::Frozen(_) => {
-            let x = zeros(to)?;
-            recorder.keep(x.clone());
-            let input = (address(&x)?, x.shape().num_elements());
-            (From::Outputs(x), input)
-        }
-        Input::Images(_) => {
-            let x = zeros(0)?;
-            recorder.keep(x.clone());
-            let input = (address(&x)?, x.shape().num_elements());
-            (From::Images(x), input)
-        }
-        Input::Kept(kept) => {
-            recorder.keep(kept.tensor().clone());
-            (From::Images(kept.tensor().clone()), (0, 0))
-        }
-        Input::Placed(_) => {
-            let x = zeros(0)?;
-            recorder.keep(x.clone());
-            (From::Images(x), (0, 0))
-        }
-    };
+    let (from, input) = room_for(base, &recorder, batch)?;
     let dropping = batch.dropout.map(|d| (words.keys(), d.dropout.rate));
     let fold = fold_together(card, base)?;
     // Where nothing below the dense layer trains, there is nothing to trace.
@@ -221,24 +229,7 @@ fn record(
         Ok(Some(traced))
     })?;
     let ((), backward) = capture(&recorder, card, || {
-        let mut gradients = match (traced, &head) {
-            (Some(traced), _) => {
-                let start = OnTape(&d_logits);
-                Found::OnTape(backward_by(traced, move |to| {
-                    let OnTape(d_logits) = start;
-                    // SAFETY: the tape runs here and now, where the numbers are borrowed; they live as long as the
-                    // graph.
-                    unsafe { (*d_logits).record_to_card(to) }
-                })?)
-            }
-            (None, Some(head)) => {
-                // SAFETY: there is room for as many numbers, which lives as long as the graph.
-                unsafe { d_logits.record_to_card(head.d_logits()) }?;
-                head.backward()?;
-                Found::OfHead(head.gradients().into_iter())
-            }
-            (None, None) => return Err(Error::Device("A recorded step has no gradients.".into())),
-        };
+        let mut gradients = record_backward(traced, head.as_ref(), &d_logits)?;
         let mut parts = Parts { base, head: dense };
         record_update(card, &recorder, optimizer, &mut parts, &mut gradients, words.rates())?;
         if let Found::OnTape(gradients) = gradients {
@@ -252,6 +243,32 @@ fn record(
     recorder.keep(base.what_a_recording_keeps());
     recorder.keep([dense.kernel.tensor.clone(), dense.bias.tensor.clone()]);
     Ok(RecordedStep { forward, backward, input, words, logits, d_logits, names, recorder })
+}
+
+/// Records the way from the gradients by the logits to those of all variables that train.
+fn record_backward(
+    traced: Option<Matrix<Cuda, OwnedTape<f32, Cuda>>>,
+    head: Option<&HeadOnCard>,
+    d_logits: &Pinned,
+) -> Result<Found> {
+    Ok(match (traced, head) {
+        (Some(traced), _) => {
+            let start = OnTape(d_logits);
+            Found::OnTape(backward_by(traced, move |to| {
+                let OnTape(d_logits) = start;
+                // SAFETY: the tape runs here and now, where the numbers are borrowed; they live as long as the
+                // graph.
+                unsafe { (*d_logits).record_to_card(to) }
+            })?)
+        }
+        (None, Some(head)) => {
+            // SAFETY: there is room for as many numbers, which lives as long as the graph.
+            unsafe { d_logits.record_to_card(head.d_logits()) }?;
+            head.backward()?;
+            Found::OfHead(head.gradients().into_iter())
+        }
+        (None, None) => return Err(Error::Device("A recorded step has no gradients.".into())),
+    })
 }
 
 /// Folds all convolutions now; those that train are folded again at the start of each step.
