@@ -4,6 +4,8 @@
     cargo build --release -p transfer-cli
     python bench/serve/run.py model.safetensors photograph.jpg [rounds] [seconds]
 
+PROGRAM names another program than the one built here.
+
 Each round loads each server for some seconds with 1 and with 8 clients, from `wrk` with one thread. The table has the
 median over rounds of requests a second, and of the p50 and p99 of the time to an answer. The peer runs twice: one process
 with ONNX Runtime on all processors, and a process for each processor with one thread.
@@ -19,7 +21,7 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TRANSFER = os.path.join(HERE, "..", "..", "target", "release", "transfer")
+PROGRAM = os.environ.get("PROGRAM") or os.path.join(HERE, "..", "..", "target", "release", "transfer")
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 LUA = """
 wrk.method = "POST"
@@ -52,9 +54,9 @@ def start(command, environment, port):
 def servers(model, folder):
     """Name, process and port of each server."""
     onnx = os.path.join(folder, "model.onnx")
-    subprocess.run([TRANSFER, "--quiet", "export", model, "--output", onnx], check=True)
+    subprocess.run([PROGRAM, "--quiet", "export", model, "--output", onnx], check=True)
     ours = free_port()
-    yield "transfer serve", start([TRANSFER, "--quiet", "serve", model, "--port", str(ours)], {}, ours), ours
+    yield "transfer serve", start([PROGRAM, "--quiet", "serve", model, "--port", str(ours)], {}, ours), ours
     processors = os.cpu_count()
     for name, workers, threads in [("FastAPI, 1 process", 1, processors), ("FastAPI, a process each", processors, 1)]:
         port = free_port()

@@ -46,6 +46,8 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
     if !bad.is_empty() {
         screen::say(&bad.to_string());
     }
+    // Before the results: whoever reads them learns first of a photograph that cannot be read again.
+    write_report(arguments, &model, &data, &predictions)?;
     let mut out = std::io::stdout().lock();
     match arguments.format {
         ReportFormat::Text => {
@@ -84,8 +86,6 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
             writeln!(out, "{said}")?;
         }
     }
-    drop(out);
-    write_report(arguments, &model, &data, &predictions)?;
     match bad.is_empty() {
         true => Ok(()),
         false => Err(Failure::SomeFiles),

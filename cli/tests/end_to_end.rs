@@ -51,6 +51,7 @@ fn three_shapes_are_learned_evaluated_predicted_and_exported() {
     for (name, value) in
         [("accuracy", &said["accuracy"]), ("loss", &said["loss"]), ("images", &said["images"])]
     {
+        let value = value.as_f64().unwrap();
         assert!(html.contains(&format!("data-name=\"{name}\" data-value=\"{value}\"")), "{name}");
     }
     let plain = ["evaluate", "m.safetensors", "more shapes", "--no-thumbnails"];
