@@ -7,6 +7,8 @@ use transfer::bases::Base;
 use transfer::data::Fit;
 
 pub use crate::check_args::Check;
+pub use crate::serve_args::Serve;
+pub use crate::sort_args::Sort;
 use crate::values::{folds, image_size, left_out, part, share, time, unknown, Unknown};
 
 /// Train an image classifier on your own photographs, and use it.
@@ -30,6 +32,8 @@ Examples:
   transfer evaluate model.safetensors more_photos
   transfer predict model.safetensors holiday/ cat.jpg
   transfer predict model.safetensors 'in/*.jpg' --format jsonl > classes.jsonl
+  transfer sort model.safetensors holiday sorted
+  transfer serve model.safetensors --open      a page to drop photographs on
   transfer export model.safetensors --output model.onnx
   transfer predict --imagenet cat.jpg          without training: ImageNet's 1,000 classes
 
@@ -60,6 +64,10 @@ pub enum Command {
     Evaluate(Evaluate),
     /// Predict the classes of image files
     Predict(Predict),
+    /// Sort photographs into folders by their predicted class
+    Sort(Sort),
+    /// Try a model on a page in the browser, and let programs use it over HTTP
+    Serve(Serve),
     /// Write a model as an ONNX file, for ONNX Runtime and other programs
     Export(Export),
     /// Show the classes, the image size and the layers of a model
@@ -75,6 +83,9 @@ pub enum Command {
 /// validation set and the test set. The names `training`, `valid`, `val` and `testing` work too. Without a validation
 /// set, a part of each class is set aside, always the same one. The content of a file decides whether it is an image.
 /// Hidden files are left out; everything else that is left out is named.
+///
+/// A report, MODEL.report.html, shows curves, the confusion matrix, the photographs that were taken for another class and
+/// more; it is one file that loads nothing. It holds small copies of the photographs, unless `--no-thumbnails` is given.
 ///
 /// A photograph that cannot be decoded is left out. The last line of the output gives the number of photographs that
 /// were left out, and the table MODEL.left_out.csv beside the model lists them (columns file and reason; a name that
@@ -186,6 +197,8 @@ pub struct Train {
     /// Do not keep decoded photographs in memory: slower, but memory does not grow with their number
     #[arg(long)]
     pub no_cache: bool,
+    #[command(flatten)]
+    pub report: crate::html_report::Report,
     /// Folder for checkpoints, in which each training has a folder of its own; checkpoints stay. By default they are
     /// in a hidden folder beside the model, and are removed when the model is saved
     #[arg(long, value_name = "DIR")]
@@ -214,7 +227,8 @@ impl Train {
 
 /// Evaluate a model on photographs whose classes are known.
 ///
-/// Prints accuracy, loss, a report for each class and the confusion matrix. A photograph that cannot be decoded is left
+/// Prints accuracy, loss, a report for each class and the confusion matrix, and writes the same with photographs and
+/// figures as a page beside the model, MODEL.evaluation.html. A photograph that cannot be decoded is left
 /// out and named on standard error, and the exit code is 1.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -244,6 +258,8 @@ pub struct Evaluate {
     /// Above 0, one photograph of each class may always be left out, but never all of a class
     #[arg(long, value_name = "FRACTION", default_value_t = 0.1, value_parser = left_out)]
     pub max_left_out: f32,
+    #[command(flatten)]
+    pub report: crate::html_report::Report,
     #[command(flatten)]
     pub computing: crate::device::Computing,
 }

@@ -12,13 +12,18 @@ mod evaluate;
 mod files;
 mod formats;
 mod grouping;
+mod html_report;
 mod left_out;
 mod multi_label;
 mod output;
 mod predict;
 mod recipe;
 mod screen;
+mod serve;
+mod serve_args;
 mod show;
+mod sort;
+mod sort_args;
 mod stop;
 mod team;
 mod train;
@@ -90,9 +95,9 @@ fn run(program: Program) -> u8 {
         screen::say(&format!("error: {error}"));
         return FAILED;
     }
-    // These are done in a moment, or write what one process has to write.
-    let alone = matches!(program.command, Command::Check(_) | Command::Export(_) | Command::Summary(_));
-    if alone && !team::is_first() {
+    // The others are done in a moment, or write what one process has to write.
+    let shared = matches!(program.command, Command::Train(_) | Command::Evaluate(_) | Command::Predict(_));
+    if !shared && !team::is_first() {
         return 0;
     }
     stop::listen(match program.command {
@@ -104,6 +109,8 @@ fn run(program: Program) -> u8 {
         Command::Check(arguments) => check::check(&arguments),
         Command::Evaluate(arguments) => evaluate::evaluate(&arguments),
         Command::Predict(arguments) => predict::predict(&arguments),
+        Command::Sort(arguments) => sort::sort(&arguments),
+        Command::Serve(arguments) => serve::serve(&arguments),
         Command::Export(arguments) => show::export(&arguments),
         Command::Summary(arguments) => show::summary(&arguments),
         Command::Bases(arguments) => bases::bases(&arguments),

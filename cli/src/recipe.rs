@@ -35,7 +35,7 @@ pub fn noted(checkpoints: Checkpoints, asked: &Train) -> Checkpoints {
         .note("--no-cache", yes_or_no(asked.no_cache))
 }
 
-/// Trains a classifier of the classes of the photographs, with checkpoints in a folder. Groups stay together where some
+/// Trains a classifier of the classes of the photographs, with checkpoints in a folder. Returns it and its history. Groups stay together where some
 /// are held out.
 pub fn train(
     photographs: &OwnPhotographs,
@@ -43,7 +43,7 @@ pub fn train(
     asked: &Train,
     checkpoints: &Checkpoints,
     device: &Device,
-) -> Result<Model> {
+) -> Result<(Model, History)> {
     let (train, validation) = (&photographs.train, &photographs.validation);
     let mut model = Model::of_base(asked.base.0, train, device)?;
     model.set_team(crate::team::team());
@@ -92,12 +92,12 @@ pub fn train(
     if asked.balanced {
         options = options.class_weights(ClassWeights::balanced());
     }
-    model.fine_tune(train, options)?;
+    let history = model.fine_tune(train, options)?;
     match model.is_multi_label() {
         true => crate::multi_label::choose_thresholds(&mut model, train)?,
         false => trust(&mut model, train, validation)?,
     }
-    Ok(model)
+    Ok((model, history))
 }
 
 /// The part of known photographs that `predict` may call unknown.

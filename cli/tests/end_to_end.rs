@@ -29,7 +29,14 @@ fn three_shapes_are_learned_evaluated_predicted_and_exported() {
     assert!(trained.contains(", 95 % interval 0."), "{trained}");
     let mut left: Vec<_> = here.read_dir().unwrap().map(|e| e.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["m.safetensors", "more shapes", "shapes"], "nothing else is left");
+    let report = "m.safetensors.report.html";
+    assert_eq!(left, ["m.safetensors", report, "more shapes", "shapes"], "nothing else is left");
+    let html = std::fs::read_to_string(here.join(report)).unwrap();
+    assert!(html
+        .contains(&format!("data-name=\"errors\" data-value=\"{}\"", 48 - (48.0 * accuracy).round() as u32)));
+    for part in ["Learning curves", "Suspected labels", "Duplicates", "data:image/jpeg", "Cross-validation"] {
+        assert!(html.contains(part), "{part}");
+    }
 
     let said = succeed(here, &["evaluate", "m.safetensors", "more shapes", "--format", "json"]);
     let said: Value = serde_json::from_str(&said).unwrap();
@@ -44,6 +51,22 @@ fn three_shapes_are_learned_evaluated_predicted_and_exported() {
         .sum();
     assert_eq!(matrix, 60);
     assert_eq!(said["classes"][2]["name"], "triangle");
+    let html = std::fs::read_to_string(here.join("m.safetensors.evaluation.html")).unwrap();
+    for (name, value) in
+        [("accuracy", &said["accuracy"]), ("loss", &said["loss"]), ("images", &said["images"])]
+    {
+        let value = value.as_f64().unwrap();
+        assert!(html.contains(&format!("data-name=\"{name}\" data-value=\"{value}\"")), "{name}");
+    }
+    let plain = ["evaluate", "m.safetensors", "more shapes", "--no-thumbnails"];
+    succeed(here, &plain);
+    let html = std::fs::read_to_string(here.join("m.safetensors.evaluation.html")).unwrap();
+    assert!(!html.contains("data:image/jpeg"));
+    std::fs::write(here.join("m.safetensors.evaluation.html"), "mine").unwrap();
+    let output = common::run(here, &plain);
+    assert_eq!(common::code(&output), 0);
+    assert!(common::stderr(&output).contains("There is no report in HTML"), "{}", common::stderr(&output));
+    assert_eq!(std::fs::read_to_string(here.join("m.safetensors.evaluation.html")).unwrap(), "mine");
     let text = succeed(here, &["evaluate", "m.safetensors", "more shapes"]);
     assert!(text.contains("precision") && text.contains("predicted") && text.contains("triangle"), "{text}");
 

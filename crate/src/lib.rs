@@ -121,5 +121,6 @@ mod pages {
     page!(Labels, "docs/labels.md");
     page!(OwnPhotographs, "docs/own-photographs.md");
     page!(Performance, "docs/performance.md");
+    page!(Report, "docs/report.md");
     page!(Trust, "docs/trust.md");
 }

@@ -179,6 +179,11 @@ impl Dataset {
         self.store.options.fit
     }
 
+    /// The folder that the files lie in.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.store.folder
+    }
+
     /// The files of the whole folder (of this side of a `validation_split`), sorted, also after
     /// `take` and `skip`. [`Batch::indices`] are positions in it.
     pub fn file_paths(&self) -> &[PathBuf] {
