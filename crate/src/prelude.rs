@@ -5,7 +5,7 @@ pub use crate::augment::{
     MixUp, RandomBrightness, RandomContrast, RandomFlip, RandomResizedCrop, RandomRotation,
     RandomTranslation, RandomZoom, Sequential,
 };
-pub use crate::check::{check_photographs, CheckOptions, CheckReport};
+pub use crate::check::{check_photographs, check_photographs_of_table, CheckOptions, CheckReport};
 pub use crate::data::{
     image_dataset_from_directory, image_dataset_from_table, own_photographs, own_photographs_in_groups,
     photographs_from_table, BadImages, Batch, Dataset, Fit, Groups, ImageDatasetOptions, LabelTable,
