@@ -9,7 +9,7 @@ pub use crate::augment::{
     RandomTranslation, RandomZoom, Sequential,
 };
 pub use crate::bases::Base;
-pub use crate::check::{check_photographs, CheckOptions, CheckReport};
+pub use crate::check::{check_photographs, check_photographs_of_table, CheckOptions, CheckReport};
 pub use crate::data::{
     image_dataset_from_directory, image_dataset_from_table, load_img, own_photographs,
     own_photographs_in_groups, photographs_from_table, BadImages, Batch, Dataset, Fit, Groups,

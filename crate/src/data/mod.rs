@@ -113,8 +113,8 @@ pub(crate) use sets::{whole_sets, WholeSet};
 #[cfg(test)]
 pub(crate) use stored::store as store_image;
 pub use stored::Stored;
-pub(crate) use table::Lines;
 pub use table::{image_dataset_from_table, photographs_from_table, photographs_of_table, LabelTable};
+pub(crate) use table::{whole_sets_of_table, LineChange, Lines};
 pub(crate) use whole::{look_at_whole, Whole};
 
 use crate::{input, Error, Result};
