@@ -163,6 +163,13 @@ impl Model {
         self.predictions(logits, (0..n).collect(), Vec::new())
     }
 
+    /// The pooled features of images `(n, h, w, 3)` with grey levels, as they are: `n · features` numbers.
+    pub(crate) fn pooled_of(&self, images: &Array4<f32>) -> Result<Vec<f32>> {
+        let n = images.dim().0;
+        let outputs = self.outputs(&self.base_input(images)?, n, false)?;
+        self.pooled(&outputs, n)
+    }
+
     /// [`predict_unchecked`](Self::predict_unchecked), and why each image is unknown by what `novelty` looks at.
     pub(crate) fn predict_and_tell_unknown(
         &self,

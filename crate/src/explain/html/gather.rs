@@ -146,8 +146,7 @@ impl Model {
                 images.outer_iter().zip(chunk).for_each(|(image, &i)| sheet.put(i, image));
             }
             if !on_map.is_empty() {
-                let (_, pooled) = self.predict_with_features(&images.select(Axis(0), &on_map))?;
-                features.extend(pooled);
+                features.extend(self.pooled_of(&images.select(Axis(0), &on_map))?);
                 points.extend(on_map.iter().map(|&k| chunk[k]));
             }
         }

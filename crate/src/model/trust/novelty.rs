@@ -250,10 +250,10 @@ impl Novelty {
 
     /// What is the oddest, and how many known photographs are as odd.
     fn reason(&self, shares: &[f64]) -> Unknown {
-        if let (Rule::Least(weight), Some(&frozen)) = (&self.rule, shares.get(2)) {
-            if frozen * f64::from(*weight) < share(&self.together, together(shares), 1) {
-                return Unknown::FarFromTraining { share: frozen as f32 };
-            }
+        if let (Rule::Least(weight), Some(&frozen)) = (&self.rule, shares.get(2))
+            && frozen * f64::from(*weight) < share(&self.together, together(shares), 1)
+        {
+            return Unknown::FarFromTraining { share: frozen as f32 };
         }
         let compared = if self.rule == Rule::Product { shares.len() } else { 2 };
         let far = shares[1..compared].iter().copied().fold(f64::INFINITY, f64::min);
