@@ -35,7 +35,7 @@ pub(crate) use model::not_compiled;
 pub use model::Model;
 pub(crate) use saved::parse as parse_model;
 pub use trained_on::TrainedOn;
-pub(crate) use trust::{behind, evidence_of, scaled, Trust, MOST_COMPONENTS, MOST_HELD_OUT, MOST_KEPT};
+pub(crate) use trust::{behind, scaled, Looks, Nearest, Trust, MOST_COMPONENTS, MOST_HELD_OUT, MOST_KEPT};
 pub use trust::{
     temperature_scaling, wilson_interval, Calibration, CrossValidation, Interval, Novelty, Unknown,
 };

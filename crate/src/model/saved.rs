@@ -129,6 +129,8 @@ impl Model {
         // Before a head of the stated size is made.
         let (kernel, bias) = (weights.get("dense/kernel")?, weights.get("dense/bias")?);
         let features = base.output_shape().2;
+        let channels: Vec<usize> =
+            (0..=base.architecture().units.len()).map(|units| base.output_of(units).2).collect();
         if kernel.shape != [features, about.units] || bias.shape != [about.units] {
             return Err(Error::Weights(format!(
                 "expected a head of shape {:?} with {} biases. Received: {:?} and {:?}",
@@ -157,7 +159,7 @@ impl Model {
         model.trust.cross_validation = about.cross_validation;
         model.trust.calibration = about.calibration;
         if let Some(rate) = about.unknown_rate {
-            model.trust.novelty = Some(Novelty::read(weights, features, rate)?.into());
+            model.trust.novelty = Some(Novelty::read(weights, &channels, rate)?.into());
         }
         if let Some(loss) = about.loss {
             let loss = match loss {

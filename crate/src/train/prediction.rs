@@ -141,11 +141,7 @@ impl Model {
         }
         let (predictions, unknown) = match self.novelty() {
             None => (self.predict_unchecked(&images)?, vec![None; good.len()]),
-            Some(novelty) => {
-                let (predictions, features) = self.predict_with_features(&images)?;
-                let unknown = novelty.unknown(&predictions.logits, &features)?;
-                (predictions, unknown)
-            }
+            Some(novelty) => self.predict_and_tell_unknown(&images, novelty)?,
         };
         let (labels, probabilities) = (predictions.labels(), predictions.probabilities());
         let logits = predictions.logits.outer_iter();
@@ -244,13 +240,16 @@ mod tests {
         );
         assert_eq!(prediction.to_string(), "my cat.jpg: b (50.0 %)");
         let beyond_all = Unknown::FarFromTraining { share: 0.0 };
-        assert_eq!(beyond_all.to_string(), "further from the training photographs than all known ones");
+        assert_eq!(
+            beyond_all.to_string(),
+            "unlike the training photographs: further from them than all known ones"
+        );
         let why = Unknown::LittleEvidence { share: 0.01 };
         let unknown = Prediction { unknown: Some(why), ..prediction };
         assert_eq!(
             unknown.to_string(),
-            "my cat.jpg: unknown (as little speaks for any class as in 1.0 % of known photographs; most \
-             probable class b, 50.0 %)"
+            "my cat.jpg: unknown (no class stands out: only in 1.0 % of known photographs as little speaks for any; \
+             most probable class b, 50.0 %)"
         );
     }
 }

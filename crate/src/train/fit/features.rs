@@ -75,6 +75,25 @@ impl Model {
         Ok((if views == 2 { self.averaged(logits, n) } else { logits }, pooled))
     }
 
+    /// What the last frozen unit gives for each of `n` images, averaged over height and width, from
+    /// [`outputs`](Self::outputs) of theirs `(n, channels)`; nothing where no unit is frozen, or all are.
+    pub(crate) fn frozen_means(&self, outputs: &[f32], n: usize) -> Option<Vec<f32>> {
+        let (to, per_image) = self.frozen_part();
+        let base = &self.net.base;
+        if to == 0 || to == base.architecture().units.len() {
+            return None;
+        }
+        let (h, w, channels) = base.output_of(to);
+        let mut means = vec![0.0; n * channels];
+        for (image, means) in outputs.chunks_exact(per_image).zip(means.chunks_exact_mut(channels)) {
+            for place in image.chunks_exact(channels) {
+                means.iter_mut().zip(place).for_each(|(mean, x)| *mean += x);
+            }
+            means.iter_mut().for_each(|mean| *mean /= (h * w) as f32);
+        }
+        Some(means)
+    }
+
     /// The mean of the logits of `n` images and those of their mirror images, which stand behind them.
     fn averaged(&self, mut logits: Vec<f32>, n: usize) -> Vec<f32> {
         let mirrored = logits.split_off(n * self.units());
