@@ -8,21 +8,29 @@
 use std::path::{Path, PathBuf};
 
 use ndarray::Array4;
+use transfer::architecture::{efficientnet_lite, mobilenet_v2_torchvision, Network};
 use transfer::model::temperature_scaling;
+use transfer::network::Backbone;
 use transfer::prelude::*;
 use transfer::random::Rng;
 use transfer::weights::{load, write_safetensors, Tensor, Weights};
 
 /// Outputs, height, width: even and odd, square and not.
 const CASES: [(usize, usize, usize); 4] = [(1, 160, 160), (3, 96, 64), (10, 75, 33), (1, 47, 130)];
+/// Outputs, height, width of models on other networks, with random weights.
+const OTHERS: [(usize, usize, usize); 2] = [(3, 70, 96), (1, 64, 75)];
 const IMAGES: usize = 5;
 
 fn main() -> Result<()> {
     let folder = std::env::args().nth(1).ok_or_else(|| Error::Invalid("expected a folder".into()))?;
     let folder = Path::new(&folder);
     let weights = load(&mobilenet_v2_weights()?.path)?;
-    for (number, &(units, h, w)) in CASES.iter().enumerate() {
-        let mut base = MobileNetV2::with_weights((h, w, 3), &weights)?;
+    for (number, &(units, h, w)) in CASES.iter().chain(&OTHERS).enumerate() {
+        let mut base = match number {
+            4 => random_base(efficientnet_lite(0), (h, w))?,
+            5 => random_base(mobilenet_v2_torchvision(), (h, w))?,
+            _ => MobileNetV2::with_weights((h, w, 3), &weights)?,
+        };
         base.set_trainable(false);
         let mut chain = Model::chain();
         // One case without preprocessing: its images are scaled already.
@@ -46,7 +54,7 @@ fn main() -> Result<()> {
         if units == 3 {
             model.set_class_names(&["Äpfel", "pears, ripe", "\"plums\""])?;
         }
-        if number % 2 == 1 {
+        if number == 1 || number == 3 {
             let labels: Vec<u32> = (0..IMAGES).map(|i| (i % units.max(2)) as u32).collect();
             let logits = model.predict_on_batch(&images)?.logits;
             model.set_calibration(Some(temperature_scaling(&logits, &labels)?))?;
@@ -67,6 +75,26 @@ fn main() -> Result<()> {
         write_safetensors(folder.join(format!("{number}.safetensors")), &said, &about)?;
     }
     Ok(())
+}
+
+/// A network with weights that keep activations alive through all layers.
+fn random_base(network: Network, (h, w): (usize, usize)) -> Result<Backbone> {
+    let (mut weights, mut rng) = (Weights::new(), Rng::new(&[1]));
+    for (name, shape) in network.variables() {
+        let inputs: usize = match name.ends_with("/depthwise_kernel") {
+            true => shape[0] * shape[1],
+            false => shape.iter().rev().skip(1).product(),
+        };
+        let (middle, reach) = match name.rsplit('/').next() {
+            Some("gamma" | "moving_variance") => (1.0, 0.3),
+            Some("beta" | "moving_mean") => (0.0, 0.3),
+            _ => (0.0, (6.0 / inputs as f32).sqrt()),
+        };
+        let len = shape.iter().product();
+        let values = std::iter::repeat_with(|| middle + reach * (2.0 * rng.uniform() - 1.0)).take(len);
+        weights.insert(name, Tensor::new(shape, values.collect())?);
+    }
+    Backbone::new(&network, &Device::cpu()?, (h, w, 3), &weights)
 }
 
 /// Lets the model tell unknown images, and adds some to `said`, known ones and others, with what the model says of them:

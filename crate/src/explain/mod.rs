@@ -23,16 +23,19 @@ mod calibration;
 mod confusion;
 mod eigen;
 mod grad_cam;
+mod html;
 mod multi_label;
 mod pca;
 mod pooled;
 mod report;
 mod roc;
+mod roc_curves;
 mod top_losses;
 
 pub use calibration::{expected_calibration_error, reliability_diagram, ReliabilityDiagram};
 pub use confusion::{confusion_matrix, ConfusionMatrix};
 pub use grad_cam::GradCam;
+pub use html::{HtmlReport, HtmlReportOptions};
 pub use multi_label::{
     average_precision_score, best_threshold, multi_label_report, LabelScores, MultiLabelReport,
 };
@@ -40,4 +43,5 @@ pub use pca::Pca;
 pub use pooled::PooledFeatures;
 pub use report::{classification_report, Average, ClassScores, ClassificationReport};
 pub use roc::{auc, roc_auc_score, roc_curve, RocCurve};
+pub use roc_curves::RocCurves;
 pub use top_losses::TopLosses;

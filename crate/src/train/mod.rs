@@ -15,8 +15,10 @@ mod history;
 mod lr_find;
 mod novelty;
 mod predict;
+mod predict_bytes;
 mod prediction;
 pub mod report;
+mod size_curve;
 
 pub use callbacks::{CsvLogger, EarlyStopping, ModelCheckpoint, ReduceLrOnPlateau, TensorBoard};
 pub use checkpoint::Checkpoints;
@@ -30,3 +32,4 @@ pub use lr_find::{LrFind, LrFindOptions, Suggestion};
 pub(crate) use predict::check_outputs;
 pub use predict::Predictions;
 pub use prediction::Prediction;
+pub use size_curve::SizeCurve;
