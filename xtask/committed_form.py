@@ -89,7 +89,9 @@ def holds_picture(output):
 
 def machine_paths(path):
     """Folders whose names must not appear in a committed output."""
-    root = Path(path).resolve().parent.parent
+    # The checkout: the folder above `notebooks`, which a notebook in another language lies deeper in.
+    above = Path(path).resolve().parents
+    root = next((folder.parent for folder in above if folder.name == "notebooks"), above[1])
     found = [root, Path.home(), Path(tempfile.gettempdir())]
     found += [Path(os.environ[name]) for name in os.environ if name.startswith("TRANSFER_") and os.environ[name]]
     return sorted({str(p) for p in found if p.is_absolute() and len(p.parts) > 1})

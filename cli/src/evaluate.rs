@@ -9,13 +9,14 @@ use transfer::prelude::*;
 use transfer::Show;
 
 use crate::args::{Evaluate, ReportFormat};
-use crate::{html_report, left_out, multi_label, screen, Failure};
+use crate::{html_report, left_out, multi_label, screen, team, Failure};
 
 /// A matrix of more classes does not fit a screen; the most frequent mistakes are printed instead.
 const SHOWN: usize = 20;
 
 pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
     let mut model = Model::load_on(&arguments.model, &arguments.computing.open_and_say()?)?;
+    model.set_team(team::team());
     // One pass: nothing would be looked up again, and memory should not grow with the number of files.
     model.set_feature_cache_bytes(0);
     let (h, w, _) = model.base_model().input_shape();
@@ -99,6 +100,9 @@ fn write_report(
     data: &Dataset,
     predictions: &Predictions,
 ) -> crate::Result<()> {
+    if !team::is_first() {
+        return Ok(());
+    }
     let Some(file) = arguments.report.of_evaluation(&arguments.model) else { return Ok(()) };
     let file = file.not_in(&arguments.dir);
     if let Err(e) = HtmlReport::check(&file) {

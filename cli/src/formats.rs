@@ -45,6 +45,11 @@ impl Writer {
         Writer { thresholds, ..self }
     }
 
+    /// Whether the head is written, where the format has one.
+    pub fn with_head(self, yes: bool) -> Self {
+        Writer { begun: !yes, ..self }
+    }
+
     fn several(&self) -> bool {
         !self.thresholds.is_empty()
     }

@@ -9,15 +9,18 @@ use crate::screen;
 
 /// The options that the numbers of a training depend on, as the command line has them.
 pub fn noted(checkpoints: Checkpoints, asked: &Train) -> Checkpoints {
-    let (h, w) = asked.image_size;
+    let (h, w) = asked.image_size();
     let yes_or_no = |yes| if yes { "yes" } else { "no" };
     fn given(value: Option<impl ToString>) -> String {
         value.map_or_else(|| "by the number of photographs".into(), |value| value.to_string())
     }
     let share = asked.share.map_or_else(|| "by held-out photographs".into(), |share| share.to_string());
+    let base = asked.base.0.name;
+    // Earlier versions had one base and did not note it.
+    let checkpoints = if base == Base::DEFAULT { checkpoints } else { checkpoints.note("--base", base) };
     checkpoints
         .note("--epochs", given(asked.epochs))
-        .note("--fine-tune-at", &asked.fine_tune_at)
+        .note("--fine-tune-at", asked.fine_tune_at_noted())
         .note("--learning-rate", given(asked.learning_rate))
         .note("--share", share)
         .note("--balanced", yes_or_no(asked.balanced))
@@ -42,7 +45,8 @@ pub fn train(
     device: &Device,
 ) -> Result<(Model, History)> {
     let (train, validation) = (&photographs.train, &photographs.validation);
-    let mut model = Model::imagenet_on(train, device)?;
+    let mut model = Model::of_base(asked.base.0, train, device)?;
+    model.set_team(crate::team::team());
     if let Some(origin) = model.base_model().weights_origin() {
         screen::note(&format!("Weights: {origin}."));
     }
@@ -54,10 +58,6 @@ pub fn train(
     if asked.no_cache {
         model.set_feature_cache_bytes(0);
     }
-    let layer: LayerRef = match asked.fine_tune_at.parse::<usize>() {
-        Ok(number) => number.into(),
-        Err(_) => asked.fine_tune_at.as_str().into(),
-    };
     let mut options = match asked.epochs {
         Some(epochs) => FineTuneOptions::epochs(epochs as usize),
         None => FineTuneOptions::default(),
@@ -71,13 +71,21 @@ pub fn train(
     if let Some(limit) = asked.time {
         options = options.time_limit(limit);
     }
+    if let Some(images) = asked.micro_batch {
+        options = options.micro_batch(images as usize);
+    }
     options = options
-        .fine_tune_at(layer)
         .flip(!asked.no_flip)
         .seed(asked.seed)
         .folds(asked.folds as usize)
         .validation_data(validation)
         .checkpoint(checkpoints.clone());
+    if let Some(layer) = &asked.fine_tune_at {
+        options = options.fine_tune_at(match layer.parse::<usize>() {
+            Ok(number) => LayerRef::from(number),
+            Err(_) => layer.as_str().into(),
+        });
+    }
     if !groups.is_none() {
         options = options.groups(groups.numbers(train));
     }

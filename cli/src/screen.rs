@@ -27,6 +27,12 @@ pub fn set_up(quiet: bool) {
     }
 }
 
+/// Shows nothing but errors from now on.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+    progress::set_observer(None);
+}
+
 fn bar() -> &'static ProgressBar {
     BAR.get_or_init(ProgressBar::hidden)
 }

@@ -9,9 +9,14 @@ use transfer::prelude::*;
 use transfer::Show;
 
 use crate::args::Train;
-use crate::{device, grouping, html_report, left_out, multi_label, output, recipe, screen, stop, Failure};
+use crate::{
+    device, grouping, html_report, left_out, multi_label, output, recipe, screen, stop, team, Failure,
+};
 
 pub fn train(arguments: &Train) -> crate::Result<()> {
+    if !team::is_first() {
+        return assist(arguments);
+    }
     let output = output::of_training(arguments)?;
     left_out::check(&output)?;
     let report = arguments.report.of_training(&output);
@@ -67,11 +72,26 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
     }
 }
 
+/// Computes what is this process' part of the training, and writes nothing.
+fn assist(arguments: &Train) -> crate::Result<()> {
+    let device = arguments.computing.open()?;
+    let (photographs, groups, _) = photographs(arguments, &device)?;
+    // The first process keeps them; the others only have to know that there are some.
+    let checkpoints = recipe::noted(Checkpoints::new("of the first process"), arguments);
+    let (model, _) = recipe::train(&photographs, &groups, arguments, &checkpoints, &device)?;
+    measure(&model, &photographs)?;
+    // The report's predictions are computed together, too.
+    if !arguments.report.no_report && !model.is_multi_label() {
+        model.predict(reported(&photographs).1)?;
+    }
+    Ok(())
+}
+
 fn photographs(
     arguments: &Train,
     device: &Device,
 ) -> crate::Result<(OwnPhotographs, Groups, Option<CheckReport>)> {
-    let (h, w) = arguments.image_size;
+    let (h, w) = arguments.image_size();
     let options = ImageDatasetOptions {
         validation_split: Some(arguments.validation_split),
         class_names: (!arguments.classes.is_empty()).then(|| arguments.classes.clone()),
@@ -116,7 +136,15 @@ fn measure(model: &Model, photographs: &OwnPhotographs) -> crate::Result<()> {
     Ok(())
 }
 
-/// Writes the report in HTML: of the test set, or of the validation set where there is none.
+/// The set that the report is on: the test set, or the validation set where there is none.
+fn reported(photographs: &OwnPhotographs) -> (&'static str, &Dataset) {
+    match &photographs.test {
+        Some(test) => ("test", test),
+        None => ("validation", &photographs.validation),
+    }
+}
+
+/// Writes the report in HTML.
 fn write_report(
     model: &Model,
     photographs: &OwnPhotographs,
@@ -128,10 +156,7 @@ fn write_report(
         screen::note("There is no report in HTML of a model that gives a photograph several labels.");
         return Ok(());
     }
-    let (name, set) = match &photographs.test {
-        Some(test) => ("test", test),
-        None => ("validation", &photographs.validation),
-    };
+    let (name, set) = reported(photographs);
     let predictions = model.predict(set)?;
     let report = arguments.report.make(model, set, &predictions)?;
     let report = report

@@ -176,6 +176,8 @@ pub fn copy_notebook(project: &Project) -> Result<PathBuf> {
 fn with_cuda(notebook: &str) -> Result<String> {
     // As it stands in JSON.
     let [old, new] = [DEPENDENCY, WITH_CUDA].map(|line| line.replace('"', "\\\""));
+    // A notebook in another language lies one folder deeper.
+    let notebook = &notebook.replace(&old.replace("../", "../../"), &old);
     match notebook.matches(&old).count() {
         1 => Ok(notebook.replace(&old, &new)),
         n => Err(format!("the notebook was expected to have one line `{DEPENDENCY}`. Received: {n} of them")),

@@ -13,6 +13,7 @@ mod fuzz;
 mod gpu_test;
 mod kernel;
 mod locks;
+mod mpi;
 mod notebook;
 mod owned;
 mod package;
@@ -40,7 +41,10 @@ cargo xtask <command>
                        figures of the run go to target/notebooks/
   notebook --cuda      open a copy of it that computes on an NVIDIA GPU (with `-- ARGS` or --execute as above)
   notebook --save      run it and write the committed form back to notebooks/transfer.ipynb
+  notebook --set-up    set up what is missing, and open nothing
   notebook NAME …      any of these with another notebook of notebooks/, such as your_own_photos
+  notebook [NAME] --lang zh …
+                       any of these with the Chinese edition, in notebooks/zh/
   test                 set up what is missing, then every check and test, and every notebook headless
   cuda-build           without a GPU: compile the CUDA kernels and the crate with its feature `cuda`, and run that
                        on an emulated GPU. Needs Linux on x86-64; the toolkit is fetched into target/cuda
@@ -68,19 +72,31 @@ cargo xtask <command>
                        state; uploads nothing
   concurrency          loom, ThreadSanitizer and Miri on the code where threads meet; the latter two need a nightly
                        compiler and are skipped without it
+  mpi [TRIES]          `transfer` as several processes: the bits of one process, and processes that are killed, 50 times
+                       by default. An MPI and libclang are fetched into target/mpi where the system has no MPI
   resume [TRIES]       kill and resume 50 small trainings; each must end like an uninterrupted one
 ";
 
-/// `cargo xtask notebook [NAME] …`.
-fn on_notebook(name: Option<&str>, rest: &[&str], words: &[&str]) -> Result<()> {
+/// `cargo xtask notebook [NAME] [--lang LANGUAGE] …`.
+fn on_notebook(rest: &[&str], words: &[&str]) -> Result<()> {
+    let (name, rest) = match rest {
+        [name, rest @ ..] if !name.starts_with('-') => (Some(*name), rest),
+        rest => (None, rest),
+    };
+    let (language, rest) = match rest {
+        ["--lang", language, rest @ ..] => (Some(*language), rest),
+        rest => (None, rest),
+    };
+    let project = || project::Project::find()?.in_language(language)?.with_notebook(name);
     match rest {
-        [] => notebook::open(name, &[]),
-        ["--", rest @ ..] => notebook::open(name, rest),
-        ["--execute"] => notebook::execute(name),
-        ["--cuda"] => notebook::open_cuda(name, &[]),
-        ["--cuda", "--", rest @ ..] => notebook::open_cuda(name, rest),
-        ["--cuda", "--execute"] | ["--execute", "--cuda"] => notebook::execute_cuda(name),
-        ["--save"] => notebook::save(name),
+        [] => notebook::open(project()?, &[]),
+        ["--", rest @ ..] => notebook::open(project()?, rest),
+        ["--execute"] => notebook::execute(&project()?),
+        ["--cuda"] => notebook::open_cuda(project()?, &[]),
+        ["--cuda", "--", rest @ ..] => notebook::open_cuda(project()?, rest),
+        ["--cuda", "--execute"] | ["--execute", "--cuda"] => notebook::execute_cuda(&project()?),
+        ["--save"] => notebook::save(&project()?),
+        ["--set-up"] => notebook::set_up(&project()?).map(|_| ()),
         _ => unknown(words),
     }
 }
@@ -93,8 +109,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
-        ["notebook", name, rest @ ..] if !name.starts_with('-') => on_notebook(Some(name), rest, &words),
-        ["notebook", rest @ ..] => on_notebook(None, rest, &words),
+        ["notebook", rest @ ..] => on_notebook(rest, &words),
         ["test"] => test::all(),
         ["cuda-build"] => cuda_build::cuda_build(),
         ["gpu-test"] => gpu_test::gpu_test(),
@@ -106,6 +121,7 @@ fn main() -> ExitCode {
         ["deny", rest @ ..] => deny::deny(rest),
         ["package", rest @ ..] => package::package(rest),
         ["concurrency"] => concurrency::concurrency(),
+        ["mpi", rest @ ..] => mpi::mpi(rest),
         ["resume", rest @ ..] => resume::resume(rest),
         [] | ["help" | "-h" | "--help"] => {
             print!("{HELP}");

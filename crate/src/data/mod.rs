@@ -92,6 +92,7 @@ use crate::Show;
 pub use bad_images::{BadImages, Skipped};
 pub use batch::Batch;
 pub use batches::Batches;
+pub(crate) use batches::ShareOfBatch;
 pub use dataset::{image_dataset_from_directory, Dataset, AUTOTUNE};
 pub(crate) use digest::{file_digest, FileDigest};
 pub(crate) use disjoint_sets::DisjointSets;

@@ -29,6 +29,7 @@ mod pca;
 mod pooled;
 mod report;
 mod roc;
+mod roc_curves;
 mod top_losses;
 
 pub use calibration::{expected_calibration_error, reliability_diagram, ReliabilityDiagram};
@@ -42,4 +43,5 @@ pub use pca::Pca;
 pub use pooled::PooledFeatures;
 pub use report::{classification_report, Average, ClassScores, ClassificationReport};
 pub use roc::{auc, roc_auc_score, roc_curve, RocCurve};
+pub use roc_curves::RocCurves;
 pub use top_losses::TopLosses;

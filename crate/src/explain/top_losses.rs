@@ -2,7 +2,7 @@
 
 use crate::Show;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ndarray::Array4;
 
@@ -69,6 +69,17 @@ impl Predictions {
 }
 
 impl TopLosses {
+    /// The same with paths relative to `folder`, where they lie in it: shorter to read, and free of the names of
+    /// folders that are nobody else's business.
+    pub fn below(mut self, folder: impl AsRef<Path>) -> Self {
+        for path in &mut self.paths {
+            if let Ok(rest) = path.strip_prefix(folder.as_ref()) {
+                *path = rest.to_path_buf();
+            }
+        }
+        self
+    }
+
     /// The first nine as a picture.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use crate::model::trained_on::TrainedOn;
 use crate::model::trust::{Calibration, CrossValidation};
 use crate::model::Model;
 use crate::network::base::MOST_PIXELS;
+use crate::preprocess::Rescaling;
 use crate::{Error, Precision, Result};
 
 /// Of the layout of [`About`]. A later version that reads older ones says so here.
@@ -76,11 +77,47 @@ pub(crate) struct SavedOrigin {
     pub sha256: String,
 }
 
-/// `x · scale + offset`. Every f32 is an f64, and those come back from JSON bit for bit.
+/// `x · scale + offset`: one number each, or one for each channel. Every f32 is an f64, and those come back from JSON
+/// bit for bit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Scaling {
-    pub scale: f64,
-    pub offset: f64,
+    pub scale: OneOrThree,
+    pub offset: OneOrThree,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum OneOrThree {
+    One(f64),
+    Three([f64; 3]),
+}
+
+impl OneOrThree {
+    fn each(self) -> [f32; 3] {
+        match self {
+            OneOrThree::One(value) => [value as f32; 3],
+            OneOrThree::Three(values) => values.map(|value| value as f32),
+        }
+    }
+}
+
+impl Scaling {
+    fn of(rescaling: Rescaling) -> Self {
+        match rescaling.uniform() {
+            Some((scale, offset)) => {
+                Scaling { scale: OneOrThree::One(scale.into()), offset: OneOrThree::One(offset.into()) }
+            }
+            None => Scaling {
+                scale: OneOrThree::Three(rescaling.scale.map(f64::from)),
+                offset: OneOrThree::Three(rescaling.offset.map(f64::from)),
+            },
+        }
+    }
+
+    /// The layer.
+    pub fn rescaling(self) -> Rescaling {
+        Rescaling::per_channel(self.scale.each(), self.offset.each())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,9 +158,7 @@ impl About {
             class_names: model.class_names(),
             image_size: (h, w),
             resize: image_fit::described(model.image_fit()),
-            rescaling: model
-                .rescaling
-                .map(|r| Scaling { scale: f64::from(r.scale), offset: f64::from(r.offset) }),
+            rescaling: model.rescaling.map(Scaling::of),
             units: model.units(),
             loss: model.compiled.as_ref().map(|c| match c.loss {
                 Loss::BinaryCrossentropy => SavedLoss::BinaryCrossentropy,
@@ -210,7 +245,7 @@ impl About {
                 format!("{h}x{w}"),
             );
         }
-        let finite = |r: &Scaling| (r.scale as f32).is_finite() && (r.offset as f32).is_finite();
+        let finite = |r: &Scaling| [r.scale, r.offset].iter().all(|v| v.each().iter().all(|v| v.is_finite()));
         if self.rescaling.as_ref().is_some_and(|r| !finite(r)) {
             return expected("a rescaling of finite numbers", format!("{:?}", self.rescaling));
         }
@@ -328,7 +363,7 @@ mod tests {
             class_names: vec!["cats".into(), "dogs".into()],
             image_size: (160, 160),
             resize: RESIZE.into(),
-            rescaling: Some(Scaling { scale: f64::from(1.0f32 / 127.5), offset: -1.0 }),
+            rescaling: Some(Scaling::of(Rescaling::new(1.0 / 127.5, -1.0))),
             units: 1,
             loss: Some(SavedLoss::BinaryCrossentropy),
             thresholds: vec![],
@@ -348,7 +383,11 @@ mod tests {
     fn what_is_written_is_read_again_with_the_bits_of_its_numbers() {
         let again = About::parse(&serde_json::to_string(&sample()).unwrap()).unwrap();
         assert_eq!(again, sample());
-        assert_eq!(again.rescaling.unwrap().scale as f32, 1.0f32 / 127.5);
+        assert_eq!(again.rescaling.unwrap().rescaling(), Rescaling::new(1.0 / 127.5, -1.0));
+        let channels = Rescaling::per_channel([1.0 / 58.395, 1.0 / 57.12, 0.1], [-2.1, -2.0, -1.8]);
+        let about = About { rescaling: Some(Scaling::of(channels)), ..sample() };
+        let again = About::parse(&serde_json::to_string(&about).unwrap()).unwrap();
+        assert_eq!(again.rescaling.unwrap().rescaling(), channels);
     }
 
     #[test]

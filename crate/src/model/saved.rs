@@ -16,7 +16,6 @@ use crate::model::about::{About, SavedLoss, SavedPrecision};
 use crate::model::{Dense, Dropout, Initializer, Model, Novelty};
 use crate::network::Backbone;
 use crate::optim::Adam;
-use crate::preprocess::Rescaling;
 use crate::progress::say;
 use crate::weights::{parse_sealed, read_bytes, write_sealed, Weights, WeightsOrigin};
 use crate::{Device, Error, OutputFile, Precision, Result};
@@ -140,7 +139,7 @@ impl Model {
         }
         let mut chain = Model::chain().seed(about.seed);
         if let Some(r) = about.rescaling {
-            chain = chain.then(Rescaling::new(r.scale as f32, r.offset as f32));
+            chain = chain.then(r.rescaling());
         }
         let mut model = chain
             .then(base)

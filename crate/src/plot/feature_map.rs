@@ -6,6 +6,7 @@ use plotters::prelude::*;
 use super::canvas::{Anchor, Canvas, Rect, DENSITY};
 use super::frame::Frame;
 use super::picture::pictures;
+use super::style::class_color;
 use super::text::{fit, width, TextStyle};
 use super::{style, Figure};
 use crate::{Error, Result};
@@ -95,7 +96,7 @@ pub fn feature_map(map: &FeatureMap) -> Result<Figure> {
     frame.draw(&mut canvas, "the feature map", |chart| {
         let radius = if map.labels.len() <= 500 { 5 } else { 3 } * DENSITY;
         let dots = map.points.rows().into_iter().zip(&map.labels).map(|(point, &label)| {
-            let color = color(label, map.class_names.len());
+            let color = class_color(label, map.class_names.len());
             Circle::new((point[0], point[1]), radius, color.mix(0.75).filled())
         });
         chart.draw_series(dots)?;
@@ -103,7 +104,7 @@ pub fn feature_map(map: &FeatureMap) -> Result<Figure> {
     })?;
     for (number, place) in places {
         let label = map.labels[map.thumbnails[number]];
-        canvas.fill(place.grown(FRAME), color(label, map.class_names.len()));
+        canvas.fill(place.grown(FRAME), class_color(label, map.class_names.len()));
         canvas.paste(&shown[number], place.left, place.top);
     }
     let axis = |name: &str, i: usize| match map.explained_variance_ratio.get(i) {
@@ -201,30 +202,10 @@ fn legend(map: &FeatureMap) -> Vec<Entry> {
         if left > 0 && left + wide > room {
             (row, left) = (row + 1, 0);
         }
-        entries.push(Entry { name, color: color(label as u32, classes), row, left });
+        entries.push(Entry { name, color: class_color(label as u32, classes), row, left });
         left += wide;
     }
     entries
-}
-
-/// The colour of a class: Okabe's and Ito's while they last, else around the circle of hues.
-fn color(label: u32, classes: usize) -> RGBColor {
-    let few = [
-        style::FIRST,
-        style::SECOND,
-        style::MARK,
-        RGBColor(204, 121, 167),
-        RGBColor(86, 180, 233),
-        RGBColor(120, 94, 40),
-        RGBColor(70, 70, 70),
-    ];
-    if classes <= few.len() {
-        return few[label as usize % few.len()];
-    }
-    // The golden angle keeps neighbours apart.
-    let hue = (f64::from(label) * 0.618_034).fract();
-    let (r, g, b) = HSLColor(hue, 0.62, [0.42, 0.60, 0.32][label as usize % 3]).rgb();
-    RGBColor(r, g, b)
 }
 
 fn caption(map: &FeatureMap, thumbnails: usize) -> String {

@@ -42,6 +42,8 @@ mod picture;
 mod predictions;
 mod reliability;
 mod roc;
+mod roc_curves;
+mod size_curve;
 mod style;
 mod text;
 
@@ -58,3 +60,5 @@ pub(crate) use predictions::percent;
 pub use predictions::{prediction_grid, prediction_grid_with};
 pub use reliability::reliability_figure;
 pub use roc::roc_figure;
+pub use roc_curves::{roc_curves_figure, ClassRoc};
+pub use size_curve::{size_curve_figure, SizePoint};

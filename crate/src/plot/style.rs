@@ -3,7 +3,7 @@
 //! Lengths are pixels of the finished picture. The pictures are about 1100 pixels wide and mostly
 //! seen at 800, so letters are a third larger here than they appear.
 
-use plotters::style::RGBColor;
+use plotters::style::{Color, HSLColor, RGBColor};
 
 /// What everything is drawn on.
 pub const PAPER: RGBColor = RGBColor(255, 255, 255);
@@ -37,3 +37,23 @@ pub const CAPTION_SIZE: f32 = 17.0;
 
 /// The empty border of a figure.
 pub const MARGIN: u32 = 32;
+
+/// The colour of a class: Okabe's and Ito's while they last, else around the circle of hues.
+pub fn class_color(label: u32, classes: usize) -> RGBColor {
+    let few = [
+        FIRST,
+        SECOND,
+        MARK,
+        RGBColor(204, 121, 167),
+        RGBColor(86, 180, 233),
+        RGBColor(120, 94, 40),
+        RGBColor(70, 70, 70),
+    ];
+    if classes <= few.len() {
+        return few[label as usize % few.len()];
+    }
+    // The golden angle keeps neighbours apart.
+    let hue = (f64::from(label) * 0.618_034).fract();
+    let (r, g, b) = HSLColor(hue, 0.62, [0.42, 0.60, 0.32][label as usize % 3]).rgb();
+    RGBColor(r, g, b)
+}

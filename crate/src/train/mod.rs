@@ -18,6 +18,7 @@ mod predict;
 mod predict_bytes;
 mod prediction;
 pub mod report;
+mod size_curve;
 
 pub use callbacks::{CsvLogger, EarlyStopping, ModelCheckpoint, ReduceLrOnPlateau, TensorBoard};
 pub use checkpoint::Checkpoints;
@@ -31,3 +32,4 @@ pub use lr_find::{LrFind, LrFindOptions, Suggestion};
 pub(crate) use predict::check_outputs;
 pub use predict::Predictions;
 pub use prediction::Prediction;
+pub use size_curve::SizeCurve;

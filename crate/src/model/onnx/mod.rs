@@ -70,8 +70,13 @@ fn encode(about: &About, architecture: &Architecture, weights: &Weights) -> Resu
     graph.input("images", &[batch(), Axis::Fixed(h), Axis::Fixed(w), Axis::Fixed(3)]);
     let mut x = "images".to_owned();
     if let Some(rescaling) = about.rescaling {
-        let scale = graph.floats("rescaling/scale", &[], &[rescaling.scale as f32]);
-        let offset = graph.floats("rescaling/offset", &[], &[rescaling.offset as f32]);
+        let rescaling = rescaling.rescaling();
+        let mut constant = |name: &str, v: [f32; 3]| match rescaling.uniform() {
+            Some(_) => graph.floats(name, &[], &v[..1]),
+            None => graph.floats(name, &[3], &v),
+        };
+        let scale = constant("rescaling/scale", rescaling.scale);
+        let offset = constant("rescaling/offset", rescaling.offset);
         x = graph.node("Mul", &[&x, &scale], "scaled", &[]);
         x = graph.node("Add", &[&x, &offset], "rescaled", &[]);
     }
@@ -203,23 +208,16 @@ impl Convolutions<'_> {
         let plain = format!("{}/kernel", spec.conv);
         let kernel = self.graph.floats(&plain, &[channels, inputs, side, side], &folded);
         let bias = self.graph.floats(&format!("{}/bias", spec.conv), &[channels], &bias);
-        let ((h, w, _), stride) = (spec.input, spec.stride);
-        let [top, left] = [h, w].map(|n| before(side, stride, n));
-        // Below and right it is always one.
-        let end = i64::from(side == 3);
-        let (side, stride) = (side as i64, stride as i64);
+        let ((top, bottom), (left, right)) = (spec.zeros(spec.input.0), spec.zeros(spec.input.1));
+        let pads = [top, left, bottom, right].map(|zeros| zeros as i64);
+        let (side, stride) = (side as i64, spec.stride as i64);
         let group = if depthwise { channels as i64 } else { 1 };
         let attributes = [
             ("kernel_shape", Attribute::Ints(&[side, side])),
             ("strides", Attribute::Ints(&[stride, stride])),
-            ("pads", Attribute::Ints(&[top, left, end, end])),
+            ("pads", Attribute::Ints(&pads)),
             ("group", Attribute::Int(group)),
         ];
         Ok(self.graph.node("Conv", &[x, &kernel, &bias], &spec.conv, &attributes))
     }
-}
-
-/// Zeros above or left of an axis of `n`: one, but none where a stride of 2 meets an even length.
-fn before(side: usize, stride: usize, n: usize) -> i64 {
-    i64::from(side == 3 && !(stride == 2 && n.is_multiple_of(2)))
 }

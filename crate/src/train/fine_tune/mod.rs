@@ -20,6 +20,7 @@ mod multi_label_regression;
 mod options;
 mod penalty;
 mod plan;
+pub(in crate::train) use plan::USUAL_L2;
 mod recipe;
 mod runs;
 pub(in crate::train) mod softmax_regression;

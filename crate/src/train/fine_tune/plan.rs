@@ -3,7 +3,7 @@
 use super::options::FineTuneOptions;
 
 /// The penalty on the head's weights where nothing speaks for another one.
-pub(super) const USUAL_L2: f64 = 0.08;
+pub(in crate::train) const USUAL_L2: f64 = 0.08;
 /// Fewer photographs than this are too few to hold some out: what those say is chance.
 const FEW: usize = 100;
 /// From this many photographs on one run tells enough of fine-tuning; fewer leave too few to hold out.

@@ -22,16 +22,16 @@ use super::runs::{mixed, Runs, Tuned, SHARES};
 use super::softmax_regression::{Problem, Solution, MAX_ITERATIONS, TOLERANCE};
 use super::{multi_label_regression, time};
 use crate::augment::{RandomFlip, Sequential};
+use crate::bases::Base;
 use crate::data::Dataset;
 use crate::loss::actual::Actual;
 use crate::loss::Loss;
 use crate::model::{temperature_scaling, TrainedOn, Trust};
 use crate::model::{Dense, Dropout, GlobalAveragePooling2D, Model};
-use crate::network::MobileNetV2;
 use crate::optim::lbfgs::Minimum;
 use crate::optim::Adam;
-use crate::preprocess::Rescaling;
 use crate::progress::say;
+use crate::team;
 use crate::train::fit::views::Views;
 use crate::train::folds::{Folds, OutOfFold};
 use crate::train::history::{History, Kept};
@@ -82,6 +82,25 @@ impl Model {
     /// # Errors
     /// As [`imagenet`](Self::imagenet), or where the device has too little memory.
     pub fn imagenet_on(dataset: &Dataset, device: &Device) -> Result<Self> {
+        Self::of_base(Base::named(Base::DEFAULT)?, dataset, device)
+    }
+
+    /// As [`imagenet`](Self::imagenet), with another network of the registry and on a device of your choice. Images are
+    /// best as large as [`Base::image_size`] says.
+    ///
+    /// # Errors
+    /// As [`imagenet_on`](Self::imagenet_on).
+    ///
+    /// ```no_run
+    /// use transfer::prelude::*;
+    /// let base = Base::named("efficientnet_lite0")?;
+    /// let options = ImageDatasetOptions::default().image_size(base.image_size, base.image_size);
+    /// let photographs = own_photographs("my_photos", options)?;
+    /// let mut model = Model::of_base(base, &photographs.train, &Device::auto()?)?;
+    /// model.fine_tune(&photographs.train, FineTuneOptions::default())?;
+    /// # Ok::<(), transfer::Error>(())
+    /// ```
+    pub fn of_base(base: &Base, dataset: &Dataset, device: &Device) -> Result<Self> {
         let classes = dataset.class_names().len();
         if classes < 2 {
             return Err(Error::Data(format!(
@@ -89,10 +108,10 @@ impl Model {
             )));
         }
         let (h, w) = dataset.image_size();
-        let mut base = MobileNetV2::imagenet_on(device, (h, w, 3))?;
+        let mut base = base.imagenet_on(device, (h, w, 3))?;
         base.set_trainable(false);
         let mut model = Model::chain()
-            .then(Rescaling::new(1.0 / 127.5, -1.0))
+            .then(base.rescaling())
             .then(base)
             .then(GlobalAveragePooling2D)
             .then(Dropout::new(0.2))
@@ -151,7 +170,8 @@ impl Model {
             ));
         }
         if plan.epochs > 0 {
-            self.net.base.fine_tune_at(options.fine_tune_at.clone())?;
+            let usual = self.net.base.last_three_blocks().into();
+            self.net.base.fine_tune_at(options.fine_tune_at.clone().unwrap_or(usual))?;
         }
         self.compile(Adam::new(plan.learning_rate), loss)?;
         let own = self.augmentation.take();
@@ -188,6 +208,9 @@ impl Model {
         if let Some(limit) = options.time_limit {
             let asked = plan.epochs;
             plan.epochs = time::epochs(self, dataset, plan, head.views.as_ref(), limit, start.elapsed())?;
+            if let Some(team) = self.several() {
+                plan.epochs = team::first_number(team, plan.epochs)?;
+            }
             say(format!("{} of {asked} epochs of fine-tuning fit into {limit:.0?}", plan.epochs));
         }
         let share = options.share.or_else(|| dataset.label_sets().map(|_| 1.0));

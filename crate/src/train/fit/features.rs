@@ -12,7 +12,7 @@ use crate::model::feature_cache::{Features, Key};
 use crate::model::Model;
 use crate::network::on_device::on_device;
 use crate::progress::{check_stop, observe, Event};
-use crate::train::fit::{pipeline, step};
+use crate::train::fit::{pipeline, shared, step};
 use crate::{Error, Result};
 
 /// What is done with logits (or outputs of the frozen part), labels and indices of each batch. With mirror
@@ -51,6 +51,14 @@ impl Model {
     /// Calls `visit` with logits, labels and indices of each batch of `dataset`, in the order of epoch
     /// 0, without augmentation.
     pub(crate) fn each_batch(&self, dataset: &Dataset, visit: &mut Visit<'_>) -> Result<()> {
+        if let Some(team) = self.several() {
+            return shared::each_batch(self, team, dataset, visit);
+        }
+        self.each_batch_here(dataset, visit)
+    }
+
+    /// The same, by this process alone.
+    pub(super) fn each_batch_here(&self, dataset: &Dataset, visit: &mut Visit<'_>) -> Result<()> {
         self.each_frozen_batch(dataset, self.test_time_flip, &mut |features, labels, indices| {
             visit(&self.logits_of_images(features, labels.len())?, labels, indices)
         })

@@ -45,7 +45,7 @@ fn package() -> Vec<u8> {
 }
 
 /// A program that puts `bytes` into its working folder, as npm and pip do, or fails without any.
-fn client(folder: &Path, name: &str, bytes: Option<&[u8]>) -> PathBuf {
+pub(super) fn client(folder: &Path, name: &str, bytes: Option<&[u8]>) -> PathBuf {
     let (program, store) = (folder.join("client.sh"), folder.join("stored"));
     let script = match bytes {
         Some(bytes) => {

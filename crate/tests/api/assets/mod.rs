@@ -3,4 +3,5 @@
 mod archives;
 mod downloads;
 mod inputs;
+mod samples;
 mod support;

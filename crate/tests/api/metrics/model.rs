@@ -157,3 +157,100 @@ fn heat_maps_of_a_real_network_add_up_to_its_logit() {
     let figure = maps.figure(data.class_names()).unwrap();
     assert!(figure.caption().starts_with("Grad-CAM: 4 of 4 images"), "{}", figure.caption());
 }
+
+#[test]
+fn roc_curves_of_all_classes_have_their_names_and_the_areas_of_single_curves() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dataset(dir.path(), 3);
+    let predictions = model(3).predict(&data).unwrap();
+    let curves = predictions.roc_curves(data.class_names()).unwrap();
+    assert_eq!((curves.curves.len(), &curves.support[..]), (3, &[EACH as usize; 3][..]));
+    for class in 0..3 {
+        let is_class: Vec<u32> = predictions.actual.iter().map(|&l| u32::from(l as usize == class)).collect();
+        let scores = predictions.probabilities().column(class).to_vec();
+        let area = transfer::explain::roc_auc_score(&is_class, &scores).unwrap();
+        assert_eq!(curves.curves[class].auc, area);
+    }
+    let text = curves.to_string();
+    assert!(text.lines().count() == 4 && text.contains("round"), "{text}");
+    let caption = curves.figure().unwrap().caption().to_owned();
+    assert!(caption.starts_with("ROC curves: 3 of 3 classes, smallest AUC"), "{caption}");
+
+    // A class without images has no curve, and the others have theirs.
+    let without = data.take(1);
+    let some = model(3).predict(&without).unwrap().roc_curves(data.class_names()).unwrap();
+    assert_eq!(some.support.iter().sum::<usize>(), without.len());
+    let two = ["across", "along"].map(String::from);
+    let error = predictions.roc_curves(&two).unwrap_err().to_string();
+    assert!(error.contains("a name for each of 3 classes"), "{error}");
+    let plain = model(3).predict_on_batch(&data.first_batch().unwrap().images).unwrap();
+    assert!(plain.roc_curves(data.class_names()).is_err());
+}
+
+#[test]
+fn accuracy_by_size_rises_to_the_whole_training_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dataset(dir.path(), 3);
+    let curve = model(3).size_curve(&data, &data).unwrap();
+    // 21 photographs of 3 classes: half would leave fewer than five of a class.
+    assert_eq!((curve.sizes.clone(), curve.accuracies[0].len()), (vec![21], 1));
+    // Measured on what it was trained on, the head is right.
+    assert!(curve.means()[0] > 0.9 && curve.interval.contains(curve.means()[0]), "{curve}");
+    assert_eq!(curve, model(3).size_curve(&data, &data).unwrap());
+    let caption = curve.figure().unwrap().caption().to_owned();
+    assert!(caption.starts_with("accuracy by number of photographs: 1 points"), "{caption}");
+    let other = tempfile::tempdir().unwrap();
+    let two = dataset(other.path(), 2);
+    let error = model(3).size_curve(&data, &two).unwrap_err().to_string();
+    assert!(error.contains("the same classes"), "{error}");
+}
+
+#[test]
+fn worst_photographs_are_named_below_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dataset(dir.path(), 2);
+    let worst = model(1).predict(&data).unwrap().top_losses(&data, 2).unwrap();
+    let text = worst.clone().below(dir.path()).to_string();
+    assert!(text.contains("across/") || text.contains("along/"), "{text}");
+    assert!(!text.contains(&dir.path().display().to_string()), "{text}");
+    assert_eq!(worst.clone().below("/nowhere"), worst);
+}
+
+/// The step that the notebook `transfer` writes out.
+fn step(head: &mut Head, rate: f64, x: &Features, y: &Labels) -> f32 {
+    use transfer::dfdx::{optim::*, prelude::*};
+    let tape = head.alloc_grads();
+    let logits = head.forward(x.trace(tape));
+    let loss = binary_cross_entropy_with_logits_loss(logits, y.clone());
+    let value = loss.array();
+    let gradients = loss.backward();
+    let mut optimizer = Sgd::new(head, SgdConfig { lr: rate, momentum: None, weight_decay: None });
+    optimizer.update(head, &gradients).expect("each variable has a gradient");
+    value
+}
+
+type Head = transfer::dfdx::nn::modules::Linear<1280, 1, f32, transfer::dfdx::tensor::Cpu>;
+type Features = transfer::dfdx::tensor::Tensor<
+    (usize, transfer::dfdx::shapes::Const<1280>),
+    f32,
+    transfer::dfdx::tensor::Cpu,
+>;
+type Labels = transfer::dfdx::tensor::Tensor<
+    (usize, transfer::dfdx::shapes::Const<1>),
+    f32,
+    transfer::dfdx::tensor::Cpu,
+>;
+
+#[test]
+fn a_training_step_can_be_written_with_dfdx_alone() {
+    use transfer::dfdx::prelude::*;
+    let dir = tempfile::tempdir().unwrap();
+    let features = model(1).pooled_features(&dataset(dir.path(), 2)).unwrap();
+    let n = features.labels.len();
+    let cpu = Cpu::seed_from_u64(1);
+    let x: Features = cpu.tensor_from_vec(features.values.into_raw_vec_and_offset().0, (n, Const::<1280>));
+    let y: Labels = cpu.tensor_from_vec(features.labels.iter().map(|&l| l as f32).collect(), (n, Const::<1>));
+    let mut head: Head = cpu.build_module::<builders::Linear<1280, 1>, f32>();
+    let losses: Vec<f32> = (0..40).map(|_| step(&mut head, 0.02, &x, &y)).collect();
+    assert!(losses[39] < 0.7 * losses[0], "{losses:?}");
+}
