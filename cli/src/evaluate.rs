@@ -105,6 +105,9 @@ fn write_report(
     data: &Dataset,
     predictions: &Predictions,
 ) -> crate::Result<()> {
+    if !team::is_first() {
+        return Ok(());
+    }
     let Some(file) = arguments.report.of_evaluation(&arguments.model) else { return Ok(()) };
     let file = file.not_in(&arguments.dir);
     if let Err(e) = HtmlReport::check(&file) {

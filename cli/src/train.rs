@@ -134,7 +134,15 @@ fn measure(model: &Model, photographs: &OwnPhotographs) -> crate::Result<()> {
     Ok(())
 }
 
-/// Writes the report in HTML: of the test set, or of the validation set where there is none.
+/// The set that the report is on: the test set, or the validation set where there is none.
+fn reported(photographs: &OwnPhotographs) -> (&'static str, &Dataset) {
+    match &photographs.test {
+        Some(test) => ("test", test),
+        None => ("validation", &photographs.validation),
+    }
+}
+
+/// Writes the report in HTML.
 fn write_report(
     model: &Model,
     photographs: &OwnPhotographs,
@@ -146,10 +154,7 @@ fn write_report(
         screen::note("There is no report in HTML of a model that gives a photograph several labels.");
         return Ok(());
     }
-    let (name, set) = match &photographs.test {
-        Some(test) => ("test", test),
-        None => ("validation", &photographs.validation),
-    };
+    let (name, set) = reported(photographs);
     let predictions = model.predict(set)?;
     let report = arguments.report.make(model, set, &predictions)?;
     let report = report

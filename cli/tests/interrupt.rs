@@ -76,7 +76,10 @@ fn ctrl_c_leaves_a_checkpoint_and_the_same_command_ends_where_an_unbroken_one_en
     assert_eq!((code(&output), stdout(&output)), (130, String::new()), "{rest}");
     assert!(rest.contains("Interrupted. This command continues"), "{rest}");
     let command = rest.lines().last().unwrap().trim();
-    assert!(command.ends_with("train 'my shapes' --epochs 2 --image-size 64 --batch-size 4"), "{rest}");
+    assert!(
+        command.ends_with("train 'my shapes' --epochs 2 --image-size 64 --batch-size 4 --no-report"),
+        "{rest}"
+    );
     let left = names(here);
     assert_eq!(left, [".model.safetensors.checkpoints", "my shapes"], "no model, and nothing unfinished");
 

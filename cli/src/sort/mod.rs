@@ -119,7 +119,7 @@ struct Run {
 
 impl Run {
     fn all(&mut self, model: &Model) -> crate::Result<()> {
-        let mut files = Files::new(&[self.from.clone()]);
+        let mut files = Files::new(std::slice::from_ref(&self.from));
         let mut seen = 0;
         loop {
             let mut chunk = Vec::with_capacity(AT_ONCE);

@@ -20,7 +20,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
                 folders.push(path);
-            } else if !name.starts_with('.') && !(name.starts_with("sorted") && name.ends_with(".csv")) {
+            } else if !(name.starts_with('.') || name.starts_with("sorted") && name.ends_with(".csv")) {
                 found.insert(path.strip_prefix(folder).unwrap().to_owned(), std::fs::read(&path).unwrap());
             }
         }
