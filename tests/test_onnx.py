@@ -64,13 +64,27 @@ class Onnx(unittest.TestCase):
             said, _ = read_safetensors(self.path(f"{case}.safetensors"))
             session = self.session(case)
             for n in (1, len(said["images"])):
-                logits, probabilities = session.run(None, {"images": said["images"][:n]})
+                logits, probabilities = session.run(["logits", "probabilities"], {"images": said["images"][:n]})
                 scale = max(1.0, float(np.abs(said["logits"]).max()))
                 self.assertLess(np.abs(logits - said["logits"][:n]).max(), 1e-4 * scale, case)
                 self.assertLess(np.abs(probabilities - said["probabilities"][:n]).max(), 1e-4, case)
                 np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
             # The comparison could fail: images differ from each other.
             self.assertGreater(np.abs(said["logits"][0] - said["logits"][1]).max(), 1e-2 * scale)
+
+    def test_the_same_images_are_unknown(self):
+        for case in self.cases:
+            said, _ = read_safetensors(self.path(f"{case}.safetensors"))
+            if "unknown" not in said:
+                continue
+            session = self.session(case)
+            threshold = float(session.get_modelmeta().custom_metadata_map["unknown_threshold"])
+            (typicality,) = session.run(["typicality"], {"images": said["strangers"]})
+            unknown = said["unknown"] == 1.0
+            # Where a score is that of a held-out image to the last digits, rounding decides which is odder.
+            different = (typicality[:, 0] <= threshold) != unknown
+            self.assertLessEqual(different.sum(), 1, case)
+            self.assertTrue(unknown.any() and not unknown.all(), case)
 
     def test_names_and_types_are_as_documented(self):
         for case in self.cases:
@@ -79,10 +93,14 @@ class Onnx(unittest.TestCase):
             (images,), outputs = session.get_inputs(), session.get_outputs()
             self.assertEqual((images.name, images.type), ("images", "tensor(float)"))
             self.assertEqual(images.shape, ["batch", *said["images"].shape[1:]])
-            self.assertEqual([o.name for o in outputs], ["logits", "probabilities"])
+            # One of the models tells no unknown images.
+            tells = ["typicality"] if "unknown" in said else []
+            self.assertEqual(len(tells), int(case != "3"))
+            self.assertEqual([o.name for o in outputs], ["logits", "probabilities", *tells])
             self.assertEqual([o.shape for o in outputs], [["batch", n] for n in (
-                said["logits"].shape[1], said["probabilities"].shape[1])])
+                said["logits"].shape[1], said["probabilities"].shape[1], *[1 for _ in tells])])
             properties = session.get_modelmeta().custom_metadata_map
+            self.assertEqual("unknown_threshold" in properties, bool(tells))
             self.assertEqual(json.loads(properties["class_names"]), json.loads(about["class_names"]))
             self.assertEqual(json.loads(properties["image_size"]), list(said["images"].shape[1:3]))
             # Two of the models are calibrated.

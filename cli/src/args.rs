@@ -3,15 +3,18 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use transfer::bases::Base;
 use transfer::data::Fit;
 
 pub use crate::check_args::Check;
+pub use crate::serve_args::Serve;
+pub use crate::sort_args::Sort;
 use crate::values::{folds, image_size, left_out, part, share, time, unknown, Unknown};
 
 /// Train an image classifier on your own photographs, and use it.
 ///
-/// Training starts from MobileNetV2, which was trained on more than a million photographs (ImageNet). A few dozen
-/// photographs of each class are enough.
+/// Training starts from a network that was trained on more than a million photographs (ImageNet): MobileNetV2, or another
+/// one that `transfer bases` lists. A few dozen photographs of each class are enough.
 #[derive(Debug, Parser)]
 #[command(name = "transfer", version, after_help = EXAMPLES)]
 pub struct Program {
@@ -29,7 +32,10 @@ Examples:
   transfer evaluate model.safetensors more_photos
   transfer predict model.safetensors holiday/ cat.jpg
   transfer predict model.safetensors 'in/*.jpg' --format jsonl > classes.jsonl
+  transfer sort model.safetensors holiday sorted
+  transfer serve model.safetensors --open      a page to drop photographs on
   transfer export model.safetensors --output model.onnx
+  transfer predict --imagenet cat.jpg          without training: ImageNet's 1,000 classes
 
 Exit codes:
   0    done
@@ -44,7 +50,7 @@ A second signal ends any command at once. Signals that were ignored when the pro
 `trap '' INT`) stay ignored.
 
 Environment:
-  TRANSFER_WEIGHTS   weight file of MobileNetV2, or its folder (default: in the download folder, or downloaded)
+  TRANSFER_WEIGHTS   weight file of the base, or its folder (default: in the download folder, or downloaded)
   TRANSFER_THREADS   number of threads that compute (default: one for each processor)
   TRANSFER_DEVICE    what `--device auto` means: cpu, cuda or cuda:N (default: a GPU if it can be used)";
 
@@ -58,10 +64,16 @@ pub enum Command {
     Evaluate(Evaluate),
     /// Predict the classes of image files
     Predict(Predict),
+    /// Sort photographs into folders by their predicted class
+    Sort(Sort),
+    /// Try a model on a page in the browser, and let programs use it over HTTP
+    Serve(Serve),
     /// Write a model as an ONNX file, for ONNX Runtime and other programs
     Export(Export),
     /// Show the classes, the image size and the layers of a model
     Summary(Summary),
+    /// List the networks that training can start from
+    Bases(Bases),
 }
 
 /// Train a classifier on a folder of class folders.
@@ -71,6 +83,9 @@ pub enum Command {
 /// validation set and the test set. The names `training`, `valid`, `val` and `testing` work too. Without a validation
 /// set, a part of each class is set aside, always the same one. The content of a file decides whether it is an image.
 /// Hidden files are left out; everything else that is left out is named.
+///
+/// A report, MODEL.report.html, shows curves, the confusion matrix, the photographs that were taken for another class and
+/// more; it is one file that loads nothing. It holds small copies of the photographs, unless `--no-thumbnails` is given.
 ///
 /// A photograph that cannot be decoded is left out. The last line of the output gives the number of photographs that
 /// were left out, and the table MODEL.left_out.csv beside the model lists them (columns file and reason; a name that
@@ -82,7 +97,8 @@ Examples:
   transfer train my_photos
   transfer train my_photos --epochs 20 --output birds.safetensors
   transfer train digits --epochs 10 --fine-tune-at 100 --no-flip
-  transfer train my_photos --validation other_photos --image-size 224
+  transfer train my_photos --validation other_photos --image-size 192
+  transfer train my_photos --base efficientnet_lite0
   transfer train 20000_photos --no-cache        memory stays below 400 MB
   transfer train photos --labels labels.csv     the table says which photograph shows what
 
@@ -97,6 +113,9 @@ pub struct Train {
     /// Replace any file at the place of the model, but never a file in a folder of photographs
     #[arg(long)]
     pub force: bool,
+    /// Network that training starts from, by its name in `transfer bases`
+    #[arg(short, long, value_name = "NAME", default_value = Base::DEFAULT, value_parser = base)]
+    pub base: BaseName,
     /// Number of fine-tuning epochs, after the head has been trained; 0 trains the head alone. By default 3 to 6, more
     /// for fewer photographs, and 0 for fewer than 100
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10_000))]
@@ -105,10 +124,11 @@ pub struct Train {
     /// fewer; how many depends on the machine
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub time: Option<std::time::Duration>,
-    /// First layer to fine-tune, by name or by number from 0 to 153. A lower layer helps with images unlike
-    /// photographs, and makes training slower
-    #[arg(long, value_name = "LAYER", default_value = "block_14_expand")]
-    pub fine_tune_at: String,
+    /// First layer to fine-tune, by name or by number (`transfer summary` of a model lists them). By default the first of
+    /// the last three blocks: block_14_expand of MobileNetV2. A lower layer helps with images unlike photographs, and
+    /// makes training slower
+    #[arg(long, value_name = "LAYER")]
+    pub fine_tune_at: Option<String>,
     /// Highest learning rate of fine-tuning. By default 0.0001 for fewer than 1,000 photographs, and 0.0003 for more
     #[arg(long, value_name = "RATE")]
     pub learning_rate: Option<f32>,
@@ -123,9 +143,9 @@ pub struct Train {
     #[arg(long)]
     pub no_flip: bool,
     /// Height and width that photographs are resized to, in pixels: `160`, or `120x160`. Larger images show finer
-    /// details and make training slower
-    #[arg(long, value_name = "PIXELS", default_value = "224", value_parser = image_size)]
-    pub image_size: (usize, usize),
+    /// details and make training slower. By default the size that the base was trained on: 224 for MobileNetV2
+    #[arg(long, value_name = "PIXELS", value_parser = image_size)]
+    pub image_size: Option<(usize, usize)>,
     /// Number of folds in which the head is cross-validated, on the features that are computed in any case: it tells
     /// how good a head is on photographs that it did not see. 0 does not cross-validate
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = folds)]
@@ -162,6 +182,11 @@ pub struct Train {
     #[arg(long, value_name = "N", default_value_t = 32,
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub batch_size: u32,
+    /// Number of photographs whose gradients are computed at a time and then added to those of the batch: a step takes
+    /// less memory, and gives the same bits for any number of processes that `mpirun` starts. By default a batch is
+    /// computed as a whole, and by several processes in quarters
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub micro_batch: Option<u32>,
     /// Fraction of each class, from 0 to 1, that may be left out because it cannot be decoded; more is an error.
     /// Above 0, one photograph of each class may always be left out, but never all of a class
     #[arg(long, value_name = "FRACTION", default_value_t = 0.1, value_parser = left_out)]
@@ -172,6 +197,8 @@ pub struct Train {
     /// Do not keep decoded photographs in memory: slower, but memory does not grow with their number
     #[arg(long)]
     pub no_cache: bool,
+    #[command(flatten)]
+    pub report: crate::html_report::Report,
     /// Folder for checkpoints, in which each training has a folder of its own; checkpoints stay. By default they are
     /// in a hidden folder beside the model, and are removed when the model is saved
     #[arg(long, value_name = "DIR")]
@@ -180,9 +207,28 @@ pub struct Train {
     pub computing: crate::device::Computing,
 }
 
+impl Train {
+    /// Height and width of the images, as asked for or as the base has them.
+    pub fn image_size(&self) -> (usize, usize) {
+        let side = self.base.0.image_size;
+        self.image_size.unwrap_or((side, side))
+    }
+
+    /// What checkpoints note of the first layer to fine-tune.
+    pub fn fine_tune_at_noted(&self) -> &str {
+        match &self.fine_tune_at {
+            Some(layer) => layer,
+            // As earlier versions noted it.
+            None if self.base.0.name == Base::DEFAULT => "block_14_expand",
+            None => "the last three blocks",
+        }
+    }
+}
+
 /// Evaluate a model on photographs whose classes are known.
 ///
-/// Prints accuracy, loss, a report for each class and the confusion matrix. A photograph that cannot be decoded is left
+/// Prints accuracy, loss, a report for each class and the confusion matrix, and writes the same with photographs and
+/// figures as a page beside the model, MODEL.evaluation.html. A photograph that cannot be decoded is left
 /// out and named on standard error, and the exit code is 1.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -213,6 +259,8 @@ pub struct Evaluate {
     #[arg(long, value_name = "FRACTION", default_value_t = 0.1, value_parser = left_out)]
     pub max_left_out: f32,
     #[command(flatten)]
+    pub report: crate::html_report::Report,
+    #[command(flatten)]
     pub computing: crate::device::Computing,
 }
 
@@ -229,14 +277,24 @@ Examples:
   transfer predict model.safetensors cat.jpg
   transfer predict model.safetensors holiday/ --format csv > holiday.csv
   transfer predict model.safetensors 'in/*.jpg' --top 3
-  transfer predict model.safetensors in/ --format jsonl | jq -r 'select(.confidence < 0.6).file'")]
+  transfer predict model.safetensors in/ --format jsonl | jq -r 'select(.confidence < 0.6).file'
+  transfer predict --imagenet cat.jpg           no model: the 1,000 classes of ImageNet")]
 pub struct Predict {
-    /// Model file that `transfer train` wrote
+    /// Model file that `transfer train` wrote; none with --imagenet
+    #[arg(value_name = "MODEL")]
     pub model: PathBuf,
     /// Image files, folders, or patterns such as `in/*.jpg`. Of a folder, all images are used, also those in
     /// sub-folders; other files are counted and named
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "imagenet", value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Use no model of yours, but a network as it was published, for the 1,000 classes of ImageNet. Prints the five most
+    /// probable classes of each file
+    #[arg(long)]
+    pub imagenet: bool,
+    /// With --imagenet: the network, by its name in `transfer bases`
+    #[arg(short, long, value_name = "NAME", requires = "imagenet", default_value = "efficientnet_lite0",
+          value_parser = base)]
+    pub base: BaseName,
     /// Output format
     #[arg(long, value_enum, default_value_t = PredictFormat::Table)]
     pub format: PredictFormat,
@@ -245,9 +303,9 @@ pub struct Predict {
     /// `transfer train`. A model of an earlier version calls none unknown
     #[arg(long, value_name = "WHEN", default_value = "on", value_parser = unknown)]
     pub unknown: Unknown,
-    /// Number of classes to print for each file, the most probable first
-    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pub top: u32,
+    /// Number of classes to print for each file, the most probable first. By default 1, with --imagenet 5
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    pub top: Option<u32>,
     #[command(flatten)]
     pub computing: crate::device::Computing,
 }
@@ -275,6 +333,27 @@ pub struct Export {
 pub struct Summary {
     /// Model file that `transfer train` wrote
     pub model: PathBuf,
+}
+
+/// List the networks that training can start from.
+///
+/// For each: its name for `--base`, what it is, the image size that it was trained on, the part of ImageNet's photographs
+/// that it names right at first as its publisher says, the number of its parameters in millions, and the licence of its
+/// weights. Weights are searched in the download folder, and downloaded when they are first used.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  transfer bases --format json | jq -r '.[].name'")]
+pub struct Bases {
+    /// Output format
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub format: ReportFormat,
+}
+
+/// A network of the registry.
+#[derive(Debug, Clone, Copy)]
+pub struct BaseName(pub &'static Base);
+
+fn base(text: &str) -> Result<BaseName, String> {
+    Base::named(text).map(BaseName).map_err(|e| e.to_string())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use serde_json::{json, Map, Value};
 use transfer::check::{
-    apply_fixes, ApplyOptions, CheckedFile, ClassFinding, DuplicateGroup, DuplicateKind, Oddity,
+    apply_fixes, apply_fixes_of_table, ApplyOptions, CheckedFile, ClassFinding, DuplicateGroup,
+    DuplicateKind, Oddity,
 };
+use transfer::data::LabelTable;
 use transfer::prelude::*;
 use transfer::Show;
 
@@ -25,7 +27,10 @@ pub fn check(arguments: &Check) -> crate::Result<()> {
     }
     let device = arguments.computing.open_and_say()?;
     let options = CheckOptions::default().labels(!arguments.no_labels).device(&device);
-    let report = check_photographs(&arguments.dir, options)?;
+    let report = match &arguments.labels {
+        Some(table) => check_photographs_of_table(&arguments.dir, &LabelTable::read(table)?, options)?,
+        None => check_photographs(&arguments.dir, options)?,
+    };
     if let Some(fix) = &fix {
         report.save_fixes(fix).map_err(|e| named("--fix", e))?;
         screen::note(&format!("Wrote {} proposed changes to {}.", report.fixes().len(), fix.path().shown()));
@@ -53,7 +58,12 @@ fn named(option: &str, error: Error) -> Failure {
 
 fn apply(arguments: &Check, table: &Path, into: &Path) -> crate::Result<()> {
     let options = ApplyOptions::default().copy(arguments.copy);
-    let done = apply_fixes(&arguments.dir, table, into, options)?;
+    let done = match &arguments.labels {
+        Some(labels) => {
+            apply_fixes_of_table(&arguments.dir, &LabelTable::read(labels)?, table, into, options)?
+        }
+        None => apply_fixes(&arguments.dir, table, into, options)?,
+    };
     if done.copies > 0 && !arguments.copy {
         screen::note(&format!("{} photographs were copied, since they could not be linked.", done.copies));
     }

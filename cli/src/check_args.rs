@@ -26,10 +26,15 @@ Examples:
   transfer check my_photos
   transfer check my_photos --fix changes.csv
   transfer check my_photos --apply changes.csv --into my_photos_2
+  transfer check my_photos --labels labels.csv
   transfer check my_photos --format json | jq '.suspects[].file'")]
 pub struct Check {
     /// Folder with the class folders
     pub dir: PathBuf,
+    /// Table with the labels of the photographs in DIR, as in `train`, instead of class folders. Its column `split`, if
+    /// there is one, says which set a photograph is of
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
     /// Output format
     #[arg(long, value_enum, default_value_t = CheckFormat::Text, conflicts_with = "apply")]
     pub format: CheckFormat,
@@ -45,7 +50,8 @@ pub struct Check {
     /// Carry out a table of changes in a new folder, without another check
     #[arg(long, value_name = "TABLE.csv", requires = "into")]
     pub apply: Option<PathBuf>,
-    /// New folder for `--apply`, outside of DIR. Photographs there are hard links, which take no room
+    /// New folder for `--apply`, outside of DIR. Photographs there are hard links, which take no room. With `--labels` it
+    /// gets a table `labels.csv`
     #[arg(long, value_name = "NEW_DIR", requires = "apply")]
     pub into: Option<PathBuf>,
     /// Copy the photographs to the new folder instead of linking them

@@ -4,18 +4,19 @@ use std::io::Write;
 
 use serde_json::json;
 use transfer::data::{photographs_of_classes, photographs_of_table};
-use transfer::explain::{confusion_matrix, ConfusionMatrix};
+use transfer::explain::{confusion_matrix, ConfusionMatrix, HtmlReport};
 use transfer::prelude::*;
 use transfer::Show;
 
 use crate::args::{Evaluate, ReportFormat};
-use crate::{left_out, multi_label, screen, Failure};
+use crate::{html_report, left_out, multi_label, screen, team, Failure};
 
 /// A matrix of more classes does not fit a screen; the most frequent mistakes are printed instead.
 const SHOWN: usize = 20;
 
 pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
     let mut model = Model::load_on(&arguments.model, &arguments.computing.open_and_say()?)?;
+    model.set_team(team::team());
     // One pass: nothing would be looked up again, and memory should not grow with the number of files.
     model.set_feature_cache_bytes(0);
     let (h, w, _) = model.base_model().input_shape();
@@ -35,6 +36,11 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
         None => photographs_of_classes(&arguments.dir, &names, options)?,
     };
     let predictions = model.predict(&data)?;
+    if !team::is_first() {
+        return Ok(());
+    }
+    // From here on it works alone.
+    model.set_team(None);
     if model.is_multi_label() {
         return multi_label::evaluate(&model, &data, &predictions, arguments.format);
     }
@@ -46,6 +52,8 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
     if !bad.is_empty() {
         screen::say(&bad.to_string());
     }
+    // Before the results: whoever reads them learns first of a photograph that cannot be read again.
+    write_report(arguments, &model, &data, &predictions)?;
     let mut out = std::io::stdout().lock();
     match arguments.format {
         ReportFormat::Text => {
@@ -88,6 +96,25 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
         true => Ok(()),
         false => Err(Failure::SomeFiles),
     }
+}
+
+/// Writes the report in HTML. The folder of a model may be nobody's to write into, which is no reason to fail.
+fn write_report(
+    arguments: &Evaluate,
+    model: &Model,
+    data: &Dataset,
+    predictions: &Predictions,
+) -> crate::Result<()> {
+    let Some(file) = arguments.report.of_evaluation(&arguments.model) else { return Ok(()) };
+    let file = file.not_in(&arguments.dir);
+    if let Err(e) = HtmlReport::check(&file) {
+        screen::note(&format!("There is no report in HTML: {e}"));
+        return Ok(());
+    }
+    let report = arguments.report.make(model, data, predictions)?;
+    report.title(format!("Evaluation of {}", arguments.dir.shown())).save(&file)?;
+    html_report::say(&file);
+    Ok(())
 }
 
 /// The most frequent mistakes, one in each line.

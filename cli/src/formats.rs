@@ -45,6 +45,11 @@ impl Writer {
         Writer { thresholds, ..self }
     }
 
+    /// Whether the head is written, where the format has one.
+    pub fn with_head(self, yes: bool) -> Self {
+        Writer { begun: !yes, ..self }
+    }
+
     fn several(&self) -> bool {
         !self.thresholds.is_empty()
     }
@@ -245,7 +250,7 @@ mod tests {
     fn an_unknown_photograph_has_its_reason_and_its_most_probable_class() {
         let why = transfer::model::Unknown::FarFromTraining { share: 0.002 };
         let odd = Prediction { unknown: Some(why), ..prediction("a.jpg", ["cats", "dogs", "eels"]) };
-        let reason = "as far from the training photographs as 0.2 % of known ones";
+        let reason = "unlike the training photographs: only 0.2 % of known ones are as far from them";
         assert_eq!(
             text(PredictFormat::Table, 2, &odd),
             format!("confidence  class    file\n    75.0 %  unknown  a.jpg  (dogs 75.0 %, cats 12.5 %, {reason})\n")

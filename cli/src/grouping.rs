@@ -8,15 +8,15 @@ use crate::args::Train;
 use crate::check_args::Group;
 use crate::screen;
 
-/// Checks the photographs, says in a line what was found, and splits them so that groups stay together. Returns them and
-/// the groups.
+/// Checks the photographs, says in a line what was found, and splits them so that groups stay together. Returns them,
+/// the groups, and what the check found.
 pub fn grouped(
     photographs: OwnPhotographs,
     asked: &Train,
     device: &Device,
-) -> crate::Result<(OwnPhotographs, Groups)> {
+) -> crate::Result<(OwnPhotographs, Groups, Option<CheckReport>)> {
     let grouping = &asked.grouping;
-    let mut groups = Groups::none();
+    let (mut groups, mut check) = (Groups::none(), None);
     if !grouping.no_check {
         let options = CheckOptions::default().validation_split(asked.validation_split).device(device);
         let report = photographs.check(options)?;
@@ -24,9 +24,10 @@ pub fn grouped(
         if grouping.group == Group::Duplicates {
             groups = report.groups();
         }
+        check = Some(report);
     }
     if let Some(pattern) = &grouping.group_by {
         groups = groups.by_pattern(pattern)?;
     }
-    Ok((photographs.keep_together(&groups, asked.validation_split)?, groups))
+    Ok((photographs.keep_together(&groups, asked.validation_split)?, groups, check))
 }

@@ -4,6 +4,7 @@
 //! to standard output, everything else to standard error.
 
 mod args;
+mod bases;
 mod check;
 mod check_args;
 mod device;
@@ -11,14 +12,20 @@ mod evaluate;
 mod files;
 mod formats;
 mod grouping;
+mod html_report;
 mod left_out;
 mod multi_label;
 mod output;
 mod predict;
 mod recipe;
 mod screen;
+mod serve;
+mod serve_args;
 mod show;
+mod sort;
+mod sort_args;
 mod stop;
+mod team;
 mod train;
 mod values;
 
@@ -66,10 +73,32 @@ fn main() -> ExitCode {
     // Wrong usage ends here, with exit code 2.
     let program = Program::parse();
     screen::set_up(program.quiet);
+    let membership = match team::Membership::join() {
+        Ok(membership) => membership,
+        Err(error) => {
+            screen::say(&format!("error: {error}"));
+            return ExitCode::from(FAILED);
+        }
+    };
+    let code = run(program);
+    membership.end(code);
+    ExitCode::from(code)
+}
+
+/// Does what was asked for, and tells the exit code.
+fn run(program: Program) -> u8 {
+    if !team::is_first() {
+        screen::be_quiet();
+    }
     transfer::environment::unknown().iter().for_each(|line| screen::say(line));
     if let Err(error) = transfer::environment::check() {
         screen::say(&format!("error: {error}"));
-        return ExitCode::from(FAILED);
+        return FAILED;
+    }
+    // The others are done in a moment, or write what one process has to write.
+    let shared = matches!(program.command, Command::Train(_) | Command::Evaluate(_) | Command::Predict(_));
+    if !shared && !team::is_first() {
+        return 0;
     }
     stop::listen(match program.command {
         Command::Train(_) => stop::Keeps::Checkpoint,
@@ -80,20 +109,28 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Evaluate(arguments) => evaluate::evaluate(&arguments),
         Command::Predict(arguments) => predict::predict(&arguments),
+        Command::Sort(arguments) => sort::sort(&arguments),
+        Command::Serve(arguments) => serve::serve(&arguments),
         Command::Export(arguments) => show::export(&arguments),
         Command::Summary(arguments) => show::summary(&arguments),
+        Command::Bases(arguments) => bases::bases(&arguments),
     };
     screen::close();
     match outcome {
-        Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
-        Err(Failure::SomeFiles) => ExitCode::from(FAILED),
+        Ok(()) | Err(Failure::ReaderGone) => 0,
+        Err(Failure::SomeFiles) => FAILED,
         Err(Failure::Error(text)) => {
-            screen::say(&format!("error: {text}"));
-            ExitCode::from(FAILED)
+            match team::team() {
+                Some(team) => screen::say(&format!("error in process {}: {text}", team.rank())),
+                None => screen::say(&format!("error: {text}")),
+            }
+            FAILED
         }
         Err(Failure::Interrupted(text)) => {
-            screen::say(&text);
-            ExitCode::from(stop::code())
+            if team::is_first() {
+                screen::say(&text);
+            }
+            stop::code()
         }
     }
 }

@@ -9,15 +9,18 @@ use crate::screen;
 
 /// The options that the numbers of a training depend on, as the command line has them.
 pub fn noted(checkpoints: Checkpoints, asked: &Train) -> Checkpoints {
-    let (h, w) = asked.image_size;
+    let (h, w) = asked.image_size();
     let yes_or_no = |yes| if yes { "yes" } else { "no" };
     fn given(value: Option<impl ToString>) -> String {
         value.map_or_else(|| "by the number of photographs".into(), |value| value.to_string())
     }
     let share = asked.share.map_or_else(|| "by held-out photographs".into(), |share| share.to_string());
+    let base = asked.base.0.name;
+    // Earlier versions had one base and did not note it.
+    let checkpoints = if base == Base::DEFAULT { checkpoints } else { checkpoints.note("--base", base) };
     checkpoints
         .note("--epochs", given(asked.epochs))
-        .note("--fine-tune-at", &asked.fine_tune_at)
+        .note("--fine-tune-at", asked.fine_tune_at_noted())
         .note("--learning-rate", given(asked.learning_rate))
         .note("--share", share)
         .note("--balanced", yes_or_no(asked.balanced))
@@ -32,7 +35,7 @@ pub fn noted(checkpoints: Checkpoints, asked: &Train) -> Checkpoints {
         .note("--no-cache", yes_or_no(asked.no_cache))
 }
 
-/// Trains a classifier of the classes of the photographs, with checkpoints in a folder. Groups stay together where some
+/// Trains a classifier of the classes of the photographs, with checkpoints in a folder. Returns it and its history. Groups stay together where some
 /// are held out.
 pub fn train(
     photographs: &OwnPhotographs,
@@ -40,9 +43,10 @@ pub fn train(
     asked: &Train,
     checkpoints: &Checkpoints,
     device: &Device,
-) -> Result<Model> {
+) -> Result<(Model, History)> {
     let (train, validation) = (&photographs.train, &photographs.validation);
-    let mut model = Model::imagenet_on(train, device)?;
+    let mut model = Model::of_base(asked.base.0, train, device)?;
+    model.set_team(crate::team::team());
     if let Some(origin) = model.base_model().weights_origin() {
         screen::note(&format!("Weights: {origin}."));
     }
@@ -54,10 +58,6 @@ pub fn train(
     if asked.no_cache {
         model.set_feature_cache_bytes(0);
     }
-    let layer: LayerRef = match asked.fine_tune_at.parse::<usize>() {
-        Ok(number) => number.into(),
-        Err(_) => asked.fine_tune_at.as_str().into(),
-    };
     let mut options = match asked.epochs {
         Some(epochs) => FineTuneOptions::epochs(epochs as usize),
         None => FineTuneOptions::default(),
@@ -71,25 +71,33 @@ pub fn train(
     if let Some(limit) = asked.time {
         options = options.time_limit(limit);
     }
+    if let Some(images) = asked.micro_batch {
+        options = options.micro_batch(images as usize);
+    }
     options = options
-        .fine_tune_at(layer)
         .flip(!asked.no_flip)
         .seed(asked.seed)
         .folds(asked.folds as usize)
         .validation_data(validation)
         .checkpoint(checkpoints.clone());
+    if let Some(layer) = &asked.fine_tune_at {
+        options = options.fine_tune_at(match layer.parse::<usize>() {
+            Ok(number) => LayerRef::from(number),
+            Err(_) => layer.as_str().into(),
+        });
+    }
     if !groups.is_none() {
         options = options.groups(groups.numbers(train));
     }
     if asked.balanced {
         options = options.class_weights(ClassWeights::balanced());
     }
-    model.fine_tune(train, options)?;
+    let history = model.fine_tune(train, options)?;
     match model.is_multi_label() {
         true => crate::multi_label::choose_thresholds(&mut model, train)?,
         false => trust(&mut model, train, validation)?,
     }
-    Ok(model)
+    Ok((model, history))
 }
 
 /// The part of known photographs that `predict` may call unknown.

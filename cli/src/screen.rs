@@ -3,7 +3,8 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use transfer::progress::{self, Event};
@@ -26,6 +27,12 @@ pub fn set_up(quiet: bool) {
     }
 }
 
+/// Shows nothing but errors from now on.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+    progress::set_observer(None);
+}
+
 fn bar() -> &'static ProgressBar {
     BAR.get_or_init(ProgressBar::hidden)
 }
@@ -46,19 +53,39 @@ pub fn note(line: &str) {
 }
 
 fn observe(event: Event) {
-    let (done, total, what) = match event {
-        Event::Step { epoch, epochs, step, steps, loss, accuracy } => {
-            (step, steps, format!("epoch {}/{epochs}  loss {loss:.4}  accuracy {accuracy:.4}", epoch + 1))
+    let (done, total, images, what) = match event {
+        Event::Step { epoch, epochs, step, steps, images, loss, accuracy } => {
+            let what = format!("epoch {}/{epochs}  loss {loss:.4}  accuracy {accuracy:.4}", epoch + 1);
+            (step, steps, images, what)
         }
-        Event::Computed { done, total } => (done, total, "images".to_owned()),
+        Event::Computed { done, total } => (done, total, done, "images".to_owned()),
     };
-    show(done as u64, total as u64, &what);
+    let is_new = is_new(done as u64, total as u64);
+    let rate = rate(is_new, images).map_or(String::new(), |rate| format!("  {rate:.0} images/s"));
+    show(done as u64, total as u64, &(what + &rate));
+}
+
+/// Images a second since the bar began anew; `None` in its first moments.
+fn rate(begins: bool, images: usize) -> Option<f64> {
+    static BEGUN: Mutex<Option<(Instant, usize)>> = Mutex::new(None);
+    let mut begun = BEGUN.lock().unwrap_or_else(|e| e.into_inner());
+    let (start, first) = match *begun {
+        Some(begun) if !begins => begun,
+        _ => *begun.insert((Instant::now(), images)),
+    };
+    let seconds = start.elapsed().as_secs_f64();
+    (seconds > 0.5 && images > first).then(|| (images - first) as f64 / seconds)
+}
+
+/// Whether this is another pass than the one that the bar shows.
+fn is_new(done: u64, total: u64) -> bool {
+    bar().length() != Some(total) || done < bar().position()
 }
 
 /// Moves the bar; it appears when it is first moved.
 fn show(done: u64, total: u64, what: &str) {
     let bar = bar();
-    if bar.length() != Some(total) || done < bar.position() {
+    if is_new(done, total) {
         // The template is a constant that parses.
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {eta:>4} {msg}") {
             bar.set_style(style);

@@ -4,19 +4,29 @@ use std::io::Write;
 use std::path::Path;
 
 use transfer::data::{own_photographs_with_validation, photographs_from_table, Groups, LabelTable};
+use transfer::explain::HtmlReport;
 use transfer::prelude::*;
 use transfer::Show;
 
 use crate::args::Train;
-use crate::{device, grouping, left_out, multi_label, output, recipe, screen, stop, Failure};
+use crate::{
+    device, grouping, html_report, left_out, multi_label, output, recipe, screen, stop, team, Failure,
+};
 
 pub fn train(arguments: &Train) -> crate::Result<()> {
+    if !team::is_first() {
+        return assist(arguments);
+    }
     let output = output::of_training(arguments)?;
     left_out::check(&output)?;
+    let report = arguments.report.of_training(&output);
+    report.as_ref().map_or(Ok(()), HtmlReport::check).map_err(|e| {
+        Failure::Error(format!("the report cannot be written, which `--no-report` leaves out: {e}"))
+    })?;
     let folder = output::checkpoints(arguments, &output)?;
     let checkpoints = recipe::noted(Checkpoints::new(&folder).each_run(true), arguments);
     let device = arguments.computing.open()?;
-    let (photographs, groups) = photographs(arguments, &device)?;
+    let (photographs, groups, check) = photographs(arguments, &device)?;
     let output = not_among(output, &photographs)?;
     screen::note(&photographs.to_string());
     device::say(&device);
@@ -29,7 +39,7 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
         ));
     }
     let trained = recipe::train(&photographs, &groups, arguments, &checkpoints, &device);
-    let model = trained.map_err(|e| {
+    let (mut model, history) = trained.map_err(|e| {
         // Goes only where it is empty, and so has no checkpoint of this or another training.
         let _ = std::fs::remove_dir(&folder);
         how_to_go_on(e, &checkpoints)
@@ -38,7 +48,14 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
     discard(&checkpoints, arguments, &folder);
     // Now, in case the measuring is interrupted; and again, since damage in the test set shows only then.
     left_out::write(&output, &photographs.bad_images())?;
-    measure(&model, &photographs).map_err(|e| measured_in_part(e, output.path()))?;
+    let measured = measure(&model, &photographs);
+    // The others have done their part.
+    model.set_team(None);
+    let written = measured.and_then(|()| match &report {
+        Some(report) => write_report(&model, &photographs, &history, check.as_ref(), (arguments, report)),
+        None => Ok(()),
+    });
+    written.map_err(|e| measured_in_part(e, output.path()))?;
     let bad = photographs.bad_images();
     let list = left_out::write(&output, &bad)?;
     let mut out = std::io::stdout().lock();
@@ -58,8 +75,21 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
     }
 }
 
-fn photographs(arguments: &Train, device: &Device) -> crate::Result<(OwnPhotographs, Groups)> {
-    let (h, w) = arguments.image_size;
+/// Computes what is this process' part of the training, and writes nothing.
+fn assist(arguments: &Train) -> crate::Result<()> {
+    let device = arguments.computing.open()?;
+    let (photographs, groups, _) = photographs(arguments, &device)?;
+    // The first process keeps them; the others only have to know that there are some.
+    let checkpoints = recipe::noted(Checkpoints::new("of the first process"), arguments);
+    let (model, _) = recipe::train(&photographs, &groups, arguments, &checkpoints, &device)?;
+    measure(&model, &photographs)
+}
+
+fn photographs(
+    arguments: &Train,
+    device: &Device,
+) -> crate::Result<(OwnPhotographs, Groups, Option<CheckReport>)> {
+    let (h, w) = arguments.image_size();
     let options = ImageDatasetOptions {
         validation_split: Some(arguments.validation_split),
         class_names: (!arguments.classes.is_empty()).then(|| arguments.classes.clone()),
@@ -75,11 +105,11 @@ fn photographs(arguments: &Train, device: &Device) -> crate::Result<(OwnPhotogra
         (None, Some(validation)) => own_photographs_with_validation(&arguments.dir, validation, options)?,
         (None, None) => own_photographs(&arguments.dir, options)?,
     };
-    let (mut photographs, groups) = grouping::grouped(photographs, arguments, device)?;
+    let (mut photographs, groups, check) = grouping::grouped(photographs, arguments, device)?;
     if !arguments.no_cache {
         photographs.train = photographs.train.cache();
     }
-    Ok((photographs, groups))
+    Ok((photographs, groups, check))
 }
 
 /// The output, which is none of the photographs and lies in none of their folders, also by way of links.
@@ -101,6 +131,33 @@ fn measure(model: &Model, photographs: &OwnPhotographs) -> crate::Result<()> {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{name}: {evaluation}")?;
     }
+    Ok(())
+}
+
+/// Writes the report in HTML: of the test set, or of the validation set where there is none.
+fn write_report(
+    model: &Model,
+    photographs: &OwnPhotographs,
+    history: &History,
+    check: Option<&CheckReport>,
+    (arguments, file): (&Train, &OutputFile),
+) -> crate::Result<()> {
+    if model.is_multi_label() {
+        screen::note("There is no report in HTML of a model that gives a photograph several labels.");
+        return Ok(());
+    }
+    let (name, set) = match &photographs.test {
+        Some(test) => ("test", test),
+        None => ("validation", &photographs.validation),
+    };
+    let predictions = model.predict(set)?;
+    let report = arguments.report.make(model, set, &predictions)?;
+    let report = report
+        .title(format!("Training on {}", arguments.dir.shown()))
+        .fact("Photographs of this page", format!("the {name} set"))
+        .history(history);
+    html_report::with_check(report, check).save(file)?;
+    html_report::say(file);
     Ok(())
 }
 

@@ -91,6 +91,27 @@ fn a_table_is_written_edited_and_applied() {
 }
 
 #[test]
+fn a_table_of_labels_takes_the_place_of_class_folders() {
+    let dir = folder();
+    let mut table = String::from("file,label\n");
+    for name in common::SHAPES {
+        (0..8).for_each(|i| table += &format!("{name}/{i:05}.png,a {name}\n"));
+    }
+    table += "circle/copy.png,a circle\n";
+    std::fs::write(dir.path().join("labels.csv"), table).unwrap();
+    let with_table = ["check", "photos", "--labels", "labels.csv", "--no-labels"];
+    let output = run(dir.path(), &[&with_table[..], &["--fix", "changes.csv", "--format", "json"]].concat());
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let said: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((&said["photographs"], &said["sets"]["all"]["a circle"]), (&25.into(), &9.into()));
+    let output = run(dir.path(), &[&with_table[..4], &["--apply", "changes.csv", "--into", "new"]].concat());
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let now = std::fs::read_to_string(dir.path().join("new/labels.csv")).unwrap();
+    assert!(now.contains("circle/00002.png,a circle") && !now.contains("copy.png"), "{now}");
+    assert!(!dir.path().join("new/circle/other copy.png").exists(), "no photograph of the table");
+}
+
+#[test]
 fn wrong_usage_is_told() {
     let dir = folder();
     for arguments in [

@@ -2,8 +2,12 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::{shape, shapes, stdout, succeed, SHAPES};
 use serde_json::Value;
+use transfer::prelude::*;
+use transfer::weights::Tensor;
 
 #[test]
 fn three_shapes_are_learned_evaluated_predicted_and_exported() {
@@ -25,7 +29,14 @@ fn three_shapes_are_learned_evaluated_predicted_and_exported() {
     assert!(trained.contains(", 95 % interval 0."), "{trained}");
     let mut left: Vec<_> = here.read_dir().unwrap().map(|e| e.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["m.safetensors", "more shapes", "shapes"], "nothing else is left");
+    let report = "m.safetensors.report.html";
+    assert_eq!(left, ["m.safetensors", report, "more shapes", "shapes"], "nothing else is left");
+    let html = std::fs::read_to_string(here.join(report)).unwrap();
+    assert!(html
+        .contains(&format!("data-name=\"errors\" data-value=\"{}\"", 48 - (48.0 * accuracy).round() as u32)));
+    for part in ["Learning curves", "Suspected labels", "Duplicates", "data:image/jpeg", "Cross-validation"] {
+        assert!(html.contains(part), "{part}");
+    }
 
     let said = succeed(here, &["evaluate", "m.safetensors", "more shapes", "--format", "json"]);
     let said: Value = serde_json::from_str(&said).unwrap();
@@ -40,6 +51,22 @@ fn three_shapes_are_learned_evaluated_predicted_and_exported() {
         .sum();
     assert_eq!(matrix, 60);
     assert_eq!(said["classes"][2]["name"], "triangle");
+    let html = std::fs::read_to_string(here.join("m.safetensors.evaluation.html")).unwrap();
+    for (name, value) in
+        [("accuracy", &said["accuracy"]), ("loss", &said["loss"]), ("images", &said["images"])]
+    {
+        let value = value.as_f64().unwrap();
+        assert!(html.contains(&format!("data-name=\"{name}\" data-value=\"{value}\"")), "{name}");
+    }
+    let plain = ["evaluate", "m.safetensors", "more shapes", "--no-thumbnails"];
+    succeed(here, &plain);
+    let html = std::fs::read_to_string(here.join("m.safetensors.evaluation.html")).unwrap();
+    assert!(!html.contains("data:image/jpeg"));
+    std::fs::write(here.join("m.safetensors.evaluation.html"), "mine").unwrap();
+    let output = common::run(here, &plain);
+    assert_eq!(common::code(&output), 0);
+    assert!(common::stderr(&output).contains("There is no report in HTML"), "{}", common::stderr(&output));
+    assert_eq!(std::fs::read_to_string(here.join("m.safetensors.evaluation.html")).unwrap(), "mine");
     let text = succeed(here, &["evaluate", "m.safetensors", "more shapes"]);
     assert!(text.contains("precision") && text.contains("predicted") && text.contains("triangle"), "{text}");
 
@@ -157,4 +184,97 @@ fn what_was_left_out_of_a_training_is_counted_listed_and_kept_in_the_model() {
     let output = common::run(here, &train);
     assert_eq!((common::code(&output), stdout(&output)), (1, String::new()));
     assert_eq!(std::fs::read_to_string(&list).unwrap(), "my notes");
+}
+
+/// The program with these weights of its base.
+fn with_weights(here: &Path, weights: &Path, arguments: &[&str]) -> std::process::Output {
+    let mut command = common::transfer();
+    command.current_dir(here).env("TRANSFER_WEIGHTS", weights).args(arguments).output().unwrap()
+}
+
+#[test]
+fn another_base_is_trained_from_named_in_the_model_and_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path();
+    let base = Base::named("efficientnet_lite0").unwrap();
+    let weights = here.join("weights.safetensors");
+    let random = common::random_weights::random_weights_of(&base.network());
+    transfer::weights::write_safetensors(weights.as_path(), &random, &Default::default()).unwrap();
+    shapes(&here.join("shapes"), 8, 0, 40);
+    let train = ["train", "shapes", "--base", "efficientnet_lite0", "--image-size", "32", "--epochs", "1"];
+    let train = [&train[..], &["--folds", "0", "--batch-size", "8", "-o", "m.safetensors"]].concat();
+    let output = with_weights(here, &weights, &train);
+    assert_eq!(common::code(&output), 0, "{}", common::stderr(&output));
+    assert!(common::stderr(&output).contains("as TRANSFER_WEIGHTS says"), "{}", common::stderr(&output));
+
+    // From here on the weights are in the model.
+    let summary = succeed(here, &["summary", "m.safetensors"]);
+    assert!(summary.contains("efficientnetlite0_32") && summary.contains("weights.safetensors"), "{summary}");
+    let said = succeed(here, &["evaluate", "m.safetensors", "shapes", "--format", "json"]);
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["images"], 24);
+    let predicted = succeed(here, &["predict", "m.safetensors", "shapes/circle", "--format", "jsonl"]);
+    assert_eq!(predicted.lines().count(), 8);
+    succeed(here, &["export", "m.safetensors", "-o", "m.onnx"]);
+    let model = Model::load(here.join("m.safetensors")).unwrap();
+    assert_eq!(model.base_model().network().name(), base.network().name());
+
+    // Weights of another network, and a name that there is not.
+    let error = with_weights(here, &weights, &["train", "shapes", "--image-size", "32"]);
+    assert_eq!(common::code(&error), 1);
+    assert!(common::stderr(&error).contains("Conv1"), "{}", common::stderr(&error));
+    let error = common::run(here, &["train", "shapes", "--base", "efficientnet_lite9"]);
+    assert_eq!(common::code(&error), 2);
+    assert!(common::stderr(&error).contains("efficientnet_lite4"), "{}", common::stderr(&error));
+}
+
+#[test]
+fn the_published_network_names_imagenets_classes() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path();
+    let base = Base::named("efficientnet_lite0").unwrap();
+    let mut weights = common::random_weights::random_weights_of(&base.network());
+    let mut rng = transfer::random::Rng::new(&[5]);
+    let kernel = (0..1280 * 1000).map(|_| rng.uniform() - 0.5).collect();
+    weights.insert("predictions/kernel", Tensor::new([1280, 1000], kernel).unwrap());
+    weights.insert("predictions/bias", Tensor::new([1000], vec![0.0; 1000]).unwrap());
+    let file = here.join("weights.safetensors");
+    transfer::weights::write_safetensors(file.as_path(), &weights, &Default::default()).unwrap();
+    for i in 0..2 {
+        shape(2, i, 96).save(here.join(format!("{i}.png"))).unwrap();
+    }
+    let output = with_weights(here, &file, &["predict", "--imagenet", "0.png", "1.png", "--format", "jsonl"]);
+    assert_eq!(common::code(&output), 0, "{}", common::stderr(&output));
+    let classes = transfer::bases::imagenet_classes();
+    let lines: Vec<Value> = stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    for line in &lines {
+        let top = line["top"].as_array().unwrap();
+        let probability = |i: usize| top[i]["probability"].as_f64().unwrap();
+        assert!(top.len() == 5 && (1..5).all(|i| probability(i) <= probability(i - 1)), "{line}");
+        assert!(classes.contains(&line["class"].as_str().unwrap()), "{line}");
+    }
+    let one = with_weights(here, &file, &["predict", "--imagenet", "0.png", "--top", "1"]);
+    assert_eq!(
+        (common::code(&one), stdout(&one).lines().count()),
+        (0, 2),
+        "a header and a line: {}",
+        stdout(&one)
+    );
+    // Keras' files without a top cannot do it, and say which bases can.
+    let error = common::run(here, &["predict", "--imagenet", "--base", "mobilenet_v2", "0.png"]);
+    assert_eq!(common::code(&error), 1);
+    assert!(common::stderr(&error).contains("efficientnet_lite0"), "{}", common::stderr(&error));
+}
+
+#[test]
+fn the_bases_are_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = succeed(dir.path(), &["bases"]);
+    let said: Value = serde_json::from_str(&succeed(dir.path(), &["bases", "--format", "json"])).unwrap();
+    for (base, entry) in Base::all().iter().zip(said.as_array().unwrap()) {
+        assert!(text.lines().any(|line| line.split(' ').next() == Some(base.name)), "{text}");
+        assert_eq!(entry["name"], base.name);
+    }
+    assert_eq!(text.lines().filter(|line| line.ends_with("default")).count(), 1, "{text}");
 }

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use common::{code, run, shapes, stderr, stdout, succeed};
 
-const TRAIN: [&str; 8] = ["train", "my shapes", "--epochs", "2", "--image-size", "64", "--batch-size", "4"];
+const TRAIN: [&str; 9] =
+    ["train", "my shapes", "--epochs", "2", "--image-size", "64", "--batch-size", "4", "--no-report"];
 
 /// Starts a program and waits until it has said `words`.
 fn started(command: &mut Command, words: &str) -> (Child, BufReader<ChildStderr>) {

@@ -3,6 +3,10 @@
 mod common;
 #[path = "usage/output.rs"]
 mod output;
+#[path = "serve/mod.rs"]
+mod serve;
+#[path = "sort/mod.rs"]
+mod sort;
 #[path = "trust/mod.rs"]
 mod trust;
 
@@ -13,7 +17,7 @@ fn help_has_examples_and_wrong_usage_ends_with_2() {
     let dir = tempfile::tempdir().unwrap();
     let help = common::succeed(dir.path(), &["--help"]);
     assert!(help.contains("Examples:") && help.contains("Exit codes:"), "{help}");
-    for command in ["train", "evaluate", "predict", "export", "summary"] {
+    for command in ["train", "evaluate", "predict", "serve", "sort", "export", "summary", "bases"] {
         assert!(help.contains(command), "{help}");
         let help = common::succeed(dir.path(), &[command, "--help"]);
         assert!(help.contains("Example") && help.contains("transfer "), "{help}");
@@ -29,6 +33,8 @@ fn help_has_examples_and_wrong_usage_ends_with_2() {
         &["train", "x", "--validation", "y", "--validation-split", "0.5"],
         &["predict", "m", "f", "--format", "xml"],
         &["predict", "m", "f", "--top", "0"],
+        &["predict", "m", "f", "--base", "efficientnet_lite0"],
+        &["train", "x", "--base", "resnet"],
         &["predict", "m", "f", "--unknown", "1"],
         &["train", "x", "--folds", "1"],
     ] {

@@ -70,6 +70,13 @@ pub fn seed() -> Result<u64> {
     Ok(read("TRANSFER_SEED", expected, |text| text.parse().ok())?.unwrap_or(1))
 }
 
+/// How many processes `mpirun` or `srun` started together with this one, by the variables that Open MPI, MPICH and Slurm
+/// set; `None` where none did.
+pub fn processes() -> Option<usize> {
+    let names = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
+    names.iter().find_map(|name| std::env::var(name).ok()?.parse().ok())
+}
+
 /// [`seed`], or 1 where that is an error: for constructors, which have no way to report one. Whatever uses what they
 /// make calls [`seed`] again.
 pub(crate) fn seed_or_default() -> u64 {

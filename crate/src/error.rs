@@ -54,6 +54,9 @@ pub enum Error {
     /// The device (memory, driver) failed.
     #[error("{}", shown_lines(.0))]
     Device(String),
+    /// A member of a team of processes is gone, or sent what was not expected.
+    #[error("{}", shown_lines(.0))]
+    Team(String),
     /// A figure could not be drawn.
     #[error("{}", shown_lines(.0))]
     Plot(String),

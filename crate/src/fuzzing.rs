@@ -16,13 +16,14 @@ use crate::model::{parse_model, About};
 use crate::train::checkpoint::Checkpoint;
 #[cfg(feature = "hdf5")]
 use crate::weights::{decode_h5, Expected, LayerShapes, Layout};
-use crate::weights::{parse, write_values, LoadOptions, Weights};
+use crate::weights::{decode_pytorch, parse, write_values, LoadOptions, Weights};
 
 /// Names of the readers, as [`run`] takes them.
-pub const TARGETS: [&str; 9] = [
+pub const TARGETS: [&str; 10] = [
     "tf_hub_h5",
     "keras_h5",
     "safetensors",
+    "pytorch",
     "checkpoint",
     "model",
     "extraction",
@@ -42,6 +43,7 @@ pub fn run(target: &str, bytes: &[u8]) -> bool {
         #[cfg(feature = "hdf5")]
         "keras_h5" => h5(bytes, Layout::Keras),
         "safetensors" => safetensors(bytes),
+        "pytorch" => pytorch(bytes),
         "checkpoint" => checkpoint(bytes),
         "model" => model(bytes),
         "extraction" => extraction(bytes),
@@ -99,6 +101,13 @@ fn safetensors(bytes: &[u8]) -> bool {
             false
         }
     }
+}
+
+fn pytorch(bytes: &[u8]) -> bool {
+    let Ok(weights) = decode_pytorch(bytes, LoadOptions::default()) else { return false };
+    assert_finite(&weights);
+    assert!(weights.num_parameters() <= bytes.len(), "more numbers than the file may hold");
+    true
 }
 
 /// Also without the digest, which a fuzzer cannot forge: what is taken then can be written and read again.

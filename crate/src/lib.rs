@@ -12,13 +12,15 @@
 //! | [`data`] | a folder of class folders becomes batches |
 //! | [`augment`], [`preprocess`] | random flips, rotations, zooms, crops and so on; grey levels to [-1, 1] |
 //! | [`architecture`] | networks as tables of units: MobileNetV2 with Keras' 154 layers |
-//! | [`weights`] | HDF5 and safetensors files |
+//! | [`bases`] | the registry of networks with published weights |
+//! | [`weights`] | HDF5, safetensors and PyTorch files |
 //! | [`ops`] | convolutions and the rest as dfdx ops; the kernels are the package `transfer-kernels` |
 //! | [`loss`], [`optim`] | losses; Adam and RMSprop with Keras' semantics |
 //! | [`network`] | a network on a device: variables, freezing, forward |
 //! | [`model`] | a network with layers above it; saved, loaded, exported to ONNX |
 //! | [`mod@train`] | fit, fine_tune, evaluate, predict, the history of a run |
 //! | [`explain`] | top losses, Grad-CAM, confusion matrix, precision and recall, ROC curve |
+//! | [`team`] | several processes that train one model |
 //! | [`check`] | photographs before training: duplicates, wrong labels, outliers |
 //! | [`plot`] | figures |
 //! | [`output`] | files that a user names as output: what may be replaced |
@@ -56,6 +58,7 @@
 pub mod architecture;
 pub mod assets;
 pub mod augment;
+pub mod bases;
 mod cell;
 pub mod check;
 pub mod data;
@@ -81,6 +84,7 @@ pub mod progress;
 mod protobuf;
 pub mod random;
 mod show;
+pub mod team;
 mod thousands;
 pub mod threads;
 pub mod train;
@@ -110,11 +114,13 @@ mod pages {
         };
     }
     page!(Readme, "README.md");
+    page!(Bases, "docs/bases.md");
     page!(Check, "docs/check.md");
     page!(Checkpoints, "docs/checkpoints.md");
     page!(Fit, "docs/fit.md");
     page!(Labels, "docs/labels.md");
     page!(OwnPhotographs, "docs/own-photographs.md");
     page!(Performance, "docs/performance.md");
+    page!(Report, "docs/report.md");
     page!(Trust, "docs/trust.md");
 }

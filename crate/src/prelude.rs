@@ -8,7 +8,8 @@ pub use crate::augment::{
     MixUp, RandomBrightness, RandomContrast, RandomFlip, RandomResizedCrop, RandomRotation,
     RandomTranslation, RandomZoom, Sequential,
 };
-pub use crate::check::{check_photographs, CheckOptions, CheckReport};
+pub use crate::bases::Base;
+pub use crate::check::{check_photographs, check_photographs_of_table, CheckOptions, CheckReport};
 pub use crate::data::{
     image_dataset_from_directory, image_dataset_from_table, load_img, own_photographs,
     own_photographs_in_groups, photographs_from_table, BadImages, Batch, Dataset, Fit, Groups,
@@ -21,7 +22,7 @@ pub use crate::explain::{
 };
 pub use crate::loss::Loss;
 pub use crate::model::{
-    temperature_scaling, wilson_interval, Calibration, CrossValidation, Dense, Dropout,
+    temperature_scaling, wilson_interval, Calibration, Classifier, CrossValidation, Dense, Dropout,
     GlobalAveragePooling2D, Interval, Model, Novelty, Unknown,
 };
 pub use crate::network::{Backbone, MobileNetV2, Summary};

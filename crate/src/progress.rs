@@ -4,11 +4,18 @@
 //! shows it as it arrives. A program that wants something else installs its own reporter. One that wants
 //! more than lines, for a progress bar, installs an observer; one that wants long work to end early says so
 //! with [`request_stop`].
+//!
+//! Where nobody observes, as in a notebook, a pass that takes longer than ten seconds says now and then where it stands,
+//! how fast it is, and how long it will take.
+
+mod pace;
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Instant;
 
+use self::pace::{Pace, Stand};
 use crate::show::shown_lines;
 use crate::{Error, Result};
 
@@ -49,6 +56,8 @@ pub enum Event {
         step: usize,
         /// Batches of an epoch.
         steps: usize,
+        /// Images of the epoch that are done.
+        images: usize,
         /// Mean loss over the epoch so far.
         loss: f64,
         /// Accuracy over the epoch so far.
@@ -76,8 +85,25 @@ pub fn set_observer(observer: Option<Observer>) {
 
 pub(crate) fn observe(event: Event) {
     let observer = OBSERVER.read().unwrap_or_else(|e| e.into_inner()).clone();
-    if let Some(observer) = observer {
-        observer(event);
+    match observer {
+        Some(observer) => observer(event),
+        None => say_pace(event),
+    }
+}
+
+/// Says where a long pass stands, where a line is due.
+fn say_pace(event: Event) {
+    static PACE: Mutex<Option<Pace>> = Mutex::new(None);
+    let (what, unit, done, total, images) = match event {
+        Event::Step { epoch, epochs, step, steps, images, .. } => {
+            (format!("Epoch {}/{epochs}", epoch + 1), "steps", step, steps, images)
+        }
+        Event::Computed { done, total } => (String::new(), "images", done, total, done),
+    };
+    let stand = Stand { what: &what, unit, done, total, images };
+    let line = Pace::line(&mut PACE.lock().unwrap_or_else(|e| e.into_inner()), stand, Instant::now());
+    if let Some(line) = line {
+        say(line);
     }
 }
 

@@ -18,6 +18,8 @@ use transfer_kernels::simd::{isa, Isa};
 
 #[path = "golden/gradients.rs"]
 mod gradients;
+#[path = "golden/pytorch.rs"]
+mod pytorch;
 #[path = "common/random_weights.rs"]
 mod random_weights;
 #[path = "golden/repeatability.rs"]

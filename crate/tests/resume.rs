@@ -9,6 +9,8 @@ use transfer::data::{ImageKey, ImageMap};
 use transfer::prelude::*;
 use transfer::threads::set_threads;
 
+#[path = "resume/multi_label.rs"]
+mod multi_label;
 #[path = "common/scenario.rs"]
 mod scenario;
 use scenario::{dataset, digest, fine_tune, model, pictures, EPOCHS, STEPS};

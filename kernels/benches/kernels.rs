@@ -1,4 +1,4 @@
-//! Each kernel by itself, on MobileNetV2's shapes: GFLOP/s, and the share of what a matrix product
+//! Each kernel by itself, on MobileNetV2's and (5x5) EfficientNet-Lite0's shapes: GFLOP/s, and the share of what a matrix product
 //! reaches on this machine in the same run.
 //!
 //! ```text
@@ -50,6 +50,7 @@ fn main() {
     println!("{:44}{:>9}{:>9}{:>8}{:>8}", "", "us", "GFLOP/s", "of own", "of reg.");
     pointwise_kernels(&mut bench, batch);
     depthwise_kernels(&mut bench, batch);
+    five_by_five_kernels(&mut bench, batch);
     first_convolution(&mut bench, batch);
 }
 
@@ -188,22 +189,41 @@ fn pointwise_kernels(bench: &mut Bench, n: usize) {
 
 fn depthwise_kernels(bench: &mut Bench, n: usize) {
     for (name, size, _, c, _, stride) in BLOCKS {
-        let s = DepthwiseShape { n, h: size, w: size, c, stride };
-        let (inputs, outputs) = (n * size * size * c, n * s.out_h() * s.out_w() * c);
-        let flop = 2 * 9 * outputs;
-        let (x, k, b, dy) = (random(1, inputs), random(2, 9 * c), random(3, c), random(4, outputs));
-        let (mut y, mut dx) = (vec![0.0; outputs], vec![0.0; inputs]);
-        let (mut dk, mut db) = (vec![0.0; 9 * c], vec![0.0; c]);
-        bench.time(&format!("{name}: depthwise {c}, forward"), flop, || {
-            depthwise(&x, s, &k, &b, Activation::Relu6, &mut y);
-        });
-        bench.time(&format!("{name}: depthwise {c}, by input"), flop, || {
-            depthwise_backward_input(&dy, s, &k, Some(&x), &mut dx);
-        });
-        bench.time(&format!("{name}: depthwise {c}, by weights"), flop, || {
-            depthwise_backward_weights(&x, &dy, s, &mut dk, &mut db);
-        });
+        let s = DepthwiseShape { n, h: size, w: size, c, stride, side: 3, padding: Padding::Same };
+        depthwise_of(bench, &format!("{name}: depthwise {c}"), s);
     }
+}
+
+/// (height and width of the input, channels, stride) of the 5x5 kernels of EfficientNet-Lite0 at 224x224. Each is
+/// measured with 3x3 beside it, for the share of the peak that either reaches.
+const FIVE_BY_FIVE: [(usize, usize, usize); 6] =
+    [(56, 144, 2), (28, 240, 1), (14, 480, 1), (14, 672, 1), (14, 672, 2), (7, 1152, 1)];
+
+fn five_by_five_kernels(bench: &mut Bench, n: usize) {
+    for (size, c, stride) in FIVE_BY_FIVE {
+        for side in [3, 5] {
+            let s = DepthwiseShape { n, h: size, w: size, c, stride, side, padding: Padding::Same };
+            depthwise_of(bench, &format!("{side}x{side} on {size}, stride {stride}: {c}"), s);
+        }
+    }
+}
+
+fn depthwise_of(bench: &mut Bench, name: &str, s: DepthwiseShape) {
+    let (taps, c) = (s.side * s.side, s.c);
+    let (inputs, outputs) = (s.n * s.h * s.w * c, s.n * s.out_h() * s.out_w() * c);
+    let flop = 2 * taps * outputs;
+    let (x, k, b, dy) = (random(1, inputs), random(2, taps * c), random(3, c), random(4, outputs));
+    let (mut y, mut dx) = (vec![0.0; outputs], vec![0.0; inputs]);
+    let (mut dk, mut db) = (vec![0.0; taps * c], vec![0.0; c]);
+    bench.time(&format!("{name}, forward"), flop, || {
+        depthwise(&x, s, &k, &b, Activation::Relu6, &mut y);
+    });
+    bench.time(&format!("{name}, by input"), flop, || {
+        depthwise_backward_input(&dy, s, &k, Some(&x), &mut dx);
+    });
+    bench.time(&format!("{name}, by weights"), flop, || {
+        depthwise_backward_weights(&x, &dy, s, &mut dk, &mut db);
+    });
 }
 
 fn first_convolution(bench: &mut Bench, n: usize) {
@@ -213,10 +233,10 @@ fn first_convolution(bench: &mut Bench, n: usize) {
         (random(1, n * size * size * 3), random(2, 27 * co), random(3, co), random(4, outputs));
     let mut y = vec![0.0; outputs];
     bench.time("first convolution, forward", 2 * 27 * outputs, || {
-        conv3x3_first(&x, n, size, size, &k, &b, co, Activation::Relu6, &mut y);
+        conv3x3_first(&x, n, size, size, Padding::Same, &k, &b, co, Activation::Relu6, &mut y);
     });
     let (mut dk, mut db) = (vec![0.0; 27 * co], vec![0.0; co]);
     bench.time("first convolution, by weights", 2 * 27 * outputs, || {
-        conv3x3_first_backward_weights(&x, &dy, n, size, size, co, &mut dk, &mut db);
+        conv3x3_first_backward_weights(&x, &dy, n, size, size, Padding::Same, co, &mut dk, &mut db);
     });
 }

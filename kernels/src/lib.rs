@@ -6,16 +6,16 @@
 //! | function | what it computes |
 //! |---|---|
 //! | [`pointwise()`] and its two gradients | 1x1 convolution: a matrix product with bias, activation and residual |
-//! | [`depthwise()`] and its two gradients | 3x3 convolution of each channel by itself, stride 1 or 2 |
+//! | [`depthwise()`] and its two gradients | 3x3 or 5x5 convolution of each channel by itself, stride 1 or 2 |
 //! | [`conv3x3_first`] and its gradient | 3x3 convolution of an image with 3 channels, stride 2 |
 //! | [`FrozenPlan`] | a whole network without gradients: packed once, fused, in f32 or bfloat16 |
 //! | [`batch_norm`] | folds BatchNormalization into a convolution, and the gradients back out |
 //! | [`pooling`], [`relu6_backward`], [`optimizer`] | mean over pixels, the gradient of ReLU6, Adam and RMSprop |
 //!
 //! ```
-//! use transfer_kernels::{depthwise, Activation, DepthwiseShape};
+//! use transfer_kernels::{depthwise, Activation, DepthwiseShape, Padding};
 //! // One image of 4x4 pixels and 2 channels; each channel has a 3x3 kernel of its own.
-//! let shape = DepthwiseShape { n: 1, h: 4, w: 4, c: 2, stride: 2 };
+//! let shape = DepthwiseShape { n: 1, h: 4, w: 4, c: 2, stride: 2, side: 3, padding: Padding::Same };
 //! let x = [0.5; 4 * 4 * 2];
 //! let kernel = [0.25; 3 * 3 * 2];
 //! let bias = [1.0, -1.0];
@@ -54,6 +54,7 @@ pub mod frozen;
 pub mod kept;
 pub(crate) mod meeting;
 pub mod optimizer;
+mod padding;
 pub mod pointwise;
 pub mod pooling;
 mod precision;
@@ -77,6 +78,7 @@ pub use conv3x3::{conv3x3_first, conv3x3_first_backward_weights};
 pub use depthwise::{depthwise, depthwise_backward_input, depthwise_backward_weights, DepthwiseShape};
 pub use error::{Error, Result};
 pub use frozen::{FoldedBlock, FoldedConv, FoldedUnit, FrozenPlan, FrozenSpec};
+pub use padding::Padding;
 pub use pointwise::{pointwise, pointwise_backward_input, pointwise_backward_weights, PackedWeights};
 pub use precision::Precision;
 pub use warm::warm;

@@ -10,6 +10,7 @@ import io
 import json
 import pathlib
 import struct
+import sys
 import zipfile
 
 import h5py
@@ -17,6 +18,8 @@ import numpy as np
 from PIL import Image
 
 CORPUS = pathlib.Path(__file__).parent / "corpus"
+sys.path.insert(0, str(CORPUS.parents[2] / "crate/tests/api/weights"))
+import pickles  # noqa: E402
 # The network of three layers in crate/src/fuzzing.rs.
 NORM = {"gamma": (2,), "beta": (2,), "moving_mean": (2,), "moving_variance": (2,)}
 LAYERS = {
@@ -104,6 +107,29 @@ def h5_files():
 
     save("keras_h5", "whole_model.h5", h5(model))
 
+    def three(file):
+        for layer, variables in LAYERS.items():
+            for name, shape in variables.items():
+                name = name.replace("depthwise_", "")
+                file.create_dataset(f"model_weights/base/{layer}/{name}", data=numbers(shape))
+
+    save("keras_h5", "keras3.h5", h5(three))
+
+    def numbered(prefix, named):
+        def fill(file):
+            for group, (layer, variables) in zip(["conv2d", "batch_normalization", "depthwise_conv2d"], LAYERS.items()):
+                place = file.create_group(f"{prefix}layers/{group}{named}/vars")
+                if named:
+                    place.attrs["name"] = layer
+                for i, shape in enumerate(variables.values()):
+                    place.create_dataset(str(i), data=numbers(shape))
+            file.create_dataset("optimizer/vars/0", data=numbers((1,)))
+
+        return fill
+
+    save("keras_h5", "numbered.h5", h5(numbered("", "")))
+    save("keras_h5", "numbered_nested.h5", h5(numbered("layers/functional/", "_7")))
+
 
 def safetensors(tensors, metadata=None, values=None):
     header, end = {}, 0
@@ -131,6 +157,24 @@ def safetensors_files():
     save("safetensors", "half.safetensors", whole.replace(b'"F32"', b'"F16"'))
     save("safetensors", "overlap.safetensors", whole.replace(b"[8,12]", b"[0,4] "))
     save("safetensors", "long_header.safetensors", struct.pack("<Q", 1 << 60) + whole[8:])
+
+
+def pytorch_files():
+    p = pickles
+    weights = p.dictionary(("a.weight", p.tensor(p.storage(), 0, (2, 3), (3, 1))), ("a.bias", p.tensor(p.storage(), 6, (2,), (1,))))
+    save("pytorch", "zip.pth", p.archive(p.pickled(weights)))
+    save("pytorch", "legacy.pth", p.legacy(p.pickled(weights)))
+    nested = p.dictionary(("epoch", b"K\x03"), ("lr", b"G" + struct.pack(">d", 0.1)), ("state_dict", weights))
+    save("pytorch", "nested.pth", p.archive(p.pickled(nested)))
+    parameter = p.name("torch._utils", "_rebuild_parameter") + b"(" + p.tensor(p.storage(), 0, (8,), (1,)) + b"\x88NtR"
+    save("pytorch", "parameters.pth", p.legacy(p.pickled(p.dictionary(("a", parameter)))))
+    half = p.tensor(p.storage("1", 4, "HalfStorage"), 0, (2, 2), (1, 2))
+    long = p.tensor(p.storage("2", 1, "LongStorage"), 0, (), ())
+    integers = p.pickled(p.dictionary(("a", half), ("b.num_batches_tracked", long)))
+    save("pytorch", "integers.pth", p.archive(integers, {"1": bytes(8), "2": bytes(8)}))
+    save("pytorch", "code.pth", p.archive(p.pickled(p.name("os", "system") + b"(" + p.text("true") + b"tR")))
+    save("pytorch", "expanded.pth", p.archive(p.pickled(p.dictionary(("a", p.tensor(p.storage(), 0, (1 << 30,), (0,)))))))
+    save("pytorch", "circle.pth", p.archive(p.pickled(b"}q\x00" + p.text("state_dict") + b"h\x00s")))
 
 
 def checkpoint(epochs, running, validated=True, moments=("m", "v"), broken=False):
@@ -306,7 +350,7 @@ def manifest_files():
 
 
 if __name__ == "__main__":
-    for make in [h5_files, safetensors_files, checkpoint_files, model_files, extraction_files, image_files, manifest_files]:
+    for make in [h5_files, safetensors_files, pytorch_files, checkpoint_files, model_files, extraction_files, image_files, manifest_files]:
         make()
     files = [path for path in CORPUS.rglob("*") if path.is_file()]
     print(f"{len(files)} files, {sum(path.stat().st_size for path in files)} bytes in {CORPUS}")

@@ -21,8 +21,8 @@ const EACH: u64 = 6;
 pub const MODEL: &str = "model.safetensors";
 pub const ONNX: &str = "model.onnx";
 /// What each training here is told: as short as one can be that fine-tunes, too.
-const TRAIN: [&str; 8] =
-    ["train", "photos", "--image-size", "32", "--batch-size", "4", "--fine-tune-at", "140"];
+const TRAIN: [&str; 9] =
+    ["train", "photos", "--image-size", "32", "--batch-size", "4", "--fine-tune-at", "140", "--no-report"];
 const SHORT: [&str; 2] = ["--epochs", "1"];
 /// Five epochs with the head's, so that something can happen in between.
 const LONG: [&str; 2] = ["--epochs", "4"];
@@ -54,7 +54,7 @@ impl Work {
     pub fn words(self) -> Vec<&'static str> {
         match self {
             Work::Train => [TRAIN.as_slice(), &SHORT].concat(),
-            Work::Evaluate => vec!["evaluate", MODEL, "photos", "--format", "json"],
+            Work::Evaluate => vec!["evaluate", MODEL, "photos", "--format", "json", "--no-report"],
             Work::Predict => vec!["predict", MODEL, "photos", "--format", "jsonl"],
             Work::Export => vec!["export", MODEL],
             Work::Summary => vec!["summary", MODEL],

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use dfdx::prelude::{Cpu, Gradients, HasShape, NoneTape, Trace};
-use transfer::architecture::{mobilenet_v2, Architecture, UnitKind};
+use transfer::architecture::{efficientnet_lite, mobilenet_v2, Architecture, UnitKind};
 use transfer::ops::backend::{Activations, Backend, Flat};
 use transfer::ops::conv::{first_convolution, pointwise_convolution};
 use transfer::ops::conv_bn::{ConvBn, Trains};
@@ -13,7 +13,7 @@ use transfer::ops::inverted_residual::{inverted_residual, BlockParams};
 use transfer::random::Rng;
 use transfer::Device;
 use transfer_kernels::optimizer::UpdateRule;
-use transfer_kernels::BlockShape;
+use transfer_kernels::{BlockShape, Padding};
 
 use crate::report::Report;
 use crate::Result;
@@ -64,8 +64,10 @@ fn compare<D: Backend>(device: &D, report: &mut Report, few: bool) -> Result<()>
     }
     for sizes in &[(3, 160, 160, 32), (2, 33, 70, 32), (1, 5, 4, 6)][from(1)..] {
         let (n, h, w, co) = sizes;
-        let name = format!("first convolution {n}x{h}x{w} to {co}");
-        both(&name, first(device, *sizes)?, first(&cpu, *sizes)?)?;
+        for padding in [Padding::Same, Padding::Symmetric] {
+            let name = format!("first convolution {n}x{h}x{w} to {co}, {padding:?}");
+            both(&name, first(device, *sizes, padding)?, first(&cpu, *sizes, padding)?)?;
+        }
     }
     for sizes in &[(32, 5, 320, 1280), (3, 3, 10, 7)][from(1)..] {
         let (n, side, ci, co) = sizes;
@@ -83,19 +85,20 @@ fn compare<D: Backend>(device: &D, report: &mut Report, few: bool) -> Result<()>
     Ok(())
 }
 
-/// Blocks at the end of [`shapes`] that are none of the network's.
-const ODD: usize = 3;
+/// Blocks at the end of [`shapes`] that are none of the networks'.
+const ODD: usize = 6;
 
 fn shapes() -> Vec<(String, BlockShape)> {
     let mut shapes: Vec<(String, BlockShape)> = Vec::new();
-    for unit in Architecture::new(&mobilenet_v2(), 160, 160).units {
+    let networks = [(mobilenet_v2(), 160), (efficientnet_lite(0), 224)];
+    for unit in networks.iter().flat_map(|(network, size)| Architecture::new(network, *size, *size).units) {
         if let UnitKind::InvertedResidual(s) = unit.kind {
             if !shapes.iter().any(|(_, seen)| *seen == s) {
                 let plus = if s.residual { ", added" } else { "" };
-                let (h, w) = (s.h, s.w);
+                let (h, w, side) = (s.h, s.w, s.side);
                 shapes.push((
                     format!(
-                        "block {h}x{w}x{} by {} to {}, stride {}{plus}",
+                        "block {h}x{w}x{} by {} to {}, {side}x{side}, stride {}{plus}",
                         s.ci, s.expanded, s.co, s.stride
                     ),
                     s,
@@ -103,11 +106,17 @@ fn shapes() -> Vec<(String, BlockShape)> {
             }
         }
     }
-    let odd =
-        |h, w, ci, expanded, co, stride, residual| BlockShape { h, w, ci, expanded, co, stride, residual };
+    let odd = |h, w, ci, expanded, co, stride, residual| {
+        let (side, padding) = (3, Padding::Same);
+        BlockShape { h, w, ci, expanded, co, stride, side, padding, residual }
+    };
+    let five = |h, w, stride, padding| BlockShape { side: 5, padding, ..odd(h, w, 5, 30, 3, stride, false) };
     shapes.push(("block 7x5x8 by 48, odd sides, added".into(), odd(7, 5, 8, 48, 8, 1, true)));
     shapes.push(("block 9x7x5 by 30, stride 2, odd channels".into(), odd(9, 7, 5, 30, 3, 2, false)));
     shapes.push(("block 1x1x4 by 8".into(), odd(1, 1, 4, 8, 4, 1, true)));
+    shapes.push(("block 9x7x5 by 30, 5x5, odd sides".into(), five(9, 7, 1, Padding::Same)));
+    shapes.push(("block 8x6x5 by 30, 5x5, stride 2".into(), five(8, 6, 2, Padding::Same)));
+    shapes.push(("block 8x6x5 by 30, 5x5, stride 2, symmetric".into(), five(8, 6, 2, Padding::Symmetric)));
     shapes
 }
 
@@ -169,7 +178,7 @@ fn block<D: Backend>(device: &D, s: &BlockShape) -> Result<Values> {
     let x = D::tensor(device, (n, s.h, s.w, s.ci), &random(1, n * s.h * s.w * s.ci))?;
     let params = BlockParams {
         expand: if s.expanded == s.ci { None } else { Some(conv(device, 10, s.ci, s.expanded)?) },
-        depthwise: conv(device, 20, 9, s.expanded)?,
+        depthwise: conv(device, 20, s.side * s.side, s.expanded)?,
         project: conv(device, 30, s.expanded, s.co)?,
         input_gradient: true,
         scratch: Arc::default(),
@@ -178,10 +187,14 @@ fn block<D: Backend>(device: &D, s: &BlockShape) -> Result<Values> {
     differentiate(&x, &convs, |x| inverted_residual(x, s, &params))
 }
 
-fn first<D: Backend>(device: &D, (n, h, w, co): (usize, usize, usize, usize)) -> Result<Values> {
+fn first<D: Backend>(
+    device: &D,
+    (n, h, w, co): (usize, usize, usize, usize),
+    padding: Padding,
+) -> Result<Values> {
     let x = D::tensor(device, (n, h, w, 3), &random(2, n * h * w * 3))?;
     let conv = conv(device, 40, 27, co)?;
-    let y = first_convolution(x.leaky_trace(), &conv, &Arc::default())?;
+    let y = first_convolution(x.leaky_trace(), &conv, padding, &Arc::default())?;
     let mut values = vec![("y".to_owned(), D::read(&y.retaped::<NoneTape>())?)];
     // The image's own gradient is never computed.
     let grads = gradients(y)?;

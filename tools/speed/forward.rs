@@ -85,6 +85,7 @@ fn mobilenet(count: usize) -> FrozenSpec {
                 expanded,
                 co,
                 stride,
+                side: 3,
                 residual: stride == 1 && ci == co,
                 expand: (t > 1).then(|| conv(&mut rng, ci, expanded)),
                 depthwise: conv(&mut rng, 9, expanded),
@@ -97,5 +98,5 @@ fn mobilenet(count: usize) -> FrozenSpec {
     if count == 17 {
         units.push(FoldedUnit::Pointwise(conv(&mut rng, 320, 1280)));
     }
-    FrozenSpec { input: (160, 160), units, pool: false }
+    FrozenSpec { input: (160, 160), units, padding: Padding::Same, pool: false }
 }

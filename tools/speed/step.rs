@@ -331,7 +331,8 @@ impl Kernels {
 
     fn run(&mut self, which: usize) {
         let Kernels { c, x, dy, w, b, y, dx, dw, db, packed, best } = self;
-        let s = DepthwiseShape { n: N, h: c.size, w: c.size, c: c.ci, stride: c.stride };
+        let (size, stride) = (c.size, c.stride);
+        let s = DepthwiseShape { n: N, h: size, w: size, c: c.ci, stride, side: 3, padding: Padding::Same };
         let rows = N * c.size.pow(2);
         let seconds = time(|| match (which, packed) {
             (0, None) => depthwise(x, s, w, b, Activation::Relu6, y),

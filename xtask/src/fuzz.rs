@@ -14,10 +14,11 @@ use crate::step::{duration, step};
 use crate::Result;
 
 /// As in `crate/src/fuzzing.rs`, each with the longest input worth trying.
-const TARGETS: [(&str, usize); 9] = [
+const TARGETS: [(&str, usize); 10] = [
     ("tf_hub_h5", 32 << 10),
     ("keras_h5", 32 << 10),
     ("safetensors", 8 << 10),
+    ("pytorch", 8 << 10),
     ("checkpoint", 8 << 10),
     ("model", 8 << 10),
     ("extraction", 8 << 10),

@@ -13,6 +13,7 @@ mod fuzz;
 mod gpu_test;
 mod kernel;
 mod locks;
+mod mpi;
 mod notebook;
 mod owned;
 mod package;
@@ -71,6 +72,8 @@ cargo xtask <command>
                        state; uploads nothing
   concurrency          loom, ThreadSanitizer and Miri on the code where threads meet; the latter two need a nightly
                        compiler and are skipped without it
+  mpi [TRIES]          `transfer` as several processes: the bits of one process, and processes that are killed, 50 times
+                       by default. An MPI and libclang are fetched into target/mpi where the system has no MPI
   resume [TRIES]       kill and resume 50 small trainings; each must end like an uninterrupted one
 ";
 
@@ -118,6 +121,7 @@ fn main() -> ExitCode {
         ["deny", rest @ ..] => deny::deny(rest),
         ["package", rest @ ..] => package::package(rest),
         ["concurrency"] => concurrency::concurrency(),
+        ["mpi", rest @ ..] => mpi::mpi(rest),
         ["resume", rest @ ..] => resume::resume(rest),
         [] | ["help" | "-h" | "--help"] => {
             print!("{HELP}");

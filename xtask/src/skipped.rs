@@ -58,6 +58,12 @@ impl Skipped {
         }
     }
 
+    /// Notes what a step did not test, and why.
+    pub fn note(&mut self, line: &str) {
+        println!("SKIPPED {line}");
+        self.printed.insert(line.to_owned());
+    }
+
     /// All tests that were skipped, sorted, each once.
     pub fn all(&self) -> Result<Vec<String>> {
         let mut all = self.printed.clone();

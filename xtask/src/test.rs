@@ -8,7 +8,7 @@ use crate::process::{command, run, run_watched, Output};
 use crate::project::{Project, LANGUAGES};
 use crate::skipped::{self, Skipped};
 use crate::step::duration;
-use crate::{notebook, python, Result};
+use crate::{mpi, notebook, python, Result};
 
 struct Outcome {
     name: String,
@@ -66,6 +66,13 @@ pub fn all() -> Result<()> {
         tests.args(["-m", "unittest", "discover", "--start-directory", "tests", "--verbose"]);
         tests.env(skipped::VARIABLE, skipped.file());
         run_watched(&mut tests, "the Python tests", Output::Error, &mut |line| skipped.unittest_printed(line))
+    });
+    attempt("several processes", &mut || match mpi::short(&project)? {
+        true => Ok(()),
+        false => {
+            skipped.note("several processes: there is no MPI; `cargo xtask mpi` fetches one");
+            Ok(())
+        }
     });
     for path in notebooks(&project)? {
         attempt(&format!("{path}, as committed"), &mut || check(&project, &["committed", &path]));

@@ -20,7 +20,7 @@ fn here(each: u64, side: u32) -> tempfile::TempDir {
 fn train(dir: &Path, more: &[&str]) -> Command {
     let mut command = transfer();
     command.current_dir(dir).env("TRANSFER_WEIGHTS", dir.join("weights.safetensors"));
-    command.args(["train", "shapes", "--batch-size", "4"]).args(more);
+    command.args(["train", "shapes", "--batch-size", "4", "--no-report"]).args(more);
     if !more.contains(&"--image-size") {
         command.args(["--image-size", "32"]);
     }

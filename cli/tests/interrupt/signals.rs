@@ -24,7 +24,8 @@ fn ended(child: &mut Child) -> std::process::ExitStatus {
     }
 }
 
-const TRAIN: [&str; 7] = ["train", "shapes", "--image-size", "32", "--batch-size", "4", "--epochs=20"];
+const TRAIN: [&str; 8] =
+    ["train", "shapes", "--image-size", "32", "--batch-size", "4", "--epochs=20", "--no-report"];
 
 /// A folder with photographs of three shapes, and weights that nothing has trained.
 fn to_train_in() -> tempfile::TempDir {

@@ -39,7 +39,7 @@ impl Here {
         let mut command = transfer();
         command.current_dir(self.dir.path()).env("TRANSFER_WEIGHTS", self.at("weights.safetensors"));
         match program {
-            Train => command.args(["train", "photos", "--epochs", "0", "--image-size", "32"]),
+            Train => command.args(["train", "photos", "--epochs", "0", "--image-size", "32", "--no-report"]),
             Export => command.args(["export", "m.safetensors"]),
         };
         command.args(["--output", output]).args(force.then_some("--force"));
@@ -276,7 +276,7 @@ fn a_folder_of_photographs_can_be_trained_on_from_inside_and_gains_no_class() {
             Model::load(photos.join("model.safetensors")).unwrap().class_names(),
             crate::common::SHAPES
         );
-        assert_eq!(photos.read_dir().unwrap().count(), 4, "three classes and the model");
+        assert_eq!(photos.read_dir().unwrap().count(), 5, "three classes, the model and its report");
     }
     let mut command = transfer();
     command.current_dir(&photos).args(["train", ".", "--checkpoints", "runs"]);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use transfer_kernels::BlockShape;
+use transfer_kernels::{BlockShape, Padding};
 
 use super::table::{BlockNames, ConvNames, Network, Row, RowKind};
 
@@ -25,7 +25,7 @@ pub enum UnitKind {
 pub enum ConvKind {
     /// 3x3 over all channels.
     Full,
-    /// 3x3, each channel by itself.
+    /// 3x3 or 5x5, each channel by itself.
     Depthwise,
     /// 1x1.
     Pointwise,
@@ -46,6 +46,10 @@ pub struct ConvBnSpec {
     pub kind: ConvKind,
     /// Its stride, 1 or 2.
     pub stride: usize,
+    /// Side of its kernel: 1, 3 or 5.
+    pub side: usize,
+    /// Where the zeros around its input lie.
+    pub padding: Padding,
     /// Whether ReLU6 follows.
     pub relu6: bool,
     /// Height, width and channels of its input, without padding.
@@ -60,6 +64,17 @@ impl ConvBnSpec {
         match self.kind {
             ConvKind::Depthwise => "depthwise_kernel",
             ConvKind::Full | ConvKind::Pointwise => "kernel",
+        }
+    }
+
+    /// Zeros above and left, below and right of an axis of `size` pixels.
+    pub fn zeros(&self, size: usize) -> (usize, usize) {
+        match self.kind {
+            ConvKind::Pointwise => (0, 0),
+            _ => (
+                self.padding.before(size, self.side, self.stride),
+                self.padding.after(size, self.side, self.stride),
+            ),
         }
     }
 
@@ -140,6 +155,7 @@ pub struct Architecture {
 struct Builder {
     layers: Vec<LayerSpec>,
     epsilon: f32,
+    padding: Padding,
     size: Size,
 }
 
@@ -167,14 +183,14 @@ impl Builder {
         [conv, bn]: [String; 2],
         activation: Option<String>,
         input: Size,
-        stride: usize,
+        (side, stride): (usize, usize),
     ) -> ConvBnSpec {
         let conv_layer = self.layers.len();
         let (ci, co) = (input.2, self.size.2);
         let (class, name, shape) = match kind {
-            ConvKind::Full => ("Conv2D", "kernel", vec![3, 3, ci, co]),
-            ConvKind::Depthwise => ("DepthwiseConv2D", "depthwise_kernel", vec![3, 3, co, 1]),
-            ConvKind::Pointwise => ("Conv2D", "kernel", vec![1, 1, ci, co]),
+            ConvKind::Full => ("Conv2D", "kernel", vec![side, side, ci, co]),
+            ConvKind::Depthwise => ("DepthwiseConv2D", "depthwise_kernel", vec![side, side, co, 1]),
+            ConvKind::Pointwise => ("Conv2D", "kernel", vec![side, side, ci, co]),
         };
         self.layer(conv.clone(), class, vec![VariableSpec { name, shape, trainable: true }]);
         self.batch_norm(bn.clone());
@@ -182,21 +198,21 @@ impl Builder {
         if let Some(name) = activation {
             self.layer(name, "ReLU", vec![]);
         }
-        let (bn_layer, epsilon) = (conv_layer + 1, self.epsilon);
-        ConvBnSpec { conv_layer, bn_layer, conv, bn, kind, stride, relu6, input, epsilon }
+        let (bn_layer, epsilon, padding) = (conv_layer + 1, self.epsilon, self.padding);
+        ConvBnSpec { conv_layer, bn_layer, conv, bn, kind, stride, side, padding, relu6, input, epsilon }
     }
 
     fn single(
         &mut self,
         kind: ConvKind,
         names: &ConvNames,
-        stride: usize,
+        (side, stride): (usize, usize),
         channels: usize,
     ) -> Vec<ConvBnSpec> {
         let input = self.size;
         self.size = (input.0.div_ceil(stride), input.1.div_ceil(stride), channels);
         let both = [names.conv.clone(), names.batch_norm.clone()];
-        vec![self.conv_bn(kind, both, Some(names.activation.clone()), input, stride)]
+        vec![self.conv_bn(kind, both, Some(names.activation.clone()), input, (side, stride))]
     }
 
     fn block(&mut self, prefix: &str, names: &BlockNames, shape: BlockShape) -> Vec<ConvBnSpec> {
@@ -207,21 +223,22 @@ impl Builder {
         if shape.expanded != shape.ci {
             self.size.2 = shape.expanded;
             let [conv, bn, activation] = names.expand.map(of);
-            convs.push(self.conv_bn(ConvKind::Pointwise, [conv, bn], Some(activation), input, 1));
+            convs.push(self.conv_bn(ConvKind::Pointwise, [conv, bn], Some(activation), input, (1, 1)));
         }
         input = (shape.h, shape.w, shape.expanded);
         if let (2, Some(pad)) = (shape.stride, names.pad) {
-            // Keras' `correct_pad`: one row and column below and right, for odd sizes above and left too.
-            let (h, w) = (shape.h, shape.w);
-            self.size = (h + 1 + h % 2, w + 1 + w % 2, shape.expanded);
+            let zeros =
+                |size| self.padding.before(size, shape.side, 2) + self.padding.after(size, shape.side, 2);
+            self.size = (shape.h + zeros(shape.h), shape.w + zeros(shape.w), shape.expanded);
             self.layer(of(pad), "ZeroPadding2D", vec![]);
         }
         self.size = (shape.out_h(), shape.out_w(), shape.expanded);
         let [conv, bn, activation] = names.depthwise.map(of);
-        convs.push(self.conv_bn(ConvKind::Depthwise, [conv, bn], Some(activation), input, shape.stride));
+        let window = (shape.side, shape.stride);
+        convs.push(self.conv_bn(ConvKind::Depthwise, [conv, bn], Some(activation), input, window));
         input = self.size;
         self.size.2 = shape.co;
-        convs.push(self.conv_bn(ConvKind::Pointwise, names.project.map(of), None, input, 1));
+        convs.push(self.conv_bn(ConvKind::Pointwise, names.project.map(of), None, input, (1, 1)));
         if shape.residual {
             self.layer(of(names.add), "Add", vec![]);
             if let (Some(add), Some(before)) = (self.layers.last_mut(), before) {
@@ -235,15 +252,16 @@ impl Builder {
         let (first, input) = (self.layers.len(), self.size);
         let (kind, convs) = match &row.kind {
             RowKind::FirstConvolution(names) => {
-                (UnitKind::FirstConvolution, self.single(ConvKind::Full, names, 2, row.channels))
+                (UnitKind::FirstConvolution, self.single(ConvKind::Full, names, (3, 2), row.channels))
             }
             RowKind::Pointwise(names) => {
-                (UnitKind::Pointwise, self.single(ConvKind::Pointwise, names, 1, row.channels))
+                (UnitKind::Pointwise, self.single(ConvKind::Pointwise, names, (1, 1), row.channels))
             }
-            RowKind::InvertedResidual { names, expansion, stride } => {
-                let ((h, w, ci), stride, co) = (input, *stride, row.channels);
-                let residual = stride == 1 && ci == co;
-                let shape = BlockShape { h, w, ci, expanded: ci * expansion, co, stride, residual };
+            RowKind::InvertedResidual { names, expansion, stride, side } => {
+                let ((h, w, ci), stride, side, co) = (input, *stride, *side, row.channels);
+                let (residual, padding) = (stride == 1 && ci == co, self.padding);
+                let expanded = ci * expansion;
+                let shape = BlockShape { h, w, ci, expanded, co, stride, side, padding, residual };
                 (UnitKind::InvertedResidual(shape), self.block(&row.name, names, shape))
             }
         };
@@ -257,8 +275,8 @@ impl Builder {
 impl Architecture {
     /// The layers of `network` for images of `h` x `w` pixels with 3 channels.
     pub fn new(network: &Network, h: usize, w: usize) -> Self {
-        let epsilon = network.batch_norm_epsilon;
-        let mut builder = Builder { layers: Vec::new(), epsilon, size: (h, w, 3) };
+        let (epsilon, padding) = (network.batch_norm_epsilon, network.padding);
+        let mut builder = Builder { layers: Vec::new(), epsilon, padding, size: (h, w, 3) };
         builder.layer("input_1", "InputLayer", vec![]);
         let units = network.rows.iter().map(|row| builder.unit(row)).collect();
         Architecture { network: network.clone(), layers: builder.layers, units }

@@ -1,5 +1,7 @@
 //! A network as a table of units, and the constructors of its rows.
 
+use transfer_kernels::Padding;
+
 use super::names::NameMap;
 
 /// A network without its top, as a table of units from the image to the features.
@@ -22,8 +24,10 @@ pub struct Network {
     pub(crate) name: String,
     pub(crate) keras_name: String,
     pub(crate) batch_norm_epsilon: f32,
+    pub(crate) padding: Padding,
+    scaling: ([f32; 3], [f32; 3]),
     pub(crate) rows: Vec<Row>,
-    pub(crate) names: Option<NameMap>,
+    pub(crate) names: Vec<NameMap>,
 }
 
 impl Network {
@@ -33,8 +37,10 @@ impl Network {
             name: name.to_owned(),
             keras_name: name.to_lowercase().replace(' ', "_"),
             batch_norm_epsilon: 1e-3,
+            padding: Padding::Same,
+            scaling: ([1.0 / 127.5; 3], [-1.0; 3]),
             rows: Vec::new(),
-            names: None,
+            names: Vec::new(),
         }
     }
 
@@ -50,9 +56,23 @@ impl Network {
         self
     }
 
-    /// The names that another library gives to the same variables.
+    /// How the first and the depthwise convolutions pad; [`Padding::Same`] without a call, as in Keras.
+    pub fn padding(mut self, padding: Padding) -> Self {
+        self.padding = padding;
+        self
+    }
+
+    /// What the network was trained on: grey levels from 0 to 255 times `scale` plus `offset`, each for red, green and
+    /// blue. Without a call that is [-1, 1].
+    pub fn input_scaling(mut self, scale: [f32; 3], offset: [f32; 3]) -> Self {
+        self.scaling = (scale, offset);
+        self
+    }
+
+    /// The names that another library gives to the same variables. With several calls there are several such libraries:
+    /// a file is read with the first names that it has.
     pub fn names(mut self, names: NameMap) -> Self {
-        self.names = Some(names);
+        self.names.push(names);
         self
     }
 
@@ -70,6 +90,11 @@ impl Network {
     /// The family alone, as in `MobileNetV2`.
     pub fn family(&self) -> &str {
         self.name.split(' ').next().unwrap_or_default()
+    }
+
+    /// Scale and offset for red, green and blue that make the network's input of grey levels from 0 to 255.
+    pub fn scaling(&self) -> ([f32; 3], [f32; 3]) {
+        self.scaling
     }
 
     /// How many pixels of an image's side become one of the features': the product of all strides.
@@ -94,7 +119,7 @@ pub struct Row {
 pub enum RowKind {
     /// 3x3 convolution of an image with stride 2, BatchNormalization, ReLU6.
     FirstConvolution(ConvNames),
-    /// Expansion, depthwise 3x3 convolution, projection, each with BatchNormalization; ReLU6 after the first two.
+    /// Expansion, depthwise convolution, projection, each with BatchNormalization; ReLU6 after the first two.
     InvertedResidual {
         /// Endings of its layers' names.
         names: BlockNames,
@@ -102,6 +127,8 @@ pub enum RowKind {
         expansion: usize,
         /// Stride of the depthwise convolution, 1 or 2.
         stride: usize,
+        /// Side of its kernel, 3 or 5.
+        side: usize,
     },
     /// 1x1 convolution, BatchNormalization, ReLU6.
     Pointwise(ConvNames),
@@ -141,7 +168,7 @@ pub struct BlockNames {
     /// Convolution, BatchNormalization and activation of the expansion.
     pub expand: [&'static str; 3],
     /// The layer that pads before a depthwise convolution with stride 2; `None` where the convolution pads itself.
-    /// The zeros are the same: below and right, and for an odd size above and left too.
+    /// The zeros are the same, those of the network's [`Padding`].
     pub pad: Option<&'static str>,
     /// Convolution, BatchNormalization and activation of the depthwise convolution.
     pub depthwise: [&'static str; 3],
@@ -160,6 +187,26 @@ impl BlockNames {
         project: ["_project", "_project_BN"],
         add: "_add",
     };
+
+    /// Those of Keras' EfficientNet, with convolutions that pad by themselves.
+    pub const EFFICIENT_NET: BlockNames = BlockNames {
+        expand: ["_expand_conv", "_expand_bn", "_expand_activation"],
+        pad: None,
+        depthwise: ["_dwconv", "_bn", "_activation"],
+        project: ["_project_conv", "_project_bn"],
+        add: "_add",
+    };
+}
+
+impl Row {
+    /// Another side of a block's depthwise kernel than 3: 5. Other units stay as they are.
+    #[must_use]
+    pub fn kernel_side(mut self, kernel: usize) -> Self {
+        if let RowKind::InvertedResidual { side, .. } = &mut self.kind {
+            *side = kernel;
+        }
+        self
+    }
 }
 
 /// 3x3 convolution of an image with stride 2, BatchNormalization, ReLU6. The unit is called as its convolution.
@@ -168,8 +215,8 @@ pub fn first_convolution(names: impl Into<ConvNames>, channels: usize) -> Row {
     Row { name: names.conv.clone(), kind: RowKind::FirstConvolution(names), channels }
 }
 
-/// An inverted residual block with depthwise 3x3 convolution. The input is added to the output where both have one
-/// shape.
+/// An inverted residual block; its depthwise kernel is 3x3, or what [`Row::kernel_side`] says. The input is added to the
+/// output where both have one shape.
 pub fn inverted_residual(
     name: &str,
     names: BlockNames,
@@ -177,7 +224,8 @@ pub fn inverted_residual(
     channels: usize,
     stride: usize,
 ) -> Row {
-    Row { name: name.to_owned(), kind: RowKind::InvertedResidual { names, expansion, stride }, channels }
+    let kind = RowKind::InvertedResidual { names, expansion, stride, side: 3 };
+    Row { name: name.to_owned(), kind, channels }
 }
 
 /// 1x1 convolution, BatchNormalization, ReLU6. The unit is called as its convolution.

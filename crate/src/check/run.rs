@@ -11,7 +11,9 @@ use super::options::CheckOptions;
 use super::outliers::{outliers, NEIGHBOURS};
 use super::report::CheckReport;
 use super::scan::{scan, Scan};
-use crate::data::{whole_sets, ImageDatasetOptions, OwnPhotographs, WholeSet};
+use crate::data::{
+    whole_sets, whole_sets_of_table, ImageDatasetOptions, LabelTable, OwnPhotographs, WholeSet,
+};
 use crate::{Device, Result};
 
 /// Looks for what is wrong with a folder of photographs: near-duplicates, wrong labels, outliers, unusual classes and
@@ -43,6 +45,32 @@ pub fn check_photographs(dir: impl AsRef<Path>, options: CheckOptions) -> Result
         ImageDatasetOptions { class_names, ..ImageDatasetOptions::default().max_left_out(max_left_out) };
     let sets = whole_sets(dir, validation.as_deref(), reading)?;
     check_sets(dir, &sets, labels, device)
+}
+
+/// [`check_photographs`] where a table says what photographs below `dir` show, and not class folders. With a column
+/// `split` its parts are the sets; all photographs are one set without. Photographs that may have several labels are
+/// checked for everything but wrong labels.
+///
+/// Of the options [`class_names`](CheckOptions::class_names) and [`validation`](CheckOptions::validation) do not count.
+///
+/// # Errors
+/// As [`check_photographs`], and [`image_dataset_from_table`](crate::data::image_dataset_from_table).
+///
+/// ```no_run
+/// use transfer::data::LabelTable;
+/// use transfer::prelude::*;
+/// let table = LabelTable::read("labels.csv")?;
+/// println!("{}", check_photographs_of_table("photos", &table, CheckOptions::default())?);
+/// # Ok::<(), transfer::Error>(())
+/// ```
+pub fn check_photographs_of_table(
+    dir: impl AsRef<Path>,
+    table: &LabelTable,
+    options: CheckOptions,
+) -> Result<CheckReport> {
+    let dir = dir.as_ref();
+    let reading = ImageDatasetOptions::default().max_left_out(options.max_left_out);
+    check_sets(dir, &whole_sets_of_table(dir, table, reading)?, options.labels, options.device)
 }
 
 impl OwnPhotographs {

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use crate::assets::mobilenet_v2_weights_beside_others;
 use crate::check::features::Features;
 use crate::check::fingerprint::{self, Colours, Fingerprint};
 use crate::data::{look_at_whole, FileDigest, Skipped, Whole, WholeSet};
 use crate::network::{Backbone, MobileNetV2};
 use crate::progress::{check_stop, observe, Event};
+use crate::weights::load;
 use crate::{Device, Result};
 
 /// Photographs that are decoded and computed at a time.
@@ -105,7 +107,8 @@ pub(super) fn scan(sets: &[WholeSet], device: &Device) -> Result<Scan> {
 }
 
 fn network(device: &Device) -> Result<Backbone> {
-    let mut network = MobileNetV2::imagenet_on(device, (SIDE, SIDE, 3))?;
+    let weights = load(mobilenet_v2_weights_beside_others()?.path)?;
+    let mut network = MobileNetV2::on(device, (SIDE, SIDE, 3), &weights)?;
     network.set_trainable(false);
     Ok(network)
 }

@@ -12,9 +12,11 @@ use super::store::{Scratch, Store};
 use super::ImageKey;
 use super::ImageMap;
 use crate::progress::say;
+use crate::team::share_of;
 use crate::{Error, Result};
 use ndarray::{Array1, Array4};
 use rayon::prelude::*;
+use std::ops::Range;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{sync_channel, Receiver, SendError};
@@ -91,6 +93,25 @@ pub(super) struct Plan {
     pub cache: bool,
     /// How many batches may wait.
     pub prefetch: usize,
+    /// Which images of each batch; all of them where it is `None`.
+    pub share: Option<ShareOfBatch>,
+}
+
+/// The micro-batches of each batch that a member of a team works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShareOfBatch {
+    /// Images of a micro-batch; the last one of a batch may have fewer.
+    pub micro_batch: usize,
+    pub rank: usize,
+    pub size: usize,
+}
+
+impl ShareOfBatch {
+    /// The places of its images in a batch of `len`.
+    pub fn of(self, len: usize) -> Range<usize> {
+        let parts = share_of(self.rank, self.size, len.div_ceil(self.micro_batch));
+        (parts.start * self.micro_batch).min(len)..(parts.end * self.micro_batch).min(len)
+    }
 }
 
 impl Batches {
@@ -189,14 +210,19 @@ impl Producer {
     fn next(&mut self) -> Option<Result<Batch>> {
         while self.position < self.plan.order.len() && !self.stop.load(Ordering::Relaxed) {
             match self.make() {
-                Ok(batch) if batch.is_empty() => {}
+                // A member of a team takes part in each step, also without an image.
+                Ok(batch) if batch.is_empty() && self.plan.share.is_none() => {}
                 other => {
                     self.made_images = true;
                     return Some(other);
                 }
             }
         }
-        if self.made_images || self.plan.order.is_empty() || self.stop.load(Ordering::Relaxed) {
+        if self.made_images
+            || self.plan.order.is_empty()
+            || self.plan.share.is_some()
+            || self.stop.load(Ordering::Relaxed)
+        {
             return None;
         }
         self.made_images = true;
@@ -213,6 +239,9 @@ impl Producer {
         let end = (self.position + store.options.batch_size).min(order.len());
         let number = self.position / store.options.batch_size;
         let mut indices = order[self.position..end].to_vec();
+        if let Some(share) = self.plan.share {
+            indices = indices[share.of(indices.len())].to_vec();
+        }
         self.position = end;
         let len = store.options.image_len();
         let mut buffer = store.buffer(indices.len() * len);

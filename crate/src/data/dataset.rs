@@ -4,7 +4,7 @@
 //! [`batches`](Dataset::batches) fetches them.
 
 use super::bad_images::{BadImages, Skipped};
-use super::batches::{Batches, Plan};
+use super::batches::{Batches, Plan, ShareOfBatch};
 use super::digest::FileDigest;
 use super::fit::Fit;
 use super::label_sets::LabelSets;
@@ -16,6 +16,7 @@ use super::store::{Scratch, Store};
 use super::{Batch, ImageMap};
 use crate::progress::check_stop;
 use crate::random::Rng;
+use crate::team::{self, Team};
 use crate::threads;
 use crate::Show;
 use crate::{Error, Result};
@@ -178,6 +179,11 @@ impl Dataset {
         self.store.options.fit
     }
 
+    /// The folder that the files lie in.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.store.folder
+    }
+
     /// The files of the whole folder (of this side of a `validation_split`), sorted, also after
     /// `take` and `skip`. [`Batch::indices`] are positions in it.
     pub fn file_paths(&self) -> &[PathBuf] {
@@ -305,7 +311,7 @@ impl Dataset {
     /// Where threads cannot be started. Images are read later; what goes wrong then comes out of
     /// the iterator.
     pub fn batches(&self, epoch: u64) -> Result<Batches> {
-        self.start(epoch, None, 0)
+        self.start(epoch, None, 0, None)
     }
 
     /// The same, with `map` applied to each image on the threads that load it: augmentation and
@@ -314,12 +320,23 @@ impl Dataset {
     /// # Errors
     /// As [`batches`](Self::batches).
     pub fn batches_with(&self, epoch: u64, map: Arc<dyn ImageMap>) -> Result<Batches> {
-        self.start(epoch, Some(map), 0)
+        self.start(epoch, Some(map), 0, None)
     }
 
     /// The same from batch `first` on; the images before it are not even decoded.
     pub(crate) fn batches_from(&self, epoch: u64, map: Arc<dyn ImageMap>, first: usize) -> Result<Batches> {
-        self.start(epoch, Some(map), first)
+        self.start(epoch, Some(map), first, None)
+    }
+
+    /// The same with a share of the images of each batch; batches without an image are among them.
+    pub(crate) fn shares_from(
+        &self,
+        epoch: u64,
+        map: Arc<dyn ImageMap>,
+        first: usize,
+        share: ShareOfBatch,
+    ) -> Result<Batches> {
+        self.start(epoch, Some(map), first, Some(share))
     }
 
     /// All that decides which images come when, and with which values, besides the files themselves.
@@ -354,6 +371,23 @@ impl Dataset {
         .collect()
     }
 
+    /// Tells the members of a team which images cannot be decoded, and learns it from them.
+    ///
+    /// # Errors
+    /// Where a member is gone, or more is left out than may be.
+    pub(crate) fn tell_team(&self, team: &dyn Team) -> Result<()> {
+        let own = serde_json::to_vec(&self.store.undecodable()).unwrap_or_default();
+        for theirs in team::gathered(team, &own)? {
+            let theirs: Vec<(usize, String)> = serde_json::from_slice(&theirs)
+                .map_err(|e| Error::Team(format!("A member of the team sent no list of photographs: {e}")))?;
+            for (index, reason) in theirs {
+                self.store.leave_out(index, reason)?;
+            }
+        }
+        self.store.tell_skipped();
+        Ok(())
+    }
+
     /// The images of one epoch in their order, as [`indices`](Self::indices) has those of epoch 0.
     pub(crate) fn order(&self, epoch: u64) -> Vec<usize> {
         let mut order = self.indices();
@@ -364,10 +398,16 @@ impl Dataset {
         order
     }
 
-    fn start(&self, epoch: u64, map: Option<Arc<dyn ImageMap>>, first: usize) -> Result<Batches> {
+    fn start(
+        &self,
+        epoch: u64,
+        map: Option<Arc<dyn ImageMap>>,
+        first: usize,
+        share: Option<ShareOfBatch>,
+    ) -> Result<Batches> {
         let order = self.order(epoch);
         let (cache, prefetch) = (self.cache, self.prefetch);
-        Batches::start(Plan { store: self.store.clone(), order, first, epoch, map, cache, prefetch })
+        Batches::start(Plan { store: self.store.clone(), order, first, epoch, map, cache, prefetch, share })
     }
 
     /// The first batch of epoch 0.

@@ -8,7 +8,7 @@
 //! another: see [`Unusable`].
 
 use super::kinds::{kind_of, not_read, Kind, HEAD};
-use super::limits::{check_scans, check_size, cost, MAX_FILE_BYTES, MAX_SIDE};
+use super::limits::{check_cost, check_scans, check_size, cost, MAX_DECODED_BYTES, MAX_FILE_BYTES, MAX_SIDE};
 use super::watched::Watched;
 use super::{jpeg, tiff};
 use crate::input::{self, is_no_file, patiently};
@@ -156,8 +156,23 @@ pub(super) fn decode<T>(
             Err(reason) => Ok(Err(reason.into())),
         }
     }))?;
+    take_decoded(buffers, MAX_DECODED_BYTES, take)
+}
+
+/// Decodes the bytes of a file that came some other way, as [`decode`] does it; an image whose decoding takes more than
+/// `most` bytes is refused.
+pub(super) fn decode_bytes<T>(
+    file: Vec<u8>,
+    most: u64,
+    take: impl FnOnce(Rgb<'_>) -> T,
+) -> Result<T, Unusable> {
+    check_length(file.len() as u64)?;
+    take_decoded(&mut Buffers { file, ..Buffers::default() }, most, take)
+}
+
+fn take_decoded<T>(buffers: &mut Buffers, most: u64, take: impl FnOnce(Rgb<'_>) -> T) -> Result<T, Unusable> {
     let mut turn = None;
-    let result = decode_buffered(buffers, &mut turn).map(|(height, width, in_rgb)| {
+    let result = decode_buffered(buffers, most, &mut turn).map(|(height, width, in_rgb)| {
         let pixels = if in_rgb { &buffers.rgb } else { &buffers.raw };
         take(Rgb { file: &buffers.file, pixels: &pixels[..height * width * 3], height, width })
     });
@@ -169,6 +184,7 @@ pub(super) fn decode<T>(
 /// image waits for its `turn`, which the caller gives back with the memory.
 fn decode_buffered(
     buffers: &mut Buffers,
+    most: u64,
     turn: &mut Option<MutexGuard<'static, ()>>,
 ) -> Result<(usize, usize, bool), Unusable> {
     let Buffers { file, raw, rgb } = buffers;
@@ -188,6 +204,7 @@ fn decode_buffered(
         let (w, h) = decoder.dimensions();
         let colour = decoder.color_type();
         check_size(w, h, cost(colour, format), format, file.len() as u64)?;
+        check_cost(w, h, cost(colour, format), most)?;
         // A scan takes eight bytes at least, so that most files need no counting.
         if format == ImageFormat::Jpeg && check_scans(w, h, file.len() / 8).is_err() {
             check_scans(w, h, jpeg::scans(file))?;

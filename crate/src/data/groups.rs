@@ -1,12 +1,11 @@
 //! Photographs that belong together: near-duplicates, bursts, pictures of one person. A split keeps them on one side.
 
-use super::dataset::{first_order, Dataset, SPLIT};
+use super::dataset::Dataset;
 use super::disjoint_sets::DisjointSets;
 use super::pattern::Pattern;
 use crate::progress::say;
-use crate::random::Rng;
-use crate::{Error, Result, Show};
-use std::collections::{BTreeMap, HashMap};
+use crate::{Result, Show};
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 /// Which photographs belong together, so that a split must not separate them. A photograph that is named in no group is
@@ -78,7 +77,7 @@ impl Groups {
     }
 
     /// A number for the group of each path; equal numbers mean the same group.
-    fn of(&self, paths: &[PathBuf]) -> Vec<usize> {
+    pub(super) fn of(&self, paths: &[PathBuf]) -> Vec<usize> {
         let (roots, matched) = self.joined(paths);
         if let Some(pattern) = self.pattern.as_ref().filter(|_| matched < paths.len()) {
             say(format!(
@@ -112,140 +111,6 @@ impl Groups {
 enum Key {
     Group(u32),
     Name(String),
-}
-
-impl Dataset {
-    /// As [`stratified_split`](Self::stratified_split), but photographs of a group are on the same side. Without groups
-    /// of several photographs it is the same split, photograph by photograph.
-    ///
-    /// Groups come in the order in which the other split takes photographs. One goes to validation where there is room
-    /// for all of its photographs, class by class. A class of which no group fits gives its smallest group; a class
-    /// that is a single group is trained on whole, and named in a line.
-    ///
-    /// # Errors
-    /// As [`stratified_split`](Self::stratified_split).
-    pub fn stratified_group_split(
-        &self,
-        part: f32,
-        seed: u64,
-        groups: &Groups,
-    ) -> Result<(Dataset, Dataset)> {
-        let mut sorted = self.indices();
-        sorted.sort_unstable();
-        let paths: Vec<PathBuf> = sorted.iter().map(|&i| self.file_paths()[i].clone()).collect();
-        let ids = groups.of(&paths);
-        if ids.iter().enumerate().all(|(i, &id)| i == id) {
-            return self.stratified_split(part, seed);
-        }
-        if !(part > 0.0 && part < 1.0) {
-            return Err(Error::Invalid(format!(
-                "stratified_group_split expected a part between 0 and 1, both excluded. Received: {part}"
-            )));
-        }
-        let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        ids.iter().zip(&sorted).for_each(|(&id, &i)| members.entry(id).or_default().push(i));
-        let of_image: HashMap<usize, usize> = sorted.iter().copied().zip(ids).collect();
-        let mut sides = Sides::new(self, part, &members);
-        for label in 0..self.class_names().len() {
-            let mut of_class: Vec<usize> =
-                sorted.iter().copied().filter(|&i| self.classes_of(i).contains(&(label as u32))).collect();
-            Rng::new(&[seed, SPLIT, label as u64]).shuffle(&mut of_class);
-            sides.fill(label, of_class.into_iter().map(|i| of_image[&i]));
-        }
-        let side = |validation: bool| {
-            self.with_order(
-                self.indices().into_iter().filter(|i| sides.is_aside(of_image[i]) == validation).collect(),
-            )
-        };
-        let (train, validation) = (side(false), side(true));
-        if train.is_empty() || validation.is_empty() {
-            return Err(Error::Data(format!(
-                "a split that keeps groups together needs a class with two groups or more. Received: {} photographs in \
-                 {} groups. Add photographs of other scenes, or split without groups (`--group none`).",
-                sorted.len(),
-                members.len()
-            )));
-        }
-        Ok((train, validation))
-    }
-}
-
-impl Dataset {
-    /// All images of the folder (of this side of a `validation_split`), in the order of its first epoch.
-    pub(super) fn whole(&self) -> Dataset {
-        self.with_order(first_order(&self.store))
-    }
-}
-
-/// Which groups are set aside so far.
-struct Sides<'a> {
-    data: &'a Dataset,
-    members: &'a BTreeMap<usize, Vec<usize>>,
-    /// Photographs of each class to set aside.
-    wanted: Vec<usize>,
-    aside: Vec<usize>,
-    decided: HashMap<usize, bool>,
-}
-
-impl<'a> Sides<'a> {
-    fn new(data: &'a Dataset, part: f32, members: &'a BTreeMap<usize, Vec<usize>>) -> Self {
-        let wanted = |n: usize| match n {
-            0 | 1 => 0,
-            n => ((n as f64 * f64::from(part)).round() as usize).clamp(1, n - 1),
-        };
-        let wanted: Vec<usize> = data.class_counts().into_iter().map(wanted).collect();
-        Sides { data, members, aside: vec![0; wanted.len()], wanted, decided: HashMap::new() }
-    }
-
-    fn is_aside(&self, group: usize) -> bool {
-        self.decided.get(&group).copied().unwrap_or(false)
-    }
-
-    fn counts(&self, group: usize) -> BTreeMap<usize, usize> {
-        let mut counts = BTreeMap::new();
-        for &i in &self.members[&group] {
-            for &class in self.data.classes_of(i) {
-                *counts.entry(class as usize).or_insert(0) += 1;
-            }
-        }
-        counts
-    }
-
-    fn decide(&mut self, group: usize, aside: bool) {
-        if aside {
-            self.counts(group).into_iter().for_each(|(label, n)| self.aside[label] += n);
-        }
-        self.decided.insert(group, aside);
-    }
-
-    /// Decides about the groups of a class, in this order.
-    fn fill(&mut self, label: usize, groups: impl Iterator<Item = usize>) {
-        let mut all = Vec::new();
-        for group in groups {
-            all.push(group);
-            if self.decided.contains_key(&group) || self.aside[label] >= self.wanted[label] {
-                continue;
-            }
-            let fits = self.counts(group).into_iter().all(|(l, n)| self.aside[l] + n <= self.wanted[l]);
-            self.decide(group, fits);
-        }
-        all.sort_unstable();
-        all.dedup();
-        if self.wanted[label] == 0 || self.aside[label] > 0 {
-            return;
-        }
-        let name = self.data.class_names()[label].shown();
-        if all.len() < 2 {
-            return say(format!(
-                "All {} photographs of {name} are one group: none is set aside for validation.",
-                self.data.class_counts()[label]
-            ));
-        }
-        // No group fits: the smallest one, of equally small ones the first.
-        if let Some(smallest) = all.into_iter().min_by_key(|group| (self.members[group].len(), *group)) {
-            self.decide(smallest, true);
-        }
-    }
 }
 
 /// How many of these files belong to a group that has a photograph among `others`.

@@ -36,7 +36,8 @@ impl Part {
         }
     }
 
-    fn usual(self) -> &'static str {
+    /// The usual name.
+    pub fn usual(self) -> &'static str {
         self.words()[0]
     }
 

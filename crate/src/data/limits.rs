@@ -38,15 +38,24 @@ pub(super) fn check_size(w: u32, h: u32, cost: u64, format: ImageFormat, file: u
     } else if w > MAX_SIDE || h > MAX_SIDE {
         Err(format!("is too large: {w}x{h}, no side may exceed {MAX_SIDE}"))
     } else if bytes > MAX_DECODED_BYTES {
-        Err(format!(
-            "is too large: {w}x{h} takes {} MiB decoded, the limit is {}",
-            bytes >> 20,
-            MAX_DECODED_BYTES >> 20
-        ))
+        check_cost(w, h, cost, MAX_DECODED_BYTES)
     } else if format == ImageFormat::Jpeg && pixels > file.saturating_mul(MAX_JPEG_PIXELS_A_BYTE) {
         Err(format!("is a damaged jpeg file: {file} bytes cannot hold {w}x{h} pixels"))
     } else {
         Ok(())
+    }
+}
+
+/// Refuses an image of `w`x`h` pixels that takes more than `most` bytes.
+pub(super) fn check_cost(w: u32, h: u32, cost: u64, most: u64) -> Result<(), String> {
+    let bytes = u64::from(w) * u64::from(h) * cost;
+    match bytes > most {
+        true => Err(format!(
+            "is too large: {w}x{h} takes {} MiB decoded, the limit is {}",
+            bytes >> 20,
+            most >> 20
+        )),
+        false => Ok(()),
     }
 }
 

@@ -92,6 +92,7 @@ use crate::Show;
 pub use bad_images::{BadImages, Skipped};
 pub use batch::Batch;
 pub use batches::Batches;
+pub(crate) use batches::ShareOfBatch;
 pub use dataset::{image_dataset_from_directory, Dataset, AUTOTUNE};
 pub(crate) use digest::{file_digest, FileDigest};
 pub(crate) use disjoint_sets::DisjointSets;
@@ -112,8 +113,8 @@ pub(crate) use sets::{whole_sets, WholeSet};
 #[cfg(test)]
 pub(crate) use stored::store as store_image;
 pub use stored::Stored;
-pub(crate) use table::Lines;
 pub use table::{image_dataset_from_table, photographs_from_table, photographs_of_table, LabelTable};
+pub(crate) use table::{whole_sets_of_table, LineChange, Lines};
 pub(crate) use whole::{look_at_whole, Whole};
 
 use crate::{input, Error, Result};
@@ -188,6 +189,26 @@ pub(crate) fn load_img_into(
         Unusable::Unread(e) => input::photograph(path, e),
         Unusable::Content(reason) | Unusable::NoImage(reason) | Unusable::NoFile(reason) => {
             Error::Data(format!("{} {reason}", path.shown()))
+        }
+    })
+}
+
+/// The same for the bytes of a file, which `name` names in errors; an image whose decoding takes more than `most` bytes
+/// is refused.
+pub(crate) fn load_img_bytes_into(
+    (name, bytes): (&Path, Vec<u8>),
+    target_size: (usize, usize),
+    fit: Fit,
+    most: u64,
+    out: &mut [f32],
+) -> Result<()> {
+    decode::decode_bytes(bytes, most, |rgb| {
+        fit::resize_to_fit(rgb.pixels, (rgb.height, rgb.width), out, target_size, fit, &mut Vec::new());
+    })
+    .map_err(|unusable| match unusable {
+        Unusable::Unread(e) => Error::io("cannot decode", name, e),
+        Unusable::Content(reason) | Unusable::NoImage(reason) | Unusable::NoFile(reason) => {
+            Error::Data(format!("{} {reason}", name.shown()))
         }
     })
 }

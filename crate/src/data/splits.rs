@@ -11,7 +11,8 @@ impl Dataset {
     /// class of two images or more has at least one in each; a single image is trained on. Which image is
     /// where depends on `seed` and the images alone. Both share their files and cache with this one.
     ///
-    /// Where photographs have several labels, it is as [`grouped_split`](Self::grouped_split) of single photographs.
+    /// Where photographs have several labels, it is as [`stratified_group_split`](Self::stratified_group_split) without
+    /// groups.
     ///
     /// # Errors
     /// [`Error::Invalid`] where `part` does not lie between 0 and 1; [`Error::Data`] where either would be
@@ -31,8 +32,7 @@ impl Dataset {
         }
         if self.label_sets().is_some() {
             // Sets of labels are too many for a part of each.
-            let alone: Vec<u32> = (0..self.labels().len() as u32).collect();
-            return self.grouped_split(part, seed, &alone);
+            return self.split_by_numbers(part, seed, &self.indices().into_iter().map(|i| (i, i)).collect());
         }
         let mut aside = vec![false; self.labels().len()];
         let mut sorted = self.indices();

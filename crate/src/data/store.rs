@@ -128,8 +128,20 @@ impl Store {
         }
     }
 
+    /// The images that turned out to be damaged, and why.
+    pub fn undecodable(&self) -> Vec<(usize, &str)> {
+        (0..self.bad.len()).filter_map(|index| Some((index, self.reason(index)?))).collect()
+    }
+
     /// Leaves a file out from now on, where that is allowed.
-    fn leave_out(&self, index: usize, reason: String) -> Result<bool> {
+    pub fn leave_out(&self, index: usize, reason: String) -> Result<bool> {
+        if index >= self.paths.len() {
+            return Err(Error::Data(format!(
+                "There are {} photographs here. Received: something about number {index}. All members of a team must \
+                 use the same photographs.",
+                self.paths.len()
+            )));
+        }
         let file = Skipped { path: self.paths[index].clone(), reason };
         if self.options.on_bad_image == OnBadImage::Fail {
             return Err(bad_image(&file));

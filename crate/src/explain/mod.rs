@@ -23,6 +23,7 @@ mod calibration;
 mod confusion;
 mod eigen;
 mod grad_cam;
+mod html;
 mod multi_label;
 mod pca;
 mod pooled;
@@ -34,6 +35,7 @@ mod top_losses;
 pub use calibration::{expected_calibration_error, reliability_diagram, ReliabilityDiagram};
 pub use confusion::{confusion_matrix, ConfusionMatrix};
 pub use grad_cam::GradCam;
+pub use html::{HtmlReport, HtmlReportOptions};
 pub use multi_label::{
     average_precision_score, best_threshold, multi_label_report, LabelScores, MultiLabelReport,
 };

@@ -8,6 +8,7 @@ use crate::data::{Dataset, Fit};
 use crate::loss::Loss;
 use crate::model::image_fit::{self, RESIZE};
 use crate::model::multi_label::check_thresholds;
+use crate::model::scaling::Scaling;
 use crate::model::trained_on::TrainedOn;
 use crate::model::trust::{Calibration, CrossValidation};
 use crate::model::Model;
@@ -76,13 +77,6 @@ pub(crate) struct SavedOrigin {
     pub sha256: String,
 }
 
-/// `x · scale + offset`. Every f32 is an f64, and those come back from JSON bit for bit.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Scaling {
-    pub scale: f64,
-    pub offset: f64,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 // Keras' names.
@@ -121,9 +115,7 @@ impl About {
             class_names: model.class_names(),
             image_size: (h, w),
             resize: image_fit::described(model.image_fit()),
-            rescaling: model
-                .rescaling
-                .map(|r| Scaling { scale: f64::from(r.scale), offset: f64::from(r.offset) }),
+            rescaling: model.rescaling.map(Scaling::of),
             units: model.units(),
             loss: model.compiled.as_ref().map(|c| match c.loss {
                 Loss::BinaryCrossentropy => SavedLoss::BinaryCrossentropy,
@@ -210,8 +202,7 @@ impl About {
                 format!("{h}x{w}"),
             );
         }
-        let finite = |r: &Scaling| (r.scale as f32).is_finite() && (r.offset as f32).is_finite();
-        if self.rescaling.as_ref().is_some_and(|r| !finite(r)) {
+        if self.rescaling.as_ref().is_some_and(|r| !r.is_finite()) {
             return expected("a rescaling of finite numbers", format!("{:?}", self.rescaling));
         }
         match (self.loss, self.units) {
@@ -318,6 +309,7 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::preprocess::Rescaling;
 
     fn sample() -> About {
         About {
@@ -328,7 +320,7 @@ mod tests {
             class_names: vec!["cats".into(), "dogs".into()],
             image_size: (160, 160),
             resize: RESIZE.into(),
-            rescaling: Some(Scaling { scale: f64::from(1.0f32 / 127.5), offset: -1.0 }),
+            rescaling: Some(Scaling::of(Rescaling::new(1.0 / 127.5, -1.0))),
             units: 1,
             loss: Some(SavedLoss::BinaryCrossentropy),
             thresholds: vec![],
@@ -348,7 +340,11 @@ mod tests {
     fn what_is_written_is_read_again_with_the_bits_of_its_numbers() {
         let again = About::parse(&serde_json::to_string(&sample()).unwrap()).unwrap();
         assert_eq!(again, sample());
-        assert_eq!(again.rescaling.unwrap().scale as f32, 1.0f32 / 127.5);
+        assert_eq!(again.rescaling.unwrap().rescaling(), Rescaling::new(1.0 / 127.5, -1.0));
+        let channels = Rescaling::per_channel([1.0 / 58.395, 1.0 / 57.12, 0.1], [-2.1, -2.0, -1.8]);
+        let about = About { rescaling: Some(Scaling::of(channels)), ..sample() };
+        let again = About::parse(&serde_json::to_string(&about).unwrap()).unwrap();
+        assert_eq!(again.rescaling.unwrap().rescaling(), channels);
     }
 
     #[test]

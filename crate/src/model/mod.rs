@@ -6,6 +6,7 @@
 //! | `chain.rs`, `layers.rs` | how a model is put together; the layers above the base |
 //! | `about.rs` | what has to be known of a model besides its weights, in order to predict |
 //! | `saved.rs`, `weights_file.rs` | `Model::save` and `Model::load`: that and the weights as one file; weights alone |
+//! | `imagenet.rs` | `Classifier::imagenet`: published networks with the 1,000 classes of ImageNet |
 //! | `onnx/` | `Model::export_onnx`: the model for ONNX Runtime and other programs |
 //! | `image_fit.rs`, `multi_label.rs` | how photographs are brought to the model's aspect ratio; thresholds of labels |
 //! | `trust/` | how far it can be trusted: intervals, cross-validation, temperature, what is unknown |
@@ -17,25 +18,28 @@ mod about;
 mod chain;
 pub(crate) mod feature_cache;
 mod image_fit;
+mod imagenet;
 mod layers;
 #[allow(clippy::module_inception)]
 mod model;
 mod multi_label;
 mod onnx;
 mod saved;
+mod scaling;
 mod trained_on;
 mod trust;
 mod weights_file;
 
 pub(crate) use about::About;
 pub use chain::{Chain, Layer};
+pub use imagenet::Classifier;
 pub(crate) use layers::DropoutOfBatch;
 pub use layers::{Dense, Dropout, GlobalAveragePooling2D, Initializer};
 pub(crate) use model::not_compiled;
 pub use model::Model;
 pub(crate) use saved::parse as parse_model;
 pub use trained_on::TrainedOn;
-pub(crate) use trust::{behind, evidence_of, scaled, Trust, MOST_COMPONENTS, MOST_HELD_OUT, MOST_KEPT};
+pub(crate) use trust::{behind, scaled, Looks, Nearest, Trust, MOST_COMPONENTS, MOST_HELD_OUT, MOST_KEPT};
 pub use trust::{
     temperature_scaling, wilson_interval, Calibration, CrossValidation, Interval, Novelty, Unknown,
 };

@@ -18,6 +18,7 @@ use crate::network::Backbone;
 use crate::network::{Summary, SummaryRow};
 use crate::optim::{KerasOptimizer, OptimizerConfig};
 use crate::preprocess::Rescaling;
+use crate::team::Team;
 use crate::{Error, Result};
 
 /// An image classifier: a network with a head of one dense layer.
@@ -41,6 +42,8 @@ pub struct Model {
     /// `None` where it was never fitted.
     pub(crate) trained_on: Option<TrainedOn>,
     pub(crate) trust: Trust,
+    /// Who shares the work; `None` where this process does all of it.
+    pub(crate) team: Option<Arc<dyn Team>>,
 }
 
 pub(crate) struct Compiled {
@@ -124,6 +127,7 @@ impl Model {
             image_fit: None,
             trained_on: None,
             trust: Trust::default(),
+            team: None,
         })
     }
 
@@ -140,6 +144,13 @@ impl Model {
     pub fn set_feature_cache_bytes(&mut self, bytes: usize) {
         self.feature_cache_bytes = bytes;
         self.features.set_limit(bytes);
+    }
+
+    /// Shares the work of `fit`, `fine_tune`, `evaluate` and `predict` with the other members of a team, each of which
+    /// has such a model, made in the same way, and makes the same calls. All get the same results, with the bits of one
+    /// process that has the same [`micro_batch`](crate::train::FitOptions::micro_batch).
+    pub fn set_team(&mut self, team: Option<Arc<dyn Team>>) {
+        self.team = team;
     }
 
     /// Replaces the augmentation that images pass in training; `None` takes it away.

@@ -16,7 +16,6 @@ use crate::model::about::{About, SavedLoss, SavedPrecision};
 use crate::model::{Dense, Dropout, Initializer, Model, Novelty};
 use crate::network::Backbone;
 use crate::optim::Adam;
-use crate::preprocess::Rescaling;
 use crate::progress::say;
 use crate::weights::{parse_sealed, read_bytes, write_sealed, Weights, WeightsOrigin};
 use crate::{Device, Error, OutputFile, Precision, Result};
@@ -129,6 +128,8 @@ impl Model {
         // Before a head of the stated size is made.
         let (kernel, bias) = (weights.get("dense/kernel")?, weights.get("dense/bias")?);
         let features = base.output_shape().2;
+        let channels: Vec<usize> =
+            (0..=base.architecture().units.len()).map(|units| base.output_of(units).2).collect();
         if kernel.shape != [features, about.units] || bias.shape != [about.units] {
             return Err(Error::Weights(format!(
                 "expected a head of shape {:?} with {} biases. Received: {:?} and {:?}",
@@ -140,7 +141,7 @@ impl Model {
         }
         let mut chain = Model::chain().seed(about.seed);
         if let Some(r) = about.rescaling {
-            chain = chain.then(Rescaling::new(r.scale as f32, r.offset as f32));
+            chain = chain.then(r.rescaling());
         }
         let mut model = chain
             .then(base)
@@ -157,7 +158,7 @@ impl Model {
         model.trust.cross_validation = about.cross_validation;
         model.trust.calibration = about.calibration;
         if let Some(rate) = about.unknown_rate {
-            model.trust.novelty = Some(Novelty::read(weights, features, rate)?.into());
+            model.trust.novelty = Some(Novelty::read(weights, &channels, rate)?.into());
         }
         if let Some(loss) = about.loss {
             let loss = match loss {

@@ -17,6 +17,7 @@ use crate::device::Place;
 use crate::network::base::Base;
 use crate::network::on_device::{on_device, Any, Bases};
 use crate::network::{Summary, SummaryRow};
+use crate::preprocess::Rescaling;
 use crate::weights::{Weights, WeightsOrigin};
 use crate::{Device, Error, Precision, Result};
 use transfer_kernels::Bf16Unit;
@@ -55,8 +56,8 @@ impl From<String> for LayerRef {
     }
 }
 
-/// A network without its top: images `(n, h, w, 3)` in [-1, 1] to features. [`MobileNetV2`](super::MobileNetV2) makes
-/// one.
+/// A network without its top: images `(n, h, w, 3)`, scaled as [`rescaling`](Self::rescaling) says, to features.
+/// [`MobileNetV2`](super::MobileNetV2) and [`Base`](crate::bases::Base) make one.
 ///
 /// BatchNormalization always runs in inference mode, with the moving statistics of the weights.
 pub struct Backbone {
@@ -97,6 +98,20 @@ impl Backbone {
     /// The table of the network.
     pub fn network(&self) -> &Network {
         &self.architecture().network
+    }
+
+    /// What images are rescaled by before this network: the layer that stands before it in a chain.
+    pub fn rescaling(&self) -> Rescaling {
+        let (scale, offset) = self.network().scaling();
+        Rescaling::per_channel(scale, offset)
+    }
+
+    /// The first layer of the last three blocks, from which [`Model::fine_tune`](crate::model::Model::fine_tune) trains
+    /// without another choice: `block_14_expand` of MobileNetV2.
+    pub(crate) fn last_three_blocks(&self) -> usize {
+        let units = &self.architecture().units;
+        // Behind them stands one more convolution.
+        units.get(units.len().saturating_sub(4)).map_or(0, |unit| unit.layers.start)
     }
 
     /// The name that Keras gives this model, such as `mobilenetv2_1.00_160`.

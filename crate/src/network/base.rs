@@ -222,7 +222,9 @@ impl<D: Backend> Base<D> {
             let input_gradient = first_trainable < i;
             let scratch = self.scratch[i].clone();
             x = match &unit.kind {
-                UnitKind::FirstConvolution => first_convolution(x, &self.conv_bn(i, 0), &scratch)?,
+                UnitKind::FirstConvolution => {
+                    first_convolution(x, &self.conv_bn(i, 0), unit.convs[0].padding, &scratch)?
+                }
                 UnitKind::Pointwise => {
                     pointwise_convolution(x, &self.conv_bn(i, 0), input_gradient, &scratch)?
                 }

@@ -185,6 +185,7 @@ impl Base<Cpu> {
                         expanded: s.expanded,
                         co: s.co,
                         stride: s.stride,
+                        side: s.side,
                         residual: s.residual,
                         expand: (project == 2).then(|| folded(u, 0)),
                         depthwise: folded(u, project - 1),
@@ -193,7 +194,7 @@ impl Base<Cpu> {
                 }
             });
         }
-        let spec = FrozenSpec { input: (h, w), units, pool };
+        let spec = FrozenSpec { input: (h, w), units, padding: self.architecture.network.padding, pool };
         // Only what is frozen is rounded: a pass through trainable layers is one of f32.
         let precision = if to <= self.first_trainable_unit() { self.precision() } else { Precision::F32 };
         Ok(FrozenPlan::with_precision(spec, precision)?)
@@ -322,7 +323,9 @@ pub(crate) fn frozen_on_card(
     use crate::ops::cuda::frozen::{forward, FrozenUnit};
     use dfdx::prelude::HasShape;
     let unit = |i: usize| match &base.architecture.units[i].kind {
-        UnitKind::FirstConvolution => FrozenUnit::First(base.conv_bn(i, 0), &base.scratch[i]),
+        UnitKind::FirstConvolution => {
+            FrozenUnit::First(base.conv_bn(i, 0), base.architecture.network.padding, &base.scratch[i])
+        }
         UnitKind::Pointwise => FrozenUnit::Pointwise(base.conv_bn(i, 0), &base.scratch[i]),
         UnitKind::InvertedResidual(shape) => FrozenUnit::Block(*shape, Box::new(base.block_params(i, false))),
     };

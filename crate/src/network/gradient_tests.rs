@@ -3,7 +3,7 @@
 
 use dfdx::prelude::*;
 
-use crate::architecture::{mobilenet_v2, Architecture, ConvKind, Unit, UnitKind};
+use crate::architecture::{mobilenet_v2, Architecture, ConvKind, Padding, Unit, UnitKind};
 use crate::network::base::Base;
 use crate::ops::conv_bn::reference::{Dims, Gradient, Kind, Reference};
 use crate::ops::inverted_residual::reference::ReferenceBlock;
@@ -51,12 +51,13 @@ fn reference(base: &Base<Cpu>, unit: &Unit) -> ReferenceBlock {
     let convs = unit.convs.iter().map(|spec| {
         let kind = match spec.kind {
             ConvKind::Full => Kind::First,
-            ConvKind::Depthwise => Kind::Depthwise { stride: spec.stride },
+            ConvKind::Depthwise => Kind::Depthwise { stride: spec.stride, side: spec.side },
             ConvKind::Pointwise => Kind::Pointwise,
         };
         let [kernel, gamma, beta, mean, variance] = spec.variable_names().map(values);
         let (epsilon, relu6) = (f64::from(spec.epsilon), spec.relu6);
-        Reference { kind, kernel, gamma, beta, mean, variance, epsilon, relu6 }
+        let symmetric = spec.padding == Padding::Symmetric;
+        Reference { kind, symmetric, kernel, gamma, beta, mean, variance, epsilon, relu6 }
     });
     let residual = matches!(&unit.kind, UnitKind::InvertedResidual(s) if s.residual);
     ReferenceBlock { convs: convs.collect(), residual }

@@ -6,7 +6,7 @@
 use ndarray::Array4;
 
 use super::{Backbone, LayerRef};
-use crate::architecture::ConvKind;
+use crate::architecture::{ConvBnSpec, ConvKind};
 use crate::network::base::Base;
 use crate::network::on_device::on_device;
 use crate::ops::backend::Backend;
@@ -65,7 +65,7 @@ impl<D: Backend> Base<D> {
         for (i, spec) in unit.convs.iter().enumerate() {
             if last < spec.conv_layer {
                 // Only padding stands between two convolutions.
-                return Ok(pad(&y, d));
+                return Ok(pad(&y, d, spec));
             }
             let stage = match last {
                 l if l == spec.conv_layer => Stage::Convolution,
@@ -106,10 +106,11 @@ impl<D: Backend> Base<D> {
         let mut y = vec![0.0; n * oh * ow * co];
         match spec.kind {
             ConvKind::Depthwise => {
-                let shape = DepthwiseShape { n, h, w, c: ci, stride: spec.stride };
+                let ConvBnSpec { stride, side, padding, .. } = *spec;
+                let shape = DepthwiseShape { n, h, w, c: ci, stride, side, padding };
                 depthwise(x, shape, &f.w, &f.b, act, &mut y);
             }
-            ConvKind::Full => conv3x3_first(x, n, h, w, &f.w, &f.b, co, act, &mut y),
+            ConvKind::Full => conv3x3_first(x, n, h, w, spec.padding, &f.w, &f.b, co, act, &mut y),
             ConvKind::Pointwise => {
                 let packed = PackedWeights::new(&f.w, &f.b, ci, co);
                 pointwise(x, n * h * w, &packed, act, None, &mut y);
@@ -119,10 +120,10 @@ impl<D: Backend> Base<D> {
     }
 }
 
-/// Keras' `correct_pad`: zeros below and right, and where the size is odd above and left too.
-fn pad(x: &[f32], (n, h, w, c): Dims) -> (Vec<f32>, Dims) {
-    let (top, left) = (h % 2, w % 2);
-    let (oh, ow) = (h + 1 + top, w + 1 + left);
+/// The zeros that the convolution `spec` reads around `x`.
+fn pad(x: &[f32], (n, h, w, c): Dims, spec: &ConvBnSpec) -> (Vec<f32>, Dims) {
+    let ((top, bottom), (left, right)) = (spec.zeros(h), spec.zeros(w));
+    let (oh, ow) = (h + top + bottom, w + left + right);
     let mut y = vec![0.0; n * oh * ow * c];
     for i in 0..n {
         for row in 0..h {

@@ -10,6 +10,7 @@ pub mod frozen;
 mod gradient_tests;
 mod inspect;
 mod mobilenet_v2;
+mod of_base;
 pub(crate) mod on_device;
 mod summary;
 pub(crate) mod with_head;

@@ -13,7 +13,7 @@ pub use super::tensors::{Activations, Flat, Matrix};
 use super::conv_bn::ConvBn;
 use super::inverted_residual::BlockParams;
 use crate::{Precision, Result};
-use transfer_kernels::BlockShape;
+use transfer_kernels::{BlockShape, Padding};
 
 mod sealed {
     pub trait Sealed {}
@@ -69,6 +69,7 @@ pub trait Backend: Device<f32> + sealed::Sealed {
     fn first_forward(
         x: &Activations<Self>,
         conv: &ConvBn<Self>,
+        padding: Padding,
         scratch: &Self::UnitScratch,
     ) -> Result<Activations<Self>>;
 
@@ -77,6 +78,7 @@ pub trait Backend: Device<f32> + sealed::Sealed {
         x: &Activations<Self>,
         y: &Activations<Self>,
         conv: &ConvBn<Self>,
+        padding: Padding,
         grads: &mut Gradients<f32, Self>,
     ) -> Result<(), Self::Err>;
 

@@ -8,6 +8,7 @@ use dfdx::prelude::{PutTape, SplitTape, Tape};
 use super::backend::{Activations, Backend};
 use super::conv_bn::ConvBn;
 use crate::Result;
+use transfer_kernels::Padding;
 
 /// 3x3 convolution of images with stride 2: `(n, h, w, 3)` to `(n, h/2, w/2, co)`. `scratch` is what the convolution
 /// keeps from step to step, not to be shared with another.
@@ -17,13 +18,14 @@ use crate::Result;
 pub fn first_convolution<D: Backend, T: Tape<f32, D>>(
     x: Activations<D, T>,
     conv: &ConvBn<D>,
+    padding: Padding,
     scratch: &Arc<D::UnitScratch>,
 ) -> Result<Activations<D, T>> {
     let (x, mut tape) = x.split_tape();
-    let y = D::first_forward(&x, conv, scratch)?;
+    let y = D::first_forward(&x, conv, padding, scratch)?;
     if T::OWNS_TAPE && conv.trains.any() {
         let (y, conv) = (y.clone(), conv.clone());
-        tape.add_backward_op(move |grads| D::first_backward(&x, &y, &conv, grads));
+        tape.add_backward_op(move |grads| D::first_backward(&x, &y, &conv, padding, grads));
     }
     Ok(y.put_tape(tape))
 }

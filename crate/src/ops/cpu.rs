@@ -20,8 +20,8 @@ use transfer_kernels::pointwise::{
 };
 use transfer_kernels::pooling;
 use transfer_kernels::recycled::RecycledBuffer;
-use transfer_kernels::BlockShape;
 use transfer_kernels::{add_into, relu6_backward, Activation};
+use transfer_kernels::{BlockShape, Padding};
 
 impl Backend for Cpu {
     type BlockSaved = block::BlockSaved;
@@ -60,6 +60,7 @@ impl Backend for Cpu {
     fn first_forward(
         x: &Activations<Cpu>,
         conv: &ConvBn<Cpu>,
+        padding: Padding,
         _: &block::UnitScratch,
     ) -> Result<Activations<Cpu>> {
         let (n, h, w, c) = *x.shape();
@@ -73,7 +74,7 @@ impl Backend for Cpu {
         conv_bn::fold(conv, &mut f);
         let shape = (n, h.div_ceil(2), w.div_ceil(2), co);
         let mut y = x.device().try_zeros_like(&shape).map_err(device_error)?;
-        conv3x3_first(slice(x), n, h, w, &f.w, &f.b, co, Activation::Relu6, slice_mut(&mut y));
+        conv3x3_first(slice(x), n, h, w, padding, &f.w, &f.b, co, Activation::Relu6, slice_mut(&mut y));
         Ok(y)
     }
 
@@ -81,6 +82,7 @@ impl Backend for Cpu {
         x: &Activations<Cpu>,
         y: &Activations<Cpu>,
         conv: &ConvBn<Cpu>,
+        padding: Padding,
         grads: &mut Gradients<f32, Cpu>,
     ) -> Result<(), CpuError> {
         let (n, h, w, _) = *x.shape();
@@ -88,7 +90,7 @@ impl Backend for Cpu {
         let dy = grads.get_or_alloc_mut(y)?;
         relu6_backward(slice(y), dy);
         let (mut dk, mut db) = (RecycledBuffer::take(27 * co), RecycledBuffer::take(co));
-        conv3x3_first_backward_weights(slice(x), dy, n, h, w, co, &mut dk, &mut db);
+        conv3x3_first_backward_weights(slice(x), dy, n, h, w, padding, co, &mut dk, &mut db);
         conv_bn::add_gradients(conv, &dk, &db, grads)
     }
 

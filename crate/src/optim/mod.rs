@@ -25,9 +25,9 @@ pub use schedule::{CosineDecay, OneCycle, Schedule};
 use std::collections::{BTreeMap, HashMap};
 
 use dfdx::optim::{Optimizer, OptimizerUpdateError};
-use dfdx::prelude::{Gradients, HasShape};
+use dfdx::prelude::{Gradients, HasShape, Trace};
 
-use crate::ops::backend::{Backend, Flat};
+use crate::ops::backend::{wrong_length, Backend, Flat};
 use crate::ops::variable::Variables;
 use crate::weights::{Tensor, Weights};
 use crate::{Error, Result};
@@ -267,6 +267,25 @@ impl<D: Backend> KerasOptimizer<D> {
     pub fn apply<M: Variables<D>>(&mut self, model: &mut M, grads: &mut Gradients<f32, D>) -> Result<()> {
         self.step += 1;
         self.each_variable(model, |rule, variable, m, v| D::update(rule, variable, grads, m, v))
+    }
+
+    /// One step with gradients in host memory, those of all trainable variables one after the other.
+    ///
+    /// # Errors
+    /// Where there are not as many, or the device fails.
+    pub(crate) fn apply_values<M: Variables<D>>(&mut self, model: &mut M, gradients: &[f32]) -> Result<()> {
+        let count: usize = model.trainable_variables_mut().iter().map(|v| v.len()).sum();
+        if count != gradients.len() {
+            return Err(wrong_length(count, gradients.len()));
+        }
+        self.step += 1;
+        let mut rest = gradients;
+        self.each_variable(model, |rule, variable, m, v| {
+            let (own, others) = rest.split_at(variable.shape().0);
+            rest = others;
+            let mut gradient = D::backward_from(variable.leaky_trace(), own)?;
+            D::update(rule, variable, &mut gradient, m, v)
+        })
     }
 
     /// Calls `f` for each variable that trains, with the rule of this step and the variable's moments, which are made

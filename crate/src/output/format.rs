@@ -19,6 +19,8 @@ pub(crate) enum Format {
     Figure,
     /// The numbers of a run, as JSON.
     Report,
+    /// A page in HTML that reports on a model.
+    Page,
     /// A table whose first line is one of these.
     Table(Vec<String>),
 }
@@ -32,6 +34,9 @@ const PNG_KEY: &[u8] = b"Software\0transfer ";
 const PNG_MAGIC: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// Signature and first chunk (IHDR), which are as long in every PNG file.
 const PNG_START: usize = 8 + 12 + 13;
+/// What each page starts with, up to the version.
+pub(crate) const PAGE_START: &str =
+    "<!doctype html>\n<html lang=\"en\">\n<meta name=\"generator\" content=\"transfer ";
 /// What this program calls itself where a format has room for it.
 const WRITER: &str = "transfer ";
 
@@ -44,6 +49,7 @@ impl Format {
             Format::Onnx => "an ONNX file",
             Format::Figure => "a figure",
             Format::Report => "a report",
+            Format::Page => "a page",
             Format::Table(_) => "a table with the same columns",
         }
     }
@@ -52,7 +58,7 @@ impl Format {
     pub fn room(&self) -> u64 {
         match self {
             Format::Model | Format::Weights | Format::Onnx => 10 << 20,
-            Format::Figure | Format::Report | Format::Table(_) => 0,
+            Format::Figure | Format::Report | Format::Page | Format::Table(_) => 0,
         }
     }
 
@@ -87,6 +93,7 @@ impl Format {
                     is_writer(&report["written_by"]) || keys.iter().all(|key| report.get(key).is_some())
                 }))
             }
+            Format::Page => Ok(start_of(file, PAGE_START.len() as u64)? == PAGE_START.as_bytes()),
             Format::Table(headers) => {
                 let longest = headers.iter().map(String::len).max().unwrap_or(0);
                 let start = start_of(file, longest as u64 + 2)?;

@@ -14,7 +14,7 @@
 //! | a file that is being read, or anything in a folder of photographs, where these were named | an error, always |
 //!
 //! What this program wrote is known by content: a model, weights and a report name it in their metadata, an ONNX
-//! file names it as producer, a figure has it in a text chunk, and a table has exactly the columns of the table that
+//! file names it as producer, a page names it as generator, a figure has it in a text chunk, and a table has exactly the columns of the table that
 //! is to be written.
 //!
 //! A file appears whole or not at all. It is written beside its place, under a name that starts with a dot and ends
@@ -35,11 +35,15 @@
 //! | `attributes.rs` | permissions, owner and extended attributes |
 //! | `tree.rs` | a new folder of links and copies, whole or not at all |
 //! | `table.rs` | tables as CSV |
+//! | `log.rs` | a table that grows line by line, on disk before what a line announces is done |
+//! | `new_place.rs` | copies, links and moves of a user's files to places where nothing is |
 
 mod attributes;
 mod file;
 pub(crate) mod folders;
 mod format;
+mod log;
+mod new_place;
 pub(crate) mod partial;
 mod place;
 mod reserved;
@@ -51,7 +55,9 @@ mod writing;
 pub use file::OutputFile;
 #[cfg(feature = "plot")]
 pub(crate) use format::with_png_marker;
-pub(crate) use format::Format;
+pub(crate) use format::{Format, PAGE_START};
+pub use log::Log;
+pub use new_place::{remove_unfinished_copy, same_content, Transfer};
 pub use partial::remove_unfinished;
 pub(crate) use scratch::scratch_file;
 pub(crate) use table::encode as encode_csv;

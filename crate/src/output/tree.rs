@@ -1,5 +1,6 @@
 //! A new folder of links and copies that appears whole or not at all.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::folders::{create_parent, sync_parent};
@@ -56,6 +57,19 @@ impl NewFolder {
         input::same_length(input.length, copied).map_err(|e| input::photograph(&from, e))?;
         out.sync_all().map_err(failed)?;
         Ok(false)
+    }
+
+    /// Writes a file of these bytes at a path below the folder.
+    ///
+    /// # Errors
+    /// Where something is there, or it cannot be written.
+    pub fn write(&mut self, inner: &Path, bytes: &[u8]) -> Result<()> {
+        let to = self.partial.join(inner);
+        self.make_folders(to.parent().unwrap_or(&self.partial).to_owned())?;
+        let failed = |e| Error::io("cannot write", &to, e);
+        let mut out = std::fs::OpenOptions::new().write(true).create_new(true).open(&to).map_err(failed)?;
+        self.files.push(to.clone());
+        out.write_all(bytes).and_then(|()| out.sync_all()).map_err(failed)
     }
 
     fn make_folders(&mut self, folder: PathBuf) -> Result<()> {

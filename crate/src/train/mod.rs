@@ -15,6 +15,7 @@ mod history;
 mod lr_find;
 mod novelty;
 mod predict;
+mod predict_bytes;
 mod prediction;
 pub mod report;
 mod size_curve;

@@ -4,7 +4,7 @@
 use ndarray::{Array1, Array2, Axis};
 
 use crate::data::Dataset;
-use crate::model::{evidence_of, scaled, MOST_COMPONENTS, MOST_HELD_OUT, MOST_KEPT};
+use crate::model::{scaled, Looks, Nearest, MOST_COMPONENTS, MOST_HELD_OUT, MOST_KEPT};
 use crate::model::{temperature_scaling, Calibration, Model, Novelty};
 use crate::progress::check_stop;
 use crate::random::Rng;
@@ -65,59 +65,78 @@ impl Model {
             )));
         }
         training.expect_one_label("fit_novelty")?;
-        let mut kept = self.plain_features(&at_most(training, MOST_KEPT)?)?;
-        for mut row in kept.rows_mut() {
-            let unit = scaled(row.view());
-            row.assign(&unit);
-        }
+        let known = self.looks(&at_most(training, MOST_KEPT)?, false)?;
         check_stop("The training")?;
-        let (evidence, features) = self.scores_and_features(&at_most(held_out, MOST_HELD_OUT)?)?;
-        let principal = principal_components(&kept, MOST_COMPONENTS);
-        let novelty = Novelty::new(principal, &kept, (&evidence, &features), rate)?;
+        let unseen = self.looks(&at_most(held_out, MOST_HELD_OUT)?, self.test_time_flip)?;
+        let frozen = match &known.frozen {
+            Some(means) => Some((self.frozen_part().0, nearest(means)?)),
+            None => None,
+        };
+        let logits = Array2::from_shape_vec((unseen.features.nrows(), self.units()), unseen.logits)
+            .map_err(|e| Error::Shape(e.to_string()))?;
+        let looks = Looks { logits: &logits, features: &unseen.features, frozen: unseen.frozen.as_ref() };
+        let novelty = Novelty::new(nearest(&known.features)?, frozen, &looks, rate)?;
         self.trust.novelty = Some(novelty.into());
         Ok(())
     }
 
-    /// The pooled features `(n, features)` of a data set's images, not mirrored.
-    fn plain_features(&self, dataset: &Dataset) -> Result<Array2<f32>> {
-        let mut features = Vec::new();
-        self.each_frozen_batch(dataset, false, &mut |outputs, labels, _| {
-            features.extend(self.pooled(outputs, labels.len())?);
-            Ok(())
-        })?;
-        self.finite_rows(features)
-    }
-
-    /// A row of features for each image.
-    fn finite_rows(&self, features: Vec<f32>) -> Result<Array2<f32>> {
-        if let Some(value) = features.iter().find(|v| !v.is_finite()) {
-            return Err(Error::Weights(format!(
-                "fit_novelty expected finite features of the model. Received: {value}"
-            )));
-        }
-        let width = self.net.base.output_shape().2;
-        let shape = (features.len() / width.max(1), width);
-        Array2::from_shape_vec(shape, features).map_err(|e| Error::Shape(e.to_string()))
-    }
-
-    /// The evidence for each image of a data set, and its pooled features `(n, features)`, not mirrored.
-    fn scores_and_features(&self, dataset: &Dataset) -> Result<(Vec<f32>, Array2<f32>)> {
-        let (mut evidence, mut features) = (Vec::new(), Vec::new());
-        let units = self.units();
-        self.each_frozen_batch(dataset, self.test_time_flip, &mut |outputs, labels, _| {
-            let (logits, pooled) = self.logits_and_pooled(outputs, labels.len())?;
-            evidence.extend(logits.chunks_exact(units).map(|row| evidence_of(row.into())));
+    /// What is known of a data set's images: as they are, and logits with the mirror images where `mirrored`, as
+    /// [`test_time_flip`](Self::test_time_flip) is. Without, there are no logits.
+    fn looks(&self, dataset: &Dataset, mirrored: bool) -> Result<LooksOfSet> {
+        let (mut logits, mut features, mut frozen) = (Vec::new(), Vec::new(), Vec::new());
+        let with_logits = mirrored == self.test_time_flip;
+        self.each_frozen_batch(dataset, mirrored, &mut |outputs, labels, _| {
+            let n = labels.len();
+            let pooled = match with_logits {
+                true => {
+                    let (of_batch, pooled) = self.logits_and_pooled(outputs, n)?;
+                    logits.extend(of_batch);
+                    pooled
+                }
+                false => self.pooled(outputs, n)?,
+            };
             features.extend(pooled);
+            frozen.extend(self.frozen_means(outputs, n).unwrap_or_default());
             Ok(())
         })?;
-        if let Some(value) = evidence.iter().find(|v| !v.is_finite()) {
+        if let Some(value) = logits.iter().find(|v| !v.is_finite()) {
             return Err(Error::Weights(format!(
                 "fit_novelty expected finite outputs of the model. Received: {value}"
             )));
         }
-        let features = self.finite_rows(features)?;
-        Ok((evidence, features))
+        let base = &self.net.base;
+        let width = base.output_of(self.frozen_part().0).2;
+        let frozen = if frozen.is_empty() { None } else { Some(finite_rows(frozen, width)?) };
+        Ok(LooksOfSet { logits, features: finite_rows(features, base.output_shape().2)?, frozen })
     }
+}
+
+/// What is known of the images of a data set.
+struct LooksOfSet {
+    logits: Vec<f32>,
+    features: Array2<f32>,
+    frozen: Option<Array2<f32>>,
+}
+
+/// A row of features for each image.
+fn finite_rows(features: Vec<f32>, width: usize) -> Result<Array2<f32>> {
+    if let Some(value) = features.iter().find(|v| !v.is_finite()) {
+        return Err(Error::Weights(format!(
+            "fit_novelty expected finite features of the model. Received: {value}"
+        )));
+    }
+    let shape = (features.len() / width.max(1), width);
+    Array2::from_shape_vec(shape, features).map_err(|e| Error::Shape(e.to_string()))
+}
+
+/// Features of photographs of the training, by their principal components.
+fn nearest(features: &Array2<f32>) -> Result<Nearest> {
+    let mut unit = features.clone();
+    for mut row in unit.rows_mut() {
+        let scaled = scaled(row.view());
+        row.assign(&scaled);
+    }
+    Nearest::new(principal_components(&unit, MOST_COMPONENTS), &unit)
 }
 
 /// The data set, or a part of it that is stratified where it has more images.
@@ -194,11 +213,10 @@ mod tests {
         // With all components nothing is left out.
         let principal = principal_components(&points, 64);
         assert_eq!(principal.1.dim(), (6, 6));
-        let evidence = vec![1.0; queries.nrows()];
-        let novelty = Novelty::new(principal, &points, (&evidence, &queries), 0.2).unwrap();
+        let nearest = Nearest::new(principal, &points).unwrap();
         let squares: Vec<f64> = serde_json::from_value(case["squares"].clone()).unwrap();
         for (query, square) in queries.rows().into_iter().zip(squares) {
-            let found = f64::from(novelty.distance_and_angle(query).0);
+            let found = f64::from(nearest.distance_and_angle(query).0);
             assert!((found - square).abs() < 1e-5, "{found} {square}");
         }
     }
@@ -231,22 +249,37 @@ mod tests {
                 |(_, j)| if j < 10 { 1.0 + rng.uniform() } else { 0.2 * rng.uniform() },
             )
         };
-        let training = unit_rows(&cloud(&mut rng, 100));
+        let training = cloud(&mut rng, 100);
         let held_out = cloud(&mut rng, 199);
-        let evidence: Vec<f32> = (0..199).map(|_| 2.0 + rng.uniform()).collect();
-        let principal = principal_components(&training, 5);
-        let novelty = Novelty::new(principal, &training, (&evidence, &held_out), 0.05).unwrap();
-        let logits = Array2::from_shape_vec((199, 1), evidence.clone()).unwrap();
-        let unknown = novelty.unknown(&logits, &held_out).unwrap();
-        let called = unknown.iter().filter(|unknown| unknown.is_some()).count();
+        let logits = Array2::from_shape_simple_fn((199, 1), || 2.0 + rng.uniform());
+        // What is frozen tells strangers that all else does not.
+        let frozen =
+            |from: f32, n: usize| Array2::from_shape_fn((n, 4), |(_, j)| if j == 0 { 1.0 } else { from });
+        let wobbly = |rng: &mut Rng, n: usize| frozen(0.5, n).mapv(|x| x + 0.2 * rng.uniform());
+        let (of_training, of_held_out) = (wobbly(&mut rng, 100), wobbly(&mut rng, 199));
+        let looks = Looks { logits: &logits, features: &held_out, frozen: Some(&of_held_out) };
+        let of_frozen = Some((3, nearest(&of_training).unwrap()));
+        let novelty = Novelty::new(nearest(&training).unwrap(), of_frozen, &looks, 0.05).unwrap();
+        assert_eq!(novelty.frozen_units(), Some(3));
+        let called = novelty.unknown(&looks).unwrap().iter().filter(|unknown| unknown.is_some()).count();
         // They are compared with themselves, too, which makes them look a little less odd than new ones.
         assert!((4..=10).contains(&called), "{called}");
-        // As sure as usual, and unlike all of them; as usual, and not sure.
-        let mut strangers = held_out.slice(ndarray::s![..2, ..]).to_owned();
+        // As sure as usual, and unlike all of them; as usual, and not sure; unlike all by what is frozen alone.
+        let typical = (0..199).find(|&i| novelty.unknown(&looks).unwrap()[i].is_none()).unwrap();
+        let mut strangers = held_out.select(Axis(0), &[typical; 3]);
         strangers.row_mut(0).iter_mut().rev().take(10).for_each(|x| *x = 2.0);
-        let unknown = novelty.unknown(&ndarray::array![[2.9f32], [0.1]], &strangers).unwrap();
+        let mut far = of_held_out.select(Axis(0), &[typical; 3]);
+        far.row_mut(2).assign(&frozen(5.0, 1).row(0));
+        let of_three = Looks {
+            logits: &ndarray::array![[2.9f32], [0.1], [2.9]],
+            features: &strangers,
+            frozen: Some(&far),
+        };
+        let unknown = novelty.unknown(&of_three).unwrap();
         assert!(matches!(unknown[0], Some(crate::model::Unknown::FarFromTraining { .. })), "{unknown:?}");
         assert!(matches!(unknown[1], Some(crate::model::Unknown::LittleEvidence { .. })), "{unknown:?}");
+        assert!(matches!(unknown[2], Some(crate::model::Unknown::FarFromTraining { .. })), "{unknown:?}");
+        assert!(novelty.unknown(&Looks { frozen: None, ..of_three }).is_err());
         assert!(novelty.with_rate(0.001).unwrap_err().to_string().contains("at least 999"));
         assert!(novelty.with_rate(1.0).is_err() && novelty.with_rate(f64::NAN).is_err());
     }

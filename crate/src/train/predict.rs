@@ -5,7 +5,7 @@ use ndarray::{Array2, Array4};
 use crate::data::{Dataset, LabelSets};
 use crate::loss::actual::Actual;
 use crate::loss::Loss;
-use crate::model::Model;
+use crate::model::{Looks, Model, Novelty, Unknown};
 use crate::train::fit::features::not_contiguous;
 use crate::{Error, Result, Show};
 
@@ -163,27 +163,64 @@ impl Model {
         self.predictions(logits, (0..n).collect(), Vec::new())
     }
 
-    /// [`predict_unchecked`](Self::predict_unchecked), and the pooled features `(n, features)` of the images as they
-    /// are, not mirrored.
-    pub(crate) fn predict_with_features(&self, images: &Array4<f32>) -> Result<(Predictions, Array2<f32>)> {
+    /// The pooled features of images `(n, h, w, 3)` with grey levels, as they are: `n · features` numbers.
+    pub(crate) fn pooled_of(&self, images: &Array4<f32>) -> Result<Vec<f32>> {
         let n = images.dim().0;
-        let outputs = self.outputs_of(images)?;
+        let outputs = self.outputs(&self.base_input(images)?, n, false)?;
+        self.pooled(&outputs, n)
+    }
+
+    /// [`predict_unchecked`](Self::predict_unchecked), and why each image is unknown by what `novelty` looks at.
+    pub(crate) fn predict_and_tell_unknown(
+        &self,
+        images: &Array4<f32>,
+        novelty: &Novelty,
+    ) -> Result<(Predictions, Vec<Option<Unknown>>)> {
+        let n = images.dim().0;
+        let pixels = self.base_input(images)?;
+        let outputs = self.outputs(&pixels, n, self.test_time_flip)?;
         let (logits, pooled) = self.logits_and_pooled(&outputs, n)?;
-        let shape = (n, self.net.base.output_shape().2);
-        let pooled = Array2::from_shape_vec(shape, pooled).map_err(|e| Error::Shape(e.to_string()))?;
-        Ok((self.predictions(logits, (0..n).collect(), Vec::new())?, pooled))
+        let rows = |width: usize, values: Vec<f32>| {
+            Array2::from_shape_vec((n, width), values).map_err(|e| Error::Shape(e.to_string()))
+        };
+        let base = &self.net.base;
+        let frozen = match novelty.frozen_units() {
+            None => None,
+            Some(units) => {
+                let width = base.output_of(units).2;
+                let values = match self.frozen_means(&outputs, n).filter(|_| self.frozen_part().0 == units) {
+                    Some(values) => values,
+                    // Other layers train by now than when this was found out.
+                    None => {
+                        let mut values = vec![0.0; n * width];
+                        base.frozen_forward(&pixels, n, units, true, &mut values)?;
+                        values
+                    }
+                };
+                Some(rows(width, values)?)
+            }
+        };
+        let predictions = self.predictions(logits, (0..n).collect(), Vec::new())?;
+        let features = rows(base.output_shape().2, pooled)?;
+        let looks = Looks { logits: &predictions.logits, features: &features, frozen: frozen.as_ref() };
+        let unknown = novelty.unknown(&looks)?;
+        Ok((predictions, unknown))
     }
 
     /// Outputs of the frozen part for images `(n, h, w, 3)` with grey levels, and for their mirror images where those
     /// count.
     fn outputs_of(&self, images: &Array4<f32>) -> Result<Vec<f32>> {
+        self.outputs(&self.base_input(images)?, images.dim().0, self.test_time_flip)
+    }
+
+    /// What the base takes of images with grey levels.
+    fn base_input(&self, images: &Array4<f32>) -> Result<Vec<f32>> {
         let mut images = images.as_standard_layout().into_owned();
-        let n = images.dim().0;
         let pixels = images.as_slice_mut().ok_or_else(not_contiguous)?;
         if let Some(rescaling) = &self.rescaling {
             rescaling.apply_slice(pixels);
         }
-        self.outputs(pixels, n, self.test_time_flip)
+        Ok(images.into_raw_vec_and_offset().0)
     }
 
     /// Predictions for all images of a data set, in the order of its first epoch.

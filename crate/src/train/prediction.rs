@@ -139,35 +139,47 @@ impl Model {
             all.extend(loaded.into_iter().filter_map(Result::err).map(Err));
             return Ok(());
         }
+        let good: Vec<&Path> = good.into_iter().map(|i| paths[i]).collect();
+        let mut predictions = self.predictions_of(&images, &good, names)?.into_iter();
+        let missing = || Err(Error::Shape("a prediction is missing".into()));
+        all.extend(loaded.into_iter().map(|loaded| match loaded {
+            Ok(()) => predictions.next().unwrap_or_else(missing),
+            Err(why) => Err(why),
+        }));
+        Ok(())
+    }
+
+    /// Predictions for images `(n, h, w, 3)`, 0..255, of these files; one whose outputs are not finite has its error in
+    /// its place.
+    pub(super) fn predictions_of(
+        &self,
+        images: &Array4<f32>,
+        paths: &[&Path],
+        names: &Arc<[String]>,
+    ) -> Result<Vec<Result<Prediction>>> {
         let (predictions, unknown) = match self.novelty() {
-            None => (self.predict_unchecked(&images)?, vec![None; good.len()]),
-            Some(novelty) => {
-                let (predictions, features) = self.predict_with_features(&images)?;
-                let unknown = novelty.unknown(&predictions.logits, &features)?;
-                (predictions, unknown)
-            }
+            None => (self.predict_unchecked(images)?, vec![None; paths.len()]),
+            Some(novelty) => self.predict_and_tell_unknown(images, novelty)?,
         };
         let (labels, probabilities) = (predictions.labels(), predictions.probabilities());
         let logits = predictions.logits.outer_iter();
-        let mut rows = labels.iter().zip(probabilities.outer_iter()).zip(logits).zip(unknown);
-        for (path, loaded) in paths.iter().zip(loaded) {
-            let prediction = loaded.and_then(|()| {
-                let (((&label, row), logits), unknown) =
-                    rows.next().ok_or_else(|| Error::Shape("a prediction is missing".into()))?;
-                check_outputs(&logits.to_vec(), logits.len(), |_| path.shown().to_string())?;
-                Ok(Prediction {
-                    path: path.to_path_buf(),
-                    class_name: names[label as usize].clone(),
-                    label,
-                    confidence: row[label as usize],
-                    probabilities: row.to_vec(),
-                    class_names: names.clone(),
-                    unknown,
-                })
-            });
-            all.push(prediction);
-        }
-        Ok(())
+        let rows = labels.iter().zip(probabilities.outer_iter()).zip(logits).zip(unknown).zip(paths);
+        let of_row = |((((&label, row), logits), unknown), path): (_, &&Path)| {
+            let logits: ndarray::ArrayView1<'_, f32> = logits;
+            let row: ndarray::ArrayView1<'_, f32> = row;
+            let label: u32 = label;
+            check_outputs(&logits.to_vec(), logits.len(), |_| path.shown().to_string())?;
+            Ok(Prediction {
+                path: path.to_path_buf(),
+                class_name: names[label as usize].clone(),
+                label,
+                confidence: row[label as usize],
+                probabilities: row.to_vec(),
+                class_names: names.clone(),
+                unknown,
+            })
+        };
+        Ok(rows.map(of_row).collect())
     }
 }
 
@@ -244,13 +256,16 @@ mod tests {
         );
         assert_eq!(prediction.to_string(), "my cat.jpg: b (50.0 %)");
         let beyond_all = Unknown::FarFromTraining { share: 0.0 };
-        assert_eq!(beyond_all.to_string(), "further from the training photographs than all known ones");
+        assert_eq!(
+            beyond_all.to_string(),
+            "unlike the training photographs: further from them than all known ones"
+        );
         let why = Unknown::LittleEvidence { share: 0.01 };
         let unknown = Prediction { unknown: Some(why), ..prediction };
         assert_eq!(
             unknown.to_string(),
-            "my cat.jpg: unknown (as little speaks for any class as in 1.0 % of known photographs; most \
-             probable class b, 50.0 %)"
+            "my cat.jpg: unknown (no class stands out: only in 1.0 % of known photographs as little speaks for any; \
+             most probable class b, 50.0 %)"
         );
     }
 }

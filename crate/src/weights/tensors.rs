@@ -70,6 +70,10 @@ pub(crate) fn parse(bytes: &[u8], options: LoadOptions) -> Result<Contents, Stri
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
     let mut weights = Weights::new();
     for (name, about) in header.tensors() {
+        // PyTorch's layers count batches; no network computes with that.
+        if about.dtype == Dtype::I64 && name.ends_with("num_batches_tracked") {
+            continue;
+        }
         if about.dtype != Dtype::F32 {
             return Err(format!("`{name}` holds {:?} values, where only F32 is supported", about.dtype));
         }

@@ -162,6 +162,14 @@ fn a_file_is_predicted_as_the_data_set_sees_it_whatever_lies_beside_it() {
     assert!(model.predict_file(dir.path().join("nothing.jpg")).is_err());
     assert!(model.predict_files(&[] as &[&str]).unwrap().is_empty());
     assert!(model.try_predict_files(&[&broken]).unwrap()[0].is_err());
+    // The bytes of a file are as good as the file.
+    let file = &paths[0];
+    let bytes = std::fs::read(file).unwrap();
+    assert_eq!(model.predict_bytes(file, bytes.clone()).unwrap(), model.predict_file(file).unwrap());
+    let error = model.predict_bytes("upload", bytes[..bytes.len() / 2].to_vec()).unwrap_err();
+    assert!(error.to_string().contains("upload is a damaged png file"), "{error}");
+    let error = model.image_of_bytes("upload", bytes, 1000).unwrap_err();
+    assert!(error.to_string().contains("upload is too large"), "{error}");
 }
 
 #[test]

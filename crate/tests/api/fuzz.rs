@@ -75,11 +75,22 @@ fn good(target: &str) -> Vec<&'static str> {
     match target {
         "tf_hub_h5" => vec!["earliest.h5", "latest.h5", "shallow.h5"],
         "keras_h5" => {
-            vec!["earliest.h5", "flat.h5", "latest.h5", "latest_renamed.h5", "renamed.h5", "whole_model.h5"]
+            vec![
+                "earliest.h5",
+                "flat.h5",
+                "keras3.h5",
+                "latest.h5",
+                "latest_renamed.h5",
+                "numbered.h5",
+                "numbered_nested.h5",
+                "renamed.h5",
+                "whole_model.h5",
+            ]
         }
         "safetensors" => {
             vec!["empty.safetensors", "metadata.safetensors", "scalar.safetensors", "small.safetensors"]
         }
+        "pytorch" => vec!["integers.pth", "legacy.pth", "nested.pth", "parameters.pth", "zip.pth"],
         // The damaged one differs in its digest alone, and a fuzzer goes on behind that.
         "checkpoint" => vec![
             "between_epochs.safetensors",
@@ -149,6 +160,11 @@ fn mutations_of_h5_files_break_no_promise() {
 #[test]
 fn mutations_of_safetensors_files_break_no_promise() {
     try_mutations("safetensors", 4000);
+}
+
+#[test]
+fn mutations_of_pytorch_files_break_no_promise() {
+    try_mutations("pytorch", 3000);
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod recipe;
 #[path = "../common/scenario.rs"]
 #[allow(dead_code)] // What belongs to killing and starting again.
 mod scenario;
+mod team;
 mod training;
 mod trust;
 mod views;

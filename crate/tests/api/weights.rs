@@ -3,6 +3,10 @@
 //! Those on the file in Keras' layout run where `TRANSFER_GOLDEN_DIR` names its folder, and say so where it is not
 //! set. The weights in TF-Hub's layout are those that the notebook uses.
 
+mod keras;
+mod pytorch;
+mod values;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use transfer::architecture::mobilenet_v2;

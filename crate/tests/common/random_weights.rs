@@ -1,18 +1,23 @@
 //! Weights for tests of training that need no trained network.
 
-use transfer::architecture::{mobilenet_v2, Architecture};
+use transfer::architecture::{mobilenet_v2, Architecture, Network};
 use transfer::random::Rng;
 use transfer::weights::{Tensor, Weights};
 
-/// Weights that keep activations alive through all layers. Their shapes do not depend on the images'.
+/// Weights of MobileNetV2, as [`random_weights_of`] makes them.
 pub fn random_weights() -> Weights {
+    random_weights_of(&mobilenet_v2())
+}
+
+/// Weights that keep activations alive through all layers. Their shapes do not depend on the images'.
+pub fn random_weights_of(network: &Network) -> Weights {
     let mut weights = Weights::new();
     let mut rng = Rng::new(&[1]);
-    for layer in &Architecture::new(&mobilenet_v2(), 32, 32).layers {
+    for layer in &Architecture::new(network, 32, 32).layers {
         for variable in &layer.variables {
             let (name, shape) = (variable.name, &variable.shape);
             let inputs: usize = match name {
-                "depthwise_kernel" => 9,
+                "depthwise_kernel" => shape[0] * shape[1],
                 _ => shape.iter().rev().skip(1).product(),
             };
             let (middle, reach) = match name {

@@ -8,7 +8,7 @@ use transfer::prelude::*;
 use transfer::random::Rng;
 
 #[path = "random_weights.rs"]
-mod random_weights;
+pub mod random_weights;
 pub use random_weights::random_weights;
 
 /// Height and width of the model's images: the smallest that it takes.

@@ -27,7 +27,7 @@ const PROJECTIONS: usize = 64;
 const TOLERANCE: f64 = 2e-5;
 
 /// SplitMix64's output function, as in make_gradients.py.
-fn mixed(x: u64) -> u64 {
+pub(super) fn mixed(x: u64) -> u64 {
     let x = x.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

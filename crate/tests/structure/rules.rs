@@ -64,6 +64,7 @@ fn files_that_somebody_names_are_opened_in_one_place() {
         "assets/http.rs",
         "assets/programs.rs",
         "assets/mobilenet_v2.rs",
+        "assets/base_weights.rs",
         "assets/cats_and_dogs.rs",
         "checkpoint/folder",
         "src/output/",

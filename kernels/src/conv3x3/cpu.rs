@@ -4,13 +4,12 @@
 //! nine start six numbers on: so each of the window's rows is a matrix product with rows that
 //! overlap, and the register tile of the pointwise convolution does the work.
 
-use crate::depthwise::padding;
 use crate::pointwise::cpu::{relu6 as relu6_of, store};
 use crate::pointwise::tile::{multiply, start, tiles, with_const};
 use crate::pointwise::{backward_weights, PackedWeights};
 use crate::simd::{dispatch, Isa, Kernel, Simd};
 use crate::workspace::{parallel, part, threads, with_scratch, Buffer, Shared};
-use crate::Activation;
+use crate::{Activation, Padding};
 use std::ops::Range;
 
 /// An image, `(h, w, 3)`.
@@ -19,6 +18,7 @@ pub(crate) struct Image<'a> {
     pub(crate) x: &'a [f32],
     pub(crate) h: usize,
     pub(crate) w: usize,
+    pub(crate) padding: Padding,
 }
 
 impl Image<'_> {
@@ -34,10 +34,10 @@ impl Image<'_> {
     /// Copies the three padded rows that output row `row` sees into `buffer`.
     #[inline(always)]
     pub(crate) fn window<'b>(&self, row: usize, buffer: &'b mut Buffer) -> &'b [f32] {
-        let (width, left) = (self.padded(), 3 * padding(self.w, 2));
+        let (width, left) = (self.padded(), 3 * self.padding.before(self.w, 3, 2));
         let rows = buffer.at_least(3 * width);
         for (ky, to) in rows.chunks_exact_mut(width).enumerate() {
-            match (2 * row + ky).checked_sub(padding(self.h, 2)) {
+            match (2 * row + ky).checked_sub(self.padding.before(self.h, 3, 2)) {
                 Some(y) if y < self.h => {
                     to[..left].fill(0.0);
                     to[left..left + 3 * self.w].copy_from_slice(&self.x[y * self.w * 3..][..self.w * 3]);
@@ -100,6 +100,7 @@ pub(crate) unsafe fn output_row<S: Simd>(
 pub(crate) fn forward(
     x: &[f32],
     (n, h, w): (usize, usize, usize),
+    padding: Padding,
     weights: &PackedWeights,
     act: Activation,
     y: &mut [f32],
@@ -111,7 +112,7 @@ pub(crate) fn forward(
     let bands = if threads() == 1 { 1 } else { (4 * threads()).div_ceil(n).min(out_h) };
     let y = Shared::new(y);
     parallel(n * bands, |i| {
-        let image = Image { x: &x[i / bands * h * w * 3..][..h * w * 3], h, w };
+        let image = Image { x: &x[i / bands * h * w * 3..][..h * w * 3], h, w, padding };
         let rows = part(out_h, bands, 1, i % bands);
         let first = i / bands * out_h;
         with_scratch(|scratch| {
@@ -157,11 +158,13 @@ impl Kernel for Band<'_> {
 }
 
 /// Lengths were checked.
+#[allow(clippy::too_many_arguments)] // the shape of the input, spelled out
 pub(crate) fn backward_weights(
     isa: Isa,
     x: &[f32],
     dy: &[f32],
     (n, h, w): (usize, usize, usize),
+    padding: Padding,
     co: usize,
     dk: &mut [f32],
     db: &mut [f32],
@@ -178,7 +181,7 @@ pub(crate) fn backward_weights(
         let parts = Shared::new(each);
         parallel(n, |i| {
             with_scratch(|scratch| {
-                let image = Image { x: &x[i * h * w * 3..][..h * w * 3], h, w };
+                let image = Image { x: &x[i * h * w * 3..][..h * w * 3], h, w, padding };
                 let patches = scratch.c.at_least(pixels * 27);
                 unfold(image, &mut scratch.d, patches);
                 // SAFETY: each image has a part of its own.

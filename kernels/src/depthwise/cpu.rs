@@ -6,7 +6,7 @@
 use super::rows::{load_taps, output_row, Put, Source, Window, PANEL};
 use super::DepthwiseShape;
 use crate::simd::{dispatch, Isa, Kernel, Simd};
-use crate::workspace::{parallel, part, threads, with_scratch, Shared};
+use crate::workspace::{parallel, part, threads, with_scratch, Buffer, Shared};
 use crate::Activation;
 use std::ops::Range;
 
@@ -25,6 +25,7 @@ pub(super) fn forward(
         size: (s.h, s.w),
         out: (s.out_h(), s.out_w()),
         channels: s.c,
+        side: s.side,
         stride: s.stride,
         spread: 1,
         pad: (s.pad_top(), s.pad_left()),
@@ -51,9 +52,10 @@ pub(super) fn backward_input(
         size: (s.out_h(), s.out_w()),
         out: (s.h, s.w),
         channels: s.c,
+        side: s.side,
         stride: 1,
         spread: s.stride,
-        pad: (2 - s.pad_top(), 2 - s.pad_left()),
+        pad: (s.side - 1 - s.pad_top(), s.side - 1 - s.pad_left()),
         k,
         flip: true,
         bias: None,
@@ -69,6 +71,7 @@ struct Pass<'a> {
     size: (usize, usize),
     out: (usize, usize),
     channels: usize,
+    side: usize,
     stride: usize,
     spread: usize,
     pad: (usize, usize),
@@ -90,15 +93,18 @@ fn run(isa: Isa, n: usize, pass: &Pass<'_>, y: &mut [f32]) {
     parallel(n * bands, |i| {
         let rows = part(pass.out.0, bands, 1, i % bands);
         with_scratch(|scratch| {
-            let width = (pass.out.1 - 1) * pass.stride + 3;
-            let buffer = scratch.a.at_least(Window::len(width));
             // SAFETY: lengths were checked; each piece writes rows of its own.
-            unsafe { dispatch(isa, Band { pass, image: i / bands, rows, y, buffer, width }) };
+            unsafe {
+                match pass.side {
+                    5 => dispatch(isa, Band::<5>::new(pass, i / bands, rows, y, &mut scratch.a)),
+                    _ => dispatch(isa, Band::<3>::new(pass, i / bands, rows, y, &mut scratch.a)),
+                }
+            }
         });
     });
 }
 
-struct Band<'a> {
+struct Band<'a, const SIDE: usize> {
     pass: &'a Pass<'a>,
     image: usize,
     rows: Range<usize>,
@@ -107,7 +113,14 @@ struct Band<'a> {
     width: usize,
 }
 
-impl Kernel for Band<'_> {
+impl<'a, const SIDE: usize> Band<'a, SIDE> {
+    fn new(pass: &'a Pass<'a>, image: usize, rows: Range<usize>, y: Shared, buffer: &'a mut Buffer) -> Self {
+        let width = (pass.out.1 - 1) * pass.stride + SIDE;
+        Band { pass, image, rows, y, buffer: buffer.at_least(Window::<SIDE>::len(width)), width }
+    }
+}
+
+impl<const SIDE: usize> Kernel for Band<'_, SIDE> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Band { pass, image, rows, y, buffer, width } = self;
@@ -119,13 +132,13 @@ impl Kernel for Band<'_> {
             unsafe {
                 let x = pass.x.as_ptr().add(image * h * w * c + first);
                 let source = Source { x, h, w, c, spread: pass.spread, pad_left: pass.pad.1 };
-                let mut window = Window::new(buffer.as_mut_ptr(), width, source, channels);
+                let mut window = Window::<SIDE>::new(buffer.as_mut_ptr(), width, source, channels);
                 for row in rows.clone() {
                     let inputs = window.rows::<S>((row * pass.stride) as isize - pass.pad.0 as isize);
                     let out = ((image * out_h + row) * out_w) * c + first;
                     for v in (0..channels).step_by(S::LANES) {
                         let count = S::LANES.min(channels - v);
-                        let taps = load_taps::<S>(pass.k.as_ptr(), c, first + v, count, pass.flip);
+                        let taps = load_taps::<S, SIDE>(pass.k.as_ptr(), c, first + v, count, pass.flip);
                         let start = match pass.bias {
                             Some(bias) => S::load_partial(bias.as_ptr().add(first + v), count),
                             None => S::splat(0.0),
@@ -139,7 +152,7 @@ impl Kernel for Band<'_> {
                             pixel: c,
                             count,
                         };
-                        output_row::<S>(inputs, PANEL, pass.stride, out_w, &taps, start, to);
+                        output_row::<S, SIDE>(inputs, PANEL, pass.stride, out_w, &taps, start, to);
                     }
                 }
             }

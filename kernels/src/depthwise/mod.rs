@@ -1,13 +1,11 @@
-//! Depthwise 3x3 convolution: each channel by itself, with Keras' padding.
+//! Depthwise convolution with kernels of 3x3 or 5x5: each channel by itself.
 //!
-//! At stride 1 the image is padded by one pixel all round ("same"). At stride 2 MobileNetV2 pads
-//! by hand before a "valid" convolution: an even size at the bottom or right only, an odd size on
-//! both sides. Either way the output measures `ceil(size / stride)`.
+//! [`Padding`](crate::Padding) says where the zeros around an image lie. The output measures `ceil(size / stride)`.
 //!
 //! ```
-//! use transfer_kernels::{depthwise, Activation, DepthwiseShape};
+//! use transfer_kernels::{depthwise, Activation, DepthwiseShape, Padding};
 //! // Sums of the 3x3 neighbourhoods in a 2x2 image of ones: all four pixels lie within reach.
-//! let shape = DepthwiseShape { n: 1, h: 2, w: 2, c: 1, stride: 1 };
+//! let shape = DepthwiseShape { n: 1, h: 2, w: 2, c: 1, stride: 1, side: 3, padding: Padding::Same };
 //! let mut y = [0.0; 4];
 //! depthwise(&[1.0; 4], shape, &[1.0; 9], &[0.5], Activation::Linear, &mut y);
 //! assert_eq!(y, [4.5; 4]);
@@ -21,7 +19,7 @@ pub(crate) mod rows;
 mod tests;
 
 use super::simd::{active, Isa};
-use super::{check_len, count, Activation};
+use super::{check_len, count, Activation, Padding};
 
 /// The input of a depthwise convolution, and its stride.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +34,10 @@ pub struct DepthwiseShape {
     pub c: usize,
     /// 1 or 2.
     pub stride: usize,
+    /// Side of the kernel, 3 or 5.
+    pub side: usize,
+    /// Where the zeros around an image lie.
+    pub padding: Padding,
 }
 
 impl DepthwiseShape {
@@ -51,12 +53,12 @@ impl DepthwiseShape {
 
     /// Rows of zeros above the image.
     pub fn pad_top(&self) -> usize {
-        padding(self.h, self.stride)
+        self.padding.before(self.h, self.side, self.stride)
     }
 
     /// Columns of zeros left of the image.
     pub fn pad_left(&self) -> usize {
-        padding(self.w, self.stride)
+        self.padding.before(self.w, self.side, self.stride)
     }
 
     fn input_len(&self) -> usize {
@@ -67,27 +69,24 @@ impl DepthwiseShape {
         count(&[self.n, self.out_h(), self.out_w(), self.c])
     }
 
+    /// Numbers in the kernel.
+    pub(crate) fn kernel_len(&self) -> usize {
+        count(&[self.side, self.side, self.c])
+    }
+
     #[track_caller]
     fn check(&self) {
         assert!(matches!(self.stride, 1 | 2), "depthwise: stride must be 1 or 2. Received: {}.", self.stride);
-    }
-}
-
-/// Zeros before the first pixel of a side of `size` pixels, for a 3x3 window.
-pub(crate) fn padding(size: usize, stride: usize) -> usize {
-    if stride == 1 {
-        1
-    } else {
-        size % 2
+        assert!(matches!(self.side, 3 | 5), "depthwise: side must be 3 or 5. Received: {}.", self.side);
     }
 }
 
 /// `y = act(x ∗ k + bias)`.
 ///
-/// `x` is `(n, h, w, c)`, `k` `(3, 3, c)`, `y` `(n, out_h, out_w, c)`.
+/// `x` is `(n, h, w, c)`, `k` `(side, side, c)`, `y` `(n, out_h, out_w, c)`.
 ///
 /// # Panics
-/// When a slice's length contradicts the shape, or the stride is neither 1 nor 2.
+/// When a slice's length contradicts the shape, or stride and side are none that [`DepthwiseShape`] allows.
 pub fn depthwise(x: &[f32], shape: DepthwiseShape, k: &[f32], bias: &[f32], act: Activation, y: &mut [f32]) {
     forward_on(active(), x, shape, k, bias, act, y);
 }
@@ -103,7 +102,7 @@ fn forward_on(
 ) {
     shape.check();
     check_len("depthwise: x", x.len(), shape.input_len());
-    check_len("depthwise: k", k.len(), count(&[9, shape.c]));
+    check_len("depthwise: k", k.len(), shape.kernel_len());
     check_len("depthwise: bias", bias.len(), shape.c);
     check_len("depthwise: y", y.len(), shape.output_len());
     cpu::forward(isa, x, shape, k, bias, act, y);
@@ -115,7 +114,7 @@ fn forward_on(
 /// was the convolution's input: the gradient passes where it lies strictly between 0 and 6.
 ///
 /// # Panics
-/// When a slice's length contradicts the shape, or the stride is neither 1 nor 2.
+/// When a slice's length contradicts the shape, or stride and side are none that [`DepthwiseShape`] allows.
 pub fn depthwise_backward_input(
     dy: &[f32],
     shape: DepthwiseShape,
@@ -136,7 +135,7 @@ fn backward_input_on(
 ) {
     shape.check();
     check_len("depthwise_backward_input: dy", dy.len(), shape.output_len());
-    check_len("depthwise_backward_input: k", k.len(), count(&[9, shape.c]));
+    check_len("depthwise_backward_input: k", k.len(), shape.kernel_len());
     check_len("depthwise_backward_input: dx", dx.len(), shape.input_len());
     if let Some(mask) = mask {
         check_len("depthwise_backward_input: mask", mask.len(), shape.input_len());
@@ -146,10 +145,10 @@ fn backward_input_on(
 
 /// Gradients by kernel and bias, summed over images and pixels; both are overwritten.
 ///
-/// `x` is as the shape says, `dy` `(n, out_h, out_w, c)`, `dk` `(3, 3, c)`, `db` `(c)`.
+/// `x` is as the shape says, `dy` `(n, out_h, out_w, c)`, `dk` `(side, side, c)`, `db` `(c)`.
 ///
 /// # Panics
-/// When a slice's length contradicts the shape, or the stride is neither 1 nor 2.
+/// When a slice's length contradicts the shape, or stride and side are none that [`DepthwiseShape`] allows.
 pub fn depthwise_backward_weights(
     x: &[f32],
     dy: &[f32],
@@ -171,7 +170,7 @@ fn backward_weights_on(
     shape.check();
     check_len("depthwise_backward_weights: x", x.len(), shape.input_len());
     check_len("depthwise_backward_weights: dy", dy.len(), shape.output_len());
-    check_len("depthwise_backward_weights: dk", dk.len(), count(&[9, shape.c]));
+    check_len("depthwise_backward_weights: dk", dk.len(), shape.kernel_len());
     check_len("depthwise_backward_weights: db", db.len(), shape.c);
     backward_weights::run(isa, x, dy, shape, dk, db);
 }

@@ -8,7 +8,7 @@ pub fn for_each_pair(s: DepthwiseShape, mut f: impl FnMut(usize, usize, usize)) 
     for n in 0..s.n {
         for oy in 0..s.out_h() {
             for ox in 0..s.out_w() {
-                for (ky, kx) in (0..9).map(|i| (i / 3, i % 3)) {
+                for (ky, kx) in (0..s.side * s.side).map(|i| (i / s.side, i % s.side)) {
                     let (y, x) = (oy * s.stride + ky, ox * s.stride + kx);
                     if y < s.pad_top() || x < s.pad_left() {
                         continue;
@@ -19,7 +19,7 @@ pub fn for_each_pair(s: DepthwiseShape, mut f: impl FnMut(usize, usize, usize)) 
                     }
                     for c in 0..s.c {
                         let output = ((n * s.out_h() + oy) * s.out_w() + ox) * s.c + c;
-                        f(output, ((n * s.h + y) * s.w + x) * s.c + c, (ky * 3 + kx) * s.c + c);
+                        f(output, ((n * s.h + y) * s.w + x) * s.c + c, (ky * s.side + kx) * s.c + c);
                     }
                 }
             }
@@ -43,7 +43,7 @@ pub fn backward_input(dy: &[f64], s: DepthwiseShape, k: &[f64]) -> Vec<f64> {
 
 /// Gradients by kernel and bias.
 pub fn backward_weights(x: &[f64], dy: &[f64], s: DepthwiseShape) -> (Vec<f64>, Vec<f64>) {
-    let (mut dk, mut db) = (vec![0.0; 9 * s.c], vec![0.0; s.c]);
+    let (mut dk, mut db) = (vec![0.0; s.kernel_len()], vec![0.0; s.c]);
     for_each_pair(s, |o, i, t| dk[t] += dy[o] * x[i]);
     dy.iter().enumerate().for_each(|(i, dy)| db[i % s.c] += dy);
     (dk, db)

@@ -6,10 +6,10 @@
 //! allocated.
 //!
 //! ```
-//! use transfer_kernels::{FoldedConv, FoldedUnit, FrozenPlan, FrozenSpec};
+//! use transfer_kernels::{FoldedConv, FoldedUnit, FrozenPlan, FrozenSpec, Padding};
 //! // One channel that sums its window and is then averaged over the pixels.
 //! let first = FoldedUnit::FirstConvolution(FoldedConv { w: vec![1.0; 27], b: vec![0.0] });
-//! let spec = FrozenSpec { input: (2, 2), units: vec![first], pool: true };
+//! let spec = FrozenSpec { input: (2, 2), units: vec![first], padding: Padding::Same, pool: true };
 //! let plan = FrozenPlan::new(spec)?;
 //! assert_eq!(plan.output_shape(), (1, 1, 1));
 //! let mut y = [0.0];
@@ -33,7 +33,7 @@ pub use spec::{FoldedBlock, FoldedConv, FoldedUnit, FrozenSpec};
 
 use crate::simd::isa;
 use crate::{count, Bf16Unit, PackedWeights};
-use crate::{Error, Precision, Result};
+use crate::{Error, Padding, Precision, Result};
 use matrix::{Arithmetic, Matrix};
 use stage::Stage;
 
@@ -43,6 +43,7 @@ pub struct FrozenPlan {
     with: Arithmetic,
     /// Height and width of the images.
     spec_input: (usize, usize),
+    padding: Padding,
     steps: Vec<Step>,
     pool: bool,
     /// Pixels of an image before pooling.
@@ -128,7 +129,7 @@ impl FrozenPlan {
                     }
                 }
                 FoldedUnit::InvertedResidual(block) => {
-                    let stage = Stage::new(with, block, first.take(), h, w);
+                    let stage = Stage::new(with, block, spec.padding, first.take(), (h, w));
                     (h, w, c) = (stage.expanded.out_h(), stage.expanded.out_w(), block.co);
                     match steps.last_mut() {
                         Some(Step::Blocks(stages)) if stages[0].group == stage.group => stages.push(stage),
@@ -142,8 +143,8 @@ impl FrozenPlan {
                 }
             }
         }
-        let (spec_input, pool, pixels) = (spec.input, spec.pool, h * w);
-        Ok(FrozenPlan { with, spec_input, steps, pool, pixels, channels: c, shape })
+        let (spec_input, padding, pool, pixels) = (spec.input, spec.padding, spec.pool, h * w);
+        Ok(FrozenPlan { with, spec_input, padding, steps, pool, pixels, channels: c, shape })
     }
 
     /// `(h, w, c)` of what one image becomes; `(1, 1, c)` after pooling.

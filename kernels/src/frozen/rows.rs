@@ -56,13 +56,16 @@ impl Kernel for Rows<'_> {
                         }
                     }
                     Producer::FirstConvolution(w) => {
-                        let image = Image { x, h: size.0, w: size.1 };
+                        let image = Image { x, h: size.0, w: size.1, padding: stage.expanded.padding };
                         first_convolution::<S>(stage, w, image, p, new.clone(), ring, window);
                     }
                     Producer::Copy => copy::<S>(stage, x, p, new.clone(), ring),
                 }
                 for v in 0..vectors {
-                    convolve::<S>(stage, ring.as_ptr(), p, v, rows.clone(), strip.ptr());
+                    match stage.expanded.side {
+                        5 => convolve::<S, 5>(stage, ring.as_ptr(), p, v, rows.clone(), strip.ptr()),
+                        _ => convolve::<S, 3>(stage, ring.as_ptr(), p, v, rows.clone(), strip.ptr()),
+                    }
                 }
             }
         }
@@ -191,7 +194,7 @@ unsafe fn copy<S: Simd>(stage: &Stage, x: &[f32], p: usize, new: Range<usize>, r
 /// # Safety
 /// The ring holds what these rows read; `strip` has room for them.
 #[inline(always)]
-unsafe fn convolve<S: Simd>(
+unsafe fn convolve<S: Simd, const SIDE: usize>(
     stage: &Stage,
     ring: *const f32,
     p: usize,
@@ -203,10 +206,10 @@ unsafe fn convolve<S: Simd>(
     let (at, width, row_len) = (p * stage.panel + v * S::LANES, s.out_w(), stage.padded * stage.panel);
     // SAFETY: channel `at` exists, and so do the rows of the ring.
     unsafe {
-        let taps = load_taps::<S>(stage.k.as_ptr(), s.c, at, S::LANES.min(s.c - at), false);
+        let taps = load_taps::<S, SIDE>(stage.k.as_ptr(), s.c, at, S::LANES.min(s.c - at), false);
         let start = S::load(stage.bias.as_ptr().add(at));
         for row in rows.clone() {
-            let mut inputs = [stage.zeros.as_ptr(); 3];
+            let mut inputs = [stage.zeros.as_ptr(); SIDE];
             for (ky, input) in inputs.iter_mut().enumerate() {
                 let y = (row * s.stride + ky).wrapping_sub(s.pad_top());
                 if y < s.h {
@@ -217,12 +220,12 @@ unsafe fn convolve<S: Simd>(
             let y = strip.add((row - rows.start) * width * pixel);
             if stage.with.bf16.is_none() {
                 let to = Strip { y: y.add(at), pixel };
-                output_row::<S>(inputs, stage.panel, s.stride, width, &taps, start, to);
+                output_row::<S, SIDE>(inputs, stage.panel, s.stride, width, &taps, start, to);
             } else {
                 // The next vector may be the padding, which must be zeros.
                 let pad = at + S::LANES >= s.c && v == 0;
                 let to = RoundedStrip { y: y.cast::<u16>().add(at), pixel: 2 * pixel, pad };
-                output_row::<S>(inputs, stage.panel, s.stride, width, &taps, start, to);
+                output_row::<S, SIDE>(inputs, stage.panel, s.stride, width, &taps, start, to);
             }
         }
     }

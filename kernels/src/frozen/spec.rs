@@ -1,11 +1,11 @@
 //! The shapes and folded weights that a [`FrozenPlan`](super::FrozenPlan) is made from.
 
-use crate::{Error, Result};
+use crate::{count, Error, Padding, Result};
 
 /// A convolution whose BatchNorm is folded into it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FoldedConv {
-    /// `(3, 3, 3, co)` of the first convolution, `(3, 3, c)` of a depthwise one, `(ci, co)` of a
+    /// `(3, 3, 3, co)` of the first convolution, `(side, side, c)` of a depthwise one, `(ci, co)` of a
     /// pointwise one.
     pub w: Vec<f32>,
     /// One number an output channel.
@@ -23,11 +23,13 @@ pub struct FoldedBlock {
     pub co: usize,
     /// Of the depthwise convolution: 1 or 2.
     pub stride: usize,
+    /// Side of the depthwise convolution's kernel: 3 or 5.
+    pub side: usize,
     /// Whether the input is added to the output.
     pub residual: bool,
     /// `(ci, expanded)`; the first block has none.
     pub expand: Option<FoldedConv>,
-    /// `(3, 3, expanded)`.
+    /// `(side, side, expanded)`.
     pub depthwise: FoldedConv,
     /// `(expanded, co)`.
     pub project: FoldedConv,
@@ -51,6 +53,8 @@ pub struct FrozenSpec {
     pub input: (usize, usize),
     /// At least the first convolution.
     pub units: Vec<FoldedUnit>,
+    /// How the first and the depthwise convolutions pad.
+    pub padding: Padding,
     /// Whether each channel's mean over the pixels is wanted instead of the pixels.
     pub pool: bool,
 }
@@ -144,6 +148,12 @@ impl FoldedBlock {
         if !matches!(b.stride, 1 | 2) {
             return mismatch(format!("block {i}'s stride must be 1 or 2. Received: {}", b.stride));
         }
+        if !matches!(b.side, 3 | 5) {
+            return mismatch(format!(
+                "block {i}'s depthwise kernel must have a side of 3 or 5. Received: {}",
+                b.side
+            ));
+        }
         if b.residual && (b.stride != 1 || b.ci != b.co) {
             return mismatch(format!(
                 "block {i} has a residual, so it must have stride 1 and as many channels out as in. \
@@ -161,7 +171,7 @@ impl FoldedBlock {
             }
             None => {}
         }
-        check_conv(&name("depthwise convolution"), &b.depthwise, 9, b.expanded)?;
+        check_conv(&name("depthwise convolution"), &b.depthwise, count(&[b.side, b.side]), b.expanded)?;
         check_conv(&name("projection"), &b.project, b.expanded, b.co)
     }
 }

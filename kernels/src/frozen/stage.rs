@@ -5,6 +5,7 @@ use super::spec::FoldedBlock;
 use crate::depthwise::DepthwiseShape;
 use crate::pointwise::PackedWeights;
 use crate::workspace::Buffer;
+use crate::Padding;
 
 /// Where a block's expanded activations come from.
 #[derive(Debug, Clone)]
@@ -57,12 +58,12 @@ impl Stage {
     pub(super) fn new(
         with: Arithmetic,
         block: &FoldedBlock,
+        padding: Padding,
         first: Option<PackedWeights>,
-        h: usize,
-        w: usize,
+        (h, w): (usize, usize),
     ) -> Self {
         let c = block.expanded;
-        let expanded = DepthwiseShape { n: 1, h, w, c, stride: block.stride };
+        let expanded = DepthwiseShape { n: 1, h, w, c, stride: block.stride, side: block.side, padding };
         let producer = match (first, &block.expand) {
             (Some(first), _) => Producer::FirstConvolution(first),
             (None, Some(e)) => Producer::Expand(Matrix::new(with, e, block.ci, c)),
@@ -79,8 +80,8 @@ impl Stage {
             _ => 8,
         };
         let panel = 2 * with.isa.lanes();
-        let ring = if strip == out_h { h } else { (block.stride * (strip - 1) + 3).min(h) };
-        let padded = (out_w - 1) * block.stride + 3;
+        let ring = if strip == out_h { h } else { (block.stride * (strip - 1) + block.side).min(h) };
+        let padded = (out_w - 1) * block.stride + block.side;
         let places = (0..2 * ring * w)
             .map(|i| (((i / w) % ring * padded + expanded.pad_left() + i % w) * panel) as u32)
             .collect();
@@ -150,8 +151,8 @@ impl Stage {
 
     /// The rows of expanded activations that rows `rows` of outputs read.
     pub(super) fn reads(&self, rows: &std::ops::Range<usize>) -> std::ops::Range<usize> {
-        let (s, top) = (self.expanded.stride, self.expanded.pad_top());
-        (rows.start * s).saturating_sub(top)..((rows.end - 1) * s + 3 - top).min(self.expanded.h)
+        let (s, side, top) = (self.expanded.stride, self.expanded.side, self.expanded.pad_top());
+        (rows.start * s).saturating_sub(top)..((rows.end - 1) * s + side - top).min(self.expanded.h)
     }
 }
 

@@ -19,7 +19,15 @@ pub(super) fn first_convolution(
 ) {
     let (h, w) = plan.spec_input;
     let (rows, y) = (0..h.div_ceil(2), Shared::new(out));
-    let band = Band { image: Image { x, h, w }, first: 0, rows, weights, relu6: true, y, buffer };
+    let band = Band {
+        image: Image { x, h, w, padding: plan.padding },
+        first: 0,
+        rows,
+        weights,
+        relu6: true,
+        y,
+        buffer,
+    };
     // SAFETY: the output has room for the image.
     unsafe { plan.with.dispatch(band) };
 }

@@ -8,6 +8,7 @@ use crate::simd::Isa;
 use crate::testing::bf16_units;
 use crate::testing::wide;
 use crate::testing::Rng;
+use crate::Padding;
 use crate::{conv3x3::reference as conv3x3, pointwise::reference as pointwise};
 
 fn conv(rng: &mut Rng, taps: usize, co: usize) -> FoldedConv {
@@ -27,6 +28,7 @@ fn spec(input: (usize, usize), first: usize, blocks: &[(usize, usize, usize)], l
             expanded,
             co,
             stride,
+            side: 3,
             residual: stride == 1 && ci == co,
             expand: (expanded != ci).then(|| conv(&mut rng, ci, expanded)),
             depthwise: conv(&mut rng, 9, expanded),
@@ -37,7 +39,19 @@ fn spec(input: (usize, usize), first: usize, blocks: &[(usize, usize, usize)], l
     if last > 0 {
         units.push(FoldedUnit::Pointwise(conv(&mut rng, ci, last)));
     }
-    FrozenSpec { input, units, pool: false }
+    FrozenSpec { input, units, padding: Padding::Same, pool: false }
+}
+
+/// The same with 5x5 kernels in every block but the first, and another padding.
+fn with_five(mut spec: FrozenSpec, padding: Padding) -> FrozenSpec {
+    spec.padding = padding;
+    let mut rng = Rng::new(&[25]);
+    for unit in &mut spec.units[2..] {
+        if let FoldedUnit::InvertedResidual(block) = unit {
+            (block.side, block.depthwise) = (5, conv(&mut rng, 25, block.expanded));
+        }
+    }
+    spec
 }
 
 fn clamp(x: Vec<f64>) -> Vec<f64> {
@@ -56,7 +70,7 @@ fn plain(spec: &FrozenSpec, images: &[f32], n: usize, factor: fn(f64) -> f64) ->
     for unit in &spec.units {
         match unit {
             FoldedUnit::FirstConvolution(first) => {
-                x = clamp(conv3x3::forward(&x, (n, h, w), &wide(&first.w), &wide(&first.b)));
+                x = clamp(conv3x3::forward(&x, (n, h, w), spec.padding, &wide(&first.w), &wide(&first.b)));
                 (h, w, c) = (h.div_ceil(2), w.div_ceil(2), first.b.len());
             }
             FoldedUnit::InvertedResidual(b) => {
@@ -64,7 +78,15 @@ fn plain(spec: &FrozenSpec, images: &[f32], n: usize, factor: fn(f64) -> f64) ->
                     Some(e) => clamp(point(&x, e, b.ci)),
                     None => x.clone(),
                 };
-                let s = DepthwiseShape { n, h, w, c: b.expanded, stride: b.stride };
+                let s = DepthwiseShape {
+                    n,
+                    h,
+                    w,
+                    c: b.expanded,
+                    stride: b.stride,
+                    side: b.side,
+                    padding: spec.padding,
+                };
                 let d = depthwise::forward(&expanded, s, &wide(&b.depthwise.w), &wide(&b.depthwise.b));
                 let mut y = point(&clamp(d), &b.project, b.expanded);
                 if b.residual {
@@ -132,6 +154,34 @@ fn mobilenet_v2_is_computed_as_by_the_plain_loops() {
     assert_matches(&pooled, 3);
 }
 
+/// EfficientNet-Lite0 as far as it differs from MobileNetV2 in what a block is.
+#[test]
+fn blocks_of_5x5_and_symmetric_padding_are_computed_as_by_the_plain_loops() {
+    const LITE: &[(usize, usize, usize)] = &[
+        (32, 16, 1),
+        (96, 24, 2),
+        (144, 40, 2),
+        (240, 40, 1),
+        (240, 80, 2),
+        (480, 112, 1),
+        (672, 192, 2),
+        (1152, 192, 1),
+    ];
+    for padding in [Padding::Same, Padding::Symmetric] {
+        assert_matches(&with_five(spec((112, 96), 32, LITE, 128), padding), 1);
+        let mut mobile = spec((66, 64), 32, MOBILE, 128);
+        mobile.padding = padding;
+        assert_matches(&mobile, 2);
+        for (h, w) in [(1, 1), (2, 3), (5, 4), (7, 9), (16, 33), (45, 52)] {
+            for n in [1, 2, 11] {
+                let odd = spec((h, w), 7, &[(7, 9, 1), (20, 9, 1), (33, 40, 2), (41, 40, 1)], 0);
+                assert_matches(&with_five(odd, padding), n);
+            }
+            assert_matches(&with_five(spec((h, w), 5, &[(18, 5, 1), (5, 5, 1), (5, 6, 2)], 19), padding), 3);
+        }
+    }
+}
+
 /// The largest error relative to the largest number, and the root mean square of all.
 fn errors(y: &[f32], expected: &[f64]) -> (f64, f64) {
     let largest = expected.iter().fold(0.0f64, |m, v| m.max(v.abs()));
@@ -151,7 +201,10 @@ fn in_bfloat16_the_factors_of_pointwise_convolutions_are_rounded_and_nothing_els
     for (input, first, blocks, last) in
         [((160, 160), 32, MOBILE, 1280), ((45, 51), 7, odd, 0), ((9, 5), 33, &[(33, 33, 1)][..], 19)]
     {
-        let spec = spec(input, first, blocks, last);
+        let mut spec = spec(input, first, blocks, last);
+        if last == 0 {
+            spec = with_five(spec, Padding::Symmetric);
+        }
         let x = images(3, input);
         let expected = plain(&spec, &x, 3, |x| f64::from(widen(round(x as f32))));
         let mut of_units = vec![];
@@ -253,6 +306,8 @@ fn weights_that_do_not_fit_are_refused_in_words() {
     refuse(&|s| first(s).w.truncate(5), "first convolution must have 27 x 4");
     refuse(&|s| block(s).ci = 5, "block 1 must take 4");
     refuse(&|s| block(s).stride = 3, "stride must be 1 or 2");
+    refuse(&|s| block(s).side = 4, "must have a side of 3 or 5");
+    refuse(&|s| block(s).side = 5, "must have 25 x 8 weights");
     refuse(&|s| block(s).stride = 2, "has a residual");
     refuse(&|s| block(s).expand = None, "no expansion");
     refuse(&|s| block(s).project.b.clear(), "block 1's projection");

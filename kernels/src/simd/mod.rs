@@ -123,7 +123,9 @@ pub(crate) trait Simd: Copy {
     const LANES: usize;
     /// Rows of the register tile that is two vectors wide.
     const ROWS: usize;
-    /// Outputs that a depthwise pass holds in registers beside the nine weights.
+    /// Registers of a vector each.
+    const REGISTERS: usize;
+    /// Outputs that a depthwise pass holds in registers beside the weights: nine, or one row of five at a time.
     const OUTPUTS: usize;
     /// A vector.
     type V: Copy;

@@ -21,6 +21,7 @@ fn map2(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; 
 impl Simd for Portable {
     const LANES: usize = LANES;
     const ROWS: usize = 4;
+    const REGISTERS: usize = 16;
     const OUTPUTS: usize = 4;
     type V = [f32; LANES];
 

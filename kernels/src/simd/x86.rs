@@ -39,6 +39,7 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     const LANES: usize = 16;
     // 28 sums, two weights and one broadcast: 31 of the 32 registers.
     const ROWS: usize = 14;
+    const REGISTERS: usize = 32;
     const OUTPUTS: usize = 10;
     type V = __m512;
 
@@ -117,6 +118,7 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     // 12 sums, two weights and one broadcast: 15 of the 16 registers.
     const ROWS: usize = 6;
+    const REGISTERS: usize = 16;
     const OUTPUTS: usize = 5;
     type V = __m256;
 

@@ -38,17 +38,24 @@ pub(in crate::check) fn find(scan: &mut Scan, neighbours_wanted: usize) -> Resul
         let plain = &coarse[b][0];
         coarse[a].iter().any(|side| side.iter().zip(plain).map(|(x, y)| x * y).sum::<f32>() >= from)
     };
+    let copies = copies(scan);
+    // What is true of a file is true of its copies, and many copies make very many pairs.
+    let mut is_copy = vec![false; scan.len()];
+    copies.iter().for_each(|&(_, later)| is_copy[later] = true);
     let wanted = |a: usize, b: usize, cosine: f32| {
+        if is_copy[a] || is_copy[b] {
+            return false;
+        }
         CANDIDATES.iter().any(|&(features, levels)| cosine >= features && alike(a, b, levels))
     };
     let from = CANDIDATES.iter().fold(1.0, |least: f32, &(features, _)| least.min(features));
-    let near = neighbours(&mut scan.features, neighbours_wanted, from, wanted)?;
+    let mut near = neighbours(&mut scan.features, neighbours_wanted, from, wanted)?;
     let scan = &*scan;
     let mut union = Union::of(scan.len());
-    for (a, b) in copies(scan) {
+    for (a, b) in copies {
         union.join(a, b, Link { kind: DuplicateKind::Copy, likeness: 1.0 });
     }
-    let mut candidates = near.pairs.clone();
+    let mut candidates = std::mem::take(&mut near.pairs);
     candidates.retain(|&(a, b)| !union.together(a, b));
     for block in candidates.chunks(4096) {
         check_stop("The search for duplicates")?;

@@ -138,15 +138,15 @@ pub fn photographs_of_table(
 }
 
 /// What a table names, opened.
-struct Opening {
-    all: Dataset,
+pub(super) struct Opening {
+    pub all: Dataset,
     /// The group of each file of the data set.
     groups: Option<Vec<u32>>,
     /// The split of each.
-    parts: Vec<Option<Part>>,
+    pub parts: Vec<Option<Part>>,
 }
 
-fn open(dir: &Path, table: &LabelTable, options: ImageDatasetOptions) -> Result<Opening> {
+pub(super) fn open(dir: &Path, table: &LabelTable, options: ImageDatasetOptions) -> Result<Opening> {
     threads::check()?;
     expect_folder(dir)?;
     let (class_names, places) = classes(table, &options)?;
@@ -235,13 +235,22 @@ fn classes(table: &LabelTable, options: &ImageDatasetOptions) -> Result<(Vec<Str
 /// A part set aside, by groups where there are some.
 fn split(all: &Dataset, part: f32, groups: Option<&[u32]>) -> Result<(Dataset, Dataset)> {
     match groups {
-        Some(groups) => all.grouped_split(part, SPLIT_SEED, groups),
+        Some(groups) => {
+            // The numbers depend on the order of the table; first photographs do not.
+            let (mut first, mut of_image) = (HashMap::new(), HashMap::new());
+            let mut sorted = all.indices();
+            sorted.sort_unstable();
+            for i in sorted {
+                of_image.insert(i, *first.entry(groups[i]).or_insert(i));
+            }
+            all.split_by_numbers(part, SPLIT_SEED, &of_image)
+        }
         None => all.stratified_split(part, SPLIT_SEED),
     }
 }
 
 /// Refuses a group whose photographs are in several splits.
-fn check_groups(table: &LabelTable) -> Result<()> {
+pub(super) fn check_groups(table: &LabelTable) -> Result<()> {
     let mut first: HashMap<u32, &Row> = HashMap::new();
     let mut rows: Vec<&Row> = table.rows.iter().map(|(_, row)| row).collect();
     rows.sort_by_key(|row| row.line);

@@ -17,7 +17,7 @@ const MAX_NAME: usize = 1024;
 /// The most labels of one photograph.
 const MAX_LABELS: usize = 1000;
 /// Between two labels of a photograph.
-const SEPARATOR: char = ';';
+pub(super) const SEPARATOR: char = ';';
 
 /// A photograph of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,7 +216,7 @@ impl Reading {
 }
 
 /// A path below the folder, in one spelling.
-fn file(text: &str) -> Result<String, String> {
+pub(super) fn file(text: &str) -> Result<String, String> {
     let mut parts: Vec<String> = Vec::new();
     for part in Path::new(text.trim()).components() {
         match part {

@@ -4,16 +4,18 @@
 //! ReLU6 (`Clip`), additions, and a head. The base computes in NCHW, since ONNX' `Conv` knows nothing else.
 
 mod graph;
+mod unknown;
 
 use crate::Show;
 use std::io::Write;
 
 use graph::{Attribute, Axis, Graph};
+use unknown::of_images;
 
 use crate::architecture::{Architecture, ConvBnSpec, ConvKind, Unit, UnitKind};
 use crate::model::about::{About, SavedLoss};
 use crate::model::multi_label::thresholds_or_half;
-use crate::model::Model;
+use crate::model::{Model, Novelty};
 use crate::output::Format;
 use crate::weights::Weights;
 use crate::{Error, OutputFile, Result};
@@ -29,9 +31,11 @@ impl Model {
     /// | input | `images` | float32 `(batch, height, width, 3)`: red, green, blue, grey levels 0..255 |
     /// | output | `logits` | float32 `(batch, units)` |
     /// | output | `probabilities` | float32 `(batch, classes)`, also where there is one logit for two classes |
+    /// | output | `typicality` | float32 `(batch, 1)`, of a model that tells [unknown](Self::fit_novelty) photographs |
     ///
     /// Probabilities are those of the logits over the model's [temperature](Self::temperature), which the property
-    /// `temperature` holds; what is unknown to the model is not exported.
+    /// `temperature` holds. An image is unknown where its `typicality` is not above the property `unknown_threshold`. (Of a
+    /// file of a version that told unknown photographs in another way, neither is exported.)
     /// Of a model of several labels a photograph, the probabilities are the sigmoids of the logits, and the properties
     /// `multi_label` and `thresholds` say so.
     ///
@@ -57,21 +61,31 @@ impl Model {
             |what: String| Error::Weights(format!("cannot export {}: {what}", file.path().shown()));
         weights.check_finite().map_err(unusable)?;
         let about = About::of(self);
-        let bytes = encode(&about, self.net.base.architecture(), &weights)?;
+        let bytes = encode(&about, self.net.base.architecture(), &weights, self.novelty())?;
         file.write(&Format::Onnx, |out| out.write_all(&bytes))
     }
 }
 
 /// The bytes of the file.
-fn encode(about: &About, architecture: &Architecture, weights: &Weights) -> Result<Vec<u8>> {
+fn encode(
+    about: &About,
+    architecture: &Architecture,
+    weights: &Weights,
+    novelty: Option<&Novelty>,
+) -> Result<Vec<u8>> {
     let (h, w) = about.image_size;
     let mut graph = Graph::default();
     let batch = || Axis::Named("batch");
     graph.input("images", &[batch(), Axis::Fixed(h), Axis::Fixed(w), Axis::Fixed(3)]);
     let mut x = "images".to_owned();
     if let Some(rescaling) = about.rescaling {
-        let scale = graph.floats("rescaling/scale", &[], &[rescaling.scale as f32]);
-        let offset = graph.floats("rescaling/offset", &[], &[rescaling.offset as f32]);
+        let rescaling = rescaling.rescaling();
+        let mut constant = |name: &str, v: [f32; 3]| match rescaling.uniform() {
+            Some(_) => graph.floats(name, &[], &v[..1]),
+            None => graph.floats(name, &[3], &v),
+        };
+        let scale = constant("rescaling/scale", rescaling.scale);
+        let offset = constant("rescaling/offset", rescaling.offset);
         x = graph.node("Mul", &[&x, &scale], "scaled", &[]);
         x = graph.node("Add", &[&x, &offset], "rescaled", &[]);
     }
@@ -81,12 +95,19 @@ fn encode(about: &About, architecture: &Architecture, weights: &Weights) -> Resu
     x = graph.node("Transpose", &[&x], "nchw", &[("perm", Attribute::Ints(&[0, 3, 1, 2]))]);
     let six = [graph.floats("relu6/min", &[], &[0.0]), graph.floats("relu6/max", &[], &[6.0])];
     let mut base = Convolutions { graph: &mut graph, weights, six };
-    for unit in &architecture.units {
+    let frozen_units = novelty.and_then(Novelty::frozen_units);
+    let mut frozen = None;
+    for (i, unit) in architecture.units.iter().enumerate() {
         x = base.unit(unit, &x)?;
+        if frozen_units == Some(i + 1) {
+            let means = base.graph.node("GlobalAveragePool", &[&x], "frozen_pooled", &[]);
+            frozen = Some(base.graph.node("Flatten", &[&means], "frozen", &[("axis", Attribute::Int(1))]));
+        }
     }
     x = graph.node("GlobalAveragePool", &[&x], "pooled", &[]);
     x = graph.node("Flatten", &[&x], "features", &[("axis", Attribute::Int(1))]);
     let (kernel, bias) = (weights.get("dense/kernel")?, weights.get("dense/bias")?);
+    let kernel_rows = kernel.shape[0];
     let kernel = graph.floats("dense/kernel", &kernel.shape, &kernel.data);
     let bias = graph.floats("dense/bias", &bias.shape, &bias.data);
     let gemm = if about.test_time_flip { "logits_of_both" } else { "logits" };
@@ -97,12 +118,32 @@ fn encode(about: &About, architecture: &Architecture, weights: &Weights) -> Resu
         let mean = [("axes", Attribute::Ints(&[0])), ("keepdims", Attribute::Int(0))];
         logits = graph.node("ReduceMean", &[&pairs], "logits", &mean);
     }
+    let typicality = novelty.and_then(Novelty::typicality);
+    if let Some(of) = &typicality {
+        let features = of_images(&mut graph, &x, kernel_rows, about.test_time_flip);
+        let width = architecture.output_of(frozen_units.unwrap_or(0)).2;
+        let frozen = frozen.map(|name| of_images(&mut graph, &name, width, about.test_time_flip));
+        unknown::typicality(&mut graph, of, (&logits, about.units), &features, frozen.as_deref());
+    }
+    probabilities(&mut graph, about, logits);
+    graph.output("logits", &[batch(), Axis::Fixed(about.units)]);
+    graph.output("probabilities", &[batch(), Axis::Fixed(about.classes())]);
+    if typicality.is_some() {
+        graph.output("typicality", &[batch(), Axis::Fixed(1)]);
+    }
+    let mut properties = properties(about);
+    properties.extend(typicality.map(|of| ("unknown_threshold", of.threshold.to_string())));
+    let name = architecture.network.family().to_lowercase();
+    Ok(graph.into_model(&format!("{name}_classifier"), OPSET, &properties))
+}
+
+/// Adds the output `probabilities` of logits.
+fn probabilities(graph: &mut Graph, about: &About, mut logits: String) {
     if let Some(calibration) = about.calibration {
         let temperature = graph.floats("temperature", &[], &[calibration.temperature as f32]);
         logits = graph.node("Div", &[&logits, &temperature], "calibrated", &[]);
     }
-    let multi_label = about.loss == Some(SavedLoss::MultiLabelBinaryCrossentropy);
-    if multi_label {
+    if is_multi_label(about) {
         graph.node("Sigmoid", &[&logits], "probabilities", &[]);
     } else if about.units == 1 {
         let second = graph.node("Sigmoid", &[&logits], "second", &[]);
@@ -112,24 +153,29 @@ fn encode(about: &About, architecture: &Architecture, weights: &Weights) -> Resu
     } else {
         graph.node("Softmax", &[&logits], "probabilities", &[("axis", Attribute::Int(1))]);
     }
-    graph.output("logits", &[batch(), Axis::Fixed(about.units)]);
-    graph.output("probabilities", &[batch(), Axis::Fixed(about.classes())]);
-    let names = serde_json::json!(about.class_names).to_string();
+}
+
+fn is_multi_label(about: &About) -> bool {
+    about.loss == Some(SavedLoss::MultiLabelBinaryCrossentropy)
+}
+
+/// What the file says about itself.
+fn properties(about: &About) -> Vec<(&'static str, String)> {
+    let (h, w) = about.image_size;
     let mut properties = vec![
-        ("class_names", names),
+        ("class_names", serde_json::json!(about.class_names).to_string()),
         ("image_size", format!("[{h}, {w}]")),
         ("resize", about.resize.clone()),
         ("temperature", about.calibration.map_or(1.0, |calibration| calibration.temperature).to_string()),
         ("fit", about.fit().unwrap_or_default().to_string()),
         ("written_by", about.written_by.clone()),
     ];
-    if multi_label {
+    if is_multi_label(about) {
         properties.push(("multi_label", "true".to_owned()));
         let thresholds = thresholds_or_half(&about.thresholds, about.units);
         properties.push(("thresholds", serde_json::json!(thresholds).to_string()));
     }
-    let name = architecture.network.family().to_lowercase();
-    Ok(graph.into_model(&format!("{name}_classifier"), OPSET, &properties))
+    properties
 }
 
 /// Appends the batch's mirror images to it.
@@ -203,23 +249,16 @@ impl Convolutions<'_> {
         let plain = format!("{}/kernel", spec.conv);
         let kernel = self.graph.floats(&plain, &[channels, inputs, side, side], &folded);
         let bias = self.graph.floats(&format!("{}/bias", spec.conv), &[channels], &bias);
-        let ((h, w, _), stride) = (spec.input, spec.stride);
-        let [top, left] = [h, w].map(|n| before(side, stride, n));
-        // Below and right it is always one.
-        let end = i64::from(side == 3);
-        let (side, stride) = (side as i64, stride as i64);
+        let ((top, bottom), (left, right)) = (spec.zeros(spec.input.0), spec.zeros(spec.input.1));
+        let pads = [top, left, bottom, right].map(|zeros| zeros as i64);
+        let (side, stride) = (side as i64, spec.stride as i64);
         let group = if depthwise { channels as i64 } else { 1 };
         let attributes = [
             ("kernel_shape", Attribute::Ints(&[side, side])),
             ("strides", Attribute::Ints(&[stride, stride])),
-            ("pads", Attribute::Ints(&[top, left, end, end])),
+            ("pads", Attribute::Ints(&pads)),
             ("group", Attribute::Int(group)),
         ];
         Ok(self.graph.node("Conv", &[x, &kernel, &bias], &spec.conv, &attributes))
     }
-}
-
-/// Zeros above or left of an axis of `n`: one, but none where a stride of 2 meets an even length.
-fn before(side: usize, stride: usize, n: usize) -> i64 {
-    i64::from(side == 3 && !(stride == 2 && n.is_multiple_of(2)))
 }

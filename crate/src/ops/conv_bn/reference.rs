@@ -7,6 +7,7 @@ pub enum Kind {
     Pointwise,
     Depthwise {
         stride: usize,
+        side: usize,
     },
     /// 3x3 over all channels, stride 2.
     First,
@@ -16,6 +17,7 @@ pub enum Kind {
 #[derive(Debug, Clone)]
 pub struct Reference {
     pub kind: Kind,
+    pub symmetric: bool,
     pub kernel: Vec<f64>,
     pub gamma: Vec<f64>,
     pub beta: Vec<f64>,
@@ -45,20 +47,27 @@ impl Reference {
     fn stride(&self) -> usize {
         match self.kind {
             Kind::Pointwise => 1,
-            Kind::Depthwise { stride } => stride,
+            Kind::Depthwise { stride, .. } => stride,
             Kind::First => 2,
+        }
+    }
+
+    fn side(&self) -> usize {
+        match self.kind {
+            Kind::Pointwise => 1,
+            Kind::Depthwise { side, .. } => side,
+            Kind::First => 3,
         }
     }
 
     /// Calls `f(input index, kernel index, output index)` for each multiplication.
     fn each(&self, (n, h, w, ci): Dims, mut f: impl FnMut(usize, usize, usize)) {
         let (_, oh, ow, co) = self.out_dims((n, h, w, ci));
-        let (s, side) = (self.stride(), if self.kind == Kind::Pointwise { 1 } else { 3 });
-        // Keras: 'same' at stride 1; at stride 2 `correct_pad`, which starts at 0 for even sizes.
-        let pad = |size: usize| match (side, s) {
-            (1, _) => 0,
-            (_, 1) => 1,
-            _ => size % 2,
+        let (s, side) = (self.stride(), self.side());
+        // TensorFlow's 'same': half of the zeros that are missing, rounded down.
+        let pad = |size: usize| match self.symmetric {
+            true => side / 2,
+            false => ((size.div_ceil(s) - 1) * s + side).saturating_sub(size) / 2,
         };
         for i in 0..n {
             for (oy, ox) in (0..oh).flat_map(|y| (0..ow).map(move |x| (y, x))) {

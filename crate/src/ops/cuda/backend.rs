@@ -15,7 +15,7 @@ use crate::ops::inverted_residual::BlockParams;
 use crate::{Error, Precision, Result};
 use transfer_kernels::optimizer::UpdateRule;
 use transfer_kernels::Activation;
-use transfer_kernels::BlockShape;
+use transfer_kernels::{BlockShape, Padding};
 
 /// The GPU for a method on the tape, where errors are dfdx's.
 fn card() -> Result<&'static Card, CudaError> {
@@ -62,6 +62,7 @@ impl Backend for Cuda {
     fn first_forward(
         x: &Activations<Cuda>,
         conv: &ConvBn<Cuda>,
+        padding: Padding,
         scratch: &UnitScratch,
     ) -> Result<Activations<Cuda>> {
         let (n, h, w, c) = *x.shape();
@@ -76,7 +77,7 @@ impl Backend for Cuda {
         let at = scratch.project.of(card, conv)?;
         let (x, to, act) = (address(x)?, address(&y)?, Activation::Relu6);
         // SAFETY: the tensors have these shapes, and the kernel is (3, 3, 3, co) by `Base::new`.
-        unsafe { card.launch(calls::first_forward(x, at.w, at.b, act, to, (n, h, w), co)?) }?;
+        unsafe { card.launch(calls::first_forward(x, at.w, at.b, act, to, (n, h, w), padding, co)?) }?;
         Ok(y)
     }
 
@@ -84,6 +85,7 @@ impl Backend for Cuda {
         x: &Activations<Cuda>,
         y: &Activations<Cuda>,
         conv: &ConvBn<Cuda>,
+        padding: Padding,
         grads: &mut Gradients<f32, Cuda>,
     ) -> Result<(), CudaError> {
         let card = card()?;
@@ -97,7 +99,7 @@ impl Backend for Cuda {
             // the calls' functions say.
             unsafe {
                 card.launch(calls::relu6_backward(address(y)?, None, dy, n * oh * ow, co)?)?;
-                card.launch(calls::first_backward_weights(address(x)?, dy, from, (n, h, w), co)?)?;
+                card.launch(calls::first_backward_weights(address(x)?, dy, from, (n, h, w), padding, co)?)?;
             }
             Ok((partials, partition))
         };

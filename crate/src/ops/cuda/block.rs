@@ -43,7 +43,7 @@ struct Sizes {
 
 impl Sizes {
     fn new(n: usize, s: &BlockShape) -> Self {
-        let shape = DepthwiseShape { n, h: s.h, w: s.w, c: s.expanded, stride: s.stride };
+        let shape = s.depthwise(n);
         Sizes { shape, rows_in: n * s.h * s.w, rows_out: n * s.out_h() * s.out_w() }
     }
 }
@@ -265,5 +265,5 @@ unsafe fn depthwise_weights(
     };
     let (partials, partition) = run().map_err(|e| card.failed(e))?;
     // SAFETY: as many as the convolution has taps and channels.
-    unsafe { set_gradients_of_parts(card, conv, partials, partition, 9 * s.expanded, grads) }
+    unsafe { set_gradients_of_parts(card, conv, partials, partition, s.side * s.side * s.expanded, grads) }
 }

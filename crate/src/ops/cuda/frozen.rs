@@ -11,11 +11,11 @@ use crate::ops::backend::Activations;
 use crate::ops::conv_bn::ConvBn;
 use crate::ops::inverted_residual::BlockParams;
 use crate::{Error, Precision, Result};
-use transfer_kernels::{Activation, BlockShape};
+use transfer_kernels::{Activation, BlockShape, Padding};
 
 /// A unit with what it is computed with.
 pub(crate) enum FrozenUnit<'a> {
-    First(ConvBn<Cuda>, &'a UnitScratch),
+    First(ConvBn<Cuda>, Padding, &'a UnitScratch),
     Block(BlockShape, Box<BlockParams<Cuda, UnitScratch>>),
     Pointwise(ConvBn<Cuda>, &'a UnitScratch),
 }
@@ -24,7 +24,7 @@ impl FrozenUnit<'_> {
     /// Whether the kernels for numbers of any kind take its channels, given those of its input.
     pub fn fits(&self, channels: usize) -> bool {
         match self {
-            FrozenUnit::First(conv, _) => calls::fits(conv.gamma.shape().0),
+            FrozenUnit::First(conv, ..) => calls::fits(conv.gamma.shape().0),
             FrozenUnit::Block(s, _) => block::fits(s),
             FrozenUnit::Pointwise(conv, _) => calls::fits(channels) && calls::fits(conv.gamma.shape().0),
         }
@@ -33,7 +33,7 @@ impl FrozenUnit<'_> {
     /// Height, width and channels of its output.
     pub fn output(&self, (h, w, _): (usize, usize, usize)) -> (usize, usize, usize) {
         match self {
-            FrozenUnit::First(conv, _) => (h.div_ceil(2), w.div_ceil(2), conv.gamma.shape().0),
+            FrozenUnit::First(conv, ..) => (h.div_ceil(2), w.div_ceil(2), conv.gamma.shape().0),
             FrozenUnit::Block(s, _) => (s.out_h(), s.out_w(), s.co),
             FrozenUnit::Pointwise(conv, _) => (h, w, conv.gamma.shape().0),
         }
@@ -79,10 +79,11 @@ pub(crate) fn forward(
         // SAFETY: the memory was taken for the output of this unit, and `at` has the output of the one before.
         unsafe {
             match unit {
-                FrozenUnit::First(conv, scratch) => {
+                FrozenUnit::First(conv, padding, scratch) => {
                     let folded = scratch.project.of(card, conv)?;
                     let (w, b, act) = (folded.w, folded.b, Activation::Relu6);
-                    let call = calls::first_forward(at, w, b, act, to, (n, size.0, size.1), oc)?;
+                    let image = (n, size.0, size.1);
+                    let call = calls::first_forward(at, w, b, act, to, image, *padding, oc)?;
                     card.launch(calls::stored_as(to_kind, call))?;
                 }
                 FrozenUnit::Block(s, params) => {

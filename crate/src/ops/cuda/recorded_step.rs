@@ -41,8 +41,8 @@ pub enum Start {
     Frozen,
     /// Images that are on the GPU at this address, ready for the network.
     Kept(u64),
-    /// Images of a data set from this address on, with this scale and offset of grey levels, as bits.
-    Placed(u64, [u32; 2]),
+    /// Images of a data set from this address on, with this scale and offset of grey levels for each channel, as bits.
+    Placed(u64, [[u32; 3]; 2]),
 }
 
 /// Recorded steps of one optimizer.

@@ -9,9 +9,7 @@ use crate::ops::view::{slice, slice_mut};
 use crate::threads::{each, join};
 use crate::{Error, Result};
 use transfer_kernels::batch_norm::Folded;
-use transfer_kernels::depthwise::{
-    depthwise, depthwise_backward_input, depthwise_backward_weights, DepthwiseShape,
-};
+use transfer_kernels::depthwise::{depthwise, depthwise_backward_input, depthwise_backward_weights};
 use transfer_kernels::pointwise::{pointwise, pointwise_backward_input, pointwise_backward_weights};
 use transfer_kernels::recycled::RecycledBuffer;
 use transfer_kernels::warm;
@@ -37,8 +35,9 @@ pub struct BlockSaved {
     filtered: RecycledBuffer,
 }
 
-fn depthwise_shape(n: usize, s: &BlockShape) -> DepthwiseShape {
-    DepthwiseShape { n, h: s.h, w: s.w, c: s.expanded, stride: s.stride }
+/// Numbers that are kept for each channel of a depthwise kernel's gradient: the taps and the bias.
+fn taps_and_bias(s: &BlockShape) -> usize {
+    s.side * s.side + 1
 }
 
 /// Images that go through the whole block together, so that what one convolution writes is still in
@@ -113,7 +112,7 @@ pub(crate) fn forward(
         .zip(groups.of_mut(&mut filtered, n))
         .zip(groups.of_mut(slice_mut(&mut y), n));
     each(parts.collect(), |(((x, expanded), filtered), y)| {
-        let shape = depthwise_shape(x.len() / (s.h * s.w * s.ci), s);
+        let shape = s.depthwise(x.len() / (s.h * s.w * s.ci));
         let (rows_in, rows_out) = (shape.n * s.h * s.w, shape.n * s.out_h() * s.out_w());
         let input = match &expand {
             Some(w) => {
@@ -170,8 +169,8 @@ pub(crate) fn backward(
             true => Some(std::mem::take(&mut **grads.get_or_alloc_mut(x_kept)?)),
             false => None,
         };
-        // Of each group nine taps and the bias.
-        let mut taps = RecycledBuffer::take(groups.count(n) * 10 * s.expanded);
+        let each_group = taps_and_bias(s) * s.expanded;
+        let mut taps = RecycledBuffer::take(groups.count(n) * each_group);
         let input: &[f32] = saved.expanded.as_deref().unwrap_or(slice(&saved.x));
         let parts = groups
             .of(&dy, n)
@@ -179,7 +178,7 @@ pub(crate) fn backward(
             .zip(groups.of(input, n))
             .zip(groups.of_optional_mut(d_input.as_deref_mut(), n))
             .zip(groups.of_optional_mut(dx.as_deref_mut(), n))
-            .zip(taps.chunks_exact_mut(10 * s.expanded));
+            .zip(taps.chunks_exact_mut(each_group));
         let below =
             Below { s, p, filter: &filter, project: &project, expand: expand.as_deref(), below_depthwise };
         each(parts.collect(), |(((((dy, filtered), input), d_input), dx), taps)| {
@@ -189,10 +188,10 @@ pub(crate) fn backward(
             **grads.get_or_alloc_mut(x_kept)? = dx;
         }
         if p.depthwise.trains.any() {
-            let mut groups = taps.chunks_exact_mut(10 * s.expanded);
+            let mut groups = taps.chunks_exact_mut(each_group);
             if let Some(sum) = groups.next() {
                 groups.for_each(|group| add_into(sum, group));
-                let (dk, db) = sum.split_at(9 * s.expanded);
+                let (dk, db) = sum.split_at(each_group - s.expanded);
                 conv_bn::add_gradients(&p.depthwise, dk, db, grads)?;
             }
         }
@@ -224,7 +223,7 @@ struct Group<'a> {
     input: &'a [f32],
     d_input: &'a mut [f32],
     dx: &'a mut [f32],
-    /// Nine taps and the bias of each channel.
+    /// The taps and the bias of each channel.
     taps: &'a mut [f32],
 }
 
@@ -234,14 +233,14 @@ impl Below<'_> {
         let (s, p, below_depthwise) = (self.s, self.p, self.below_depthwise);
         let Group { dy, filtered, input, d_input, dx, taps } = group;
         with_scratch(|scratch| {
-            let shape = depthwise_shape(input.len() / (s.h * s.w * s.expanded), s);
+            let shape = s.depthwise(input.len() / (s.h * s.w * s.expanded));
             let (rows_in, rows_out) = (shape.n * s.h * s.w, shape.n * s.out_h() * s.out_w());
             let d_filtered = scratch.a.at_least(rows_out * s.expanded);
             warm(filtered);
             pointwise_backward_input(dy, rows_out, self.project, Some(filtered), None, d_filtered);
             warm(input);
             if p.depthwise.trains.any() {
-                let (dk, db) = taps.split_at_mut(9 * s.expanded);
+                let (dk, db) = taps.split_at_mut(s.side * s.side * s.expanded);
                 depthwise_backward_weights(input, d_filtered, shape, dk, db);
             }
             if !below_depthwise {

@@ -1,7 +1,7 @@
 //! The inverted residual block as one op on dfdx's tape.
 //!
 //! ```text
-//! x ─► expand 1x1 ─► ReLU6 ─► depthwise 3x3 ─► ReLU6 ─► project 1x1 ─► (+ x) ─► y
+//! x ─► expand 1x1 ─► ReLU6 ─► depthwise ─► ReLU6 ─► project 1x1 ─► (+ x) ─► y
 //! ```
 //!
 //! Each convolution carries its BatchNormalization in inference mode (see

@@ -11,7 +11,7 @@ use crate::ops::conv_bn::ConvBn;
 pub struct BlockParams<D: Device<f32>, S> {
     /// The 1x1 convolution to the expanded channels; absent in the first block.
     pub expand: Option<ConvBn<D>>,
-    /// The 3x3 depthwise convolution.
+    /// The depthwise convolution, 3x3 or 5x5.
     pub depthwise: ConvBn<D>,
     /// The 1x1 convolution to the output channels, without activation.
     pub project: ConvBn<D>,

@@ -5,12 +5,14 @@ use crate::data::Dataset;
 use crate::model::{not_compiled, Model};
 use crate::network::on_device::on_device;
 use crate::progress::say;
+use crate::team::{self, Team};
 use crate::train::checkpoint::file::Details;
 use crate::train::checkpoint::folder::Folder;
 use crate::train::checkpoint::identity::Identity;
 use crate::train::checkpoint::marker::RunFacts;
 use crate::train::checkpoint::{others, Checkpoint, Checkpoints};
 use crate::train::fit::run::RunState;
+use crate::weights;
 use crate::Show;
 use crate::{Error, Result};
 
@@ -133,6 +135,13 @@ impl Keeper {
 
     /// Writes a checkpoint.
     pub fn save(&mut self, model: &Model, state: &RunState) -> Result<()> {
+        self.folder.save(state.steps, self.checkpoint(model, state)?)?;
+        self.options.run.set_last(self.folder.last());
+        Ok(())
+    }
+
+    /// Where a run stands.
+    fn checkpoint(&self, model: &Model, state: &RunState) -> Result<Checkpoint> {
         let compiled = model.compiled.as_ref().ok_or_else(not_compiled)?;
         let about = Details::new(
             self.about.identity.clone(),
@@ -141,10 +150,7 @@ impl Keeper {
             state.clone(),
             model.net.base.device().instructions(),
         );
-        let checkpoint = Checkpoint { about, weights: model.net.weights()?, moments: compiled.moments()? };
-        self.folder.save(state.steps, checkpoint)?;
-        self.options.run.set_last(self.folder.last());
-        Ok(())
+        Ok(Checkpoint { about, weights: model.net.weights()?, moments: compiled.moments()? })
     }
 
     /// Notes that the run has come to its end. Its checkpoints stay.
@@ -156,6 +162,30 @@ impl Keeper {
     pub fn last(&self) -> String {
         self.folder.last().map_or_else(|| "none yet".to_owned(), |path| path.shown().to_string())
     }
+}
+
+/// Brings the other members of a team to where the first one's checkpoint left it, if it has one.
+pub(crate) fn share(
+    team: &dyn Team,
+    model: &mut Model,
+    first: Option<&Keeper>,
+    state: &mut RunState,
+) -> Result<()> {
+    let mut message = Vec::new();
+    if let Some(keeper) = first.filter(|keeper| keeper.folder.last().is_some()) {
+        let wrong = |what: String| Error::Weights(format!("cannot pass on a checkpoint: {what}"));
+        let (header, tensors) = keeper.checkpoint(model, state)?.encode().map_err(wrong)?;
+        message = header;
+        weights::write_values(&tensors, &mut message).map_err(|e| wrong(e.to_string()))?;
+    }
+    let message = team::broadcast(team, message)?;
+    if first.is_none() && !message.is_empty() {
+        let checkpoint = Checkpoint::parse(message, true)
+            .map_err(|what| Error::Team(format!("The first member's checkpoint cannot be used: {what}")))?;
+        restore(model, &checkpoint)?;
+        *state = checkpoint.about.state;
+    }
+    Ok(())
 }
 
 /// Gives `model` the weights and the optimizer's state of a checkpoint, all of it or nothing.

@@ -32,7 +32,7 @@
 mod file;
 mod folder;
 mod identity;
-mod keeper;
+pub(crate) mod keeper;
 mod marker;
 mod others;
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use crate::data::Dataset;
 use crate::model::Model;
 use crate::progress::{check_stop, observe, Event};
+use crate::team;
 use crate::train::fit::features::not_contiguous;
 use crate::train::fit::pipeline;
+use crate::train::fit::shared;
 use crate::train::fit::views::Views;
 use crate::{Result, SPLIT_SEED};
 
@@ -51,8 +53,13 @@ impl Model {
         let bytes = n.saturating_mul(per_image).saturating_mul(size_of::<f32>());
         let room = if keeps { self.features.take(bytes, self.feature_cache_bytes) } else { None };
         let mut views = room.map(|room| Views::of_both_sides(self.seed, per_image, room));
-        let (mut done, total) = (0, seen.len());
-        for batch in seen.batches_with(0, Arc::new(pipeline::inference(self)))? {
+        let team = self.several();
+        // Rows of all are in the order of the batches, and each member has batches that follow each other.
+        let own = team.map(|team| shared::own_batches(team, &seen));
+        let own = own.as_ref().unwrap_or(&seen);
+        let mut packed = Vec::new();
+        let (mut done, total) = (0, own.len());
+        for batch in own.batches_with(0, Arc::new(pipeline::inference(self)))? {
             let batch = batch?;
             let images = batch.images.as_slice().ok_or_else(not_contiguous)?;
             let outputs = self.outputs(images, batch.len(), mirrored)?;
@@ -60,7 +67,12 @@ impl Model {
                 if let Some(views) = &mut views {
                     views.keep(view, &batch.indices, outputs);
                 }
-                features.extend(self.pooled(outputs, batch.len())?);
+                let pooled = self.pooled(outputs, batch.len())?;
+                if team.is_some() {
+                    shared::pack(&mut packed, &batch.indices, &pooled);
+                    continue;
+                }
+                features.extend(pooled);
                 labels.extend(&batch.labels);
                 indices.extend_from_slice(&batch.indices);
             }
@@ -68,9 +80,23 @@ impl Model {
             observe(Event::Computed { done, total });
             check_stop("The training of the head")?;
         }
+        if let Some(team) = team {
+            for theirs in team::gathered(team, &packed)? {
+                let mut rest = &theirs[..];
+                while !rest.is_empty() {
+                    let (of, pooled) = shared::unpack(&mut rest, width)?;
+                    features.extend(pooled);
+                    labels.extend(of.iter().map(|&i| seen.labels()[i]));
+                    indices.extend(of);
+                }
+            }
+            seen.tell_team(team)?;
+        }
         seen.check_left_out()?;
         if let Some(views) = &mut views {
-            (0..2).for_each(|view| views.complete(view));
+            for view in 0..2 {
+                views.complete(view, self.team.as_deref())?;
+            }
         }
         Ok(Collected { features, labels, indices, views })
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `options.rs` | what a user asks for |
 //! | `plan.rs` | epochs, learning rate and held-out photographs by the size of the data set |
+//! | `classifier.rs` | the model that it starts from |
 //! | `recipe.rs` | the order of the steps |
 //! | `collected.rs` | the features that the head is solved for |
 //! | `softmax_regression.rs`, `multi_label_regression.rs` | the head, exactly |
@@ -13,6 +14,7 @@
 //! | `time.rs` | how many epochs fit into a time |
 //! | `evidence.rs` | which of several candidates the held-out losses prefer clearly |
 
+mod classifier;
 pub(in crate::train) mod collected;
 mod evidence;
 mod held_out;

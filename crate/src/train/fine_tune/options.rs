@@ -30,7 +30,7 @@ pub struct FineTuneOptions {
     pub(super) fit: FitOptions,
     /// Nothing where the number of photographs decides.
     pub(super) epochs: Option<usize>,
-    pub(super) fine_tune_at: LayerRef,
+    pub(super) fine_tune_at: Option<LayerRef>,
     pub(super) learning_rate: Option<f32>,
     pub(super) l2: Option<f64>,
     pub(super) share: Option<f32>,
@@ -48,7 +48,7 @@ impl Default for FineTuneOptions {
         FineTuneOptions {
             fit: FitOptions::epochs(1).initial_epoch(1).schedule(Schedule::one_cycle()),
             epochs: None,
-            fine_tune_at: "block_14_expand".into(),
+            fine_tune_at: None,
             learning_rate: None,
             l2: None,
             share: None,
@@ -114,10 +114,11 @@ impl FineTuneOptions {
         self
     }
 
-    /// The first layer that trains in fine-tuning, by number or name; `block_14_expand` without a call. Lower
-    /// ones help where photographs look like nothing in ImageNet, and take longer.
+    /// The first layer that trains in fine-tuning, by number or name; that of the last three blocks without a call, which
+    /// is `block_14_expand` of MobileNetV2. Lower ones help where photographs look like nothing in ImageNet, and take
+    /// longer.
     pub fn fine_tune_at(mut self, layer: impl Into<LayerRef>) -> Self {
-        self.fine_tune_at = layer.into();
+        self.fine_tune_at = Some(layer.into());
         self
     }
 
@@ -172,6 +173,13 @@ impl FineTuneOptions {
     /// solved for anew, which gives the same one.
     pub fn checkpoint(mut self, checkpoints: impl Into<Checkpoints>) -> Self {
         self.fit = self.fit.checkpoint(checkpoints);
+        self
+    }
+
+    /// Cuts each batch of fine-tuning into micro-batches of so many images; see
+    /// [`FitOptions::micro_batch`](crate::train::FitOptions::micro_batch).
+    pub fn micro_batch(mut self, images: usize) -> Self {
+        self.fit = self.fit.micro_batch(images);
         self
     }
 

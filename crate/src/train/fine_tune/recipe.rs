@@ -25,18 +25,17 @@ use crate::augment::{RandomFlip, Sequential};
 use crate::data::Dataset;
 use crate::loss::actual::Actual;
 use crate::loss::Loss;
+use crate::model::Model;
 use crate::model::{temperature_scaling, TrainedOn, Trust};
-use crate::model::{Dense, Dropout, GlobalAveragePooling2D, Model};
-use crate::network::MobileNetV2;
 use crate::optim::lbfgs::Minimum;
 use crate::optim::Adam;
-use crate::preprocess::Rescaling;
 use crate::progress::say;
+use crate::team;
 use crate::train::fit::views::Views;
 use crate::train::folds::{Folds, OutOfFold};
 use crate::train::history::{History, Kept};
 use crate::train::report;
-use crate::{Device, Error, Result, SPLIT_SEED};
+use crate::{Error, Result, SPLIT_SEED};
 
 /// How the head was found, in words that "of so many images" follows.
 fn how_it_ended(minimum: &Minimum) -> String {
@@ -57,57 +56,6 @@ fn how_it_ended(minimum: &Minimum) -> String {
 }
 
 impl Model {
-    /// A classifier for the classes of `dataset` and images of its size: Backbone with the ImageNet weights,
-    /// frozen, and a head that has yet to learn. What the tutorial's chain makes, in one call, without
-    /// augmentation. MobileNetV2 grew up with images of 224x224. It computes on the device that [`Device::auto`]
-    /// chooses.
-    ///
-    /// # Errors
-    /// Where the weights cannot be had, or there are fewer than two classes; as [`Device::auto`].
-    ///
-    /// ```no_run
-    /// use transfer::prelude::*;
-    /// let photographs = own_photographs("my_photos", ImageDatasetOptions::default().image_size(224, 224))?;
-    /// let mut model = Model::imagenet(&photographs.train)?;
-    /// let options = FineTuneOptions::default().validation_data(&photographs.validation);
-    /// let history = model.fine_tune(&photographs.train, options)?;
-    /// # Ok::<(), transfer::Error>(())
-    /// ```
-    pub fn imagenet(dataset: &Dataset) -> Result<Self> {
-        Self::imagenet_on(dataset, &Device::auto()?)
-    }
-
-    /// As [`imagenet`](Self::imagenet), on a device of your choice.
-    ///
-    /// # Errors
-    /// As [`imagenet`](Self::imagenet), or where the device has too little memory.
-    pub fn imagenet_on(dataset: &Dataset, device: &Device) -> Result<Self> {
-        let classes = dataset.class_names().len();
-        if classes < 2 {
-            return Err(Error::Data(format!(
-                "A classifier expected a data set of at least two classes. Received: {classes}"
-            )));
-        }
-        let (h, w) = dataset.image_size();
-        let mut base = MobileNetV2::imagenet_on(device, (h, w, 3))?;
-        base.set_trainable(false);
-        let mut model = Model::chain()
-            .then(Rescaling::new(1.0 / 127.5, -1.0))
-            .then(base)
-            .then(GlobalAveragePooling2D)
-            .then(Dropout::new(0.2))
-            .then(Dense::new(if classes == 2 && dataset.label_sets().is_none() { 1 } else { classes }))
-            .build()?;
-        model.take_class_names(dataset);
-        model.take_image_fit(dataset);
-        let loss = match dataset.label_sets() {
-            Some(_) => Loss::MultiLabelBinaryCrossentropy,
-            None => Loss::for_classes(classes),
-        };
-        model.compile(Adam::new(1e-4), loss)?;
-        Ok(model)
-    }
-
     /// Trains on `dataset` by a recipe that is faster and more accurate than the tutorial's two phases: solves for the
     /// head, fine-tunes the upper layers for a few epochs, and keeps as much of that as helps photographs that were held
     /// out of it; see [`FineTuneOptions`]. Predictions are from then on averaged over each image and its mirror image. The
@@ -151,7 +99,8 @@ impl Model {
             ));
         }
         if plan.epochs > 0 {
-            self.net.base.fine_tune_at(options.fine_tune_at.clone())?;
+            let usual = self.net.base.last_three_blocks().into();
+            self.net.base.fine_tune_at(options.fine_tune_at.clone().unwrap_or(usual))?;
         }
         self.compile(Adam::new(plan.learning_rate), loss)?;
         let own = self.augmentation.take();
@@ -188,6 +137,9 @@ impl Model {
         if let Some(limit) = options.time_limit {
             let asked = plan.epochs;
             plan.epochs = time::epochs(self, dataset, plan, head.views.as_ref(), limit, start.elapsed())?;
+            if let Some(team) = self.several() {
+                plan.epochs = team::first_number(team, plan.epochs)?;
+            }
             say(format!("{} of {asked} epochs of fine-tuning fit into {limit:.0?}", plan.epochs));
         }
         let share = options.share.or_else(|| dataset.label_sets().map(|_| 1.0));

@@ -12,7 +12,7 @@ use crate::model::feature_cache::{Features, Key};
 use crate::model::Model;
 use crate::network::on_device::on_device;
 use crate::progress::{check_stop, observe, Event};
-use crate::train::fit::{pipeline, step};
+use crate::train::fit::{pipeline, shared, step};
 use crate::{Error, Result};
 
 /// What is done with logits (or outputs of the frozen part), labels and indices of each batch. With mirror
@@ -51,6 +51,14 @@ impl Model {
     /// Calls `visit` with logits, labels and indices of each batch of `dataset`, in the order of epoch
     /// 0, without augmentation.
     pub(crate) fn each_batch(&self, dataset: &Dataset, visit: &mut Visit<'_>) -> Result<()> {
+        if let Some(team) = self.several() {
+            return shared::each_batch(self, team, dataset, visit);
+        }
+        self.each_batch_here(dataset, visit)
+    }
+
+    /// The same, by this process alone.
+    pub(super) fn each_batch_here(&self, dataset: &Dataset, visit: &mut Visit<'_>) -> Result<()> {
         self.each_frozen_batch(dataset, self.test_time_flip, &mut |features, labels, indices| {
             visit(&self.logits_of_images(features, labels.len())?, labels, indices)
         })
@@ -73,6 +81,25 @@ impl Model {
             step::logits_and_pooled(base, head, outputs, views * n))?;
         pooled.truncate(pooled.len() / views);
         Ok((if views == 2 { self.averaged(logits, n) } else { logits }, pooled))
+    }
+
+    /// What the last frozen unit gives for each of `n` images, averaged over height and width, from
+    /// [`outputs`](Self::outputs) of theirs `(n, channels)`; nothing where no unit is frozen, or all are.
+    pub(crate) fn frozen_means(&self, outputs: &[f32], n: usize) -> Option<Vec<f32>> {
+        let (to, per_image) = self.frozen_part();
+        let base = &self.net.base;
+        if to == 0 || to == base.architecture().units.len() {
+            return None;
+        }
+        let (h, w, channels) = base.output_of(to);
+        let mut means = vec![0.0; n * channels];
+        for (image, means) in outputs.chunks_exact(per_image).zip(means.chunks_exact_mut(channels)) {
+            for place in image.chunks_exact(channels) {
+                means.iter_mut().zip(place).for_each(|(mean, x)| *mean += x);
+            }
+            means.iter_mut().for_each(|mean| *mean /= (h * w) as f32);
+        }
+        Some(means)
     }
 
     /// The mean of the logits of `n` images and those of their mirror images, which stand behind them.

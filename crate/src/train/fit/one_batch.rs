@@ -64,24 +64,20 @@ impl Model {
         let loss = self.loss()?;
         let compiled = self.compiled.as_mut().ok_or_else(not_compiled)?;
         let rate = compiled.learning_rate() as f32;
-        let check = |loss: f64| {
-            match loss.is_finite() {
-            true => Ok(()),
-            false => Err(Error::Training(format!(
-                "The loss became {loss} in epoch {}, step {}, with learning rate {rate}. The weights are as they were \
-                 before that step; compile with a smaller learning rate, and look at the images of that batch.",
-                epoch + 1,
-                number + 1
-            ))),
-        }
-        };
+        let check = |loss: f64| check_loss(loss, rate, epoch, number);
         let WithHead { base, head } = &mut self.net;
         on_device!(&mut base.base => base, head => head, &mut compiled.optimizer => optimizer;
             StepBackend::descend(Parts { base, head }, optimizer, batch, loss, &check))
     }
 
+    /// Refuses a loss that is not finite, of step `number` of an epoch, from 0.
+    pub(super) fn check_loss(&self, loss: f64, epoch: u64, number: usize) -> Result<()> {
+        let rate = self.compiled.as_ref().ok_or_else(not_compiled)?.learning_rate() as f32;
+        check_loss(loss, rate, epoch, number)
+    }
+
     /// A batch in training mode.
-    fn batch<'a>(
+    pub(super) fn batch<'a>(
         &self,
         input: Input<'a>,
         targets: &'a Targets,
@@ -175,5 +171,17 @@ impl Model {
             rescaling.apply_slice(pixels.to_mut());
         }
         Ok(pixels)
+    }
+}
+
+fn check_loss(loss: f64, rate: f32, epoch: u64, number: usize) -> Result<()> {
+    match loss.is_finite() {
+        true => Ok(()),
+        false => Err(Error::Training(format!(
+            "The loss became {loss} in epoch {}, step {}, with learning rate {rate}. The weights are as they were \
+             before that step; compile with a smaller learning rate, and look at the images of that batch.",
+            epoch + 1,
+            number + 1
+        ))),
     }
 }

@@ -32,6 +32,7 @@ pub struct FitOptions {
     pub(in crate::train) class_weights: Option<ClassWeights>,
     pub(in crate::train) mixup: Option<f64>,
     pub(in crate::train) callbacks: Callbacks,
+    pub(in crate::train) micro_batch: Option<usize>,
 }
 
 impl FitOptions {
@@ -50,6 +51,7 @@ impl FitOptions {
             class_weights: None,
             mixup: None,
             callbacks: Callbacks::default(),
+            micro_batch: None,
         }
     }
 
@@ -127,6 +129,15 @@ impl FitOptions {
     /// `TensorBoard`, or one of your own.
     pub fn callback(mut self, callback: impl Callback + 'static) -> Self {
         self.callbacks.add(callback);
+        self
+    }
+
+    /// Cuts each batch into micro-batches of so many images, whose gradients are added before the step (gradient
+    /// accumulation): a step takes the memory of a micro-batch, and the same bits come out however many processes of a
+    /// [`Team`](crate::team::Team) share the work. They are not the bits of a batch in one piece, whose sums have another
+    /// order. A team without this option has a quarter of a batch. Not together with [`mixup`](Self::mixup).
+    pub fn micro_batch(mut self, images: usize) -> Self {
+        self.micro_batch = Some(images);
         self
     }
 

@@ -28,6 +28,7 @@ pub(crate) struct Recipe {
     rate: f64,
     targets: TargetRules,
     mixup: Option<MixUp>,
+    micro_batch: Option<usize>,
     facts: Vec<(&'static str, String)>,
 }
 
@@ -36,6 +37,7 @@ impl Recipe {
     pub fn new(options: &FitOptions, model: &mut Model, dataset: &Dataset) -> Result<Self> {
         let classes = model.loss()?.classes(model.units());
         let (units, seed) = (model.net.base.first_trainable_unit(), model.seed);
+        let team_size = model.team.as_ref().map_or(1, |team| team.size());
         let compiled = model.compiled.as_mut().ok_or_else(not_compiled)?;
         let (batches, epochs) = (dataset.cardinality() as u64, options.epochs - options.initial_epoch);
         let mut facts = Vec::new();
@@ -73,6 +75,10 @@ impl Recipe {
             }
             facts.push(("mixup", mixup.alpha().to_string()));
         }
+        let micro_batch = micro_batch(options, team_size, dataset.batch_size())?;
+        if let Some(images) = micro_batch {
+            facts.push(("micro-batch", images.to_string()));
+        }
         let factors = match &options.layer_rates {
             None => Default::default(),
             Some(rates) => {
@@ -91,6 +97,7 @@ impl Recipe {
             rate: f64::from(compiled.config().learning_rate()),
             targets: TargetRules { smoothing, class_weights, sets: dataset.label_sets().cloned() },
             mixup,
+            micro_batch,
             facts,
         })
     }
@@ -122,6 +129,11 @@ impl Recipe {
         self.rate * self.schedule.factor(before + number as u64, self.epochs * self.batches)
     }
 
+    /// Images of a micro-batch, where batches are cut into some.
+    pub fn micro_batch(&self) -> Option<usize> {
+        self.micro_batch
+    }
+
     /// Whether images are mixed, which needs them in host memory.
     #[cfg(feature = "cuda")]
     pub fn mixes(&self) -> bool {
@@ -145,4 +157,26 @@ impl Recipe {
             }
         }
     }
+}
+
+/// Images of a micro-batch; `None` where batches stay whole.
+fn micro_batch(options: &FitOptions, team_size: usize, batch: usize) -> Result<Option<usize>> {
+    let images =
+        match options.micro_batch {
+            Some(0) => return Err(Error::Invalid(
+                "micro_batch expected at least 1 image. Received: 0. Leave the option out for whole batches."
+                    .into(),
+            )),
+            Some(images) => images,
+            None if team_size == 1 => return Ok(None),
+            None => batch.div_ceil(4),
+        };
+    if options.mixup.is_some() {
+        return Err(Error::Invalid(
+            "fit expected either mixup, which mixes the images of a whole batch, or micro-batches, of which a process \
+             may have a part. Received: both. Leave one of them out."
+                .into(),
+        ));
+    }
+    Ok(Some(images))
 }

@@ -58,7 +58,7 @@ impl RunState {
         let Running { loss, correct, images, batches, .. } = self.running;
         let n = images.max(1) as f64;
         let (loss, accuracy) = (loss / n, correct as f64 / n);
-        Event::Step { epoch: self.epoch, epochs, step: batches, steps, loss, accuracy }
+        Event::Step { epoch: self.epoch, epochs, step: batches, steps, images, loss, accuracy }
     }
 
     /// Notes that the epoch under way is done: its number is pushed, and the next one begins.

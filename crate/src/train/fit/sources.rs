@@ -11,8 +11,9 @@ use super::recipe::Recipe;
 use super::run::RunState;
 use super::step::Input;
 use super::views::{OneView, Views};
-use crate::data::{Batch, Batches, Dataset};
+use crate::data::{Batch, Batches, Dataset, ShareOfBatch};
 use crate::model::Model;
+use crate::team::Team;
 use crate::Result;
 
 /// A batch of an epoch.
@@ -23,6 +24,8 @@ pub(super) struct SourceBatch<'a> {
     pub labels: Vec<u32>,
     /// Numbers of the images in the data set.
     pub indices: Vec<usize>,
+    /// The numbers of all images of the batch, of which this process may have a part; empty without micro-batches.
+    pub plan: Vec<usize>,
     values: Values<'a>,
 }
 
@@ -56,6 +59,8 @@ pub(super) struct Source<'a> {
     dataset: &'a Dataset,
     epoch: usize,
     kind: Kind<'a>,
+    /// With micro-batches: which images of a batch are this process', and all images of the epoch.
+    share: Option<(ShareOfBatch, Vec<usize>)>,
 }
 
 enum Kind<'a> {
@@ -107,6 +112,8 @@ impl<'a> Source<'a> {
         state: &RunState,
     ) -> Result<Self> {
         let (epoch, first) = (state.epoch, state.running.batches);
+        let share =
+            recipe.micro_batch().map(|images| (model.share_of_batch(images), dataset.order(epoch as u64)));
         let kind = match views {
             Some(views) if views.are_complete(epoch) => {
                 Kind::KeptViews { views, order: Order::new(dataset, epoch, first) }
@@ -114,13 +121,22 @@ impl<'a> Source<'a> {
             Some(views) => {
                 let view = views.of(epoch);
                 let map = Arc::new(OneView { map: pipeline::training(model), view });
-                let batches = dataset.batches_from(epoch as u64, map, first)?;
+                let batches = match &share {
+                    Some((share, _)) => dataset.shares_from(epoch as u64, map, first, *share)?,
+                    None => dataset.batches_from(epoch as u64, map, first)?,
+                };
                 // A run that was resumed within this epoch sees only the rest of it.
                 Kind::FirstViews { batches, views, view, whole: first == 0 }
             }
-            None => Self::images(model, recipe, dataset, kept, (epoch, first))?,
+            None => match &share {
+                Some((share, _)) => {
+                    let map = Arc::new(pipeline::training(model));
+                    Kind::Pipeline(dataset.shares_from(epoch as u64, map, first, *share)?)
+                }
+                None => Self::images(model, recipe, dataset, kept, (epoch, first))?,
+            },
         };
-        Ok(Source { dataset, epoch, kind })
+        Ok(Source { dataset, epoch, kind, share })
     }
 
     fn images(
@@ -146,8 +162,14 @@ impl<'a> Source<'a> {
     /// Where an image cannot be read, or the device fails.
     pub fn next(&mut self, model: &Model) -> Result<Option<SourceBatch<'a>>> {
         let labels_of = |indices: &[usize]| indices.iter().map(|&i| self.dataset.labels()[i]).collect();
+        let (share, size) = (&self.share, self.dataset.batch_size().max(1));
+        let plan = |number: usize| -> Vec<usize> {
+            let of_epoch = share.as_ref().and_then(|(_, order)| order.chunks(size).nth(number));
+            of_epoch.map(<[usize]>::to_vec).unwrap_or_default()
+        };
         Ok(match &mut self.kind {
             Kind::Pipeline(batches) => batches.next().transpose()?.map(|batch| SourceBatch {
+                plan: plan(batch.number),
                 number: batch.number,
                 labels: batch.labels.to_vec(),
                 indices: batch.indices.clone(),
@@ -161,6 +183,7 @@ impl<'a> Source<'a> {
                     views.keep(*view, &batch.indices, &outputs);
                     let (number, labels) = (batch.number, batch.labels.to_vec());
                     Some(SourceBatch {
+                        plan: plan(number),
                         number,
                         labels,
                         indices: batch.indices.clone(),
@@ -169,8 +192,13 @@ impl<'a> Source<'a> {
                 }
             },
             Kind::KeptViews { views, order } => order.next().map(|(number, indices)| {
-                let (indices, outputs) = views.outputs(self.epoch, &indices);
+                let own = match share {
+                    Some((share, _)) => &indices[share.of(indices.len())],
+                    None => &indices[..],
+                };
+                let (indices, outputs) = views.outputs(self.epoch, own);
                 SourceBatch {
+                    plan: plan(number),
                     number,
                     labels: labels_of(&indices),
                     indices,
@@ -181,6 +209,7 @@ impl<'a> Source<'a> {
             Kind::OnCard { images, order } => order.next().map(|(number, indices)| {
                 let (indices, placings) = images.place(&indices);
                 SourceBatch {
+                    plan: Vec::new(),
                     number,
                     labels: labels_of(&indices),
                     indices,
@@ -191,9 +220,13 @@ impl<'a> Source<'a> {
     }
 
     /// Says that the epoch is over.
-    pub fn finish(self) {
+    ///
+    /// # Errors
+    /// Where a member of the team is gone.
+    pub fn finish(self, team: Option<&dyn Team>) -> Result<()> {
         if let Kind::FirstViews { views, view, whole: true, .. } = self.kind {
-            views.complete(view);
+            views.complete(view, team)?;
         }
+        Ok(())
     }
 }

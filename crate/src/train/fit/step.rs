@@ -15,6 +15,7 @@ use crate::ops::backend::{device_error, Backend, Matrix};
 use crate::ops::head;
 use crate::ops::variable::Variables;
 use crate::optim::KerasOptimizer;
+use crate::team::Part;
 use crate::weights::{Tensor, Weights};
 use crate::Result;
 
@@ -179,6 +180,23 @@ pub(crate) fn differentiate<D: NetworkBackend>(
     let values = D::read(&logits)?;
     let (value, d_logits) = loss_of(&values, targets, units, loss)?;
     Ok(Differentiated { loss: value, logits: values, gradients: D::backward_from(logits, &d_logits)? })
+}
+
+/// What a micro-batch adds to the sums of a step, the number of images that are right aside, and its logits.
+pub(super) fn part_of<D: NetworkBackend>(
+    mut parts: Parts<'_, D>,
+    batch: TrainingBatch<'_>,
+    loss: Loss,
+) -> Result<(Part, Vec<f32>)> {
+    let n = batch.targets.len();
+    let step = differentiate(parts.base, parts.head, batch, loss)?;
+    let mut gradients = Vec::new();
+    for v in parts.trainable_variables_mut() {
+        // The loss is a mean, and so are its gradients.
+        gradients.extend(D::read(&step.gradients.get(&v.tensor))?.iter().map(|g| g * n as f32));
+    }
+    let part = Part { gradients, loss: step.loss * n as f64, images: n as u64, ..Part::default() };
+    Ok((part, step.logits))
 }
 
 /// The mean loss of logits `(n, units)`, and its gradient.

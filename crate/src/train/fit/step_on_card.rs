@@ -75,7 +75,7 @@ fn key_of(parts: &Parts<'_, Cuda>, batch: &TrainingBatch<'_>) -> Result<StepKey>
         Input::Kept(kept) => Start::Kept(address(kept.tensor())?),
         Input::Placed(placed) => {
             let r = placed.rescaling();
-            Start::Placed(placed.first(), [r.scale, r.offset].map(f32::to_bits))
+            Start::Placed(placed.first(), [r.scale, r.offset].map(|three| three.map(f32::to_bits)))
         }
     };
     let images = batch.targets.len();

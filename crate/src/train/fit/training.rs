@@ -9,14 +9,16 @@ use crate::model::Model;
 use crate::model::TrainedOn;
 use crate::model::Trust;
 use crate::progress::{observe, say, stop_requested};
+use crate::team;
 use crate::train::callbacks::Progress;
-use crate::train::checkpoint::Keeper;
+use crate::train::checkpoint::{keeper, Keeper};
 use crate::train::evaluation::Evaluation;
+use crate::train::fit::in_parts::PartOfBatch;
 use crate::train::fit::on_card;
 use crate::train::fit::options::FitOptions;
 use crate::train::fit::recipe::Recipe;
 use crate::train::fit::run::RunState;
-use crate::train::fit::sources::Source;
+use crate::train::fit::sources::{Source, SourceBatch};
 use crate::train::fit::views::Views;
 use crate::train::history::History;
 use crate::train::report;
@@ -101,22 +103,27 @@ impl Model {
         };
         let mut views = views.or(own.as_mut());
         let mut keeper = match &options.checkpoints {
-            Some(c) => {
+            Some(c) if self.is_first() => {
                 let (first, mut facts) = (options.initial_epoch, recipe.facts().to_vec());
                 if views.as_ref().is_some_and(|views| views.are_both_sides()) {
                     facts.push(("sides", "an image and its mirror image in turn".into()));
                 }
                 Some(Keeper::open(c, self, dataset, validation, first, options.views, &facts)?)
             }
-            None => None,
+            _ => None,
         };
         if let Some(keeper) = &mut keeper {
             let resumed = keeper.resume(self, options.epochs, dataset.cardinality())?;
             state = resumed.unwrap_or(state);
         }
+        if let (Some(team), Some(_)) = (self.team.clone().filter(|t| t.size() > 1), &options.checkpoints) {
+            keeper::share(&*team, self, keeper.as_ref(), &mut state)?;
+        }
         let mut kept = on_card::Kept::default();
         let callbacks = &options.callbacks;
-        callbacks.train_begin(&self.progress(options, &state))?;
+        if self.is_first() {
+            callbacks.train_begin(&self.progress(options, &state))?;
+        }
         while state.epoch < options.epochs && state.history.stopped_epoch.is_none() {
             self.epoch(recipe, dataset, options, &mut state, &mut keeper, (views.as_deref_mut(), &mut kept))
                 .map_err(|e| self.keep_before(e, &state, &mut keeper))
@@ -134,7 +141,9 @@ impl Model {
             self.net.set_what_trains(&state.kept)?;
             say(format!("The weights are those of epoch {}.", epoch + 1));
         }
-        callbacks.train_end(&self.progress(options, &state))?;
+        if self.is_first() {
+            callbacks.train_end(&self.progress(options, &state))?;
+        }
         self.trained_on = Some(TrainedOn::of(dataset, validation));
         if let Some(keeper) = &mut keeper {
             keeper.finish()?;
@@ -182,9 +191,8 @@ impl Model {
     ) -> Result<()> {
         let (start, before) = (Instant::now(), state.running.seconds);
         let recipe = &recipe.of_epoch(&options.callbacks, &state.history);
-        let mut after_step = |model: &Model, state: &mut RunState| {
+        let mut after_step = |model: &Model, state: &mut RunState, stop: bool| {
             observe(state.event(options.epochs, dataset.cardinality()));
-            let stop = stop_requested();
             if let Some(keeper) = keeper.as_mut().filter(|k| stop || k.is_due(state.steps)) {
                 state.running.seconds = before + start.elapsed().as_secs_f64();
                 model.check_finite(state.epoch, state.running.steps)?;
@@ -204,12 +212,23 @@ impl Model {
             {
                 self.net.base.forget_memory();
             }
-            batch.with_input(|input| {
-                self.step(recipe, input, &batch.labels, &batch.indices, batch.number, state)
+            let stop = batch.with_input(|input| match recipe.micro_batch() {
+                Some(images) => {
+                    let SourceBatch { labels, indices, plan, number, .. } = &batch;
+                    let part = PartOfBatch { input, labels, indices, plan, number: *number };
+                    self.step_in_parts(recipe, &part, images, state)
+                }
+                None => {
+                    self.step(recipe, input, &batch.labels, &batch.indices, batch.number, state)?;
+                    Ok(stop_requested())
+                }
             })?;
-            after_step(self, state)?;
+            after_step(self, state, stop)?;
         }
-        source.finish();
+        source.finish(self.team.as_deref())?;
+        if let Some(team) = self.several() {
+            dataset.tell_team(team)?;
+        }
         dataset.check_left_out()?;
         let trained = before + start.elapsed().as_secs_f64();
         let (epoch, steps) = (state.epoch, state.running.steps);
@@ -227,7 +246,7 @@ impl Model {
         let seconds = before + start.elapsed().as_secs_f64();
         let rate = recipe.learning_rate(epoch, state.running.batches.saturating_sub(1));
         state.end_epoch(validation.map(|v| (v.loss, v.accuracy)), rate, seconds);
-        let (keep, stop) = options.callbacks.epoch_end(&self.progress(options, state))?;
+        let (keep, stop) = self.epoch_end(options, state)?;
         if keep {
             (state.kept, state.history.restored_epoch) = (self.net.weights_that_train()?, Some(epoch));
         }
@@ -246,6 +265,21 @@ impl Model {
             1e3 * trained / steps.max(1) as f64,
         ));
         Ok(())
+    }
+
+    /// What callbacks say at the end of an epoch: whether to keep its weights, and whether to stop. They write files, so
+    /// that those of one process are asked.
+    fn epoch_end(&self, options: &FitOptions, state: &RunState) -> Result<(bool, bool)> {
+        let ask = || options.callbacks.epoch_end(&self.progress(options, state));
+        let Some(team) = self.several() else { return ask() };
+        let said = match self.is_first() {
+            true => ask().map(|(keep, stop)| vec![u8::from(keep), u8::from(stop)])?,
+            false => Vec::new(),
+        };
+        match team::broadcast(team, said)?[..] {
+            [keep, stop] => Ok((keep != 0, stop != 0)),
+            _ => Err(Error::Team("The first member of the team did not say how an epoch ended.".into())),
+        }
     }
 
     /// Loss and accuracy of the validation set, if there is one.

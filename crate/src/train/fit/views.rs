@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use crate::data::{Dataset, ImageKey, ImageMap, Stored};
 use crate::model::feature_cache::Room;
 use crate::random::Rng;
+use crate::team::{self, bytes_of, numbers_of, Team};
 use crate::{Error, Result};
 
 /// What [`FitOptions::cache_augmented_views`](crate::train::FitOptions::cache_augmented_views) may have.
@@ -96,9 +97,32 @@ impl Views {
         }
     }
 
-    /// Says that a whole epoch has been kept.
-    pub fn complete(&mut self, view: usize) {
+    /// Says that a whole epoch has been kept: by this process, or by a team, each of which gets what the others have.
+    ///
+    /// # Errors
+    /// Where a member of the team is gone, or sent something else.
+    pub fn complete(&mut self, view: usize, team: Option<&dyn Team>) -> Result<()> {
+        if let Some(team) = team.filter(|team| team.size() > 1) {
+            let mut own = Vec::new();
+            for (index, output) in &self.kept[view].outputs {
+                own.extend((*index as u64).to_le_bytes());
+                own.extend(bytes_of(output));
+            }
+            let wrong = || Error::Team("A member of the team sent outputs of another network.".into());
+            for theirs in team::gathered(team, &own)? {
+                let each = theirs.chunks_exact(8 + 4 * self.per_image);
+                if !each.remainder().is_empty() {
+                    return Err(wrong());
+                }
+                for one in each {
+                    let (index, output) = one.split_first_chunk::<8>().ok_or_else(wrong)?;
+                    let output = numbers_of(output)?.into_boxed_slice();
+                    self.kept[view].outputs.insert(u64::from_le_bytes(*index) as usize, output);
+                }
+            }
+        }
         self.kept[view].complete = true;
+        Ok(())
     }
 
     /// Whether all that epoch `epoch` sees has been kept.

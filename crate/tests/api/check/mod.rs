@@ -4,6 +4,7 @@
 mod fixes;
 mod groups;
 mod photographs;
+mod table;
 
 use std::path::Path;
 

@@ -3,6 +3,7 @@
 //! a model says of its own mistakes.
 
 mod figures;
+mod html;
 mod model;
 
 use ndarray::Array2;

@@ -1,13 +1,14 @@
 //! A network that this crate does not have, added as CONTRIBUTING.md describes: one table with the names of its
 //! weights (`tiny.rs`) and one golden (`golden.json`, by `golden.py`). Everything else works with it as it is.
 
+pub mod families;
 mod tiny;
 
 use std::path::Path;
 
 use ndarray::Array4;
 use serde_json::Value;
-use tiny::tiny;
+pub use tiny::tiny;
 use transfer::data::{image_dataset_from_directory, ImageDatasetOptions};
 use transfer::loss::Loss;
 use transfer::model::{Dense, GlobalAveragePooling2D, Model};

@@ -13,7 +13,7 @@ pub fn tiny() -> Network {
     };
     Network::new("Tiny 1.0")
         .batch_norm_epsilon(1e-5)
-        .names(NameMap { root: "", place })
+        .names(NameMap::keras("", place))
         .then(first_convolution(["stem", "stem_norm", "stem_relu"], 4))
         .then(inverted_residual("first", NAMES, 1, 6, 1))
         .then(inverted_residual("second", NAMES, 3, 6, 1))

@@ -2,7 +2,7 @@
 
 use super::{int, ints, width, Arg, Call, Numbers, Partition, LANES, ROWS};
 use crate::Result;
-use transfer_kernels::{Activation, DepthwiseShape};
+use transfer_kernels::{Activation, DepthwiseShape, Padding};
 
 /// Output pixels in a row that a thread computes.
 const STRIP: usize = 4;
@@ -13,17 +13,19 @@ fn flag<P>(value: bool) -> Arg<P> {
     Arg::Int(i32::from(value))
 }
 
-/// The sizes of both sides, checked, as `n, h, w, c, stride`.
+/// The sizes of both sides, checked, as `n, h, w, c, stride, side, pad_top, pad_left`.
 fn depthwise_ints<P>(s: &DepthwiseShape) -> Result<Vec<Arg<P>>> {
     let mut args = ints(&[s.n, s.h, s.w, s.c])?;
-    args.push(Arg::Int(int(s.stride)?));
+    for value in [s.stride, s.side, s.pad_top(), s.pad_left()] {
+        args.push(Arg::Int(int(value)?));
+    }
     Ok(args)
 }
 
 /// `y = act(BN-folded depthwise convolution of x)`: `y = act(x' ∗ k + bias)`, where `x'` is `x`, or
 /// `relu6(x + input_bias)` where that is given: `x` may so be the bare product of the expansion.
 ///
-/// `x (n, h, w, c)`, `input_bias (c)`, `k (3, 3, c)`, `bias (c)`, `y (n, ⌈h/stride⌉, ⌈w/stride⌉, c)`.
+/// `x (n, h, w, c)`, `input_bias (c)`, `k (side, side, c)`, `bias (c)`, `y (n, ⌈h/stride⌉, ⌈w/stride⌉, c)`.
 pub(crate) fn depthwise_forward<P>(
     x: P,
     input_bias: Option<P>,
@@ -60,7 +62,7 @@ pub(crate) fn stored_as<P>(numbers: Numbers, call: Call<P>) -> Call<P> {
 /// `accumulate`. The mask lets through where `0 < m < 6`, `m` being `mask`, or `mask + mask_bias` where
 /// that is given, too.
 ///
-/// `dy` as `y` of [`depthwise_forward`], `k (3, 3, c)`, `mask` and `dx` `(n, h, w, c)`, `mask_bias (c)`.
+/// `dy` as `y` of [`depthwise_forward`], `k (side, side, c)`, `mask` and `dx` `(n, h, w, c)`, `mask_bias (c)`.
 pub(crate) fn depthwise_backward_input<P>(
     dy: P,
     k: P,
@@ -89,11 +91,11 @@ pub(crate) fn depthwise_backward_input<P>(
 
 /// The partition of [`depthwise_backward_weights`].
 pub(crate) fn depthwise_partition(s: &DepthwiseShape) -> Partition {
-    Partition::new(s.n * s.out_h(), 1, 10 * s.c)
+    Partition::new(s.n * s.out_h(), 1, (s.side * s.side + 1) * s.c)
 }
 
 /// First stage of the gradients of a depthwise convolution by kernel and bias: writes
-/// `depthwise_partition(s)`'s partial sums to `partials`, each the nine taps `(3, 3, c)` and behind them
+/// `depthwise_partition(s)`'s partial sums to `partials`, each the taps `(side, side, c)` and behind them
 /// the bias `(c)`. [`sum_partials`](super::sum_partials) is the second. `x` and `input_bias` as for
 /// [`depthwise_forward`].
 pub(crate) fn depthwise_backward_weights<P>(
@@ -109,10 +111,21 @@ pub(crate) fn depthwise_backward_weights<P>(
     int(partition.len())?;
     Ok(Call {
         kernel: "depthwise_backward_weights",
-        grid: [int((s.c / width(s.c)).div_ceil(LANES))? as u32, partition.parts as u32, 1],
+        // Of 5x5 a row of the kernel each.
+        grid: [
+            int((s.c / width(s.c)).div_ceil(LANES))? as u32,
+            partition.parts as u32,
+            if s.side == 3 { 1 } else { 5 },
+        ],
         block: [LANES as u32, ROWS as u32, 1],
         args,
     })
+}
+
+/// Channels of the first convolution's output, and the zeros above and left of its input.
+fn first_ints<P>(co: usize, padding: Padding, (h, w): (usize, usize)) -> Result<Vec<Arg<P>>> {
+    let all = [co, padding.before(h, 3, 2), padding.before(w, 3, 2)];
+    all.into_iter().map(|value| Ok(Arg::Int(int(value)?))).collect()
 }
 
 /// `y = act(x ∗ k + bias)`, 3x3 over three colours at stride 2: `x (n, h, w, 3)`, `k (3, 3, 3, co)`,
@@ -125,6 +138,7 @@ pub(crate) fn first_forward<P>(
     act: Activation,
     y: P,
     (n, h, w): (usize, usize, usize),
+    padding: Padding,
     co: usize,
 ) -> Result<Call<P>> {
     int(transfer_kernels::count(&[n, h.div_ceil(2), w.div_ceil(2), co]))?;
@@ -137,7 +151,7 @@ pub(crate) fn first_forward<P>(
         Arg::Pointer(y),
     ];
     args.extend(ints(&[n, h, w])?);
-    args.push(Arg::Int(int(co)?));
+    args.extend(first_ints(co, padding, (h, w))?);
     let items = n * h.div_ceil(2) * w.div_ceil(2).div_ceil(FIRST_STRIP) * (co / width(co));
     Call::over("first_forward", items, args)
 }
@@ -154,13 +168,14 @@ pub(crate) fn first_backward_weights<P>(
     dy: P,
     partials: P,
     (n, h, w): (usize, usize, usize),
+    padding: Padding,
     co: usize,
 ) -> Result<Call<P>> {
     int(transfer_kernels::count(&[n, h.div_ceil(2), w.div_ceil(2), co]))?;
     ints::<P>(&[n, h, w, 3])?;
     let mut args = vec![Arg::Pointer(x), Arg::Pointer(dy), Arg::Pointer(partials)];
     args.extend(ints(&[n, h, w])?);
-    args.push(Arg::Int(int(co)?));
+    args.extend(first_ints(co, padding, (h, w))?);
     let partition = first_partition((n, h, w), co);
     int(partition.len())?;
     Ok(Call {

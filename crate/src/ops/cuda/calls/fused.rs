@@ -117,7 +117,7 @@ pub(crate) struct TileSize {
 /// The tiles with the fewest blocks, all of which cost the same; by the shape alone.
 fn tile_size(n: usize, s: &BlockShape) -> (TileSize, usize) {
     let (oh, ow) = (s.out_h(), s.out_w());
-    let seen = |out: usize, side: usize| ((out - 1) * s.stride + 3).min(side);
+    let seen = |out: usize, side: usize| ((out - 1) * s.stride + s.side).min(side);
     let mut best: Option<(usize, TileSize)> = None;
     for high in 1..=oh.min(TILE_PIXELS) {
         for wide in 1..=ow.min(TILE_PIXELS) {
@@ -133,14 +133,14 @@ fn tile_size(n: usize, s: &BlockShape) -> (TileSize, usize) {
             }
         }
     }
-    // One pixel's window has at most 9 pixels, so there is one.
+    // One pixel's window has at most 25 pixels, so there is one.
     let (tiles, size) = best.unwrap_or((0, TileSize { high: 1, wide: 1, images: 1 }));
     (size, tiles)
 }
 
 /// `y = relu6(depthwise(relu6(x · w1 + b1), w2) + b2)`: the first two convolutions of a block, where nobody needs what
 /// lies between. `x (n, h, w, ci)` and `y (n, h', w', expanded)` are `numbers`; `w1 (ci, expanded)`, `b1`, `w2
-/// (3, 3, expanded)` and `b2` are floats. Channels fit ([`fits`]).
+/// (side, side, expanded)` and `b2` are floats. Channels fit ([`fits`]).
 #[allow(clippy::too_many_arguments)] // the formula's
 pub(crate) fn expand_depthwise<P>(
     numbers: Numbers,
@@ -160,7 +160,10 @@ pub(crate) fn expand_depthwise<P>(
     let mut args: Vec<_> = [x, w1, b1, w2, b2, y].into_iter().map(Arg::Pointer).collect();
     // Pixels are counted in 32 bits, numbers in 64.
     args.extend(ints(&[n, s.h, s.w])?);
-    args.extend([s.ci, s.expanded, s.stride, size.high, size.wide, size.images].map(|v| Arg::Int(v as i32)));
+    let shape = s.depthwise(n);
+    let window = [s.ci, s.expanded, s.stride, s.side, shape.pad_top(), shape.pad_left()];
+    args.extend(window.map(|v| Arg::Int(v as i32)));
+    args.extend([size.high, size.wide, size.images].map(|v| Arg::Int(v as i32)));
     int(s.ci.max(s.expanded))?;
     let channels = if numbers == Numbers::F32 { TILE_CHANNELS } else { TILE_CHANNELS_TF32 };
     let grid = [int(tiles)? as u32, int(s.expanded.div_ceil(channels))? as u32, 1];
@@ -170,10 +173,11 @@ pub(crate) fn expand_depthwise<P>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use transfer_kernels::Padding;
 
     #[test]
     fn tiles_see_no_more_pixels_than_a_block_has_room_for_and_cover_the_image() {
-        for (n, h, w, stride) in [
+        let sizes = [
             (32, 80, 80, 2),
             (1, 40, 40, 1),
             (7, 20, 20, 1),
@@ -182,17 +186,22 @@ mod tests {
             (32, 5, 5, 1),
             (2, 1, 1, 1),
             (3, 7, 90, 2),
-        ] {
-            let s = BlockShape { h, w, ci: 8, expanded: 48, co: 8, stride, residual: false };
+        ];
+        let block = |h, w, stride, side| {
+            let (ci, expanded, co, padding) = (8, 48, 8, Padding::Same);
+            BlockShape { h, w, ci, expanded, co, stride, side, padding, residual: false }
+        };
+        for ((n, h, w, stride), side) in sizes.into_iter().flat_map(|size| [(size, 3), (size, 5)]) {
+            let s = block(h, w, stride, side);
             let (size, tiles) = tile_size(n, &s);
-            let seen = |out: usize, side: usize| ((out - 1) * stride + 3).min(side);
+            let seen = |out: usize, most: usize| ((out - 1) * stride + side).min(most);
             assert!(size.images * seen(size.high, h) * seen(size.wide, w) <= TILE_PIXELS, "{s:?}: {size:?}");
             let (oh, ow) = (s.out_h(), s.out_w());
             let covered = tiles * size.high.min(oh) * size.wide.min(ow) * size.images;
             assert!(covered >= n * oh * ow, "{s:?}: {tiles} of {size:?}");
         }
         // Five images of 5x5 pixels are one tile.
-        let s = BlockShape { h: 5, w: 5, ci: 8, expanded: 48, co: 8, stride: 1, residual: false };
+        let s = block(5, 5, 1, 3);
         assert_eq!(tile_size(32, &s), (TileSize { high: 5, wide: 5, images: 5 }, 7));
     }
 }

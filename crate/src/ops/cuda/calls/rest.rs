@@ -223,14 +223,10 @@ pub(crate) fn augment<P>(
     y: P,
     (n, h, w, c): (usize, usize, usize, usize),
 ) -> Result<Call<P>> {
-    let mut args = vec![
-        Arg::Pointer(x),
-        Arg::Pointer(which),
-        Arg::Pointer(places),
-        Arg::Float(r.scale),
-        Arg::Float(r.offset),
-        Arg::Pointer(y),
-    ];
+    let mut args: Vec<_> = [x, which, places].map(Arg::Pointer).into();
+    args.extend(r.scale.map(Arg::Float));
+    args.extend(r.offset.map(Arg::Float));
+    args.push(Arg::Pointer(y));
     args.extend(ints(&[n, h, w, c])?);
     Call::over("augment", n * h * w, args)
 }

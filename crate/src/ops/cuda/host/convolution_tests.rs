@@ -5,7 +5,7 @@ use super::{on_emulator, Emulator};
 use transfer_kernels::conv3x3::reference as first;
 use transfer_kernels::depthwise::reference;
 use transfer_kernels::testing::{assert_close, random, wide};
-use transfer_kernels::{Activation, DepthwiseShape};
+use transfer_kernels::{Activation, DepthwiseShape, Padding};
 
 /// Relative to the largest expected number.
 const FORWARD: f64 = 1e-5;
@@ -14,15 +14,19 @@ const BACKWARD: f64 = 1e-4;
 /// Every combination of small sizes, with one and with four channels at a time, and more rows than one
 /// round of a block.
 fn shapes() -> Vec<DepthwiseShape> {
-    let mut shapes = vec![
-        DepthwiseShape { n: 2, h: 10, w: 10, c: 64, stride: 1 },
-        DepthwiseShape { n: 2, h: 10, w: 10, c: 36, stride: 2 },
-        DepthwiseShape { n: 9, h: 9, w: 11, c: 8, stride: 2 },
-        DepthwiseShape { n: 700, h: 3, w: 2, c: 4, stride: 1 },
-    ];
-    for stride in [1, 2] {
+    let mut shapes = Vec::new();
+    for side in [3, 5] {
+        let shape = |n, h, w, c, stride| DepthwiseShape { n, h, w, c, stride, side, padding: Padding::Same };
+        shapes.extend([
+            shape(2, 10, 10, 64, 1),
+            shape(2, 10, 10, 36, 2),
+            shape(9, 9, 11, 8, 2),
+            shape(700, 3, 2, 4, 1),
+        ]);
         for (h, w) in (1..=7).flat_map(|h| (1..=9).map(move |w| (h, w))) {
-            shapes.push(DepthwiseShape { n: 1, h, w, c: [1, 4, 7, 12][(h + w) % 4], stride });
+            let of = |stride| shape(1, h, w, [1, 4, 7, 12][(h + w) % 4], stride);
+            // At stride 1 both kinds of padding are the same.
+            shapes.extend([of(1), of(2), DepthwiseShape { padding: Padding::Symmetric, ..of(2) }]);
         }
     }
     shapes
@@ -46,7 +50,7 @@ fn the_depthwise_convolution_is_that_of_the_plain_loops() {
     let shapes = shapes();
     let inputs = |s: DepthwiseShape| {
         let z: Vec<f32> = random(1, lengths(s).0).iter().map(|v| v * 8.0).collect();
-        (z, random(2, s.c), random(3, 9 * s.c), random(4, s.c))
+        (z, random(2, s.c), random(3, s.side * s.side * s.c), random(4, s.c))
     };
     let results = on_emulator(|card: &mut Emulator| {
         let mut results = Vec::new();
@@ -80,7 +84,7 @@ fn the_depthwise_gradient_by_the_input_is_that_of_the_plain_loops() {
     let inputs = |s: DepthwiseShape| {
         let (input, output) = lengths(s);
         let mask: Vec<f32> = random(4, input).iter().map(|v| v * 5.0 + 3.0).collect();
-        (random(1, output), random(2, 9 * s.c), mask, random(5, s.c), random(6, input))
+        (random(1, output), random(2, s.side * s.side * s.c), mask, random(5, s.c), random(6, input))
     };
     let results = on_emulator(|card| {
         let mut results = Vec::new();
@@ -130,9 +134,15 @@ fn the_depthwise_gradients_by_kernel_and_bias_are_those_of_the_plain_loops() {
                 let partition = depthwise_partition(&s);
                 let partials = card.unwritten(partition.len());
                 card.launch(depthwise_backward_weights(z, bias, dy, partials, &s));
-                let (dk, db) = (card.unwritten(9 * s.c), card.floats(&vec![1.0; s.c]));
-                card.launch(sum_partials(partials, partition, 0..9 * s.c, false, dk));
-                card.launch(sum_partials(partials, partition, 9 * s.c..10 * s.c, true, db));
+                let (dk, db) = (card.unwritten(s.side * s.side * s.c), card.floats(&vec![1.0; s.c]));
+                card.launch(sum_partials(partials, partition, 0..s.side * s.side * s.c, false, dk));
+                card.launch(sum_partials(
+                    partials,
+                    partition,
+                    s.side * s.side * s.c..(s.side * s.side + 1) * s.c,
+                    true,
+                    db,
+                ));
                 results.extend([card.read(dk), card.read(db)]);
             }
         }
@@ -154,37 +164,39 @@ fn the_depthwise_gradients_by_kernel_and_bias_are_those_of_the_plain_loops() {
 fn the_first_convolution_and_its_gradients_are_those_of_the_plain_loops() {
     let mut shapes = vec![(2, 12, 40, 32), (5, 3, 2, 8), (3, 9, 9, 36)];
     shapes.extend((0..49).map(|i| (1, 1 + i / 7, 1 + i % 7, [1, 7, 16, 32][i % 4])));
+    let both = |shape| [Padding::Same, Padding::Symmetric].map(|padding| (shape, padding));
+    let shapes: Vec<_> = shapes.into_iter().flat_map(both).collect();
     let inputs = |(n, h, w, co): (usize, usize, usize, usize)| {
         let outputs = n * h.div_ceil(2) * w.div_ceil(2) * co;
         (random(1, n * h * w * 3), random(2, 27 * co), random(3, co), random(4, outputs))
     };
     let results = on_emulator(|card| {
         let mut results = Vec::new();
-        for &(n, h, w, co) in &shapes {
+        for &((n, h, w, co), padding) in &shapes {
             let (x, k, b, dy) = inputs((n, h, w, co));
             let len = dy.len();
             let [x, k, b, dy] = [x, k, b, dy].map(|v| card.floats(&v));
             for act in [Activation::Linear, Activation::Relu6] {
                 let y = card.unwritten(len);
-                card.launch(first_forward(x, k, b, act, y, (n, h, w), co));
+                card.launch(first_forward(x, k, b, act, y, (n, h, w), padding, co));
                 results.push(card.read(y));
             }
             let partition = first_partition((n, h, w), co);
             let (partials, sums) = (card.unwritten(partition.len()), card.unwritten(28 * co));
-            card.launch(first_backward_weights(x, dy, partials, (n, h, w), co));
+            card.launch(first_backward_weights(x, dy, partials, (n, h, w), padding, co));
             card.launch(sum_partials(partials, partition, 0..28 * co, false, sums));
             results.push(card.read(sums));
         }
         results
     });
     let Some(results) = results else { return };
-    for (&(n, h, w, co), results) in shapes.iter().zip(results.chunks_exact(3)) {
-        let what = format!("{n} {h} {w} {co}");
+    for (&((n, h, w, co), padding), results) in shapes.iter().zip(results.chunks_exact(3)) {
+        let what = format!("{n} {h} {w} {co} {padding:?}");
         let (x, k, b, dy) = inputs((n, h, w, co));
-        let sums = first::forward(&wide(&x), (n, h, w), &wide(&k), &wide(&b));
+        let sums = first::forward(&wide(&x), (n, h, w), padding, &wide(&k), &wide(&b));
         assert_close(&what, &results[0], &sums, FORWARD);
         assert_close(&what, &results[1], &clamped(&sums), FORWARD);
-        let (dk, db) = first::backward_weights(&wide(&x), &wide(&dy), (n, h, w), co);
+        let (dk, db) = first::backward_weights(&wide(&x), &wide(&dy), (n, h, w), padding, co);
         assert_close(&format!("{what}, taps"), &results[2][..27 * co], &dk, BACKWARD);
         assert_close(&format!("{what}, bias"), &results[2][27 * co..], &db, BACKWARD);
     }

@@ -5,7 +5,7 @@ use super::emulator::Buffer;
 use super::emulator::Emulator;
 use super::on_emulator;
 use transfer_kernels::testing::random;
-use transfer_kernels::{Activation, BlockShape};
+use transfer_kernels::{Activation, BlockShape, Padding};
 
 const ALL: [Numbers; 3] = [Numbers::F32, Numbers::Tf32, Numbers::Bf16];
 
@@ -165,15 +165,15 @@ fn plainly(numbers: Numbers, n: usize, s: &BlockShape, v: &[Vec<f32>; 5]) -> Vec
         });
         (products.sum::<f64>() + f64::from(b1[channel])).clamp(0.0, 6.0)
     };
-    let pad = |side: usize| if s.stride == 1 { 1 } else { side % 2 };
+    let (top, left) = (s.depthwise(n).pad_top(), s.depthwise(n).pad_left());
     let mut y = Vec::new();
     for i in 0..n {
         for (oy, ox) in (0..s.out_h()).flat_map(|oy| (0..s.out_w()).map(move |ox| (oy, ox))) {
             for channel in 0..c {
                 let mut sum = f64::from(b2[channel]);
-                for tap in 0..9 {
-                    let (iy, ix) = (oy * s.stride + tap / 3, ox * s.stride + tap % 3);
-                    let (iy, ix) = (iy.wrapping_sub(pad(s.h)), ix.wrapping_sub(pad(s.w)));
+                for tap in 0..s.side * s.side {
+                    let (iy, ix) = (oy * s.stride + tap / s.side, ox * s.stride + tap % s.side);
+                    let (iy, ix) = (iy.wrapping_sub(top), ix.wrapping_sub(left));
                     if iy < s.h && ix < s.w {
                         let pixel = (i * s.h + iy) * s.w + ix;
                         sum += expand(pixel, channel) * f64::from(w2[tap * c + channel]);
@@ -188,8 +188,11 @@ fn plainly(numbers: Numbers, n: usize, s: &BlockShape, v: &[Vec<f32>; 5]) -> Vec
 
 #[test]
 fn the_expansion_and_the_depthwise_convolution_are_one() {
-    let shape =
-        |h, w, ci, expanded, stride| BlockShape { h, w, ci, expanded, co: 8, stride, residual: false };
+    let shape = |h, w, ci, expanded, stride| {
+        let (side, padding) = (3, Padding::Same);
+        BlockShape { h, w, ci, expanded, co: 8, stride, side, padding, residual: false }
+    };
+    let five = |h, w, stride, padding| BlockShape { side: 5, padding, ..shape(h, w, 8, 48, stride) };
     let shapes = [
         // Several tiles of an image, whole images, several images of a tile, one pixel; odd sides.
         (2, shape(14, 14, 8, 48, 1)),
@@ -198,6 +201,11 @@ fn the_expansion_and_the_depthwise_convolution_are_one() {
         (3, shape(10, 10, 4, 64, 2)),
         (2, shape(7, 9, 12, 72, 2)),
         (130, shape(1, 1, 4, 8, 1)),
+        (2, five(14, 14, 1, Padding::Same)),
+        (1, five(24, 22, 2, Padding::Same)),
+        (6, five(4, 5, 1, Padding::Same)),
+        (3, five(10, 8, 2, Padding::Symmetric)),
+        (2, BlockShape { padding: Padding::Symmetric, ..shape(8, 10, 8, 48, 2) }),
     ];
     let inputs = |n: usize, s: &BlockShape| -> [Vec<f32>; 5] {
         let around = |key, len, scale: f32, shift: f32| -> Vec<f32> {
@@ -207,7 +215,7 @@ fn the_expansion_and_the_depthwise_convolution_are_one() {
             around(1, n * s.h * s.w * s.ci, 1.0, 0.0),
             around(2, s.ci * s.expanded, 1.0, 0.0),
             around(3, s.expanded, 1.0, 1.0),
-            around(4, 9 * s.expanded, 0.5, 0.0),
+            around(4, s.side * s.side * s.expanded, 0.5, 0.0),
             around(5, s.expanded, 0.5, 1.0),
         ]
     };
@@ -235,7 +243,7 @@ fn the_expansion_and_the_depthwise_convolution_are_one() {
                 &format!("{numbers:?}, {s:?}"),
                 results.next().unwrap(),
                 &expected,
-                limit(numbers, s.ci + 9),
+                limit(numbers, s.ci + s.side * s.side),
             );
         }
     }
@@ -251,11 +259,11 @@ fn the_first_and_a_depthwise_convolution_are_stored_as_bfloat16() {
         let len = n * h.div_ceil(2) * w.div_ceil(2) * c;
         let (floats, halves) = (card.unwritten(len), room(card, Numbers::Bf16, len));
         let act = Activation::Relu6;
-        card.launch(first_forward(image, k, bias, act, floats, sides, c));
-        card.launch(
-            first_forward(image, k, bias, act, halves, sides, c).map(|call| stored_as(Numbers::Bf16, call)),
-        );
-        let s = transfer_kernels::DepthwiseShape { n, h: h.div_ceil(2), w: w.div_ceil(2), c, stride: 2 };
+        card.launch(first_forward(image, k, bias, act, floats, sides, Padding::Same, c));
+        let call = first_forward(image, k, bias, act, halves, sides, Padding::Same, c);
+        card.launch(call.map(|call| stored_as(Numbers::Bf16, call)));
+        let (h, w) = (h.div_ceil(2), w.div_ceil(2));
+        let s = transfer_kernels::DepthwiseShape { n, h, w, c, stride: 2, side: 3, padding: Padding::Same };
         let out = s.n * s.out_h() * s.out_w() * c;
         let taps = card.floats(&random(4, 9 * c));
         let first = get(card, Numbers::Bf16, halves, len);

@@ -28,6 +28,7 @@ fn images_are_augmented_to_the_processors_bits() {
         Sequential::new().add(flip).add(RandomRotation::new(0.9)).add(rescaling()),
         Sequential::new().add(RandomZoom::new(0.4)).seed(3),
         Sequential::new().add(flip).seed(5),
+        Sequential::new().add(flip).add(Rescaling::per_channel([0.5, 0.25, 2.0], [1.0, -1.0, 0.0])).seed(6),
     ];
     let key = |i: usize| ImageKey { epoch: 7, index: i as u64 };
     let cases = || augmentations.iter().flat_map(|a| SIZES.map(|size| (a, size)));

@@ -34,8 +34,13 @@ SHARED_CODE float pixel_at(const unsigned short* image, const Images& s, const f
     return grey(image[(row * s.w + column) * s.c + colour]);
 }
 
-SHARED_CODE void augment_at(int index, const unsigned short* x, const int* which, const float* places, float scale,
-                            float offset, float* y, const Images& s) {
+// What grey levels are multiplied by, and what is added then: red, green, blue.
+struct Rescaling {
+    float scale[3], offset[3];
+};
+
+SHARED_CODE void augment_at(int index, const unsigned short* x, const int* which, const float* places,
+                            const Rescaling& r, float* y, const Images& s) {
     const int image = index / (s.h * s.w), pixel = index % (s.h * s.w);
     if (image >= s.n) return;
     const float* place = places + image * PLACE;
@@ -51,12 +56,17 @@ SHARED_CODE void augment_at(int index, const unsigned short* x, const int* which
                             (in_x - left) * pixel_at(from, s, place, row, column + 1, colour);
         const float below = (right - in_x) * pixel_at(from, s, place, row + 1, column, colour) +
                             (in_x - left) * pixel_at(from, s, place, row + 1, column + 1, colour);
+        // A fourth channel and further ones are as the third.
+        const float scale = colour == 0 ? r.scale[0] : colour == 1 ? r.scale[1] : r.scale[2];
+        const float offset = colour == 0 ? r.offset[0] : colour == 1 ? r.offset[1] : r.offset[2];
         y[index * s.c + colour] = ((bottom - in_y) * above + (in_y - top) * below) * scale + offset;
     }
 }
 
 extern "C" __global__ void augment(const unsigned short* __restrict__ x, const int* __restrict__ which,
-                                   const float* __restrict__ places, float scale, float offset, float* __restrict__ y,
-                                   int n, int h, int w, int c) {
-    augment_at(THREAD_INDEX, x, which, places, scale, offset, y, Images{n, h, w, c});
+                                   const float* __restrict__ places, float red_scale, float green_scale,
+                                   float blue_scale, float red_offset, float green_offset, float blue_offset,
+                                   float* __restrict__ y, int n, int h, int w, int c) {
+    const Rescaling r{{red_scale, green_scale, blue_scale}, {red_offset, green_offset, blue_offset}};
+    augment_at(THREAD_INDEX, x, which, places, r, y, Images{n, h, w, c});
 }

@@ -2,7 +2,7 @@
 // lies between. A block of threads makes 48 or 64 channels of a tile of output pixels: it expands the pixels that the tile's
 // windows see, those of other tiles among them once more, in shared memory.
 //
-// x (n, h, w, ci), w1 (ci, c), b1 (c), w2 (3, 3, c), b2 (c), y (n, out_h, out_w, c); channels are multiples of 4. A tile
+// x (n, h, w, ci), w1 (ci, c), b1 (c), w2 (side, side, c), b2 (c), y (n, out_h, out_w, c); channels are multiples of 4. A tile
 // has `high` x `wide` output pixels of `images` images, whose windows see at most 128 pixels that exist.
 
 constexpr int TILE_PIXELS = 128;
@@ -19,7 +19,7 @@ __device__ inline Tile tile_of(int index, const Shape& s, int high, int wide, in
     t.oy = index / across % down * high;
     t.ox = index % across * wide;
     const int top = t.oy * s.stride - s.pad_top, left = t.ox * s.stride - s.pad_left;
-    const int bottom = top + (high - 1) * s.stride + 3, right = left + (wide - 1) * s.stride + 3;
+    const int bottom = top + (high - 1) * s.stride + s.side, right = left + (wide - 1) * s.stride + s.side;
     t.iy = top > 0 ? top : 0;
     t.ix = left > 0 ? left : 0;
     t.rows = (bottom < s.h ? bottom : s.h) - t.iy;
@@ -34,15 +34,17 @@ __device__ inline int pixel_of(int m, const Tile& t, const Shape& s, int images)
     return (image * s.h + t.iy + m % each / t.columns) * s.w + t.ix + m % t.columns;
 }
 
-template <typename T, int CHANNELS>
+template <typename T, int CHANNELS, int SIDE>
 __device__ inline void filter_tile(const float* expanded, const float* w2, const float* b2, T* y, const Shape& s,
                              const Tile& t, int high, int wide, int images, int channel0, int thread, int threads) {
     constexpr int VECTORS = CHANNELS / 4;
     const int vector = thread % VECTORS * 4, channel = channel0 + vector;
     if (channel >= s.c || thread >= threads / VECTORS * VECTORS) return;
-    Vector<4> taps[9];
+    // Registers hold the taps of 3x3; those of 5x5 come from the cache each time.
+    constexpr int TAPS = SIDE * SIDE, HELD = SIDE == 3 ? TAPS : 1;
+    Vector<4> taps[HELD];
 #pragma unroll
-    for (int i = 0; i < 9; ++i) taps[i] = load<4>(w2 + i * s.c + channel);
+    for (int i = 0; i < HELD; ++i) taps[i] = load<4>(w2 + i * s.c + channel);
     const Vector<4> bias = load<4>(b2 + channel);
 #pragma unroll 1
     for (int p = thread / VECTORS; p < images * high * wide; p += threads / VECTORS) {
@@ -50,11 +52,12 @@ __device__ inline void filter_tile(const float* expanded, const float* w2, const
         if (t.image + i >= s.n || oy >= s.out_h || ox >= s.out_w) continue;
         Vector<4> sum = bias;
 #pragma unroll
-        for (int tap = 0; tap < 9; ++tap) {
-            const int iy = oy * s.stride + tap / 3 - s.pad_top, ix = ox * s.stride + tap % 3 - s.pad_left;
+        for (int tap = 0; tap < TAPS; ++tap) {
+            const int iy = oy * s.stride + tap / SIDE - s.pad_top, ix = ox * s.stride + tap % SIDE - s.pad_left;
             if (!inside(iy, s.h) || !inside(ix, s.w)) continue;
             const int row = (i * t.rows + iy - t.iy) * t.columns + ix - t.ix;
-            fuse_into(sum, load<4>(expanded + row * (CHANNELS + 8) + vector), taps[tap]);
+            const Vector<4> weight = SIDE == 3 ? taps[tap % HELD] : load<4>(w2 + tap * s.c + channel);
+            fuse_into(sum, load<4>(expanded + row * (CHANNELS + 8) + vector), weight);
         }
         const long long to = (static_cast<long long>((t.image + i) * s.out_h + oy) * s.out_w + ox) * s.c + channel;
         store_number<4>(y + to, relu6(sum));
@@ -125,18 +128,22 @@ __device__ inline void expand_depthwise_of(const T* x, const float* w1, const fl
         store_number<S::WIDE>(shared + m * (TN + 8) + n, v);
     }
     __syncthreads();
-    filter_tile<T, TN>(shared, w2, b2, y, s, tile, high, wide, images, n0, thread, S::THREADS);
+    if (s.side == 3) {
+        filter_tile<T, TN, 3>(shared, w2, b2, y, s, tile, high, wide, images, n0, thread, S::THREADS);
+    } else {
+        filter_tile<T, TN, 5>(shared, w2, b2, y, s, tile, high, wide, images, n0, thread, S::THREADS);
+    }
 }
 
 #define EXPAND_DEPTHWISE(name, T, TF32)                                                                               \
     extern "C" __global__ void __launch_bounds__(TILE_PIXELS * 2, 2)                                                     \
         name(const T* __restrict__ x, const float* __restrict__ w1, const float* __restrict__ b1,                     \
              const float* __restrict__ w2, const float* __restrict__ b2, T* __restrict__ y, int n, int h, int w, int ci, \
-             int c, int stride, int high, int wide, int images) {                                                     \
+             int c, int stride, int side, int pad_top, int pad_left, int high, int wide, int images) {                 \
         __shared__ __align__(16) float shared[TILE_PIXELS * (TF32 ? 56 : 72)];                                        \
         __shared__ int pixels[TILE_PIXELS];                                                                           \
-        expand_depthwise_of<T, TF32>(x, w1, b1, w2, b2, y, shape_of(n, h, w, c, stride), ci, high, wide, images,      \
-                                     shared, pixels);                                                                 \
+        const Shape s = shape_of(n, h, w, c, stride, side, pad_top, pad_left);                                        \
+        expand_depthwise_of<T, TF32>(x, w1, b1, w2, b2, y, s, ci, high, wide, images, shared, pixels);                \
     }
 
 EXPAND_DEPTHWISE(expand_depthwise_f32, float, false)

@@ -44,15 +44,15 @@ __device__ inline void first_forward_at(int index, const float* x, const float* 
 
 extern "C" __global__ void __launch_bounds__(256)
     first_forward(const float* __restrict__ x, const float* __restrict__ k, const float* __restrict__ bias, int clamp,
-                  float* __restrict__ y, int n, int h, int w, int co) {
-    const Shape s = shape_of(n, h, w, 3, 2);
+                  float* __restrict__ y, int n, int h, int w, int co, int pad_top, int pad_left) {
+    const Shape s = shape_of(n, h, w, 3, 2, 3, pad_top, pad_left);
     BY_WIDTH(co, first_forward_at, THREAD_INDEX, x, k, bias, clamp, y, s, co);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
     first_forward_bf16(const float* __restrict__ x, const float* __restrict__ k, const float* __restrict__ bias,
-                       int clamp, Bf16* __restrict__ y, int n, int h, int w, int co) {
-    const Shape s = shape_of(n, h, w, 3, 2);
+                       int clamp, Bf16* __restrict__ y, int n, int h, int w, int co, int pad_top, int pad_left) {
+    const Shape s = shape_of(n, h, w, 3, 2, 3, pad_top, pad_left);
     BY_WIDTH(co, first_forward_at, THREAD_INDEX, x, k, bias, clamp, y, s, co);
 }
 
@@ -100,8 +100,8 @@ __device__ inline void first_weights_of(const float* x, const float* dy, float* 
 
 extern "C" __global__ void __launch_bounds__(LANES* ROWS)
     first_backward_weights(const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ partials,
-                           int n, int h, int w, int co) {
+                           int n, int h, int w, int co, int pad_top, int pad_left) {
     __shared__ float shared[MOST_SUMS * LANES * ROWS * 4];
-    const Shape s = shape_of(n, h, w, 3, 2);
+    const Shape s = shape_of(n, h, w, 3, 2, 3, pad_top, pad_left);
     BY_WIDTH(co, first_weights_of, x, dy, partials, s, co, shared);
 }

@@ -1,14 +1,24 @@
-//! A network's weights from HDF5 files: in Keras' own layout, or with the names of another library.
+//! A network's weights from HDF5 files: in one of Keras' own layouts, or with the names of another library.
+//!
+//! | file | what it reads |
+//! |---|---|
+//! | `groups.rs` | a group for each layer, as Keras writes `.h5` files; the names of another library |
+//! | `vars.rs` | numbered variables, as Keras writes `.weights.h5` files and those in `.keras` archives |
+//!
+//! A base inside of a larger model is found there; what stands beside the weights, such as the state of an optimizer,
+//! is passed over.
 //!
 //! The HDF5 decoding itself is the `hdf5-reader` crate's. It gets the bytes in memory, no way to
 //! other files, and runs where a panic of its own becomes an error.
 
+mod groups;
+mod vars;
+
 use super::{read_bytes, LoadOptions, Tensor, Weights, WeightsOrigin};
-use crate::architecture::{mobilenet_v2, Architecture, NameMap, Network};
+use crate::architecture::{mobilenet_v2, Architecture, KernelLayout, NameMap, Network};
 use crate::Show;
 use crate::{Error, Result};
-use hdf5_reader::{group::Group, Dataset, Hdf5File, OpenOptions};
-use std::collections::HashMap;
+use hdf5_reader::{Dataset, Hdf5File, OpenOptions};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::Path;
 
@@ -62,8 +72,8 @@ pub(crate) struct LayerShapes {
 pub(crate) struct Expected {
     /// Layers with variables, in Keras' order.
     pub layers: Vec<LayerShapes>,
-    /// The names of another library, where one publishes this network.
-    pub names: Option<NameMap>,
+    /// The names of other libraries, where they publish this network in HDF5.
+    pub names: Vec<NameMap>,
 }
 
 impl Expected {
@@ -75,7 +85,8 @@ impl Expected {
             variables: layer.variables.into_iter().map(|v| (v.name, v.shape)).collect(),
         };
         let layers = layers.filter(|layer| !layer.variables.is_empty()).map(shapes).collect();
-        Expected { layers, names: network.names }
+        let maps = network.names.iter().filter(|map| map.layout == KernelLayout::Keras);
+        Expected { layers, names: maps.copied().collect() }
     }
 }
 
@@ -83,6 +94,28 @@ impl Expected {
 fn read(network: &Network, path: &Path, layout: Layout, options: LoadOptions) -> Result<Weights> {
     let bytes = read_bytes(path, MAX_BYTES)?;
     let origin = WeightsOrigin::of(path, &bytes);
+    decoded(network, path, bytes, layout, options, origin)
+}
+
+/// Reads an HDF5 file that is a part of the file at `path`, whose bytes are `whole`.
+pub(super) fn read_part(
+    network: &Network,
+    path: &Path,
+    whole: &[u8],
+    part: Vec<u8>,
+    options: LoadOptions,
+) -> Result<Weights> {
+    decoded(network, path, part, Layout::Either, options, WeightsOrigin::of(path, whole))
+}
+
+fn decoded(
+    network: &Network,
+    path: &Path,
+    bytes: Vec<u8>,
+    layout: Layout,
+    options: LoadOptions,
+    origin: WeightsOrigin,
+) -> Result<Weights> {
     let mut weights = decode(bytes, layout, &Expected::of(network), options).map_err(|what| {
         Error::Weights(format!(
             "cannot use {} as weights of {} (HDF5): {what}. It may be damaged or made for another model: delete it \
@@ -138,128 +171,21 @@ fn decode_unguarded(
         return Err(format!("it is truncated: {length} bytes of {stated}"));
     }
     let root = file.root_group().map_err(|e| e.to_string())?;
-    let found = expected.names.and_then(|names| Some((renamed_root(&root, &names)?, names)));
+    let found =
+        expected.names.iter().find_map(|names| Some((groups::renamed_root(&root, names, layers)?, names)));
     let weights = match (layout, found) {
-        (Layout::Renamed | Layout::Either, Some((group, names))) => renamed(&group, layers, &names)?,
+        (Layout::Renamed | Layout::Either, Some((group, names))) => groups::renamed(&group, layers, names)?,
         (Layout::Renamed, None) => {
-            let root = expected.names.map(|names| names.root).unwrap_or_default();
+            let root = expected.names.first().map(|names| names.root).unwrap_or_default();
             return Err(format!("it has no group `{root}`, which holds the variables in that layout"));
         }
-        (Layout::Keras, _) | (Layout::Either, None) => keras(&root, layers)?,
+        (Layout::Keras, _) | (Layout::Either, None) => match vars::is_there(&root) {
+            true => vars::read(&root, layers)?,
+            false => groups::keras(&root, layers)?,
+        },
     };
     options.check(&weights)?;
     Ok(weights)
-}
-
-/// The group below `root` (at most `depth` steps) that has a child group `child`. Breadth first, with
-/// a bound on the groups looked at, since a hostile file can link groups in circles.
-fn parent_of(root: &Group, child: &str, depth: usize) -> Option<Group> {
-    let (mut level, mut budget) = (vec![root.clone()], 2000usize);
-    for _ in 0..=depth {
-        let mut next = Vec::new();
-        for group in level {
-            budget = budget.checked_sub(1)?;
-            if group.group(child).is_ok() {
-                return Some(group);
-            }
-            next.extend(group.groups().unwrap_or_default());
-        }
-        level = next;
-    }
-    None
-}
-
-fn renamed_root(root: &Group, names: &NameMap) -> Option<Group> {
-    match names.root {
-        "" => Some(root.clone()),
-        name => parent_of(root, name, 3)?.group(name).ok(),
-    }
-}
-
-fn renamed(root: &Group, layers: &[LayerShapes], names: &NameMap) -> Result<Weights, String> {
-    let mut weights = Weights::new();
-    for layer in layers {
-        for (variable, shape) in &layer.variables {
-            let place = (names.place)(&layer.name, variable);
-            let (folder, name) = place.rsplit_once('/').unwrap_or(("", &place));
-            let mut folders = folder.split('/').filter(|part| !part.is_empty());
-            let group = folders.try_fold(root.clone(), |group, name| group.group(name));
-            let data_set =
-                group.and_then(|group| group.dataset(name)).map_err(|e| format!("{folder}: {e}"))?;
-            weights.insert(format!("{}/{variable}", layer.name), tensor(&data_set, shape)?);
-        }
-    }
-    Ok(weights)
-}
-
-fn keras(root: &Group, layers: &[LayerShapes]) -> Result<Weights, String> {
-    let first = layers.first().map(|layer| &*layer.name).unwrap_or_default();
-    let groups = match parent_of(root, first, 2) {
-        Some(group) => layers.iter().map(|l| group.group(&l.name).map_err(|e| e.to_string())).collect(),
-        // Names of layers have changed over Keras' life; their order has not.
-        None => in_keras_order(root, first, layers.len()),
-    };
-    let mut weights = Weights::new();
-    for (layer, group) in layers.iter().zip(groups.map_err(|e| format!("a layer is missing: {e}"))?) {
-        keras_layer(layer, &group, &mut weights)?;
-    }
-    Ok(weights)
-}
-
-fn in_keras_order(root: &Group, first: &str, expected: usize) -> Result<Vec<Group>, String> {
-    let root = root.group("model_weights").unwrap_or_else(|_| root.clone());
-    let names = root.attribute("layer_names").and_then(|names| names.read_strings());
-    let names = names.map_err(|_| format!("it has neither a group `{first}` nor a list `layer_names`"))?;
-    let wrong_number = |n| format!("expected {expected} layers with weights. Received: {n}");
-    if !(expected..1000).contains(&names.len()) {
-        return Err(wrong_number(names.len()));
-    }
-    let mut groups = Vec::new();
-    for name in &names {
-        let group = root.group(name).map_err(|e| e.to_string())?;
-        if !variables(&group)?.is_empty() {
-            groups.push(group);
-        }
-    }
-    match groups.len() == expected {
-        true => Ok(groups),
-        false => Err(wrong_number(groups.len())),
-    }
-}
-
-fn keras_layer(layer: &LayerShapes, group: &Group, weights: &mut Weights) -> Result<(), String> {
-    let found = variables(group)?;
-    for (variable, shape) in &layer.variables {
-        let data_set = found.get(*variable).ok_or_else(|| {
-            let mut names: Vec<_> = found.keys().collect();
-            names.sort();
-            format!("layer `{}` should have a variable `{variable}`. Received: {names:?}", layer.name)
-        })?;
-        weights.insert(format!("{}/{variable}", layer.name), tensor(data_set, shape)?);
-    }
-    Ok(())
-}
-
-/// The data sets below a layer's group, by the last part of their name without `:0`. Keras nests them
-/// differently from version to version, but only with names that say nothing.
-fn variables(group: &Group) -> Result<HashMap<String, Dataset>, String> {
-    let (mut found, mut level) = (HashMap::new(), vec![group.clone()]);
-    for _ in 0..4 {
-        let mut next = Vec::new();
-        for group in level.drain(..).take(16) {
-            let (groups, data_sets) = group.members().map_err(|e| e.to_string())?;
-            next.extend(groups);
-            for data_set in data_sets {
-                let name = data_set.name().rsplit('/').next().unwrap_or_default();
-                let name = name.split(':').next().unwrap_or_default().to_string();
-                if found.insert(name, data_set).is_some() {
-                    return Err(format!("layer `{}` has a variable twice", group.name()));
-                }
-            }
-        }
-        level = next;
-    }
-    Ok(found)
 }
 
 /// Reads one data set whose shape must be `shape`; nothing is allocated before that is known.
@@ -283,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_value_that_is_not_finite_is_refused_unless_it_is_allowed() {
-        let bytes = include_bytes!("../../../tests/fuzz/corpus/tf_hub_h5/nan.h5");
+        let bytes = include_bytes!("../../../../tests/fuzz/corpus/tf_hub_h5/nan.h5");
         let layers =
             vec![LayerShapes { name: "Conv1".into(), variables: vec![("kernel", vec![3, 3, 3, 2])] }];
         let expected = Expected { layers, names: mobilenet_v2().names };

@@ -1,0 +1,193 @@
+//! The numbers and pictures of a report.
+
+use ndarray::{Array2, Axis};
+
+use super::content::{HtmlReport, Photograph, Worst};
+use super::pictures::{with_heat, Sheet};
+use crate::data::Dataset;
+use crate::explain::{confusion_matrix, roc_curve, Pca};
+use crate::model::Model;
+use crate::progress::check_stop;
+use crate::train::Predictions;
+use crate::{Error, Result, Show};
+
+/// Photographs that are listed, with a thumbnail each.
+const LISTED: usize = 2000;
+/// Photographs on the map.
+const ON_MAP: usize = 500;
+/// Photographs beside their heat maps.
+const WORST: usize = 12;
+/// Photographs that are read at a time.
+const AT_ONCE: usize = 32;
+
+/// Options of [`Model::html_report`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct HtmlReportOptions {
+    thumbnails: bool,
+}
+
+impl Default for HtmlReportOptions {
+    fn default() -> Self {
+        HtmlReportOptions { thumbnails: true }
+    }
+}
+
+impl HtmlReportOptions {
+    /// Whether the file holds small copies of the photographs. Without them it holds their names alone.
+    pub fn thumbnails(mut self, yes: bool) -> Self {
+        self.thumbnails = yes;
+        self
+    }
+}
+
+impl Model {
+    /// A report on what the model says of a data set, as an HTML file: `predictions` are those of `dataset`. At most 2,000
+    /// photographs are listed, the wrong ones first; all numbers are of all photographs. Photographs are read again for
+    /// their thumbnails and for the map.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a model of several labels a photograph, for predictions of another data set, and where
+    /// there are none; where a photograph cannot be read.
+    ///
+    /// ```no_run
+    /// # fn example(model: &transfer::model::Model, test: &transfer::data::Dataset) -> transfer::Result<()> {
+    /// use transfer::explain::HtmlReportOptions;
+    /// let predictions = model.predict(test)?;
+    /// model.html_report(test, &predictions, HtmlReportOptions::default())?.title("Cats and dogs").save("report.html")?;
+    /// # Ok(()) }
+    /// ```
+    pub fn html_report(
+        &self,
+        dataset: &Dataset,
+        predictions: &Predictions,
+        options: HtmlReportOptions,
+    ) -> Result<HtmlReport> {
+        dataset.expect_one_label("html_report")?;
+        let known = |(&index, &label)| dataset.labels().get(index) == Some(&label);
+        if !predictions.indices.iter().zip(&predictions.actual).all(known) {
+            return Err(Error::Invalid(
+                "html_report expected the data set that was predicted. Received another one: its labels differ".into(),
+            ));
+        }
+        let (losses, labels) = (predictions.losses()?, predictions.labels());
+        let matrix = confusion_matrix(&predictions.actual, &labels, dataset.class_names())?;
+        let probabilities = predictions.probabilities();
+        let of_both = |class: u32| predictions.actual.contains(&class);
+        let roc = match probabilities.ncols() == 2 && of_both(0) && of_both(1) {
+            true => Some(roc_curve(&predictions.actual, &probabilities.column(1).to_vec())?),
+            false => None,
+        };
+        let mut order: Vec<usize> = (0..labels.len()).collect();
+        let is_right = |i: usize| labels[i] == predictions.actual[i];
+        order.sort_by(|&a, &b| is_right(a).cmp(&is_right(b)).then(losses[b].total_cmp(&losses[a])));
+        order.truncate(LISTED);
+        let confidence = predictions.confidence();
+        let photograph = |&i: &usize| Photograph {
+            file: file_name(dataset, predictions.indices[i]),
+            actual: predictions.actual[i] as usize,
+            predicted: labels[i] as usize,
+            confidence: confidence[i],
+            loss: losses[i],
+            at: None,
+        };
+        let mut report = HtmlReport {
+            title: "Report".into(),
+            facts: Vec::new(),
+            history: None,
+            loss: losses.iter().sum::<f64>() / losses.len().max(1) as f64,
+            interval: matrix.accuracy_interval()?,
+            scores: matrix.report()?,
+            matrix,
+            roc,
+            reliability: predictions.reliability_diagram()?,
+            photographs: order.iter().map(photograph).collect(),
+            sheet: None,
+            worst: Vec::new(),
+            variance: [0.0; 2],
+            lists: Vec::new(),
+        };
+        let positions: Vec<usize> = order.iter().map(|&i| predictions.indices[i]).collect();
+        self.look_again(dataset, &positions, options, &mut report)?;
+        let mut by_loss: Vec<usize> = (0..order.len()).collect();
+        by_loss.sort_by(|&a, &b| losses[order[b]].total_cmp(&losses[order[a]]));
+        by_loss.truncate(WORST);
+        let at: Vec<usize> = by_loss.iter().map(|&i| positions[i]).collect();
+        let mut pictures: Vec<Option<[Vec<u8>; 2]>> = vec![None; at.len()];
+        if options.thumbnails {
+            pictures = self.heat_maps(dataset, &at, &report, &by_loss)?.into_iter().map(Some).collect();
+        }
+        let worst = by_loss.iter().zip(pictures);
+        report.worst = worst
+            .map(|(&i, pictures)| Worst { photograph: report.photographs[i].clone(), pictures })
+            .collect();
+        Ok(report)
+    }
+
+    /// Reads the listed photographs again: for the sheet of thumbnails, and some for the map.
+    fn look_again(
+        &self,
+        dataset: &Dataset,
+        positions: &[usize],
+        options: HtmlReportOptions,
+        report: &mut HtmlReport,
+    ) -> Result<()> {
+        let step = positions.len().div_ceil(ON_MAP).max(1);
+        let wanted: Vec<usize> =
+            (0..positions.len()).filter(|i| options.thumbnails || i % step == 0).collect();
+        let mut sheet = Sheet::new(if options.thumbnails { positions.len() } else { 0 });
+        let (mut features, mut points) = (Vec::new(), Vec::new());
+        let at_once = AT_ONCE.min(self.images_at_once());
+        for chunk in wanted.chunks(at_once) {
+            check_stop("The report")?;
+            let images = dataset.images(&chunk.iter().map(|&i| positions[i]).collect::<Vec<_>>())?;
+            let on_map: Vec<usize> = (0..chunk.len()).filter(|&k| chunk[k] % step == 0).collect();
+            if options.thumbnails {
+                images.outer_iter().zip(chunk).for_each(|(image, &i)| sheet.put(i, image));
+            }
+            if !on_map.is_empty() {
+                features.extend(self.pooled_of(&images.select(Axis(0), &on_map))?);
+                points.extend(on_map.iter().map(|&k| chunk[k]));
+            }
+        }
+        if options.thumbnails {
+            report.sheet = Some(sheet.encode()?);
+        }
+        if points.len() >= 3 {
+            let width = features.len() / points.len();
+            let features = Array2::from_shape_vec((points.len(), width), features)
+                .map_err(|e| Error::Shape(e.to_string()))?;
+            let pca = Pca::fit(&features, 2)?;
+            report.variance = [0, 1].map(|i| pca.explained_variance_ratio.get(i).copied().unwrap_or(0.0));
+            for (place, &i) in pca.transform(&features)?.outer_iter().zip(&points) {
+                report.photographs[i].at = Some([place[0], place[1]]);
+            }
+        }
+        Ok(())
+    }
+
+    fn heat_maps(
+        &self,
+        dataset: &Dataset,
+        positions: &[usize],
+        report: &HtmlReport,
+        listed: &[usize],
+    ) -> Result<Vec<[Vec<u8>; 2]>> {
+        let classes: Vec<u32> = listed.iter().map(|&i| report.photographs[i].predicted as u32).collect();
+        let mut pictures = Vec::new();
+        // One at a time: images may be large.
+        for (&position, &class) in positions.iter().zip(&classes) {
+            check_stop("The report")?;
+            let maps = self.grad_cams_of(&dataset.images(&[position])?, &[class])?;
+            pictures
+                .push(with_heat(maps.images.index_axis(Axis(0), 0), maps.heat_maps.index_axis(Axis(0), 0))?);
+        }
+        Ok(pictures)
+    }
+}
+
+/// A photograph's file below its data set's folder.
+fn file_name(dataset: &Dataset, index: usize) -> String {
+    let Some(path) = dataset.file_paths().get(index) else { return String::new() };
+    path.strip_prefix(dataset.folder()).unwrap_or(path).shown().to_string()
+}
