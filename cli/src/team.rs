@@ -81,10 +81,13 @@ impl Membership {
 /// Results come from the first process alone.
 #[cfg(all(feature = "mpi", unix))]
 fn silence() {
-    use std::os::fd::AsRawFd;
-    if let Ok(nowhere) = std::fs::File::options().write(true).open("/dev/null") {
-        // SAFETY: both are open files of this process.
-        unsafe { libc::dup2(nowhere.as_raw_fd(), libc::STDOUT_FILENO) };
+    // SAFETY: the name ends with a zero, and what is opened is used here alone.
+    unsafe {
+        let nowhere = libc::open(c"/dev/null".as_ptr(), libc::O_WRONLY);
+        if nowhere >= 0 {
+            libc::dup2(nowhere, libc::STDOUT_FILENO);
+            libc::close(nowhere);
+        }
     }
 }
 

@@ -15,10 +15,7 @@ use crate::progress::{check_stop, observe, Event};
 use crate::train::fit::{pipeline, shared, step};
 use crate::{Error, Result};
 
-/// What is done with logits (or outputs of the frozen part), labels and indices of each batch. With mirror
-/// images there are twice as many outputs as labels: first those of the images, then those of their mirror
-/// images.
-pub(crate) type Visit<'a> = dyn FnMut(&[f32], &[u32], &[usize]) -> Result<()> + 'a;
+pub(crate) use crate::train::fit::shared::Visit;
 
 impl Model {
     /// How far the frozen part reaches (in units), and how many numbers it gives for one image.

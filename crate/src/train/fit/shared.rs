@@ -1,10 +1,14 @@
 //! Passes over a data set of which each member of a team computes a part, and all get everything.
 
-use super::features::Visit;
 use crate::data::Dataset;
 use crate::model::Model;
 use crate::team::{self, bytes_of, numbers_of, Team};
 use crate::{Error, Result};
+
+/// What is done with logits (or outputs of the frozen part), labels and indices of each batch. With mirror
+/// images there are twice as many outputs as labels: first those of the images, then those of their mirror
+/// images.
+pub(crate) type Visit<'a> = dyn FnMut(&[f32], &[u32], &[usize]) -> Result<()> + 'a;
 
 impl Model {
     /// The team, where there are others in it.
