@@ -24,7 +24,7 @@ pub fn grouped(
         if grouping.group == Group::Duplicates {
             groups = report.groups();
         }
-        check = Some(report);
+        check = (!asked.report.no_report).then_some(report);
     }
     if let Some(pattern) = &grouping.group_by {
         groups = groups.by_pattern(pattern)?;

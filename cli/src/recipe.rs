@@ -35,6 +35,9 @@ pub fn noted(checkpoints: Checkpoints, asked: &Train) -> Checkpoints {
         .note("--no-cache", yes_or_no(asked.no_cache))
 }
 
+/// Photographs of a micro-batch with `--no-cache`, where memory has to stay small.
+const LITTLE_MEMORY: u32 = 8;
+
 /// Trains a classifier of the classes of the photographs, with checkpoints in a folder. Returns it and its history. Groups stay together where some
 /// are held out.
 pub fn train(
@@ -71,7 +74,9 @@ pub fn train(
     if let Some(limit) = asked.time {
         options = options.time_limit(limit);
     }
-    if let Some(images) = asked.micro_batch {
+    // A GPU records whole batches, and has memory of its own.
+    let little_memory = asked.no_cache && !device.is_cuda();
+    if let Some(images) = asked.micro_batch.or(little_memory.then_some(LITTLE_MEMORY)) {
         options = options.micro_batch(images as usize);
     }
     options = options

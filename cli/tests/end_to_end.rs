@@ -86,7 +86,7 @@ fn three_shapes_are_learned_evaluated_predicted_and_exported() {
     assert_eq!((&known.0["class"], &known.0["top"]), (&plain["class"], &plain["top"]));
     common::noise(96).save(here.join("noise.png")).unwrap();
     let noise = succeed(here, &["predict", "m.safetensors", "noise.png"]);
-    assert!(noise.contains("unknown") && noise.contains("from the training photographs"), "{noise}");
+    assert!(noise.contains("unknown") && noise.contains("unlike the training photographs"), "{noise}");
     let off = succeed(here, &["predict", "m.safetensors", "noise.png", "--unknown", "off"]);
     assert!(!off.contains("unknown"), "{off}");
     assert_eq!(first, succeed(here, &predict));
