@@ -49,7 +49,7 @@ impl Groups {
     /// sub-folder. Names that do not match are groups of their own.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the pattern has no brackets, or brackets that do not match.
+    /// [`Error::Invalid`](crate::Error::Invalid) where the pattern has no brackets, or brackets that do not match.
     pub fn by_pattern(mut self, pattern: &str) -> Result<Self> {
         self.pattern = Some(Pattern::new(pattern)?);
         Ok(self)

@@ -1,6 +1,6 @@
 //! The first convolution: 3x3 over the three colours, stride 2.
 //!
-//! [`Padding`](crate::Padding) says where the zeros around an image lie. There is no gradient by the input, since nobody trains photographs.
+//! [`Padding`] says where the zeros around an image lie. There is no gradient by the input, since nobody trains photographs.
 //!
 //! ```
 //! use transfer_kernels::{conv3x3_first, Activation, Padding};

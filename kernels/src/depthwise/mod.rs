@@ -1,6 +1,6 @@
 //! Depthwise convolution with kernels of 3x3 or 5x5: each channel by itself.
 //!
-//! [`Padding`](crate::Padding) says where the zeros around an image lie. The output measures `ceil(size / stride)`.
+//! [`Padding`] says where the zeros around an image lie. The output measures `ceil(size / stride)`.
 //!
 //! ```
 //! use transfer_kernels::{depthwise, Activation, DepthwiseShape, Padding};
