@@ -132,7 +132,7 @@ fn measure(folder: &Path, options: &Options, team: Option<Arc<dyn Team>>) -> Res
     let team = team.filter(|team| team.size() > 1).map(|inner| -> Arc<dyn Team> {
         Arc::new(Network { inner, link: options.link, sent: sent.clone() })
     });
-    transfer::progress::set_reporter(Some(Box::new(|_| {})));
+    transfer::progress::set_reporter(Some(Arc::new(|_: &str| {})));
     let all = ImageDatasetOptions::default().image_size(SIDE, SIDE).batch_size(options.batch).seed(1);
     let photographs = image_dataset_from_directory(folder, all)?;
     let mut base = MobileNetV2::with_weights((SIDE, SIDE, 3), &random_weights::random_weights())?;
@@ -201,7 +201,7 @@ struct Sent {
 
 impl Sent {
     fn reset(&self) {
-        [&self.bytes, &self.exchanges, &self.time].map(|x| x.store(0, Ordering::Relaxed));
+        [&self.bytes, &self.exchanges, &self.time].iter().for_each(|x| x.store(0, Ordering::Relaxed));
         self.begun().clear();
     }
 
@@ -223,6 +223,15 @@ impl Sent {
     fn say_buckets(&self, phase: &str, exchanges: usize) {
         let (begun, buckets) = (self.begun(), exchanges.saturating_sub(2) / 2);
         let steps: Vec<_> = begun.chunks_exact(exchanges.max(1)).collect();
+        if buckets > 0 {
+            // From the last bucket to the last exchange: what did not travel beside the computing.
+            let last = |step: &&[(Instant, usize)]| {
+                step[exchanges - 1].0.duration_since(step[exchanges - 3].0).as_secs_f64()
+            };
+            let mut behind: Vec<f64> = steps.iter().map(last).collect();
+            behind.sort_by(f64::total_cmp);
+            println!("{phase}-behind {:.2}", 1e3 * behind[behind.len() / 2]);
+        }
         for bucket in 0..buckets {
             let early = |step: &&[(Instant, usize)]| {
                 let [this, last] = [bucket, buckets - 1].map(|bucket| step[1 + 2 * bucket].0);
