@@ -144,12 +144,18 @@ struct Patience {
 
 impl Patience {
     fn wait(&mut self) {
-        /// Turns that only give way, so that an answer in time is found in time.
-        const AWAKE: u32 = 2000;
+        /// Turns that only give way, so that an answer in time is found in time. More of them would take the processor
+        /// from a thread that computes.
+        const AWAKE: u32 = 200;
+        /// Where sleep no longer becomes longer.
+        const LONGEST: u32 = 4;
         self.turns = self.turns.saturating_add(1);
-        match self.turns {
-            ..AWAKE => std::thread::yield_now(),
-            _ => std::thread::sleep(std::time::Duration::from_micros(100)),
+        match self.turns.checked_sub(AWAKE) {
+            None => std::thread::yield_now(),
+            Some(turns) => {
+                let microseconds = 64 << (turns / 4).min(LONGEST);
+                std::thread::sleep(std::time::Duration::from_micros(microseconds));
+            }
         }
     }
 }

@@ -46,7 +46,9 @@ impl<'a> Meter<'a> {
         let (program, photographs) = (folder.join("team-speed"), folder.join("photographs"));
         std::fs::copy(project.root.join("target/release/team-speed"), &program)
             .map_err(|e| format!("cannot copy team-speed: {e}"))?;
-        run(Command::new(&program).arg("make").arg(&photographs), "drawing photographs")?;
+        let mut make = tools.mpirun();
+        make.args(["-n", "1"]).arg(&program).arg("make").arg(&photographs);
+        run(&mut make, "drawing photographs")?;
         Ok(Meter { tools, taskset, program, photographs })
     }
 
@@ -57,9 +59,11 @@ impl<'a> Meter<'a> {
 
     /// One process, on this processor.
     fn alone(&self, processor: usize, options: &[&str]) -> Result<Figures> {
-        let mut command = Command::new(&self.taskset);
-        command.args(["-c", &processor.to_string()]).arg(&self.program);
-        self.measure(command, options, "one process")
+        // By `mpirun`, which knows where its libraries are.
+        let mut mpirun = self.tools.mpirun();
+        mpirun.args(["--bind-to", "none", "-n", "1"]).arg(&self.taskset);
+        mpirun.args(["-c", &processor.to_string()]).arg(&self.program);
+        self.measure(mpirun, options, "one process")
     }
 
     /// Two processes that share the work, each on a processor of its own.
