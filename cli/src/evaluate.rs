@@ -43,6 +43,7 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
     // From here on it works alone.
     model.set_team(None);
     if model.is_multi_label() {
+        write_report(arguments, &model, &data, &predictions)?;
         return multi_label::evaluate(&model, &data, &predictions, arguments.format);
     }
     let losses = predictions.losses()?;

@@ -151,10 +151,6 @@ fn write_report(
     check: Option<&CheckReport>,
     (arguments, file): (&Train, &OutputFile),
 ) -> crate::Result<()> {
-    if model.is_multi_label() {
-        screen::note("There is no report in HTML of a model that gives a photograph several labels.");
-        return Ok(());
-    }
     let (name, set) = reported(photographs);
     let predictions = model.predict(set)?;
     let report = arguments.report.make(model, set, &predictions)?;
