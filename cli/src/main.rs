@@ -9,6 +9,7 @@ mod check;
 mod check_args;
 mod device;
 mod evaluate;
+mod features;
 mod files;
 mod formats;
 mod grouping;

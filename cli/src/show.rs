@@ -28,7 +28,7 @@ fn unseen(output: &std::path::Path, error: &std::io::Error) -> crate::Failure {
 }
 
 pub fn summary(arguments: &Summary) -> crate::Result<()> {
-    let model = Model::load_on(&arguments.model, &Device::cpu()?)?;
+    let model = arguments.features.load(&arguments.model, &Device::cpu()?)?;
     stop::check("The summary")?;
     let (h, w, _) = model.base_model().input_shape();
     let names = model.class_names();

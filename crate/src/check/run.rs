@@ -14,7 +14,7 @@ use super::scan::{scan, Scan};
 use crate::data::{
     whole_sets, whole_sets_of_table, ImageDatasetOptions, LabelTable, OwnPhotographs, WholeSet,
 };
-use crate::{Device, Result};
+use crate::Result;
 
 /// Looks for what is wrong with a folder of photographs: near-duplicates, wrong labels, outliers, unusual classes and
 /// files, files that cannot be decoded.
@@ -40,11 +40,12 @@ use crate::{Device, Result};
 /// ```
 pub fn check_photographs(dir: impl AsRef<Path>, options: CheckOptions) -> Result<CheckReport> {
     let dir = dir.as_ref();
-    let CheckOptions { class_names, validation, labels, max_left_out, device, .. } = options;
-    let reading =
-        ImageDatasetOptions { class_names, ..ImageDatasetOptions::default().max_left_out(max_left_out) };
-    let sets = whole_sets(dir, validation.as_deref(), reading)?;
-    check_sets(dir, &sets, labels, device)
+    let reading = ImageDatasetOptions {
+        class_names: options.class_names.clone(),
+        ..ImageDatasetOptions::default().max_left_out(options.max_left_out)
+    };
+    let sets = whole_sets(dir, options.validation.as_deref(), reading)?;
+    check_sets(dir, &sets, &options)
 }
 
 /// [`check_photographs`] where a table says what photographs below `dir` show, and not class folders. With a column
@@ -70,14 +71,14 @@ pub fn check_photographs_of_table(
 ) -> Result<CheckReport> {
     let dir = dir.as_ref();
     let reading = ImageDatasetOptions::default().max_left_out(options.max_left_out);
-    check_sets(dir, &whole_sets_of_table(dir, table, reading)?, options.labels, options.device)
+    check_sets(dir, &whole_sets_of_table(dir, table, reading)?, &options)
 }
 
 impl OwnPhotographs {
     /// [`check_photographs`] for photographs that are opened already. What was set aside for validation is checked
     /// together with what it was set aside from; [`keep_together`](Self::keep_together) splits both anew. Of the options
-    /// [`labels`](CheckOptions::labels), [`validation_split`](CheckOptions::validation_split) and
-    /// [`device`](CheckOptions::device) count.
+    /// [`labels`](CheckOptions::labels), [`validation_split`](CheckOptions::validation_split),
+    /// [`device`](CheckOptions::device) and the choice of features count.
     ///
     /// # Errors
     /// As [`check_photographs`].
@@ -90,18 +91,18 @@ impl OwnPhotographs {
     /// # Ok::<(), transfer::Error>(())
     /// ```
     pub fn check(&self, options: CheckOptions) -> Result<CheckReport> {
-        check_sets(&self.dir, &self.whole_sets(options.validation_split)?, options.labels, options.device)
+        check_sets(&self.dir, &self.whole_sets(options.validation_split)?, &options)
     }
 }
 
-fn check_sets(dir: &Path, sets: &[WholeSet], labels: bool, device: Option<Device>) -> Result<CheckReport> {
+fn check_sets(dir: &Path, sets: &[WholeSet], options: &CheckOptions) -> Result<CheckReport> {
     let names = sets[0].data.class_names().to_vec();
-    let mut scan = scan(sets, &device.map_or_else(Device::auto, Ok)?)?;
+    let mut scan = scan(sets, &options.network()?)?;
     let (groups, near) = find(&mut scan, NEIGHBOURS)?;
     let of_photographs: Vec<u32> = scan.photographs.iter().map(|p| p.label).collect();
     // A head of one label a photograph has no opinion on several.
     let one_label = sets.iter().all(|set| set.data.label_sets().is_none());
-    let opinions = match labels && one_label {
+    let opinions = match options.labels && one_label {
         true => opinions(&mut scan.features, &of_photographs, names.len(), &groups)?,
         false => Vec::new(),
     };

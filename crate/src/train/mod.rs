@@ -14,6 +14,8 @@ mod folds;
 mod history;
 mod lr_find;
 mod novelty;
+#[cfg(all(test, feature = "onnx"))]
+mod onnx_features_tests;
 mod predict;
 mod predict_bytes;
 mod prediction;

@@ -114,7 +114,8 @@ impl Model {
         by_loss.truncate(WORST);
         let at: Vec<usize> = by_loss.iter().map(|&i| positions[i]).collect();
         let mut pictures: Vec<Option<[Vec<u8>; 2]>> = vec![None; at.len()];
-        if options.thumbnails {
+        // One vector for a whole photograph tells no places apart.
+        if options.thumbnails && !self.base_model().is_features() {
             pictures = self.heat_maps(dataset, &at, &report, &by_loss)?.into_iter().map(Some).collect();
         }
         let worst = by_loss.iter().zip(pictures);

@@ -175,11 +175,14 @@ pub(super) fn worst(worst: &[Worst], classes: &[String]) -> String {
             number(&format!("worst_loss_{i}"), photograph.loss, 2)
         );
     }
+    let heat = match worst.iter().any(|worst| worst.pictures.is_some()) {
+        true => " A heat map shows which places speak for the predicted class (Grad-CAM).",
+        false => "",
+    };
     section(
         "Largest losses",
         &format!(
-            "<p>The photographs that the model got most wrong. A heat map shows which places speak for the predicted class \
-             (Grad-CAM).</p>\n<ol class=\"cards\">\n{cards}</ol>\n"
+            "<p>The photographs that the model got most wrong.{heat}</p>\n<ol class=\"cards\">\n{cards}</ol>\n"
         ),
     )
 }

@@ -46,8 +46,8 @@ impl Model {
     /// An earlier ONNX file of this program is replaced; any other file only with [`OutputFile::overwrite`].
     ///
     /// # Errors
-    /// [`Error::Weights`] where a weight is not finite, [`Error::Invalid`] where the path may not be written,
-    /// [`Error::Io`] where it cannot be.
+    /// [`Error::Weights`] where a weight is not finite, [`Error::Invalid`] where the path may not be written or another
+    /// ONNX file computes the model's features, [`Error::Io`] where it cannot be.
     ///
     /// ```no_run
     /// # fn example(model: &transfer::model::Model) -> transfer::Result<()> {
@@ -56,6 +56,14 @@ impl Model {
     /// ```
     pub fn export_onnx(&self, file: impl Into<OutputFile>) -> Result<()> {
         let file = file.into();
+        if self.net.base.is_features() {
+            return Err(Error::Invalid(
+                "export_onnx expected a model with a network of this crate. Received: one on the features of another ONNX \
+                 file. Compute that file first, and then the dense layer, whose weights are `dense/kernel` and \
+                 `dense/bias` of the saved model"
+                    .into(),
+            ));
+        }
         let weights = self.weights()?;
         let unusable =
             |what: String| Error::Weights(format!("cannot export {}: {what}", file.path().shown()));
@@ -261,4 +269,23 @@ impl Convolutions<'_> {
         ];
         Ok(self.graph.node("Conv", &[x, &kernel, &bias], &spec.conv, &attributes))
     }
+}
+
+/// The base alone: rescaled images (n, h, w, 3) to pooled features (n, channels).
+#[cfg(all(test, feature = "onnx"))]
+pub(crate) fn encode_base(architecture: &Architecture, weights: &Weights) -> Result<Vec<u8>> {
+    let (h, w, _) = architecture.layers[0].output;
+    let mut graph = Graph::default();
+    graph.input("images", &[Axis::Named("batch"), Axis::Fixed(h), Axis::Fixed(w), Axis::Fixed(3)]);
+    let mut x = graph.node("Transpose", &["images"], "nchw", &[("perm", Attribute::Ints(&[0, 3, 1, 2]))]);
+    let six = [graph.floats("relu6/min", &[], &[0.0]), graph.floats("relu6/max", &[], &[6.0])];
+    let mut base = Convolutions { graph: &mut graph, weights, six };
+    for unit in &architecture.units {
+        x = base.unit(unit, &x)?;
+    }
+    x = graph.node("GlobalAveragePool", &[&x], "pooled", &[]);
+    graph.node("Flatten", &[&x], "features", &[("axis", Attribute::Int(1))]);
+    let channels = architecture.output_of(architecture.units.len()).2;
+    graph.output("features", &[Axis::Named("batch"), Axis::Fixed(channels)]);
+    Ok(graph.into_model("base", OPSET, &[]))
 }
