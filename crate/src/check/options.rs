@@ -1,10 +1,12 @@
 //! What a check is asked for.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::scan::usual_network;
 use crate::data::VALIDATION_PART;
 use crate::network::Backbone;
+use crate::team::{Membership, Team};
 use crate::{Device, Result};
 
 /// Options of [`check_photographs`](super::check_photographs). The defaults check everything.
@@ -22,6 +24,7 @@ pub struct CheckOptions {
     pub(super) max_left_out: f32,
     pub(super) validation_split: f32,
     pub(super) device: Option<Device>,
+    pub(super) team: Option<Membership>,
     #[cfg(feature = "onnx")]
     pub(super) features: Option<crate::network::OnnxFeatures>,
 }
@@ -35,6 +38,7 @@ impl Default for CheckOptions {
             max_left_out: 1.0,
             validation_split: VALIDATION_PART,
             device: None,
+            team: None,
             #[cfg(feature = "onnx")]
             features: None,
         }
@@ -71,6 +75,13 @@ impl CheckOptions {
     /// [`VALIDATION_PART`].
     pub fn validation_split(mut self, part: f32) -> Self {
         self.validation_split = part;
+        self
+    }
+
+    /// Who shares the work, for
+    /// [`OwnPhotographs::check_by_team`](crate::data::OwnPhotographs::check_by_team).
+    pub fn team(mut self, team: Option<Arc<dyn Team>>) -> Self {
+        self.team = team.map(Membership::from);
         self
     }
 
