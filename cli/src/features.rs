@@ -12,6 +12,7 @@ use crate::Failure;
 
 /// Where a training starts. The comments are texts of `--help`.
 #[derive(Debug, Args)]
+#[cfg_attr(not(feature = "onnx"), allow(dead_code))]
 pub struct Features {
     /// ONNX file of a network that gives one vector of features for each image, such as DINOv2 or the image part of CLIP,
     /// to use in place of the usual network. Nothing of it is fine-tuned: `train` trains the head alone. Needs a program
@@ -41,6 +42,7 @@ pub struct FeaturesFile {
 
 /// Red, green and blue.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "onnx"), allow(dead_code))]
 pub struct Three([f32; 3]);
 
 fn three(text: &str) -> Result<Three, String> {

@@ -1,5 +1,6 @@
 //! A base whose features another library computes.
 
+#[cfg(feature = "onnx")]
 use std::sync::Arc;
 
 use dfdx::prelude::{HasShape, PutTape, SplitTape, Tape};

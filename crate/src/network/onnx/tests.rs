@@ -22,7 +22,9 @@ fn integers(name: &str, values: &[i64]) -> Message {
 }
 
 fn node(op: &str, inputs: &[&str], output: &str, attributes: &[(&str, &[i64])]) -> Message {
-    let node = Message::new().texts(1, inputs.iter().copied()).bytes(2, output).bytes(3, output).bytes(4, op);
+    let node = Message::new().texts(1, inputs.iter().copied()).bytes(2, output).bytes(4, op);
+    // The runtime has one list of names for nodes and what they give.
+    let node = node.bytes(3, format!("node of {output}"));
     attributes.iter().fold(node, |node, (name, ints)| {
         node.message(5, Message::new().bytes(1, name).ints(8, ints).int(20, 7))
     })
