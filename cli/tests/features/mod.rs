@@ -103,7 +103,8 @@ mod with_onnx {
         let output = run(here, &["summary", "m.safetensors", "--features", "other.onnx"]);
         assert!(code(&output) == 1 && stderr(&output).contains("another file"), "{output:?}");
 
-        let server = Server::start(&here.join("m.safetensors"), &["--features", "shapes.onnx"]);
+        let named = here.join("shapes.onnx");
+        let server = Server::start(&here.join("m.safetensors"), &["--features", named.to_str().unwrap()]);
         let picture = std::fs::read(here.join("more/circle/01000.png")).unwrap();
         let mut client = server.connect();
         let answer = client.ask("POST", "/predict?heat_map=1", "Content-Type: image/png\r\n", &picture);
