@@ -36,6 +36,7 @@ impl Model {
     /// # Ok(()) }
     /// ```
     pub fn quantize(&self, photographs: &Dataset) -> Result<QuantizedModel> {
+        self.check_exportable()?;
         let weights = self.weights()?;
         weights
             .check_finite()
