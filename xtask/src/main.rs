@@ -83,6 +83,13 @@ cargo xtask <command>
                        fetched into target/check-targets
   mpi [TRIES]          `transfer` as several processes: the bits of one process, and processes that are killed, 50 times
                        by default. An MPI and libclang are fetched into target/mpi where the system has no MPI
+  mpi --speed [OPTION …]
+                       time one and two processes of one thread each, on processors of their own, and print a table;
+                       options are those of `team-speed measure` (tools/speed/team.rs). Takes ten minutes
+  mpi --hosts          the bits of one process on three hosts that are network namespaces of this machine; needs root
+  mpi --memory         what four processes hold of 200,000 photographs, beside one process of 50,000
+  mpi --model          predict steps of fine-tuning on 4, 16 and 64 machines from what is measured on this one, and
+                       compare predictions for two processes with an emulated network. Takes ten minutes
   resume [TRIES]       kill and resume 50 small trainings; each must end like an uninterrupted one
 ";
 
