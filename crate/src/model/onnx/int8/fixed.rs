@@ -132,7 +132,10 @@ mod tests {
         for (channel, (&bias, &scale)) in integers.bias.iter().zip(&integers.scales).enumerate() {
             let found = f64::from(bias) * f64::from(0.02 * scale);
             let expected = f64::from(folded.bias[channel]);
-            assert!((found - expected).abs() < 1e-4 && bias.abs() <= (1 << 30) + (1 << 8), "{channel} {found} {bias}");
+            assert!(
+                (found - expected).abs() < 1e-4 && bias.abs() <= (1 << 30) + (1 << 8),
+                "{channel} {found} {bias}"
+            );
         }
     }
 }
