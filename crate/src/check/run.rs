@@ -40,11 +40,12 @@ use crate::{Device, Result};
 /// ```
 pub fn check_photographs(dir: impl AsRef<Path>, options: CheckOptions) -> Result<CheckReport> {
     let dir = dir.as_ref();
-    let CheckOptions { class_names, validation, labels, max_left_out, device, .. } = options;
-    let reading =
-        ImageDatasetOptions { class_names, ..ImageDatasetOptions::default().max_left_out(max_left_out) };
-    let sets = whole_sets(dir, validation.as_deref(), reading)?;
-    check_sets(dir, &sets, labels, device)
+    let reading = ImageDatasetOptions {
+        class_names: options.class_names.clone(),
+        ..ImageDatasetOptions::default().max_left_out(options.max_left_out)
+    };
+    let sets = whole_sets(dir, options.validation.as_deref(), reading)?;
+    check_sets(dir, &sets, options)
 }
 
 /// [`check_photographs`] where a table says what photographs below `dir` show, and not class folders. With a column
@@ -70,14 +71,15 @@ pub fn check_photographs_of_table(
 ) -> Result<CheckReport> {
     let dir = dir.as_ref();
     let reading = ImageDatasetOptions::default().max_left_out(options.max_left_out);
-    check_sets(dir, &whole_sets_of_table(dir, table, reading)?, options.labels, options.device)
+    check_sets(dir, &whole_sets_of_table(dir, table, reading)?, options)
 }
 
 impl OwnPhotographs {
     /// [`check_photographs`] for photographs that are opened already. What was set aside for validation is checked
-    /// together with what it was set aside from; [`keep_together`](Self::keep_together) splits both anew. Of the options
-    /// [`labels`](CheckOptions::labels), [`validation_split`](CheckOptions::validation_split) and
-    /// [`device`](CheckOptions::device) count.
+    /// together with what it was set aside from; [`keep_together`](Self::keep_together) splits both anew. Photographs of a
+    /// data set with a [`cache`](crate::data::Dataset::cache) are decoded once, for the check and for training. Of the options
+    /// [`labels`](CheckOptions::labels), [`validation_split`](CheckOptions::validation_split),
+    /// [`all_pairs_up_to`](CheckOptions::all_pairs_up_to) and [`device`](CheckOptions::device) count.
     ///
     /// # Errors
     /// As [`check_photographs`].
@@ -90,14 +92,15 @@ impl OwnPhotographs {
     /// # Ok::<(), transfer::Error>(())
     /// ```
     pub fn check(&self, options: CheckOptions) -> Result<CheckReport> {
-        check_sets(&self.dir, &self.whole_sets(options.validation_split)?, options.labels, options.device)
+        check_sets(&self.dir, &self.whole_sets(options.validation_split)?, options)
     }
 }
 
-fn check_sets(dir: &Path, sets: &[WholeSet], labels: bool, device: Option<Device>) -> Result<CheckReport> {
+fn check_sets(dir: &Path, sets: &[WholeSet], options: CheckOptions) -> Result<CheckReport> {
+    let CheckOptions { labels, device, all_pairs_up_to, .. } = options;
     let names = sets[0].data.class_names().to_vec();
     let mut scan = scan(sets, &device.map_or_else(Device::auto, Ok)?)?;
-    let (groups, near) = find(&mut scan, NEIGHBOURS)?;
+    let (groups, near) = find(&mut scan, NEIGHBOURS, all_pairs_up_to)?;
     let of_photographs: Vec<u32> = scan.photographs.iter().map(|p| p.label).collect();
     // A head of one label a photograph has no opinion on several.
     let one_label = sets.iter().all(|set| set.data.label_sets().is_none());

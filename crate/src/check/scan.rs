@@ -1,5 +1,6 @@
 //! The one pass over all photographs: each is decoded once, and what all checks need of it is kept.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use crate::assets::mobilenet_v2_weights_beside_others;
@@ -68,12 +69,7 @@ pub(super) fn scan(sets: &[WholeSet], device: &Device) -> Result<Scan> {
     let network = network(device)?;
     let width = network.output_shape().2;
     let mut unreadable: Vec<Skipped> = sets.iter().flat_map(|set| set.data.skipped()).collect();
-    let mut all: Vec<(usize, &PathBuf, u32)> = Vec::new();
-    for (i, set) in sets.iter().enumerate() {
-        let mut of_set = set.data.indices();
-        of_set.sort_unstable();
-        all.extend(of_set.into_iter().map(|at| (i, &set.data.file_paths()[at], set.data.labels()[at])));
-    }
+    let all: Vec<Work<'_>> = sets.iter().enumerate().flat_map(|(i, set)| Work::of(i, set)).collect();
     let mut photographs = Vec::with_capacity(all.len());
     let mut features = Features::with_room(all.len(), width)?;
     let mut images = vec![0.0; AT_A_TIME * NUMBERS];
@@ -82,14 +78,14 @@ pub(super) fn scan(sets: &[WholeSet], device: &Device) -> Result<Scan> {
     for block in all.chunks(AT_A_TIME) {
         let looked = look_at(block, &mut images)?;
         let mut n = 0;
-        for (i, (&(set, path, label), found)) in block.iter().zip(looked).enumerate() {
+        for (i, (work, found)) in block.iter().zip(looked).enumerate() {
             match found {
-                Ok(about) => {
-                    photographs.push(Photograph { path: path.clone(), set, label, ..about });
+                Ok(photograph) => {
+                    photographs.push(photograph);
                     images.copy_within(i * NUMBERS..(i + 1) * NUMBERS, n * NUMBERS);
                     n += 1;
                 }
-                Err(reason) => unreadable.push(Skipped { path: path.clone(), reason }),
+                Err(reason) => unreadable.push(Skipped { path: work.path.clone(), reason }),
             }
         }
         if n > 0 {
@@ -113,25 +109,54 @@ fn network(device: &Device) -> Result<Backbone> {
     Ok(network)
 }
 
+/// A photograph to look at.
+struct Work<'a> {
+    /// Its set, with the position of that.
+    set: (usize, &'a WholeSet),
+    index: usize,
+    path: &'a PathBuf,
+    /// Whether the cache keeps what is decoded.
+    keep: bool,
+}
+
+impl<'a> Work<'a> {
+    /// All photographs of a set.
+    fn of(position: usize, set: &'a WholeSet) -> Vec<Self> {
+        let cached: HashSet<usize> = set.cached.iter().copied().collect();
+        let mut indices = set.data.indices();
+        indices.sort_unstable();
+        let work = |index: usize| {
+            let (path, keep) = (&set.data.file_paths()[index], cached.contains(&index));
+            Work { set: (position, set), index, path, keep }
+        };
+        indices.into_iter().map(work).collect()
+    }
+}
+
 /// Decodes a block; `images` gets what the network takes.
-fn look_at(block: &[(usize, &PathBuf, u32)], images: &mut [f32]) -> Result<Vec<Result<Photograph, String>>> {
+fn look_at(block: &[Work<'_>], images: &mut [f32]) -> Result<Vec<Result<Photograph, String>>> {
     let rooms = images.chunks_exact_mut(NUMBERS);
-    let with_rooms = block.iter().map(|&(_, path, _)| path).zip(rooms).collect();
-    look_at_whole(with_rooms, |whole: Whole<'_>, room: &mut [f32]| {
+    let with_rooms = block.iter().zip(rooms).map(|(work, room)| (work.path, (work, room))).collect();
+    look_at_whole(with_rooms, |whole: Whole<'_>, (work, room): (&Work<'_>, &mut [f32])| {
         whole.resize((SIDE, SIDE), room);
         room.iter_mut().for_each(|v| *v = *v / 127.5 - 1.0);
-        about(&whole)
+        let photograph = about(work, &whole);
+        if work.keep {
+            work.set.1.keep_decoded(work.index, &whole, photograph.digest);
+        }
+        photograph
     })
 }
 
-fn about(whole: &Whole<'_>) -> Photograph {
+fn about(work: &Work<'_>, whole: &Whole<'_>) -> Photograph {
     let pixels = whole.pixels.chunks_exact(3);
     let n = pixels.len().max(1);
     let coloured = pixels.filter(|p| p[0].max(p[1]).max(p[2]) - p[0].min(p[1]).min(p[2]) > GREY_LEVELS);
+    let (position, set) = work.set;
     Photograph {
-        path: PathBuf::new(),
-        set: 0,
-        label: 0,
+        path: work.path.clone(),
+        set: position,
+        label: set.data.labels()[work.index],
         digest: whole.digest(),
         height: whole.height,
         width: whole.width,
