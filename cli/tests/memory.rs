@@ -9,7 +9,7 @@ use std::path::Path;
 
 use image::codecs::jpeg::JpegEncoder;
 
-/// What training, evaluation and prediction may take, however many files there are.
+/// What training, evaluation and prediction may take, however many files there are, and reading a table.
 const LIMIT: u64 = 400 << 20;
 
 /// `n` small JPEGs in three classes, links to a few, since disks are slow; decoders do not know.
@@ -71,9 +71,6 @@ fn predicting_evaluating_and_training_without_cache_stay_below_400_mb() {
     assert_eq!(std::fs::read_to_string(here.join("out")).unwrap().lines().count(), n / 3 * 3);
 }
 
-/// What reading a table may take, however many rows it has.
-const TABLE_LIMIT: u64 = 800 << 20;
-
 /// Ten million rows end in an error: of a table of labels at its millionth photograph, of a table of changes at its
 /// millionth row or by its length.
 #[test]
@@ -106,7 +103,7 @@ fn tables_of_ten_million_rows_are_refused_in_bounded_memory() {
     for (arguments, expected) in cases {
         let (bytes, code) = peak(here, arguments);
         println!("{arguments:?}: {} MB at most", bytes / 1_000_000);
-        assert!(code == 1 && bytes < TABLE_LIMIT, "{arguments:?}: {bytes} bytes, code {code}");
+        assert!(code == 1 && bytes < LIMIT, "{arguments:?}: {bytes} bytes, code {code}");
         let said = std::fs::read_to_string(here.join("err")).unwrap();
         assert!(said.contains(expected), "{said}");
     }

@@ -177,10 +177,10 @@ mod tests {
     }
 
     impl Scene {
-        fn of(rng: &mut Rng) -> Self {
+        fn of(width: usize, rng: &mut Rng) -> Self {
             let mut wave = |_| [9.0, 9.0, 6.3, 30.0].map(|most| most * (2.0 * rng.uniform() - 1.0));
             let waves = (0..6).map(&mut wave).collect();
-            Scene { waves, features: (0..WIDTH).map(|_| rng.uniform() - 0.4).collect() }
+            Scene { waves, features: (0..width).map(|_| rng.uniform() - 0.4).collect() }
         }
 
         /// Seen with a gain of `gain`, mirrored where it is negative, and with features moved by up to `noise`.
@@ -211,16 +211,16 @@ mod tests {
 
     /// So many scenes, of every tenth a duplicate of one of four kinds, and photographs that differ in their
     /// bytes alone.
-    fn scan(scenes: usize) -> Scan {
+    fn scan(scenes: usize, width: usize) -> Scan {
         let mut rng = Rng::new(&[21]);
-        let mut features = Features::with_room(2 * scenes, WIDTH).unwrap();
+        let mut features = Features::with_room(scenes + scenes / 8, width).unwrap();
         let mut photographs: Vec<Photograph> = Vec::new();
         let mut put = |(photograph, row): (Photograph, Vec<f32>)| {
             photographs.push(photograph);
             features.push(&row).unwrap();
         };
         for i in 0..scenes {
-            let scene = Scene::of(&mut rng);
+            let scene = Scene::of(width, &mut rng);
             put(scene.photograph((1.0, 0.0), &mut rng));
             if i % 10 == 0 {
                 // Another contrast, mirrored, and made smaller, which changes features much.
@@ -228,7 +228,7 @@ mod tests {
                 put(scene.photograph(kind, &mut rng));
             }
         }
-        let same = Scene::of(&mut rng).photograph((1.0, 0.0), &mut rng);
+        let same = Scene::of(width, &mut rng).photograph((1.0, 0.0), &mut rng);
         for _ in 0..scenes / 50 {
             let digest = std::array::from_fn(|_| rng.below(256) as u8);
             put((Photograph { digest, ..same.0.clone() }, same.1.clone()));
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn cells_find_what_all_pairs_have_and_the_same_each_time() {
         let members = |all_pairs_up_to: usize| {
-            let (groups, near) = find(&mut scan(2000), 10, all_pairs_up_to).unwrap();
+            let (groups, near) = find(&mut scan(2000, WIDTH), 10, all_pairs_up_to).unwrap();
             (groups.into_iter().map(|group| group.members).collect::<Vec<_>>(), near.distances)
         };
         let (expected, exact) = members(usize::MAX);
@@ -252,5 +252,23 @@ mod tests {
         // A neighbour that was missed makes a distance larger; in 48 dimensions, without any structure, many are.
         assert!(distances.iter().zip(&exact).all(|(a, b)| a.len() == 10 && a[9] > b[9] - 1e-3));
         assert_eq!((found, distances), members(0));
+    }
+
+    /// Prints seconds and the most memory that the process has taken so far.
+    #[test]
+    #[ignore = "takes minutes: time and memory of the search among 2,000, 20,000 and 200,000 ready-made photographs"]
+    fn the_search_among_many_photographs_takes_less_than_2_gb() {
+        for n in [2000, 20_000, 200_000] {
+            // A tenth has duplicates, and a fiftieth are the same picture.
+            let mut scan = scan(n * 25 / 28, 1280);
+            let start = std::time::Instant::now();
+            let (groups, _) = find(&mut scan, 10, 8192).unwrap();
+            let seconds = start.elapsed().as_secs_f64();
+            let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+            let peak = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or("VmHWM: 0");
+            println!("{} photographs, {} groups: {seconds:.1} s, {peak}", scan.len(), groups.len());
+            let kilobytes: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
+            assert!(kilobytes < 2_000_000, "{peak}");
+        }
     }
 }
