@@ -7,6 +7,7 @@ use transfer::bases::Base;
 use transfer::data::Fit;
 
 pub use crate::check_args::Check;
+pub use crate::export_args::Export;
 pub use crate::serve_args::Serve;
 pub use crate::sort_args::Sort;
 use crate::values::{folds, image_size, left_out, part, share, time, unknown, Unknown};
@@ -308,23 +309,6 @@ pub struct Predict {
     pub top: Option<u32>,
     #[command(flatten)]
     pub computing: crate::device::Computing,
-}
-
-/// Write a model as an ONNX file, for ONNX Runtime and other programs.
-///
-/// The exported model includes preprocessing. Its input `images` takes grey levels from 0 to 255 as float32 (batch,
-/// height, width, 3); its outputs are `logits` and `probabilities`. Its properties hold the names of the classes.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  transfer export model.safetensors --output model.onnx")]
-pub struct Export {
-    /// Model file that `transfer train` wrote
-    pub model: PathBuf,
-    /// File for the ONNX model. An earlier ONNX file of this program is replaced
-    #[arg(short, long, value_name = "FILE", default_value = "model.onnx")]
-    pub output: PathBuf,
-    /// Replace any file at that place, but never the model that is read
-    #[arg(long)]
-    pub force: bool,
 }
 
 /// Show a model: its classes, the size of its images, what it was trained from, and its layers.

@@ -99,6 +99,7 @@ fn photographs(
             .batch_size(arguments.batch_size as usize)
             .seed(arguments.seed)
             .max_left_out(arguments.max_left_out)
+            .team(team::team())
     };
     let mut photographs = match (&arguments.labels, &arguments.validation) {
         (Some(table), _) => photographs_from_table(&arguments.dir, &LabelTable::read(table)?, options)?,
@@ -150,10 +151,6 @@ fn write_report(
     check: Option<&CheckReport>,
     (arguments, file): (&Train, &OutputFile),
 ) -> crate::Result<()> {
-    if model.is_multi_label() {
-        screen::note("There is no report in HTML of a model that gives a photograph several labels.");
-        return Ok(());
-    }
     let (name, set) = reported(photographs);
     let predictions = model.predict(set)?;
     let report = arguments.report.make(model, set, &predictions)?;

@@ -119,6 +119,7 @@ mod pages {
     page!(Checkpoints, "docs/checkpoints.md");
     page!(Fit, "docs/fit.md");
     page!(Labels, "docs/labels.md");
+    page!(Onnx, "docs/onnx.md");
     page!(OwnPhotographs, "docs/own-photographs.md");
     page!(Performance, "docs/performance.md");
     page!(Report, "docs/report.md");

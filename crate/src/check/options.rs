@@ -1,8 +1,10 @@
 //! What a check is asked for.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::data::VALIDATION_PART;
+use crate::team::{Membership, Team};
 use crate::Device;
 
 /// Options of [`check_photographs`](super::check_photographs). The defaults check everything.
@@ -21,6 +23,7 @@ pub struct CheckOptions {
     pub(super) validation_split: f32,
     pub(super) all_pairs_up_to: usize,
     pub(super) device: Option<Device>,
+    pub(super) team: Option<Membership>,
 }
 
 impl Default for CheckOptions {
@@ -33,6 +36,7 @@ impl Default for CheckOptions {
             validation_split: VALIDATION_PART,
             all_pairs_up_to: 8192,
             device: None,
+            team: None,
         }
     }
 }
@@ -75,6 +79,13 @@ impl CheckOptions {
     /// grey levels, that are nearest to it, which may miss one pair in a hundred.
     pub fn all_pairs_up_to(mut self, photographs: usize) -> Self {
         self.all_pairs_up_to = photographs;
+        self
+    }
+
+    /// Who shares the work, for
+    /// [`OwnPhotographs::check_by_team`](crate::data::OwnPhotographs::check_by_team).
+    pub fn team(mut self, team: Option<Arc<dyn Team>>) -> Self {
+        self.team = team.map(Membership::from);
         self
     }
 
