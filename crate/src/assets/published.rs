@@ -13,6 +13,9 @@ use crate::{Error, Result, Show};
 /// Digits of a whole SHA-256.
 const WHOLE: usize = 64;
 
+/// Reads a file, which fails where it does not hold the network.
+type Read<'a> = dyn Fn(&Path) -> Result<()> + 'a;
+
 /// What is known of a published weight file.
 pub(super) struct Published<'a> {
     /// What a message calls it, such as "Keras' own file".
@@ -20,8 +23,7 @@ pub(super) struct Published<'a> {
     pub bytes: Option<u64>,
     /// Its SHA-256 in small letters, or how that begins.
     pub sha256: Option<String>,
-    /// Reads it, which fails where it does not hold the network.
-    pub read: Box<dyn Fn(&Path) -> Result<()> + 'a>,
+    pub read: Box<Read<'a>>,
 }
 
 impl Published<'_> {
