@@ -111,16 +111,16 @@ fn photographs(
             .max_left_out(arguments.max_left_out)
             .team(team::team())
     };
-    let photographs = match (&arguments.labels, &arguments.validation) {
+    let mut photographs = match (&arguments.labels, &arguments.validation) {
         (Some(table), _) => photographs_from_table(&arguments.dir, &LabelTable::read(table)?, options)?,
         (None, Some(validation)) => own_photographs_with_validation(&arguments.dir, validation, options)?,
         (None, None) => own_photographs(&arguments.dir, options)?,
     };
-    let (mut photographs, groups, check) = grouping::grouped(photographs, (arguments, start), device)?;
     if !arguments.no_cache {
+        // The check decodes them, and training need not do it again.
         photographs.train = photographs.train.cache();
     }
-    Ok((photographs, groups, check))
+    grouping::grouped(photographs, (arguments, start), device)
 }
 
 /// The output, which is none of the photographs and lies in none of their folders, also by way of links.

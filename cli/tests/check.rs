@@ -111,6 +111,84 @@ fn a_table_of_labels_takes_the_place_of_class_folders() {
     assert!(!dir.path().join("new/circle/other copy.png").exists(), "no photograph of the table");
 }
 
+/// As spreadsheets write them: with a byte order mark, Windows' line ends, quotation marks, lines said twice.
+#[test]
+fn tables_of_spreadsheets_are_read() {
+    let dir = folder();
+    let here = dir.path();
+    let odd = "a, \"b\".png";
+    std::fs::rename(here.join("photos/circle/00003.png"), here.join("photos/circle").join(odd)).unwrap();
+    let quoted = "\"circle/a, \"\"b\"\".png\"";
+    let mut table = format!("\u{feff}Label,File\r\ncircle,{quoted}\r\n\"circle\",{quoted}\r\n");
+    (0..8).for_each(|i| table += &format!("square,\"square/{i:05}.png\"\r\n"));
+    std::fs::write(here.join("labels.csv"), table).unwrap();
+    let output = run(here, &["check", "photos", "--labels", "labels.csv", "--no-labels", "--format", "json"]);
+    let (text, said) = (stderr(&output), stdout(&output));
+    assert!(code(&output) == 0 && text.contains("1 line says again"), "{text}");
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&said["photographs"], &said["sets"]["all"]["circle"]), (&9.into(), &1.into()));
+    let changes =
+        format!("\u{feff}to,Action,file\r\n,\"drop\",{quoted}\r\n,,\r\nsquare,relabel,circle/copy.png\r\n");
+    std::fs::write(here.join("changes.csv"), changes).unwrap();
+    let output = run(here, &["check", "photos", "--apply", "changes.csv", "--into", "new"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).contains("1 dropped, 0 moved, 1 relabelled"), "{}", stdout(&output));
+    assert!(here.join("new/square/copy.png").is_file() && !here.join("new/circle").join(odd).exists());
+}
+
+#[test]
+fn a_hostile_table_ends_the_command_with_its_line_and_leaves_nothing_behind() {
+    let dir = folder();
+    let here = dir.path();
+    std::fs::write(here.join("secret.png"), "secret").unwrap();
+    let labels: [(&[u8], &str); 12] = [
+        (b"file,label\n../secret.png,a\n", "line 2: expected a path below the folder"),
+        (b"file,label\ncircle/../../secret.png,a\n", "line 2: expected a path below the folder"),
+        (b"file,label\n/etc/passwd,a\n", "line 2: expected a path relative"),
+        (
+            b"file,label\r\ncircle/00000.png,a\r\ncircle/00000.png,b\r\n",
+            "line 3: circle/00000.png was in line 2",
+        ),
+        (b"file,label\ncircle/00000.png,a\ncircle/gone.png,b\n", "circle/gone.png (line 3)"),
+        (b"file,label\n\"circle/00000.png,a\ncircle/00001.png,b\n", "line 2: expected 2 fields"),
+        (b"file,label\ncircle/00000.png,a,b\n", "line 2: expected 2 fields"),
+        (b"file,label\ncircle/\xff.png,a\n", "line 2: expected a path in UTF-8"),
+        (b"file,label\ncircle/\0.png,a\n", "line 2: expected a path without NUL"),
+        (b"\xff\xfef\0i\0l\0e\0", "UTF-16"),
+        (b"label\na\n", "expected a column `file`"),
+        (b"", "Received nothing"),
+    ];
+    for (table, expected) in labels {
+        std::fs::write(here.join("t.csv"), table).unwrap();
+        let with_labels = ["photos", "--labels", "t.csv"];
+        for arguments in [&["check"][..], &["train", "--epochs", "0", "--image-size", "32"]] {
+            let output = run(here, &[&arguments[..1], &with_labels, &arguments[1..]].concat());
+            assert!(code(&output) == 1 && stderr(&output).contains(expected), "{}", stderr(&output));
+        }
+    }
+    let changes: [(&[u8], &str); 9] = [
+        (b"file,action,to\n../secret.png,drop,\n", "line 2: expected a path below"),
+        (b"file,action,to\n/etc/passwd,drop,\n", "line 2: expected a path below"),
+        (b"file,action,to\ncircle/00000.png,relabel,../../new\n", "line 2: expected the name of a class"),
+        (
+            b"file,action,to\r\ncircle/00000.png,drop,\r\ncircle/00000.png,keep,\r\n",
+            "line 3: expected each file once",
+        ),
+        (b"file,action,to\ncircle/gone.png,drop,\n", "circle/gone.png, which is none"),
+        (b"file,action,to\n\"circle/00000.png,drop,\n", "line 2: expected"),
+        (b"file,action,to\n\xff.png,drop,\n", "line 2: expected text in UTF-8"),
+        (b"file,action,to\ncircle/00000.png,erase,\n", "line 2: expected keep, drop"),
+        (b"", "expected the columns"),
+    ];
+    for (table, expected) in changes {
+        std::fs::write(here.join("t.csv"), table).unwrap();
+        let output = run(here, &["check", "photos", "--apply", "t.csv", "--into", "new"]);
+        assert!(code(&output) == 1 && stderr(&output).contains(expected), "{}", stderr(&output));
+        assert!(!here.join("new").exists());
+    }
+    assert_eq!(std::fs::read_to_string(here.join("secret.png")).unwrap(), "secret");
+}
+
 #[test]
 fn wrong_usage_is_told() {
     let dir = folder();

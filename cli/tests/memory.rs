@@ -9,7 +9,7 @@ use std::path::Path;
 
 use image::codecs::jpeg::JpegEncoder;
 
-/// What training, evaluation and prediction may take, however many files there are.
+/// What training, evaluation and prediction may take, however many files there are, and reading a table.
 const LIMIT: u64 = 400 << 20;
 
 /// `n` small JPEGs in three classes, links to a few, since disks are slow; decoders do not know.
@@ -33,14 +33,14 @@ fn photographs(dir: &Path, n: usize) {
     std::fs::write(dir.join("square/00004x.jpg"), [0xFF, 0xD8, 0xFF]).unwrap();
 }
 
-/// Runs the program to its end: its peak of resident memory in bytes, and its exit code.
+/// Runs the program to its end, what it says in the files `out` and `err`: its peak of resident memory in bytes, and its exit code.
 #[allow(clippy::zombie_processes)] // `wait4` waits for it, and tells what it took.
 fn peak(dir: &Path, arguments: &[&str]) -> (u64, i32) {
     use std::os::unix::process::ExitStatusExt;
     let mut command = common::transfer();
     let child =
         command.current_dir(dir).args(arguments).stdout(std::fs::File::create(dir.join("out")).unwrap());
-    let child = child.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let child = child.stderr(std::fs::File::create(dir.join("err")).unwrap()).spawn().unwrap();
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     let mut status = 0;
     // SAFETY: the child's own number, and places of the right types for what is written.
@@ -69,4 +69,43 @@ fn predicting_evaluating_and_training_without_cache_stay_below_400_mb() {
         assert!(bytes < LIMIT, "{arguments:?}: {bytes} bytes");
     }
     assert_eq!(std::fs::read_to_string(here.join("out")).unwrap().lines().count(), n / 3 * 3);
+}
+
+/// Ten million rows end in an error: of a table of labels at its millionth photograph, of a table of changes at its
+/// millionth row or by its length.
+#[test]
+fn tables_of_ten_million_rows_are_refused_in_bounded_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path();
+    photographs(&here.join("photos"), 24);
+    // Rows of one length: the first and those behind it differ in the digits of a number.
+    let table = |name: &str, header: &str, end: &str, rows: u32| {
+        let mut text = header.as_bytes().to_vec();
+        for thousand in 0..rows / 1000 {
+            for i in 0..1000u32 {
+                let number = thousand * 1000 + i;
+                text.extend((0..7).rev().map(|digit| b'0' + (number / 10u32.pow(digit) % 10) as u8));
+                text.extend(end.as_bytes());
+            }
+        }
+        std::fs::write(here.join(name), text).unwrap();
+    };
+    table("labels.csv", "file,label\n", ",a\n", 10_000_000);
+    table("changes.csv", "file,action,to\n", ",,\n", 10_000_000);
+    table("shorter.csv", "file,action,to\n", ",,\n", 2_000_000);
+    let labels = ["check", "photos", "--labels", "labels.csv"];
+    let changes = |table| ["check", "photos", "--apply", table, "--into", "new"];
+    let cases = [
+        (&labels[..], "line 1000002: expected at most 1,000,000 photographs"),
+        (&changes("changes.csv"), "longer than 64 MiB"),
+        (&changes("shorter.csv"), "line 1000002: expected at most 1,000,000 rows"),
+    ];
+    for (arguments, expected) in cases {
+        let (bytes, code) = peak(here, arguments);
+        println!("{arguments:?}: {} MB at most", bytes / 1_000_000);
+        assert!(code == 1 && bytes < LIMIT, "{arguments:?}: {bytes} bytes, code {code}");
+        let said = std::fs::read_to_string(here.join("err")).unwrap();
+        assert!(said.contains(expected), "{said}");
+    }
+    assert!(!here.join("new").exists());
 }

@@ -5,12 +5,14 @@
 //! cargo run --release -p transfer-tools --bin check-measure -- labels FOLDER
 //! cargo run --release -p transfer-tools --bin check-measure -- leaks FOLDER
 //! cargo run --release -p transfer-tools --bin check-measure -- size FOLDER 20000
+//! cargo run --release -p transfer-tools --bin check-measure -- many FOLDER 20000 [ALL_PAIRS_UP_TO]
 //! ```
 //!
 //! FOLDER holds class folders: the `train` folder of the cats and dogs. Nothing is written there.
 
 mod duplicates;
 mod labels;
+mod many;
 mod plant;
 mod size;
 
@@ -29,8 +31,19 @@ fn main() -> ExitCode {
         ["size", folder, n] => {
             n.parse().map_err(Into::into).and_then(|n| size::measure(Path::new(folder), n))
         }
-        _ => Err("expected `duplicates`, `leaks` or `labels` and a folder, or `size`, a folder and a number"
-            .into()),
+        ["many", folder, n] => {
+            n.parse().map_err(Into::into).and_then(|n| many::measure(Path::new(folder), n, None))
+        }
+        ["many", folder, n, up_to] => n
+            .parse()
+            .and_then(|n| Ok((n, up_to.parse()?)))
+            .map_err(Into::into)
+            .and_then(|(n, up_to)| many::measure(Path::new(folder), n, Some(up_to))),
+        _ => Err(
+            "expected `duplicates`, `leaks` or `labels` and a folder, or `size` or `many`, a folder and a \
+                  number"
+                .into(),
+        ),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

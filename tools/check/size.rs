@@ -31,7 +31,7 @@ pub fn measure(folder: &Path, n: usize) -> Result<()> {
 }
 
 /// The most memory that this process took, in kB.
-fn most_memory() -> Option<u64> {
+pub fn most_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse().ok()

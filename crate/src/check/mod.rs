@@ -15,7 +15,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `scan.rs`, `fingerprint.rs`, `features.rs` | the pass over all photographs, and what it keeps of each |
-//! | `neighbours.rs` | distances between features, block by block |
+//! | `neighbours/` | distances between features: of all pairs, or by cells |
 //! | `duplicates/` | photographs that show the same |
 //! | `labels.rs` | photographs whose label is probably wrong |
 //! | `outliers.rs`, `classes.rs`, `odd.rs` | far photographs; unusual classes; sizes and unusual pixels |

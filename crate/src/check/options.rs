@@ -23,6 +23,7 @@ pub struct CheckOptions {
     pub(super) labels: bool,
     pub(super) max_left_out: f32,
     pub(super) validation_split: f32,
+    pub(super) all_pairs_up_to: usize,
     pub(super) device: Option<Device>,
     pub(super) team: Option<Membership>,
     #[cfg(feature = "onnx")]
@@ -37,6 +38,7 @@ impl Default for CheckOptions {
             labels: true,
             max_left_out: 1.0,
             validation_split: VALIDATION_PART,
+            all_pairs_up_to: 8192,
             device: None,
             team: None,
             #[cfg(feature = "onnx")]
@@ -75,6 +77,14 @@ impl CheckOptions {
     /// [`VALIDATION_PART`].
     pub fn validation_split(mut self, part: f32) -> Self {
         self.validation_split = part;
+        self
+    }
+
+    /// The number of photographs up to which all pairs are compared; 8,192 without a call. The time that this takes grows
+    /// with the square of the number. Of more photographs each is compared with those of the cells of features, and of
+    /// grey levels, that are nearest to it, which may miss one pair in a hundred.
+    pub fn all_pairs_up_to(mut self, photographs: usize) -> Self {
+        self.all_pairs_up_to = photographs;
         self
     }
 

@@ -77,9 +77,10 @@ pub fn check_photographs_of_table(
 
 impl OwnPhotographs {
     /// [`check_photographs`] for photographs that are opened already. What was set aside for validation is checked
-    /// together with what it was set aside from; [`keep_together`](Self::keep_together) splits both anew. Of the options
+    /// together with what it was set aside from; [`keep_together`](Self::keep_together) splits both anew. Photographs of a
+    /// data set with a [`cache`](crate::data::Dataset::cache) are decoded once, for the check and for training. Of the options
     /// [`labels`](CheckOptions::labels), [`validation_split`](CheckOptions::validation_split),
-    /// [`device`](CheckOptions::device) and the choice of features count.
+    /// [`all_pairs_up_to`](CheckOptions::all_pairs_up_to), [`device`](CheckOptions::device) and the choice of features count.
     ///
     /// # Errors
     /// As [`check_photographs`].
@@ -107,7 +108,7 @@ impl OwnPhotographs {
         let (team, sets) = (team.team(), self.whole_sets(options.validation_split)?);
         let scan = scan(&sets, &options.network()?, Some(team))?;
         let report = match team.rank() {
-            0 => Some(report(&self.dir, &sets, scan, options.labels)?),
+            0 => Some(report(&self.dir, &sets, scan, (options.labels, options.all_pairs_up_to))?),
             _ => None,
         };
         let files: Vec<&PathBuf> = sets.iter().flat_map(|set| set.data.file_paths()).collect();
@@ -121,13 +122,19 @@ impl OwnPhotographs {
 
 fn check_sets(dir: &Path, sets: &[WholeSet], options: &CheckOptions) -> Result<CheckReport> {
     let scan = scan(sets, &options.network()?, None)?;
-    report(dir, sets, scan, options.labels)
+    report(dir, sets, scan, (options.labels, options.all_pairs_up_to))
 }
 
-/// What is wrong with photographs that were looked at.
-fn report(dir: &Path, sets: &[WholeSet], mut scan: Scan, labels: bool) -> Result<CheckReport> {
+/// What is wrong with photographs that were looked at; whether labels are checked, and up to how many photographs all
+/// pairs are compared.
+fn report(
+    dir: &Path,
+    sets: &[WholeSet],
+    mut scan: Scan,
+    (labels, all_pairs_up_to): (bool, usize),
+) -> Result<CheckReport> {
     let names = sets[0].data.class_names().to_vec();
-    let (groups, near) = find(&mut scan, NEIGHBOURS)?;
+    let (groups, near) = find(&mut scan, NEIGHBOURS, all_pairs_up_to)?;
     let of_photographs: Vec<u32> = scan.photographs.iter().map(|p| p.label).collect();
     // A head of one label a photograph has no opinion on several.
     let one_label = sets.iter().all(|set| set.data.label_sets().is_none());

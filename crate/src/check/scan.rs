@@ -1,5 +1,6 @@
 //! The one pass over all photographs: each is decoded once, and what all checks need of it is kept.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -75,12 +76,7 @@ pub(super) fn scan(sets: &[WholeSet], network: &Backbone, team: Option<&dyn Team
     let numbers = h * w * c;
     let width = network.output_shape().2;
     let mut unreadable: Vec<Skipped> = sets.iter().flat_map(|set| set.data.skipped()).collect();
-    let mut all: Vec<(usize, &PathBuf, u32)> = Vec::new();
-    for (i, set) in sets.iter().enumerate() {
-        let mut of_set = set.data.indices();
-        of_set.sort_unstable();
-        all.extend(of_set.into_iter().map(|at| (i, &set.data.file_paths()[at], set.data.labels()[at])));
-    }
+    let all: Vec<Work<'_>> = sets.iter().enumerate().flat_map(|(i, set)| Work::of(i, set)).collect();
     let mut photographs = Vec::with_capacity(all.len());
     // The first member of a team keeps what all of them have found.
     let mut features = Features::with_room(if rank == 0 { all.len() } else { 0 }, width)?;
@@ -112,13 +108,13 @@ pub(super) fn scan(sets: &[WholeSet], network: &Backbone, team: Option<&dyn Team
                 found = read_message(&team.receive(member)?, &mut pooled)?;
             }
             let mut n = 0;
-            for (&(set, path, label), found) in block.iter().zip(std::mem::take(&mut found)) {
+            for (work, found) in block.iter().zip(std::mem::take(&mut found)) {
                 match found {
                     Ok(about) => {
-                        photographs.push(Photograph { path: path.clone(), set, label, ..about });
+                        photographs.push(work.named(about));
                         n += 1;
                     }
-                    Err(reason) => unreadable.push(Skipped { path: path.clone(), reason }),
+                    Err(reason) => unreadable.push(Skipped { path: work.path.clone(), reason }),
                 }
             }
             features.push(&pooled[..n * width])?;
@@ -161,23 +157,57 @@ pub(super) fn usual_network(device: &Device) -> Result<Backbone> {
     Ok(network)
 }
 
+/// A photograph to look at.
+struct Work<'a> {
+    /// Its set, with the position of that.
+    set: (usize, &'a WholeSet),
+    index: usize,
+    path: &'a PathBuf,
+    /// Whether the cache keeps what is decoded.
+    keep: bool,
+}
+
+impl<'a> Work<'a> {
+    /// All photographs of a set.
+    fn of(position: usize, set: &'a WholeSet) -> Vec<Self> {
+        let cached: HashSet<usize> = set.cached.iter().copied().collect();
+        let mut indices = set.data.indices();
+        indices.sort_unstable();
+        let work = |index: usize| {
+            let (path, keep) = (&set.data.file_paths()[index], cached.contains(&index));
+            Work { set: (position, set), index, path, keep }
+        };
+        indices.into_iter().map(work).collect()
+    }
+
+    /// What was found of it, with its path, set and label.
+    fn named(&self, about: Photograph) -> Photograph {
+        let (set, label) = (self.set.0, self.set.1.data.labels()[self.index]);
+        Photograph { path: self.path.clone(), set, label, ..about }
+    }
+}
+
 /// Decodes a block; `images` gets what the network takes.
 fn look_at(
-    block: &[(usize, &PathBuf, u32)],
+    block: &[Work<'_>],
     network: &Backbone,
     images: &mut [f32],
 ) -> Result<Vec<Result<Photograph, String>>> {
     let (h, w, c) = network.input_shape();
     let rescaling = network.is_features().then(|| network.rescaling());
     let rooms = images.chunks_exact_mut(h * w * c);
-    let with_rooms = block.iter().map(|&(_, path, _)| path).zip(rooms).collect();
-    look_at_whole(with_rooms, |whole: Whole<'_>, room: &mut [f32]| {
+    let with_rooms = block.iter().zip(rooms).map(|(work, room)| (work.path, (work, room))).collect();
+    look_at_whole(with_rooms, |whole: Whole<'_>, (work, room): (&Work<'_>, &mut [f32])| {
         whole.resize((h, w), room);
         match rescaling {
             Some(rescaling) => rescaling.apply_slice(room),
             None => room.iter_mut().for_each(|v| *v = *v / 127.5 - 1.0),
         }
-        about(&whole)
+        let photograph = about(&whole);
+        if work.keep {
+            work.set.1.keep_decoded(work.index, &whole, photograph.digest);
+        }
+        photograph
     })
 }
 

@@ -5,10 +5,13 @@ use std::path::{Component, Path, PathBuf};
 
 use super::fix::Action;
 use crate::data::Lines;
+use crate::thousands::thousands;
 use crate::{input, Error, Result, Show};
 
 /// The longest table in bytes.
 const LONGEST: u64 = 64 << 20;
+/// The most rows: as many as a table of labels may have.
+const MOST_ROWS: usize = 1_000_000;
 /// The longest path and the longest name of a set or class, in bytes.
 const LONGEST_PATH: usize = 4096;
 const LONGEST_NAME: usize = 255;
@@ -70,6 +73,9 @@ fn parse(bytes: &[u8]) -> Result<Vec<Row>, String> {
             continue;
         }
         let in_line = |what: String| format!("line {line}: {what}");
+        if rows.len() == MOST_ROWS {
+            return Err(in_line(format!("expected at most {} rows. Received more", thousands(MOST_ROWS))));
+        }
         let file = inner_path(cell(file)).map_err(in_line)?;
         let action = parsed_action(cell(action), cell(to)).map_err(in_line)?;
         if let Some(before) = lines.insert(file.clone(), line) {

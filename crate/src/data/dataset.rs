@@ -280,6 +280,16 @@ impl Dataset {
         Dataset { cache: true, ..self.clone() }
     }
 
+    /// The same with a cache or without one.
+    pub(super) fn with_cache(self, cache: bool) -> Dataset {
+        Dataset { cache, ..self }
+    }
+
+    /// Whether it keeps images in memory.
+    pub(super) fn has_cache(&self) -> bool {
+        self.cache
+    }
+
     /// All decodable images as the cache has them, by their index; `None` where one is not in it.
     #[cfg(feature = "cuda")]
     pub(crate) fn cached_images(&self) -> Option<Vec<(usize, super::Stored<'_>)>> {

@@ -255,8 +255,9 @@ impl OwnPhotographs {
     pub fn keep_together(self, groups: &Groups, validation_split: f32) -> Result<Self> {
         let mut kept = self;
         if let Some(all) = kept.before_split(validation_split)? {
-            (kept.train, kept.validation) =
-                all.stratified_group_split(validation_split, SPLIT_SEED, groups)?;
+            let (train, validation) = all.stratified_group_split(validation_split, SPLIT_SEED, groups)?;
+            let cached = [&kept.train, &kept.validation].map(Dataset::has_cache);
+            (kept.train, kept.validation) = (train.with_cache(cached[0]), validation.with_cache(cached[1]));
         }
         if !groups.is_none() {
             tell_leaks(&kept.train, &kept.validation, kept.test.as_ref(), groups);

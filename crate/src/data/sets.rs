@@ -1,8 +1,10 @@
 //! The sets of somebody's folder as they lie there, without a split: to look at all photographs.
 
 use super::dataset::image_dataset_from_directory;
+use super::digest::FileDigest;
 use super::layout::{expect_folder, layout, Layout};
 use super::own_photographs::measured;
+use super::whole::Whole;
 use super::{Dataset, ImageDatasetOptions, OwnPhotographs};
 use crate::{Error, Result, Show, SPLIT_SEED};
 use std::path::{Path, PathBuf};
@@ -14,6 +16,20 @@ pub(crate) struct WholeSet {
     /// The folder that the class folders lie in.
     pub folder: PathBuf,
     pub data: Dataset,
+    /// Those of its photographs that a data set with a cache will ask for.
+    pub cached: Vec<usize>,
+}
+
+impl WholeSet {
+    pub fn new(name: &'static str, folder: PathBuf, data: Dataset) -> Self {
+        WholeSet { name, folder, data, cached: Vec::new() }
+    }
+
+    /// Keeps a photograph that was decoded in the cache of its data sets, if there is room: whoever asks for it next does
+    /// not have to decode it.
+    pub fn keep_decoded(&self, index: usize, photograph: &Whole<'_>, file: FileDigest) {
+        self.data.store.keep_decoded(index, photograph, file);
+    }
 }
 
 /// All photographs of a folder in the layouts of [`own_photographs`](super::own_photographs), those of the training set
@@ -40,11 +56,11 @@ pub(crate) fn whole_sets(
     let names = data.class_names().to_vec();
     let validation = validation_dir.map(Path::to_owned).or(validation);
     let name = if validation.is_some() || test.is_some() { "train" } else { "all" };
-    let mut sets = vec![WholeSet { name, folder: train, data }];
+    let mut sets = vec![WholeSet::new(name, train, data)];
     for (name, folder) in [("validation", validation), ("test", test)] {
         if let Some(folder) = folder {
             let data = measured(&folder, &names, &[], options.clone())?;
-            sets.push(WholeSet { name, folder, data });
+            sets.push(WholeSet::new(name, folder, data));
         }
     }
     Ok(sets)
@@ -53,12 +69,19 @@ pub(crate) fn whole_sets(
 impl OwnPhotographs {
     /// All its photographs. What [`own_photographs`](super::own_photographs) set aside is one set with the rest again.
     pub(crate) fn whole_sets(&self, validation_split: f32) -> Result<Vec<WholeSet>> {
-        let set = |name, data: &Dataset| WholeSet { name, folder: self.dir.clone(), data: data.clone() };
+        let with_cache = |data: &Dataset| if data.has_cache() { data.indices() } else { Vec::new() };
+        let set = |name, data: &Dataset| WholeSet {
+            cached: with_cache(data),
+            ..WholeSet::new(name, self.dir.clone(), data.clone())
+        };
         let test = self.test.iter().map(|test| set("test", test));
         Ok(match self.before_split(validation_split)? {
             Some(all) => {
                 let name = if self.test.is_some() { "train" } else { "all" };
-                [set(name, &all)].into_iter().chain(test).collect()
+                // A split that keeps groups together moves few of them to the other side.
+                let cached = [&self.train, &self.validation].into_iter().flat_map(with_cache).collect();
+                let all = WholeSet { cached, ..set(name, &all) };
+                [all].into_iter().chain(test).collect()
             }
             None => [set("train", &self.train), set("validation", &self.validation)]
                 .into_iter()

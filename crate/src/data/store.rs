@@ -11,6 +11,7 @@ use super::label_sets::LabelSets;
 use super::left_out::Tally;
 use super::options::{ImageDatasetOptions, OnBadImage};
 use super::stored::{pass_through, store, stored_bytes, Stored};
+use super::whole::Whole;
 use crate::progress::say;
 use crate::{input, Error, Result, Show};
 use std::path::PathBuf;
@@ -126,6 +127,20 @@ impl Store {
             ))),
             Err(Unusable::Content(reason) | Unusable::NoImage(reason)) => self.leave_out(index, reason),
         }
+    }
+
+    /// Keeps an image that was decoded for another purpose, as [`load`](Self::load) with `cache` would, if there is room.
+    pub fn keep_decoded(&self, index: usize, image: &Whole<'_>, file: FileDigest) {
+        let ImageDatasetOptions { image_size: size, fit, cache_limit_bytes, .. } = self.options;
+        let len = size.0 * size.1 * 3;
+        let full = self.cached_bytes().saturating_add(stored_bytes(len)) > cache_limit_bytes;
+        if full || self.is_bad(index) || self.cached[index].get().is_some() {
+            return;
+        }
+        let mut resized = self.buffer(len);
+        resize_to_fit(image.pixels, (image.height, image.width), &mut resized, size, fit, &mut Vec::new());
+        self.keep(index, &mut resized, file);
+        self.give_back(resized);
     }
 
     /// The images that turned out to be damaged, and why.

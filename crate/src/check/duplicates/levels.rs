@@ -91,9 +91,12 @@ impl Plane {
     }
 }
 
+/// Coarse grey levels of a photograph and of its mirror image.
+pub(super) type Coarse = [[f32; 64]; 2];
+
 /// The grey levels of 8 x 8 squares without their mean, of length 1, and the same mirrored; zeros where nearly all are
 /// the same.
-pub(super) fn coarse(fingerprint: &[u8; CELLS]) -> [[f32; 64]; 2] {
+pub(super) fn coarse(fingerprint: &[u8; CELLS]) -> Coarse {
     [false, true].map(|mirrored| {
         let plane = Plane::of(fingerprint, mirrored).smaller(SIDE / 8);
         let mean = plane.values.iter().sum::<f32>() / 64.0;
@@ -107,3 +110,30 @@ pub(super) fn coarse(fingerprint: &[u8; CELLS]) -> [[f32; 64]; 2] {
 
 /// Standard deviation of grey levels below which a photograph has nothing that could be compared.
 pub(in crate::check) const FLATTEST: f32 = 2.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coarse_grey_levels_have_numpys_correlations() {
+        let file: serde_json::Value =
+            serde_json::from_str(include_str!("../../../tests/api/check/reference.json")).unwrap();
+        let kept = &file["fingerprints"];
+        let numbers =
+            |value: &serde_json::Value| -> Vec<f64> { serde_json::from_value(value.clone()).unwrap() };
+        let of_case = |case: &serde_json::Value| {
+            let cells: Vec<u8> = numbers(&case["cells"]).into_iter().map(|v| v.round() as u8).collect();
+            coarse(&cells.try_into().unwrap())
+        };
+        let all: Vec<Coarse> = kept["cases"].as_array().unwrap().iter().map(of_case).collect();
+        let expected = numbers(&kept["coarse"]);
+        assert_eq!(expected.len(), 2 * all.len() * all.len());
+        for (i, expected) in expected.into_iter().enumerate() {
+            let (side, other) = (i / all.len(), i % all.len());
+            let side = &all[side % all.len()][side / all.len()];
+            let found: f32 = side.iter().zip(&all[other][0]).map(|(a, b)| a * b).sum();
+            assert!((f64::from(found) - expected).abs() < 1e-5, "{i}: {found} {expected}");
+        }
+    }
+}

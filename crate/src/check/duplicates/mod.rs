@@ -6,11 +6,13 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `search.rs` | candidates, and which of them show the same |
+//! | `candidates.rs` | pairs that may show the same: among all pairs of some thousand photographs, by cells of more |
+//! | `search.rs` | which candidates show the same |
 //! | `align.rs`, `levels.rs` | aligning two fingerprints; fingerprints as images of numbers |
 //! | `group.rs`, `union.rs` | what a group is; pairs become groups |
 
 mod align;
+mod candidates;
 mod group;
 mod levels;
 mod search;

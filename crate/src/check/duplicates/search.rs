@@ -1,21 +1,18 @@
-//! Candidates, comparison, groups.
+//! Comparison of candidates, and groups.
 
 use std::collections::HashMap;
 
 use super::align::{displacement, fit, Fit};
+use super::candidates::{candidates, CANDIDATES};
 use super::group::{DuplicateKind, Group, Link};
-use super::levels::coarse;
+use super::levels::{coarse, Coarse};
 use super::union::Union;
 use crate::check::fingerprint::{colour_difference, strength};
-use crate::check::neighbours::{neighbours, Neighbours};
+use crate::check::neighbours::Neighbours;
 use crate::check::scan::{Photograph, Scan};
 use crate::progress::check_stop;
 use crate::{threads, Result};
 
-/// Candidates: the cosine of features is at least the first number and the correlation of coarse grey levels at least
-/// the second, in one of two ways. The second way is for photographs that were made much smaller, which changes their
-/// features and not their grey levels.
-const CANDIDATES: [(f32, f32); 2] = [(0.75, 0.6), (0.5, 0.9)];
 /// Correlation of grey levels, and of details, from which on two photographs show the same. Of 2,000 photographs of cats
 /// and dogs no two different ones reach 0.71 in details, and of 500 planted duplicates two do not reach 0.78.
 const SAME: (f64, f64) = (0.93, 0.78);
@@ -26,30 +23,20 @@ const COLOURS: (f32, f32) = (16.0, 0.3);
 const RESAVED: (f64, f64) = (0.01, 0.93);
 
 /// The groups of all photographs, those of the first photographs first, and the distances to neighbours that were found
-/// on the way.
-pub(in crate::check) fn find(scan: &mut Scan, neighbours_wanted: usize) -> Result<(Vec<Group>, Neighbours)> {
-    let coarse: Vec<[[f32; 64]; 2]> =
+/// on the way. Pairs of more than `all_pairs_up_to` photographs are found by cells.
+pub(in crate::check) fn find(
+    scan: &mut Scan,
+    neighbours_wanted: usize,
+    all_pairs_up_to: usize,
+) -> Result<(Vec<Group>, Neighbours)> {
+    let coarse: Vec<Coarse> =
         threads::map((0..scan.len()).collect(), |i| match scan.photographs[i].is_below_its_fingerprint() {
             // Digits and icons look alike at this size without being copies.
             true => [[0.0; 64]; 2],
             false => coarse(&scan.photographs[i].fingerprint),
         });
-    let alike = |a: usize, b: usize, from: f32| {
-        let plain = &coarse[b][0];
-        coarse[a].iter().any(|side| side.iter().zip(plain).map(|(x, y)| x * y).sum::<f32>() >= from)
-    };
     let copies = copies(scan);
-    // What is true of a file is true of its copies, and many copies make very many pairs.
-    let mut is_copy = vec![false; scan.len()];
-    copies.iter().for_each(|&(_, later)| is_copy[later] = true);
-    let wanted = |a: usize, b: usize, cosine: f32| {
-        if is_copy[a] || is_copy[b] {
-            return false;
-        }
-        CANDIDATES.iter().any(|&(features, levels)| cosine >= features && alike(a, b, levels))
-    };
-    let from = CANDIDATES.iter().fold(1.0, |least: f32, &(features, _)| least.min(features));
-    let mut near = neighbours(&mut scan.features, neighbours_wanted, from, wanted)?;
+    let mut near = candidates(scan, &coarse, &copies, (neighbours_wanted, all_pairs_up_to))?;
     let scan = &*scan;
     let mut union = Union::of(scan.len());
     for (a, b) in copies {
@@ -59,10 +46,11 @@ pub(in crate::check) fn find(scan: &mut Scan, neighbours_wanted: usize) -> Resul
     candidates.retain(|&(a, b)| !union.together(a, b));
     for block in candidates.chunks(4096) {
         check_stop("The search for duplicates")?;
-        let links = threads::map(block.to_vec(), |(a, b)| compare(scan, a as usize, b as usize, &coarse));
+        let apart: Vec<_> = block.iter().copied().filter(|&(a, b)| !union.together(a, b)).collect();
+        let links = threads::map(apart.clone(), |(a, b)| compare(scan, a as usize, b as usize, &coarse));
         // The strongest first, so that a group is joined by what is most alike.
         let mut links: Vec<_> =
-            block.iter().zip(links).filter_map(|(pair, link)| Some((*pair, link?))).collect();
+            apart.into_iter().zip(links).filter_map(|(pair, link)| Some((pair, link?))).collect();
         links.sort_by(|x, y| y.1.likeness.total_cmp(&x.1.likeness).then(x.0.cmp(&y.0)));
         links.into_iter().for_each(|((a, b), link)| union.join(a as usize, b as usize, link));
     }
@@ -78,7 +66,7 @@ fn copies(scan: &Scan) -> Vec<(usize, usize)> {
 }
 
 /// What joins two photographs, if anything does.
-fn compare(scan: &Scan, a: usize, b: usize, coarse: &[[[f32; 64]; 2]]) -> Option<Link> {
+fn compare(scan: &Scan, a: usize, b: usize, coarse: &[Coarse]) -> Option<Link> {
     let [first, second] = [a, b].map(|i| &*scan.photographs[i].fingerprint);
     let least = CANDIDATES.iter().fold(1.0, |least: f32, &(_, levels)| least.min(levels));
     let sides = [false, true].into_iter().zip(&coarse[a]);

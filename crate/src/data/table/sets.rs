@@ -24,12 +24,12 @@ pub(crate) fn whole_sets_of_table(
     let options = ImageDatasetOptions { validation_split: None, subset: None, shuffle: false, ..options };
     let Opening { all, parts, .. } = open(dir, table, options)?;
     if !table.has_split {
-        return Ok(vec![WholeSet { name: "all", folder: dir.to_owned(), data: all }]);
+        return Ok(vec![WholeSet::new("all", dir.to_owned(), all)]);
     }
     let set = |part: Part| {
         let order: Vec<usize> = all.indices().into_iter().filter(|&i| parts[i] == Some(part)).collect();
         let data = || all.with_order(order.clone());
-        (!order.is_empty()).then(|| WholeSet { name: part.usual(), folder: dir.to_owned(), data: data() })
+        (!order.is_empty()).then(|| WholeSet::new(part.usual(), dir.to_owned(), data()))
     };
     Ok([Part::Train, Part::Validation, Part::Test].into_iter().filter_map(set).collect())
 }

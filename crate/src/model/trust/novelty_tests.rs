@@ -85,3 +85,48 @@ fn what_is_written_is_read_and_what_contradicts_itself_is_refused() {
     assert!(changed("mean", vec![2], vec![0.0; 2]) && changed("frozen/kept", vec![1, 2], vec![0.0; 2]));
     assert!(!changed("frozen/units", vec![1], vec![1.0]));
 }
+
+/// Evidence, distances, parts, their combination and the threshold, computed by scipy and scikit-learn.
+#[test]
+fn what_is_unknown_and_why_is_what_scipy_says() {
+    let file: serde_json::Value =
+        serde_json::from_str(include_str!("../../../tests/api/trust/reference.json")).unwrap();
+    let case = &file["unknown"];
+    let matrix = |name: &str| {
+        let rows: Vec<Vec<f32>> = serde_json::from_value(case[name].clone()).unwrap();
+        Array2::from_shape_vec((rows.len(), rows[0].len()), rows.concat()).unwrap()
+    };
+    let nearest = |name: &str| {
+        let training = matrix(name);
+        let width = training.ncols();
+        Nearest::new((Array1::zeros(width), Array2::eye(width)), &training).unwrap()
+    };
+    let [logits, features, frozen] = ["logits", "features", "frozen"].map(matrix);
+    let held_out = ["held_out_logits", "held_out_features", "held_out_frozen"].map(matrix);
+    let known = Looks { logits: &held_out[0], features: &held_out[1], frozen: Some(&held_out[2]) };
+    let rate = case["rate"].as_f64().unwrap();
+    let novelty =
+        Novelty::new(nearest("training"), Some((1, nearest("frozen_training"))), &known, rate).unwrap();
+    let looks = Looks { logits: &logits, features: &features, frozen: Some(&frozen) };
+    let found = novelty.unknown(&looks).unwrap();
+    let expected = case["unknown"].as_array().unwrap();
+    assert!(found.len() == expected.len() && found.iter().any(Option::is_none));
+    for kind in ["little", "far"] {
+        assert!(expected.iter().any(|said| said[0] == kind), "{kind}");
+    }
+    for (i, (found, expected)) in found.into_iter().zip(expected).enumerate() {
+        let Some(found) = found else {
+            assert!(expected.is_null(), "{i}: {expected}");
+            continue;
+        };
+        let (kind, share) = match found {
+            Unknown::LittleEvidence { share } => ("little", share),
+            Unknown::FarFromTraining { share } => ("far", share),
+        };
+        let part = expected[1].as_f64().unwrap();
+        assert!(
+            expected[0] == kind && (f64::from(share) - part).abs() < 1e-3 * part,
+            "{i}: {found:?} {expected}"
+        );
+    }
+}

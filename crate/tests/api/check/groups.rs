@@ -155,3 +155,49 @@ fn a_test_set_is_the_folders_own_or_a_part_of_the_validation_set_that_keeps_grou
     let (validation, test) = photographs.validation_and_test(0.5, &Groups::none()).unwrap();
     assert_eq!((validation.len(), test.len()), (6, 4));
 }
+
+/// All pixels of a data set, by file.
+fn pixels(data: &Dataset) -> std::collections::BTreeMap<PathBuf, Vec<f32>> {
+    let mut all = std::collections::BTreeMap::new();
+    for batch in data.batches(0).unwrap() {
+        let batch = batch.unwrap();
+        let numbers = batch.images.len() / batch.indices.len();
+        for (&index, image) in
+            batch.indices.iter().zip(batch.images.as_slice().unwrap().chunks_exact(numbers))
+        {
+            all.insert(data.file_paths()[index].clone(), image.to_vec());
+        }
+    }
+    all
+}
+
+/// What the check decodes is in the cache of the training set, with the numbers that training would decode.
+#[test]
+fn photographs_are_decoded_once_for_the_check_and_the_training() {
+    let dir = folder();
+    let size = options().image_size(40, 50);
+    let expected = own_photographs(dir.path(), size.clone()).unwrap();
+    let (train, validation) = (pixels(&expected.train.cache()), pixels(&expected.validation));
+    let one = expected.train.cache_bytes() / train.len();
+
+    let mut photographs = own_photographs(dir.path(), size.clone()).unwrap();
+    photographs.train = photographs.train.cache();
+    let report = photographs.check(CheckOptions::default().labels(false)).unwrap();
+    let kept = photographs.train.cache_bytes();
+    assert_eq!(kept, one * train.len());
+    let photographs = photographs.keep_together(&report.groups(), 0.2).unwrap();
+    // The validation set has no cache, as before.
+    assert_eq!(pixels(&photographs.validation), validation);
+    assert_eq!(photographs.train.cache_bytes(), kept);
+    for path in photographs.train.file_paths() {
+        std::fs::write(path, "decoded already").unwrap();
+    }
+    assert_eq!(pixels(&photographs.train), train);
+
+    // A cache with room for three.
+    let dir = folder();
+    let mut few = own_photographs(dir.path(), size.cache_limit_bytes(3 * one)).unwrap();
+    few.train = few.train.cache();
+    few.check(CheckOptions::default().labels(false)).unwrap();
+    assert_eq!(few.train.cache_bytes(), 3 * one);
+}

@@ -49,7 +49,13 @@ def fingerprints():
         cases.append({"height": height, "width": width, "pixels": pixels.ravel().tolist(), "cells": rounded(cells)})
     cells = [np.round(case["cells"]) for case in cases]
     correlations = np.corrcoef(cells)
-    return {"cases": cases, "correlations": rounded(correlations)}
+    # Of 8 x 8 squares, and of the mirror images of the first.
+    # Halves are rounded up, as Rust does.
+    cells = [np.floor(np.array(case["cells"]).reshape(32, 32) + 0.5) for case in cases]
+    coarse = [cell.reshape(8, 4, 8, 4).mean(axis=(1, 3)) for cell in cells]
+    rows = [square.ravel() for square in coarse] + [square[:, ::-1].ravel() for square in coarse]
+    coarse = np.corrcoef(rows)[:, : len(cells)]
+    return {"cases": cases, "correlations": rounded(correlations), "coarse": rounded(coarse)}
 
 
 def made():

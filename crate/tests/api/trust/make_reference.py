@@ -13,8 +13,8 @@ import numpy as np
 import scipy
 import sklearn
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
-from scipy.stats import binomtest
+from scipy.special import log_softmax, logsumexp, softmax
+from scipy.stats import binomtest, combine_pvalues, expon
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 from sklearn.neighbors import NearestNeighbors
@@ -126,6 +126,68 @@ def nearest():
     return {"points": points.tolist(), "queries": queries.tolist(), "squares": (distances**2).tolist()}
 
 
+def squared_distances(points, queries):
+    """From the nearest point, all scaled to length 1."""
+    found = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(normalize(points.astype(np.float64)))
+    return found.kneighbors(normalize(queries.astype(np.float64)))[0][:, 0] ** 2
+
+
+def part(known, score, new):
+    """The part of known scores that are at least as large, with an exponential tail behind the largest."""
+    known = np.sort(known)
+    assert new == 0 or np.abs(known - score).min() > 1e-6, "no score lies so near to another that rounding decides"
+    upper = known[4 * len(known) // 5 :]
+    tail = expon.sf(max(score - known[-1], 0), scale=(upper - upper[0]).mean())
+    return (new + (known >= score).sum()) / (len(known) + new) * tail
+
+
+def together(parts):
+    """Half of Fisher's statistic."""
+    return combine_pvalues(parts, method="fisher").statistic / 2
+
+
+def unknown():
+    """Which photographs are called unknown, and why, by logits, features, and what the last frozen unit gives."""
+    def drawn_rows(n, width):
+        return np.round(random.gamma(1.0, 1.0, (n, width)), 3).astype(np.float32)
+
+    training, frozen_training = drawn_rows(30, 6), drawn_rows(30, 4)
+    rows = []
+    for n, mean, odd in [(60, 0.0, 1.0), (30, 0.0, 1.0), (10, -9.0, 1.0), (10, 0.0, 6.0)]:
+        logits = np.round(random.normal(mean, 3, (n, 3)), 3).astype(np.float32)
+        rows.append((logits, drawn_rows(n, 6) ** np.float32(odd), drawn_rows(n, 4) ** np.float32(odd)))
+
+    def scores(logits, features, frozen):
+        evidence = logsumexp(logits.astype(np.float64), axis=1)
+        return np.stack(
+            [-evidence, squared_distances(training, features), squared_distances(frozen_training, frozen)], 1
+        )
+
+    held_out, rate = scores(*rows[0]), 0.05
+    parts = [[part(held_out[:, i], row[i], 0) for i in range(3)] for row in held_out]
+    pairs = np.array([together(row[:2]) for row in parts])
+    combined = sorted(min(part(pairs, pair, 0), 10 * row[2]) for pair, row in zip(pairs, parts))
+    threshold = combined[int(rate * (len(combined) + 1)) - 1]
+    queries = [np.concatenate(columns) for columns in zip(*rows[1:])]
+    said = []
+    for row in scores(*queries):
+        own = [part(held_out[:, i], row[i], 1) for i in range(3)]
+        both_parts = part(pairs, together(own[:2]), 1)
+        least = min(both_parts, 10 * own[2])
+        assert abs(least - threshold) > 1e-6
+        if least > threshold:
+            said.append(None)
+        elif 10 * own[2] < both_parts:
+            said.append(["far", own[2]])
+        else:
+            said.append(["little", own[0]] if own[0] < own[1] else ["far", own[1]])
+    kept = {"training": training, "frozen_training": frozen_training}
+    names = ["logits", "features", "frozen"]
+    kept |= {f"held_out_{name}": rows for name, rows in zip(names, rows[0])}
+    kept |= {name: rows for name, rows in zip(names, queries)}
+    return {name: rows.tolist() for name, rows in kept.items()} | {"rate": rate, "unknown": said}
+
+
 def reference():
     """All cases; the same each time."""
     global random
@@ -137,6 +199,7 @@ def reference():
         "calibration_errors": calibration_errors(),
         "out_of_fold": out_of_fold(),
         "nearest": nearest(),
+        "unknown": unknown(),
     }
 
 

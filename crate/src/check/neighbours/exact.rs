@@ -1,11 +1,9 @@
-//! Distances between the features of all photographs, in one go.
-//!
-//! Features are scaled to length 1, so that a distance is `√(2 − 2·cos)` (as in Sun et al. 2022,
-//! <https://arxiv.org/abs/2204.06507>). The products are computed block by block, each pair of photographs once, so that
-//! memory does not grow with the number of pairs.
+//! Distances between all pairs. The products are computed block by block, each pair of photographs once.
 
 use transfer_kernels::{pointwise, Activation, PackedWeights};
 
+use super::nearest::Nearest;
+use super::rows::of_length_one;
 use crate::check::features::Features;
 use crate::progress::check_stop;
 use crate::{threads, Result};
@@ -18,7 +16,7 @@ const LOOKED_THROUGH: usize = 256;
 
 /// What is found about all pairs.
 #[derive(Debug)]
-pub(super) struct Neighbours {
+pub(in crate::check) struct Neighbours {
     /// For each photograph the distances to those nearest to it, rising: at most as many as asked for.
     pub distances: Vec<Vec<f32>>,
     /// Pairs that were wanted, the smaller number first, sorted.
@@ -27,7 +25,7 @@ pub(super) struct Neighbours {
 
 /// The distances of each photograph to its `k` nearest others, and the pairs whose cosine is at least `from` and that
 /// `wanted(a, b, cosine)` asks for.
-pub(super) fn neighbours(
+pub(in crate::check) fn neighbours(
     features: &mut Features,
     k: usize,
     from: f32,
@@ -88,43 +86,6 @@ pub(super) fn neighbours(
     Ok(Neighbours { distances: nearest.into_iter().map(Nearest::distances).collect(), pairs })
 }
 
-/// Scales each row to length 1; a row of zeros stays.
-fn of_length_one(rows: &mut [f32], c: usize) {
-    for row in rows.chunks_exact_mut(c.max(1)) {
-        let length = row.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt();
-        if length > 0.0 {
-            let scale = (1.0 / length) as f32;
-            row.iter_mut().for_each(|v| *v *= scale);
-        }
-    }
-}
-
-/// The largest cosines so far, falling.
-#[derive(Debug, Clone)]
-struct Nearest {
-    k: usize,
-    cosines: Vec<f32>,
-}
-
-impl Nearest {
-    fn of(k: usize) -> Self {
-        Nearest { k, cosines: Vec::with_capacity(k + 1) }
-    }
-
-    fn add(&mut self, cosine: f32) {
-        if self.cosines.len() == self.k && self.cosines.last().is_none_or(|&last| cosine <= last) {
-            return;
-        }
-        let at = self.cosines.partition_point(|&other| other >= cosine);
-        self.cosines.insert(at, cosine);
-        self.cosines.truncate(self.k);
-    }
-
-    fn distances(self) -> Vec<f32> {
-        self.cosines.into_iter().map(|cosine| (2.0 - 2.0 * cosine).max(0.0).sqrt()).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,7 +103,8 @@ mod tests {
 
     #[test]
     fn distances_and_pairs_are_those_of_scikit_learn() {
-        let file: Value = serde_json::from_str(include_str!("../../tests/api/check/reference.json")).unwrap();
+        let file: Value =
+            serde_json::from_str(include_str!("../../../tests/api/check/reference.json")).unwrap();
         let cases = file["neighbours"].as_array().unwrap();
         assert_eq!(cases.len(), 3);
         for case in cases {
