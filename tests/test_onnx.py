@@ -44,13 +44,11 @@ class Onnx(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.folder.name, name)
 
-    def session(self, case, optimised=True):
+    def session(self, case):
         quiet = onnxruntime.SessionOptions()
         quiet.log_severity_level = 3
         # Of uint8 times int8, processors without VNNI add two products in 16 bits, which may overflow.
         quiet.add_session_config_entry("session.x64quantprecision", "1")
-        if not optimised:
-            quiet.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         return onnxruntime.InferenceSession(self.path(f"{case}.onnx"), quiet, providers=["CPUExecutionProvider"])
 
     def test_there_are_binary_and_multi_class_models(self):
@@ -111,12 +109,13 @@ class Onnx(unittest.TestCase):
     def test_onnx_runtime_computes_the_integers_that_this_crate_computes(self):
         for case in self.quantized:
             said, _ = read_safetensors(self.path(f"{case}.safetensors"))
+            (logits,) = self.session(f"{case}.int8").run(["logits"], {"images": said["images"]})
             changed = np.abs(said["int8_logits"] - said["logits"]).max()
-            for optimised in (True, False):
-                session = self.session(f"{case}.int8", optimised)
-                (logits,) = session.run(["logits"], {"images": said["images"]})
-                different = np.abs(logits - said["int8_logits"]).max()
-                print(case, optimised, different, changed, np.abs(said["logits"]).max())
+            # Convolutions agree to the bit. Where an addition lies in the middle between two levels, the order of its
+            # roundings decides, and what follows differs by a level: a small part of what int8 changes at all.
+            different = np.abs(logits - said["int8_logits"]).max()
+            self.assertLess(different, 0.1 * changed, case)
+            self.assertGreater(changed, 0.0, case)
 
     def test_names_and_types_are_as_documented(self):
         for case in self.cases:
