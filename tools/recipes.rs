@@ -8,7 +8,9 @@
 //!
 //! SETS holds SET/SIZE-DRAW/train and …/test. For each of them that has one of the words PART in SET/SIZE-DRAW, and for
 //! each seed from 1 to SEEDS, each recipe is trained on images of SIDE pixels, one after the other; RESULTS gets a line
-//! of JSON for each training. What RESULTS has already is not done again. `recipes weights FILE` writes the weights that
+//! of JSON for each training. SIDE may be the name of another network, `efficientnet_lite0` or `efficientnet_lite0:192`:
+//! then only `head alone` and `fine_tune` are trained, and the line has the size of the model and the images a second of
+//! `evaluate`, too. What RESULTS has already is not done again. `recipes weights FILE` writes the weights that
 //! all trainings start from.
 
 use std::io::Write;
@@ -55,10 +57,33 @@ fn parts(sets: &Path, words: &[String]) -> Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
+/// The network, and the side of its images.
+#[derive(Clone, Copy)]
+struct Start {
+    base: &'static Base,
+    side: usize,
+}
+
+impl Start {
+    /// From `224`, `efficientnet_lite0` or `efficientnet_lite0:192`.
+    fn parse(text: &str) -> Result<Self> {
+        if text.bytes().all(|b| b.is_ascii_digit()) {
+            return Ok(Start { base: Base::named(Base::DEFAULT)?, side: number(text)? });
+        }
+        let (name, side) = text.split_once(':').unwrap_or((text, ""));
+        let base = Base::named(name)?;
+        Ok(Start { base, side: if side.is_empty() { base.image_size } else { number(side)? } })
+    }
+}
+
+fn number(text: &str) -> Result<usize> {
+    text.parse().map_err(|e| Error::Invalid(format!("expected a number. Received: {text:?}, {e}")))
+}
+
 /// Trains and measures; a line of results.
 fn train(
     part: &Path,
-    side: usize,
+    Start { base, side }: Start,
     seed: u64,
     options: FineTuneOptions,
 ) -> Result<serde_json::Map<String, Value>> {
@@ -66,11 +91,22 @@ fn train(
     let data = image_dataset_from_directory(part.join("train"), images())?.cache();
     let test = image_dataset_from_directory(part.join("test"), images())?.cache();
     let start = Instant::now();
-    let mut model = Model::imagenet(&data)?;
+    let mut model = Model::of_base(base, &data, &Device::cpu()?)?;
     let history = model.fine_tune(&data, options.seed(seed))?;
     let seconds = start.elapsed().as_secs_f64();
+    // The second time the photographs are decoded already.
+    model.evaluate(&test)?;
+    model.set_feature_cache_bytes(0);
+    let start = Instant::now();
     let measured = model.evaluate(&test)?;
+    let rate = measured.images as f64 / start.elapsed().as_secs_f64();
+    let file = std::env::temp_dir().join(format!("recipes-{}.safetensors", std::process::id()));
+    model.save(OutputFile::new(&file).overwrite(true))?;
+    let bytes = std::fs::metadata(&file).map(|m| m.len()).ok();
+    // It is this program's own, written a line above.
+    let _ = std::fs::remove_file(&file);
     let line = json!({
+        "images_per_second": rate, "bytes": bytes,
         "photographs": data.len(), "errors": measured.errors, "tested": measured.images, "loss": measured.loss,
         "seconds": seconds, "share": history.kept.map(|kept| kept.share),
     });
@@ -89,11 +125,8 @@ fn main() -> Result<()> {
     let [sets, results, side, seeds, words @ ..] = &arguments[..] else {
         return Err(Error::Invalid("expected SETS RESULTS SIDE SEEDS [PART …]".into()));
     };
-    let number = |text: &String| {
-        text.parse::<usize>()
-            .map_err(|e| Error::Invalid(format!("expected a number. Received: {text:?}, {e}")))
-    };
-    let (side, seeds) = (number(side)?, number(seeds)? as u64);
+    let (start, seeds) = (Start::parse(side)?, number(seeds)? as u64);
+    let other = start.base.name != Base::DEFAULT;
     progress::set_reporter(Some(Arc::new(|_: &str| {})));
     let done = std::fs::read_to_string(results).unwrap_or_default();
     let done: Vec<Value> = done.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
@@ -102,13 +135,20 @@ fn main() -> Result<()> {
     for (name, part) in parts(Path::new(sets), words)? {
         for seed in 1..=seeds {
             for (recipe, options) in RECIPES {
-                let key = json!({ "part": name, "seed": seed, "side": side, "recipe": recipe });
-                let same =
-                    |line: &&Value| ["part", "seed", "side", "recipe"].iter().all(|k| line[k] == key[k]);
+                if other && recipe == "before" {
+                    continue;
+                }
+                let mut key = json!({ "part": name, "seed": seed, "side": start.side, "recipe": recipe });
+                if other {
+                    key["base"] = json!(start.base.name);
+                }
+                let same = |line: &&Value| {
+                    ["part", "seed", "side", "recipe", "base"].iter().all(|k| line[k] == key[k])
+                };
                 if done.iter().any(|line| same(&line)) {
                     continue;
                 }
-                let mut line = train(&part, side, seed, options())?;
+                let mut line = train(&part, start, seed, options())?;
                 line.extend(key.as_object().cloned().unwrap_or_default());
                 let text = Value::Object(line).to_string();
                 println!("{text}");

@@ -25,7 +25,8 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
         .fit(model.image_fit())
         .batch_size(model.images_at_once().min(arguments.batch_size as usize))
         .max_left_out(arguments.max_left_out)
-        .shuffle(false);
+        .shuffle(false)
+        .team(team::team());
     let names = model.class_names();
     let data = match &arguments.labels {
         Some(path) => {

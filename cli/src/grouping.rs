@@ -6,7 +6,7 @@ use transfer::prelude::*;
 
 use crate::args::Train;
 use crate::check_args::Group;
-use crate::screen;
+use crate::{screen, team};
 
 /// Checks the photographs, says in a line what was found, and splits them so that groups stay together. Returns them,
 /// the groups, and what the check found.
@@ -19,12 +19,14 @@ pub fn grouped(
     let (mut groups, mut check) = (Groups::none(), None);
     if !grouping.no_check {
         let options = CheckOptions::default().validation_split(asked.validation_split).device(device);
-        let report = photographs.check(options)?;
-        screen::note(&report.summary());
-        if grouping.group == Group::Duplicates {
-            groups = report.groups();
+        let (report, found) = photographs.check_by_team(options.team(team::team()))?;
+        if let Some(report) = &report {
+            screen::note(&report.summary());
         }
-        check = (!asked.report.no_report).then_some(report);
+        if grouping.group == Group::Duplicates {
+            groups = found;
+        }
+        check = report.filter(|_| !asked.report.no_report);
     }
     if let Some(pattern) = &grouping.group_by {
         groups = groups.by_pattern(pattern)?;

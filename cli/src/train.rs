@@ -99,6 +99,7 @@ fn photographs(
             .batch_size(arguments.batch_size as usize)
             .seed(arguments.seed)
             .max_left_out(arguments.max_left_out)
+            .team(team::team())
     };
     let photographs = match (&arguments.labels, &arguments.validation) {
         (Some(table), _) => photographs_from_table(&arguments.dir, &LabelTable::read(table)?, options)?,

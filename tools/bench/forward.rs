@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use ndarray::{s, Array4};
 use serde_json::json;
+use transfer::bases::Base;
 use transfer::network::{Backbone, MobileNetV2};
-use transfer::weights::{load, read_safetensors, write_safetensors, Tensor, Weights};
+use transfer::weights::{load, load_for, read_safetensors, write_safetensors, LoadOptions, Tensor, Weights};
+use transfer::Device;
 
 use crate::{precision, serve, unknown, Arguments, Result};
 
@@ -16,9 +18,12 @@ use crate::{precision, serve, unknown, Arguments, Result};
 pub fn answer(arguments: &Arguments) -> Result<()> {
     let folder = PathBuf::from(arguments.text("folder")?);
     let batch = arguments.number("batch", 32)?;
-    let mut base = base(&folder, arguments)?;
+    let (mut base, images) = match arguments.text_or("base", "") {
+        "" => (base(&folder, arguments)?, images(&folder)?),
+        name => named(&folder, name, arguments)?,
+    };
     base.set_trainable(false);
-    let images = images(&folder)?.slice(s![..batch, .., .., ..]).as_standard_layout().to_owned();
+    let images = images.slice(s![..batch, .., .., ..]).as_standard_layout().to_owned();
     base.call(&images)?;
     serve(|request| match request {
         ["features", file] => {
@@ -50,7 +55,17 @@ pub fn base(folder: &Path, arguments: &Arguments) -> Result<Backbone> {
     Ok(precision::with(MobileNetV2::with_weights((160, 160, 3), &weights)?, arguments)?)
 }
 
-/// The exported images, preprocessed: (32, 160, 160, 3).
+/// A network of the registry with the weights in `weights`, and the images that `bench/bases/forward.py` wrote.
+fn named(folder: &Path, name: &str, arguments: &Arguments) -> Result<(Backbone, Array4<f32>)> {
+    let images = images(folder)?;
+    let (_, h, w, c) = images.dim();
+    let network = Base::named(name)?.network();
+    let weights = load_for(&network, arguments.text("weights")?, LoadOptions::default())?;
+    let base = Backbone::new(&network, &Device::cpu()?, (h, w, c), &weights)?;
+    Ok((precision::with(base, arguments)?, images))
+}
+
+/// The exported images, preprocessed: (n, height, width, 3).
 fn images(folder: &Path) -> Result<Array4<f32>> {
     let (mut tensors, _) = read_safetensors(folder.join("images.safetensors"))?;
     let images = tensors.remove("images").ok_or("images.safetensors holds no tensor `images`")?;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! bench-side export  folder=F                              weights, images and lists of files for all sides
-//! bench-side forward folder=F batch=32 threads=2           features of the exported images
+//! bench-side forward folder=F batch=32 threads=2           features of the exported images; base=NAME weights=FILE
+//!                                                          for another network of the registry
 //! bench-side fit     folder=F phase=1 threads=2            epochs of training
 //! bench-side step    folder=F phase=1 threads=2            steps with the loader, and on a batch in memory
 //! bench-side whole   folder=F threads=2                    the whole tutorial

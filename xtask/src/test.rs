@@ -111,6 +111,8 @@ fn lesser_instruction_sets() -> Vec<&'static str> {
             sets.push("portable");
         }
     }
+    #[cfg(target_arch = "aarch64")]
+    sets.push("portable");
     sets
 }
 

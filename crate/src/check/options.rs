@@ -1,8 +1,10 @@
 //! What a check is asked for.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::data::VALIDATION_PART;
+use crate::team::{Membership, Team};
 use crate::Device;
 
 /// Options of [`check_photographs`](super::check_photographs). The defaults check everything.
@@ -20,6 +22,7 @@ pub struct CheckOptions {
     pub(super) max_left_out: f32,
     pub(super) validation_split: f32,
     pub(super) device: Option<Device>,
+    pub(super) team: Option<Membership>,
 }
 
 impl Default for CheckOptions {
@@ -31,6 +34,7 @@ impl Default for CheckOptions {
             max_left_out: 1.0,
             validation_split: VALIDATION_PART,
             device: None,
+            team: None,
         }
     }
 }
@@ -65,6 +69,13 @@ impl CheckOptions {
     /// [`VALIDATION_PART`].
     pub fn validation_split(mut self, part: f32) -> Self {
         self.validation_split = part;
+        self
+    }
+
+    /// Who shares the work, for
+    /// [`OwnPhotographs::check_by_team`](crate::data::OwnPhotographs::check_by_team).
+    pub fn team(mut self, team: Option<Arc<dyn Team>>) -> Self {
+        self.team = team.map(Membership::from);
         self
     }
 

@@ -1,6 +1,6 @@
 //! A check from beginning to end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::classes::classes;
 use super::duplicates::{find, DuplicateKind, Group};
@@ -12,8 +12,9 @@ use super::outliers::{outliers, NEIGHBOURS};
 use super::report::CheckReport;
 use super::scan::{scan, Scan};
 use crate::data::{
-    whole_sets, whole_sets_of_table, ImageDatasetOptions, LabelTable, OwnPhotographs, WholeSet,
+    whole_sets, whole_sets_of_table, Groups, ImageDatasetOptions, LabelTable, OwnPhotographs, WholeSet,
 };
+use crate::team;
 use crate::{Device, Result};
 
 /// Looks for what is wrong with a folder of photographs: near-duplicates, wrong labels, outliers, unusual classes and
@@ -92,11 +93,40 @@ impl OwnPhotographs {
     pub fn check(&self, options: CheckOptions) -> Result<CheckReport> {
         check_sets(&self.dir, &self.whole_sets(options.validation_split)?, options.labels, options.device)
     }
+
+    /// [`check`](Self::check) by the members of a [`team`](CheckOptions::team), each of which looks at a part of the
+    /// photographs. The first one gets the report, all of them the photographs that a split must not separate.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), and where a member is gone.
+    pub fn check_by_team(&self, options: CheckOptions) -> Result<(Option<CheckReport>, Groups)> {
+        let Some(team) = options.team.clone() else {
+            return self.check(options).map(|report| (Some(report.clone()), report.groups()));
+        };
+        let (team, sets) = (team.team(), self.whole_sets(options.validation_split)?);
+        let device = options.device.map_or_else(Device::auto, Ok)?;
+        let scan = scan(&sets, &device, Some(team))?;
+        let report = match team.rank() {
+            0 => Some(report(&self.dir, &sets, scan, options.labels)?),
+            _ => None,
+        };
+        let files: Vec<&PathBuf> = sets.iter().flat_map(|set| set.data.file_paths()).collect();
+        let numbers = report.as_ref().map(|report| report.groups().given(&files)).unwrap_or_default();
+        let numbers: Vec<u8> = numbers.into_iter().flat_map(u32::to_le_bytes).collect();
+        let numbers = team::broadcast(team, numbers)?;
+        let numbers: Vec<u32> = numbers.as_chunks::<4>().0.iter().map(|x| u32::from_le_bytes(*x)).collect();
+        Ok((report, Groups::of_given(&files, &numbers)))
+    }
 }
 
 fn check_sets(dir: &Path, sets: &[WholeSet], labels: bool, device: Option<Device>) -> Result<CheckReport> {
+    let scan = scan(sets, &device.map_or_else(Device::auto, Ok)?, None)?;
+    report(dir, sets, scan, labels)
+}
+
+/// What is wrong with photographs that were looked at.
+fn report(dir: &Path, sets: &[WholeSet], mut scan: Scan, labels: bool) -> Result<CheckReport> {
     let names = sets[0].data.class_names().to_vec();
-    let mut scan = scan(sets, &device.map_or_else(Device::auto, Ok)?)?;
     let (groups, near) = find(&mut scan, NEIGHBOURS)?;
     let of_photographs: Vec<u32> = scan.photographs.iter().map(|p| p.label).collect();
     // A head of one label a photograph has no opinion on several.

@@ -2,14 +2,17 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::assets::mobilenet_v2_weights_beside_others;
 use crate::check::features::Features;
 use crate::check::fingerprint::{self, Colours, Fingerprint};
 use crate::data::{look_at_whole, FileDigest, Skipped, Whole, WholeSet};
 use crate::network::{Backbone, MobileNetV2};
 use crate::progress::{check_stop, observe, Event};
+use crate::team::{bytes_of, numbers_of, Team};
 use crate::weights::load;
-use crate::{Device, Result};
+use crate::{Device, Error, Result};
 
 /// Photographs that are decoded and computed at a time.
 const AT_A_TIME: usize = 64;
@@ -23,16 +26,20 @@ const TINY: usize = 64;
 const GREY_LEVELS: u8 = 12;
 
 /// What is known of one photograph.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Photograph {
+    #[serde(skip)]
     pub path: PathBuf,
     /// The position of its set.
+    #[serde(skip)]
     pub set: usize,
+    #[serde(skip)]
     pub label: u32,
     pub digest: FileDigest,
     pub height: usize,
     pub width: usize,
     pub bytes: u64,
+    #[serde(with = "cells")]
     pub fingerprint: Fingerprint,
     pub colours: Colours,
     /// The part of its pixels that have a colour.
@@ -64,7 +71,8 @@ pub(super) struct Scan {
 ///
 /// # Errors
 /// Where a file or the network's weights cannot be read; [`Interrupted`](crate::Error::Interrupted).
-pub(super) fn scan(sets: &[WholeSet], device: &Device) -> Result<Scan> {
+pub(super) fn scan(sets: &[WholeSet], device: &Device, team: Option<&dyn Team>) -> Result<Scan> {
+    let (rank, size) = team.map_or((0, 1), |team| (team.rank(), team.size()));
     let network = network(device)?;
     let width = network.output_shape().2;
     let mut unreadable: Vec<Skipped> = sets.iter().flat_map(|set| set.data.skipped()).collect();
@@ -75,28 +83,48 @@ pub(super) fn scan(sets: &[WholeSet], device: &Device) -> Result<Scan> {
         all.extend(of_set.into_iter().map(|at| (i, &set.data.file_paths()[at], set.data.labels()[at])));
     }
     let mut photographs = Vec::with_capacity(all.len());
-    let mut features = Features::with_room(all.len(), width)?;
+    // The first member of a team keeps what all of them have found.
+    let mut features = Features::with_room(if rank == 0 { all.len() } else { 0 }, width)?;
     let mut images = vec![0.0; AT_A_TIME * NUMBERS];
     let mut pooled = vec![0.0; AT_A_TIME * width];
     let (units, mut done) = (network.architecture().units.len(), 0);
-    for block in all.chunks(AT_A_TIME) {
-        let looked = look_at(block, &mut images)?;
-        let mut n = 0;
-        for (i, (&(set, path, label), found)) in block.iter().zip(looked).enumerate() {
-            match found {
-                Ok(about) => {
-                    photographs.push(Photograph { path: path.clone(), set, label, ..about });
+    let blocks: Vec<_> = all.chunks(AT_A_TIME).collect();
+    // Blocks take turns, so that what a member has found waits for no more than a block.
+    for of_round in blocks.chunks(size) {
+        let mut found = Vec::new();
+        if let Some(block) = of_round.get(rank) {
+            found = look_at(block, &mut images)?;
+            let mut n = 0;
+            for (i, found) in found.iter().enumerate() {
+                if found.is_ok() {
                     images.copy_within(i * NUMBERS..(i + 1) * NUMBERS, n * NUMBERS);
                     n += 1;
                 }
-                Err(reason) => unreadable.push(Skipped { path: path.clone(), reason }),
+            }
+            if n > 0 {
+                network.frozen_forward(&images[..n * NUMBERS], n, units, true, &mut pooled[..n * width])?;
+            }
+            if let (1.., Some(team)) = (rank, team) {
+                team.send(0, &message(&found, &pooled[..n * width])?)?;
             }
         }
-        if n > 0 {
-            network.frozen_forward(&images[..n * NUMBERS], n, units, true, &mut pooled[..n * width])?;
+        for (member, block) in of_round.iter().enumerate().take(if rank == 0 { size } else { 0 }) {
+            if let (1.., Some(team)) = (member, team) {
+                found = read_message(&team.receive(member)?, &mut pooled)?;
+            }
+            let mut n = 0;
+            for (&(set, path, label), found) in block.iter().zip(std::mem::take(&mut found)) {
+                match found {
+                    Ok(about) => {
+                        photographs.push(Photograph { path: path.clone(), set, label, ..about });
+                        n += 1;
+                    }
+                    Err(reason) => unreadable.push(Skipped { path: path.clone(), reason }),
+                }
+            }
+            features.push(&pooled[..n * width])?;
         }
-        features.push(&pooled[..n * width])?;
-        done += block.len();
+        done += of_round.iter().map(|block| block.len()).sum::<usize>();
         observe(Event::Computed { done, total: all.len() });
         check_stop("The check of the photographs")?;
     }
@@ -104,6 +132,26 @@ pub(super) fn scan(sets: &[WholeSet], device: &Device) -> Result<Scan> {
     unreadable.sort();
     unreadable.dedup();
     Ok(Scan { photographs, features, unreadable })
+}
+
+/// What a member of a team has found out about a block, for the first one.
+fn message(found: &[Result<Photograph, String>], pooled: &[f32]) -> Result<Vec<u8>> {
+    let found = serde_json::to_vec(found).map_err(|e| Error::Team(e.to_string()))?;
+    let mut message = (found.len() as u64).to_le_bytes().to_vec();
+    message.extend(found);
+    message.extend(bytes_of(pooled));
+    Ok(message)
+}
+
+/// Reads such a message; the front of `pooled` gets the features.
+fn read_message(message: &[u8], pooled: &mut [f32]) -> Result<Vec<Result<Photograph, String>>> {
+    let wrong = || Error::Team("A member of the team sent something else than what it found out.".into());
+    let (length, rest) = message.split_first_chunk::<8>().ok_or_else(wrong)?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| wrong())?;
+    let (found, numbers) = rest.split_at_checked(length).ok_or_else(wrong)?;
+    let numbers = numbers_of(numbers)?;
+    pooled.get_mut(..numbers.len()).ok_or_else(wrong)?.copy_from_slice(&numbers);
+    serde_json::from_slice(found).map_err(|_| wrong())
 }
 
 fn network(device: &Device) -> Result<Backbone> {
@@ -146,5 +194,21 @@ impl Scan {
     /// How many photographs there are.
     pub fn len(&self) -> usize {
         self.photographs.len()
+    }
+}
+
+/// A fingerprint as a list, since serde knows no arrays as long.
+mod cells {
+    use serde::{de::Error, Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Fingerprint;
+
+    pub fn serialize<S: Serializer>(cells: &Fingerprint, to: S) -> Result<S::Ok, S::Error> {
+        cells.as_slice().serialize(to)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Fingerprint, D::Error> {
+        let cells: Vec<u8> = Vec::deserialize(from)?;
+        cells.into_boxed_slice().try_into().map_err(|_| D::Error::custom("a fingerprint of another length"))
     }
 }

@@ -42,6 +42,20 @@ impl Groups {
         all
     }
 
+    /// The group of each of these files that is named in one, by [`of_files`](Self::of_files) alone; `u32::MAX` of others.
+    pub(crate) fn given(&self, files: &[&PathBuf]) -> Vec<u32> {
+        files.iter().map(|path| self.of_files.get(*path).copied().unwrap_or(u32::MAX)).collect()
+    }
+
+    /// The groups of which [`given`](Self::given) gave these numbers.
+    pub(crate) fn of_given(files: &[&PathBuf], numbers: &[u32]) -> Self {
+        let named = files.iter().zip(numbers).filter(|(_, number)| **number != u32::MAX);
+        let of_files: HashMap<PathBuf, u32> =
+            named.map(|(path, number)| ((*path).clone(), *number)).collect();
+        let next = of_files.values().max().map_or(0, |most| most + 1);
+        Groups { of_files, pattern: None, next }
+    }
+
     /// Also keeps photographs together whose names agree in the part that a pattern marks: `(*)_*` joins
     /// `anna_1.jpg` and `anna_2.jpg`. In the pattern `*` stands for any characters but `/`, as few as possible, `?` for
     /// one, and brackets mark the parts that tell groups apart. It is compared with the whole name of the file without

@@ -6,6 +6,7 @@ use super::kinds::is_called_like_an_image;
 use super::names::counted;
 use crate::progress::check_stop;
 use crate::{input, Show};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 const NAMED: usize = 3;
 
 /// What a file is.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Look {
     /// Its head is that of an image that can be decoded.
     Image,

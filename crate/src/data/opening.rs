@@ -10,10 +10,12 @@ use super::decode::{decode, probe, Buffers};
 use super::left_out::Tally;
 use super::listing::Listing;
 use super::look::{look_at_odd, Look, PassedOver};
+use super::names::counted;
 use super::options::{ImageDatasetOptions, OnBadImage};
 use super::store::bad_image;
 use crate::progress::{check_stop, say};
-use crate::{Error, Result, Show};
+use crate::team::{self, Team};
+use crate::{threads, Error, Result, Show};
 
 /// The files of a class of at most so many are decoded at once.
 const SMALL_CLASS: usize = 10;
@@ -51,8 +53,7 @@ pub(super) fn examine(
         });
         Look::of(path, found)
     };
-    let found: Result<Vec<Look>> =
-        crate::threads::map_init(files.iter().collect(), Buffers::default, look).into_iter().collect();
+    let found = looks(&files, options.several(), look)?;
     let mut opened = Opened {
         files: Vec::new(),
         skipped: Vec::new(),
@@ -63,7 +64,7 @@ pub(super) fn examine(
         let look = look_at_odd(&path, reason);
         (path, label, look)
     });
-    let regular = files.into_iter().zip(found?).map(|((path, label), look)| (path, label, look));
+    let regular = files.into_iter().zip(found).map(|((path, label), look)| (path, label, look));
     for (path, label, look) in regular.chain(odd) {
         match look {
             Look::Image => {
@@ -90,6 +91,51 @@ pub(super) fn examine(
     match (options.on_bad_image, opened.skipped.first()) {
         (OnBadImage::Fail, Some(first)) => Err(bad_image(first)),
         _ => Ok((class_names, opened)),
+    }
+}
+
+/// What each file is. Of a team each member looks at a part, and all learn of all.
+///
+/// # Errors
+/// Where a file cannot be read; with a team it names all of them, and is the same for all members.
+fn looks(
+    files: &[(PathBuf, u32)],
+    team: Option<&dyn Team>,
+    look: impl Fn(&mut Buffers, &(PathBuf, u32)) -> Result<Look> + Send + Sync,
+) -> Result<Vec<Look>> {
+    let of = |files: &[(PathBuf, u32)]| threads::map_init(files.iter().collect(), Buffers::default, look);
+    let Some(team) = team else { return of(files).into_iter().collect() };
+    let mut own: Vec<Result<Look, String>> = Vec::new();
+    for found in of(&files[team::share(team, files.len())]) {
+        own.push(match found {
+            Err(interrupted @ Error::Interrupted(_)) => return Err(interrupted),
+            other => other.map_err(|error| error.to_string()),
+        });
+    }
+    let other =
+        |what: String| Error::Team(format!("The members of the team must see the same photographs: {what}"));
+    let own = serde_json::to_vec(&(files.len(), own)).map_err(|e| other(e.to_string()))?;
+    let (mut all, mut unread) = (Vec::with_capacity(files.len()), Vec::new());
+    for theirs in team::gathered(team, &own)? {
+        let (count, looks): (usize, Vec<Result<Look, String>>) =
+            serde_json::from_slice(&theirs).map_err(|e| other(e.to_string()))?;
+        if count != files.len() {
+            return Err(other(format!("one found {} files, another {count}", files.len())));
+        }
+        for look in looks {
+            match look {
+                Ok(look) => all.push(look),
+                Err(reason) => unread.push(reason),
+            }
+        }
+    }
+    match unread.is_empty() {
+        true => Ok(all),
+        false => Err(Error::Data(format!(
+            "{} cannot be read:\n  {}",
+            counted(unread.len(), "file"),
+            unread.join("\n  ")
+        ))),
     }
 }
 

@@ -4,7 +4,9 @@
 
 use super::fit::Fit;
 use super::limits::MAX_SIDE;
+use crate::team::{Membership, Team};
 use crate::{Error, Result};
+use std::sync::Arc;
 
 /// The largest batch that is accepted, in bytes; a larger one is surely a slip of the finger.
 const MAX_BATCH_BYTES: usize = 4 << 30;
@@ -55,6 +57,9 @@ pub struct ImageDatasetOptions {
     /// How many bytes [`Dataset::cache`](super::Dataset::cache) may hold; images beyond that are
     /// decoded anew in each epoch.
     pub cache_limit_bytes: usize,
+    /// Who shares the work of looking at the files, and with it the [`cache_limit_bytes`](Self::cache_limit_bytes): the
+    /// members of a team each look at a part, and all know of all.
+    pub team: Option<Membership>,
 }
 
 /// One side of a validation split.
@@ -94,6 +99,7 @@ impl Default for ImageDatasetOptions {
             on_bad_image: OnBadImage::Skip,
             max_left_out: 0.1,
             cache_limit_bytes: 1 << 30,
+            team: None,
         }
     }
 }
@@ -163,6 +169,22 @@ impl ImageDatasetOptions {
     pub fn cache_limit_bytes(mut self, bytes: usize) -> Self {
         self.cache_limit_bytes = bytes;
         self
+    }
+
+    /// Sets [`team`](Self::team).
+    pub fn team(mut self, team: Option<Arc<dyn Team>>) -> Self {
+        self.team = team.map(Membership::from);
+        self
+    }
+
+    /// The team, where there are others in it.
+    pub(super) fn several(&self) -> Option<&dyn Team> {
+        self.team.as_ref().map(Membership::team).filter(|team| team.size() > 1)
+    }
+
+    /// What this process may keep of the images.
+    pub(super) fn own_cache_limit(&self) -> usize {
+        self.cache_limit_bytes / self.several().map_or(1, Team::size)
     }
 
     /// Numbers in one image, height x width x 3.

@@ -186,7 +186,7 @@ impl Store {
 
     fn keep(&self, index: usize, image: &mut [f32], file: FileDigest) {
         let bytes = stored_bytes(image.len());
-        let limit = self.options.cache_limit_bytes;
+        let limit = self.options.own_cache_limit();
         let room = |used: usize| used.checked_add(bytes).filter(|&sum| sum <= limit);
         if self.cached_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
             return pass_through(image);

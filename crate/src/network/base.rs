@@ -10,7 +10,7 @@ use dfdx::prelude::Tape;
 use transfer_kernels::FrozenPlan;
 
 use crate::architecture::{Architecture, Network, Unit, UnitKind};
-use crate::ops::backend::{Activations, Backend};
+use crate::ops::backend::{Activations, Backend, Flat};
 use crate::ops::conv::{first_convolution, pointwise_convolution};
 use crate::ops::conv_bn::{ConvBn, Trains};
 use crate::ops::inverted_residual::{inverted_residual, BlockParams};
@@ -179,6 +179,23 @@ impl<D: Backend> Base<D> {
         self.changes += 1;
         let trains = self.trains();
         self.variables.iter_mut().zip(trains).filter(|(_, on)| *on).map(|(v, _)| v).collect()
+    }
+
+    /// The variables of each unit that train, each with its place among all that train.
+    pub(crate) fn training_by_unit(&self) -> Vec<Vec<(usize, Flat<D>)>> {
+        let mut training = self.trains().into_iter().zip(&self.variables);
+        let mut place = 0;
+        // Units follow each other and cover all layers, and variables have the order of the layers.
+        let mut of_unit = |unit: &Unit| {
+            let mut own = Vec::new();
+            let count = self.architecture.layers[unit.layers.clone()].iter().map(|l| l.variables.len()).sum();
+            for (_, variable) in training.by_ref().take(count).filter(|(trains, _)| *trains) {
+                own.push((place, variable.tensor.clone()));
+                place += 1;
+            }
+            own
+        };
+        self.architecture.units.iter().map(&mut of_unit).collect()
     }
 
     /// Number of the first unit in which anything trains; the number of units where nothing does.

@@ -143,6 +143,22 @@ pub trait Backend: Device<f32> + sealed::Sealed {
         v: &mut Flat<Self>,
     ) -> Result<()>;
 
+    /// [`update`](Self::update) with a gradient in host memory.
+    fn update_by(
+        rule: UpdateRule,
+        variable: &mut Flat<Self>,
+        gradient: &[f32],
+        m: Option<&mut Flat<Self>>,
+        v: &mut Flat<Self>,
+    ) -> Result<()>;
+
+    /// Shows the gradient of a variable, in host memory; one that has none counts as zero.
+    fn with_gradient(
+        grads: &mut Gradients<f32, Self>,
+        variable: &Flat<Self>,
+        f: &mut dyn FnMut(&[f32]),
+    ) -> Result<()>;
+
     /// Writes host values into a tensor of the same length.
     fn write(t: &mut Flat<Self>, values: &[f32]) -> Result<()>;
 

@@ -225,6 +225,30 @@ impl Backend for Cpu {
         Ok(())
     }
 
+    fn update_by(
+        rule: UpdateRule,
+        variable: &mut Flat<Cpu>,
+        gradient: &[f32],
+        m: Option<&mut Flat<Cpu>>,
+        v: &mut Flat<Cpu>,
+    ) -> Result<()> {
+        let len = variable.shape().0;
+        if len != gradient.len() {
+            return Err(wrong_length(len, gradient.len()));
+        }
+        update(rule, slice_mut(variable), gradient, m.map(slice_mut), slice_mut(v));
+        Ok(())
+    }
+
+    fn with_gradient(
+        grads: &mut Gradients<f32, Cpu>,
+        variable: &Flat<Cpu>,
+        f: &mut dyn FnMut(&[f32]),
+    ) -> Result<()> {
+        f(grads.get_or_alloc_mut(variable).map_err(device_error)?);
+        Ok(())
+    }
+
     fn write(t: &mut Flat<Cpu>, values: &[f32]) -> Result<()> {
         let len = t.shape().0;
         if len != values.len() {

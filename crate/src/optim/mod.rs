@@ -25,7 +25,7 @@ pub use schedule::{CosineDecay, OneCycle, Schedule};
 use std::collections::{BTreeMap, HashMap};
 
 use dfdx::optim::{Optimizer, OptimizerUpdateError};
-use dfdx::prelude::{Gradients, HasShape, Trace};
+use dfdx::prelude::{Gradients, HasShape};
 
 use crate::ops::backend::{wrong_length, Backend, Flat};
 use crate::ops::variable::Variables;
@@ -269,22 +269,26 @@ impl<D: Backend> KerasOptimizer<D> {
         self.each_variable(model, |rule, variable, m, v| D::update(rule, variable, grads, m, v))
     }
 
-    /// One step with gradients in host memory, those of all trainable variables one after the other.
+    /// One step with gradients in host memory: `gradient` gives that of each variable that trains, by its place among
+    /// them.
     ///
     /// # Errors
-    /// Where there are not as many, or the device fails.
-    pub(crate) fn apply_values<M: Variables<D>>(&mut self, model: &mut M, gradients: &[f32]) -> Result<()> {
-        let count: usize = model.trainable_variables_mut().iter().map(|v| v.len()).sum();
-        if count != gradients.len() {
-            return Err(wrong_length(count, gradients.len()));
+    /// Where one has not as many numbers as its variable, or the device fails.
+    pub(crate) fn apply_values<'a, M: Variables<D>>(
+        &mut self,
+        model: &mut M,
+        gradient: impl Fn(usize) -> &'a [f32],
+    ) -> Result<()> {
+        for (place, variable) in model.trainable_variables_mut().into_iter().enumerate() {
+            let (expected, received) = (variable.len(), gradient(place).len());
+            if expected != received {
+                return Err(wrong_length(expected, received));
+            }
         }
         self.step += 1;
-        let mut rest = gradients;
+        let mut places = 0..;
         self.each_variable(model, |rule, variable, m, v| {
-            let (own, others) = rest.split_at(variable.shape().0);
-            rest = others;
-            let mut gradient = D::backward_from(variable.leaky_trace(), own)?;
-            D::update(rule, variable, &mut gradient, m, v)
+            D::update_by(rule, variable, gradient(places.next().unwrap_or_default()), m, v)
         })
     }
 

@@ -79,7 +79,7 @@ pub fn lr_find_figure(rates: &[f64], losses: &[f64], smoothed: &[f64], marks: &[
         chart.draw_series(upright.chain(level).map(|line| PathElement::new(line, grid)))?;
         let points = |values: &[f64]| x.iter().copied().zip(values.iter().copied()).collect::<Vec<_>>();
         // Dots, because a line between single batches would hide the curve.
-        let faint = style::FIRST.mix(0.28).filled();
+        let faint = style::FIRST_FAINT.filled();
         let inside = |at: &&(f64, f64)| (low..=high).contains(&at.1);
         let single = points(losses);
         chart.draw_series(single.iter().filter(inside).map(|at| Circle::new(*at, 3 * DENSITY, faint)))?;
@@ -131,22 +131,22 @@ fn head(canvas: &mut Canvas, plot: Rect, marks: &[RateMark]) {
     let small = TextStyle::new(style::TICK_SIZE, style::INK);
     let y = plot.top - 24;
     let mut x = plot.left;
-    let mut entry = |canvas: &mut Canvas, name: &str, color: RGBColor, dashed: bool| {
-        for dash in 0..3 {
-            let (from, long) = if dashed { (dash * 15, 9) } else { (dash * 13, 14) };
-            canvas.fill(Rect { left: x + from, top: y - 1, width: long, height: 3 }, color);
+    let mut entry = |canvas: &mut Canvas, name: &str, color: RGBColor, pieces: &[(u32, u32)], thick: u32| {
+        for &(from, width) in pieces {
+            canvas.fill(Rect { left: x + from, top: y - thick / 2, width, height: thick }, color);
         }
         let left = x + 50;
         canvas.text(name, &small, Anchor::Left, left as f32, y as f32 + 0.5);
         x = left + width(name, &small) as u32 + 30;
     };
-    entry(canvas, "smoothed loss", style::FIRST, false);
+    entry(canvas, "loss of a batch", style::FIRST_FAINT, &[(10, 6), (28, 6)], 6);
+    entry(canvas, "smoothed loss", style::FIRST, &[(0, 40)], 3);
     for (mark, color) in marks.iter().zip(MARKS) {
-        entry(canvas, &format!("{} {:.1e}", mark.name, mark.rate), color, true);
+        entry(canvas, &format!("{} {:.1e}", mark.name, mark.rate), color, &[(0, 9), (15, 9), (30, 9)], 3);
     }
 }
 
-/// From a little under the least to above where it began: the explosion is not worth the room.
+/// From a little under the least loss to above where the smoothed one began: the explosion is not worth the room.
 fn range(smoothed: &[f64], losses: &[f64]) -> (f64, f64) {
     let least = smoothed.iter().copied().fold(f64::INFINITY, f64::min);
     let begin = smoothed[..smoothed.len().div_ceil(2)].iter().copied().fold(least, f64::max);
@@ -154,7 +154,7 @@ fn range(smoothed: &[f64], losses: &[f64]) -> (f64, f64) {
     let lowest = losses.iter().copied().fold(least, f64::min);
     let rise = (begin - least).max(0.05 * least.abs()).max(1e-6);
     let high = most.min(begin + 0.6 * rise) + 0.1 * rise;
-    ((least - 0.5 * rise).max(lowest) - 0.1 * rise, high)
+    (lowest - 0.05 * (high - lowest), high)
 }
 
 /// What of a piece of the curve lies below `high`.

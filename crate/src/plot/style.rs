@@ -19,6 +19,8 @@ pub const GRID: RGBColor = RGBColor(228, 231, 235);
 /// The first series of a chart, here training. The three series colours are from the palette of
 /// Okabe and Ito, which stays distinct for colour-blind readers.
 pub const FIRST: RGBColor = RGBColor(0, 114, 178);
+/// Single values behind the first series, on paper.
+pub const FIRST_FAINT: RGBColor = RGBColor(184, 215, 233);
 /// The second series, here validation.
 pub const SECOND: RGBColor = RGBColor(230, 120, 0);
 /// A mark across a chart.

@@ -23,11 +23,12 @@ mod threads;
 
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
-pub(crate) use sum::{summed, Part};
+pub(crate) use sum::{Leaf, SumTree};
 pub use threads::in_threads;
 
 use std::fmt::Debug;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::{Error, Result};
 
@@ -53,6 +54,64 @@ pub trait Team: Debug + Send + Sync {
     /// # Errors
     /// Where that member is gone.
     fn receive(&self, from: usize) -> Result<Vec<u8>>;
+
+    /// Sends messages to other members and takes theirs, all at the same time, so that no member waits for the other's
+    /// turn. Each is the number of a member and bytes; several for one member keep their order. The members have to agree
+    /// about lengths.
+    ///
+    /// Without an implementation of its own, pairs of members take turns.
+    ///
+    /// # Errors
+    /// Where a member is gone, or sent another length.
+    fn exchange(&self, out: &[(usize, &[u8])], into: &mut [(usize, &mut [u8])]) -> Result<()> {
+        let rank = self.rank();
+        for round in 1..self.size().next_power_of_two() {
+            let other = rank ^ round;
+            let send =
+                || out.iter().filter(|(to, _)| *to == other).try_for_each(|(_, m)| self.send(other, m));
+            if rank < other {
+                send()?;
+            }
+            for (_, to) in into.iter_mut().filter(|(from, _)| *from == other) {
+                let message = self.receive(other)?;
+                if message.len() != to.len() {
+                    return Err(Error::Team(format!(
+                        "Expected {} bytes of the member {other} of the team. Received: {}. All must train the same model.",
+                        to.len(),
+                        message.len()
+                    )));
+                }
+                to.copy_from_slice(&message);
+            }
+            if rank > other {
+                send()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A member of a team, as an option of something: equal to itself alone.
+#[derive(Debug, Clone)]
+pub struct Membership(Arc<dyn Team>);
+
+impl Membership {
+    /// The member.
+    pub fn team(&self) -> &dyn Team {
+        &*self.0
+    }
+}
+
+impl From<Arc<dyn Team>> for Membership {
+    fn from(team: Arc<dyn Team>) -> Self {
+        Membership(team)
+    }
+}
+
+impl PartialEq for Membership {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// Which of `n` things, cut into parts that are as equal as possible, are a member's.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mpi::environment::Universe;
 use mpi::topology::{Communicator, SimpleCommunicator};
-use mpi::traits::{Destination, Source};
+use mpi::traits::{Destination, MatchedReceiveVec, Source};
 use mpi::Threading;
 
 use super::Team;
@@ -79,19 +79,15 @@ impl Team for Member {
     }
 
     fn send(&self, to: usize, message: &[u8]) -> Result<()> {
-        let _only_one = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
-        let process = SimpleCommunicator::world();
-        let process = process.process_at_rank(to as i32);
-        process.send(&(message.len() as u64).to_le_bytes()[..]);
-        message.chunks(MOST).for_each(|chunk| process.send(chunk));
-        Ok(())
+        let length = (message.len() as u64).to_le_bytes();
+        self.exchange(&[(to, &length), (to, message)], &mut [])
     }
 
     fn receive(&self, from: usize) -> Result<Vec<u8>> {
         let _only_one = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
         let process = SimpleCommunicator::world();
         let process = process.process_at_rank(from as i32);
-        let (length, _) = process.receive_vec::<u8>();
+        let length = next(&process);
         let length: [u8; 8] = length.try_into().map_err(|_| {
             Error::Team(format!(
                 "Process {from} sent something else than a length: the processes do different things."
@@ -100,8 +96,66 @@ impl Team for Member {
         let length = u64::from_le_bytes(length) as usize;
         let mut message = Vec::with_capacity(length);
         while message.len() < length {
-            message.extend(process.receive_vec::<u8>().0);
+            message.extend(next(&process));
         }
         Ok(message)
+    }
+
+    fn exchange(&self, out: &[(usize, &[u8])], into: &mut [(usize, &mut [u8])]) -> Result<()> {
+        let _only_one = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
+        let world = SimpleCommunicator::world();
+        mpi::request::multiple_scope(out.len() + into.len(), |scope, requests| {
+            for (from, to) in into.iter_mut() {
+                for chunk in to.chunks_mut(MOST) {
+                    requests.add(world.process_at_rank(*from as i32).immediate_receive_into(scope, chunk));
+                }
+            }
+            for (to, message) in out {
+                for chunk in message.chunks(MOST) {
+                    requests.add(world.process_at_rank(*to as i32).immediate_send(scope, chunk));
+                }
+            }
+            let (mut patience, mut done) = (Patience::default(), Vec::new());
+            while !requests.test_all(&mut done) {
+                patience.wait();
+            }
+        });
+        Ok(())
+    }
+}
+
+/// The next message of a process.
+fn next(process: &impl Source) -> Vec<u8> {
+    let mut patience = Patience::default();
+    loop {
+        if let Some(message) = process.immediate_matched_probe() {
+            return message.matched_receive_vec().0;
+        }
+        patience.wait();
+    }
+}
+
+/// Waits for other processes and leaves the processor to whatever else has to be computed, which MPI's own waiting does
+/// not.
+#[derive(Default)]
+struct Patience {
+    turns: u32,
+}
+
+impl Patience {
+    fn wait(&mut self) {
+        /// Turns that only give way, so that an answer in time is found in time. More of them would take the processor
+        /// from a thread that computes.
+        const AWAKE: u32 = 200;
+        /// Where sleep no longer becomes longer.
+        const LONGEST: u32 = 4;
+        self.turns = self.turns.saturating_add(1);
+        match self.turns.checked_sub(AWAKE) {
+            None => std::thread::yield_now(),
+            Some(turns) => {
+                let microseconds = 64 << (turns / 4).min(LONGEST);
+                std::thread::sleep(std::time::Duration::from_micros(microseconds));
+            }
+        }
     }
 }

@@ -8,6 +8,8 @@ use crate::model::{scaled, Looks, Nearest, MOST_COMPONENTS, MOST_HELD_OUT, MOST_
 use crate::model::{temperature_scaling, Calibration, Model, Novelty};
 use crate::progress::check_stop;
 use crate::random::Rng;
+use crate::team::{self, bytes_of, numbers_of};
+use crate::train::fit::shared;
 use crate::{Error, Result, SPLIT_SEED};
 
 /// Purpose that random numbers are drawn for.
@@ -85,7 +87,10 @@ impl Model {
     fn looks(&self, dataset: &Dataset, mirrored: bool) -> Result<LooksOfSet> {
         let (mut logits, mut features, mut frozen) = (Vec::new(), Vec::new(), Vec::new());
         let with_logits = mirrored == self.test_time_flip;
-        self.each_frozen_batch(dataset, mirrored, &mut |outputs, labels, _| {
+        let team = self.several();
+        let own = team.map(|team| shared::own_batches(team, dataset));
+        let own = own.as_ref().unwrap_or(dataset);
+        let mut visit = |outputs: &[f32], labels: &[u32], _: &[usize]| {
             let n = labels.len();
             let pooled = match with_logits {
                 true => {
@@ -98,7 +103,17 @@ impl Model {
             features.extend(pooled);
             frozen.extend(self.frozen_means(outputs, n).unwrap_or_default());
             Ok(())
-        })?;
+        };
+        // Of a team each member has batches that follow each other.
+        if team.is_none() || !own.is_empty() {
+            self.each_frozen_batch(own, mirrored, &mut visit)?;
+        }
+        if let Some(team) = team {
+            for numbers in [&mut logits, &mut features, &mut frozen] {
+                *numbers = numbers_of(&team::gathered(team, &bytes_of(numbers))?.concat())?;
+            }
+            dataset.tell_team(team)?;
+        }
         if let Some(value) = logits.iter().find(|v| !v.is_finite()) {
             return Err(Error::Weights(format!(
                 "fit_novelty expected finite outputs of the model. Received: {value}"

@@ -218,14 +218,18 @@ unsafe fn convolve<S: Simd, const SIDE: usize>(
             }
             let pixel = stage.strip_pixel();
             let y = strip.add((row - rows.start) * width * pixel);
-            if stage.with.bf16.is_none() {
-                let to = Strip { y: y.add(at), pixel };
-                output_row::<S, SIDE>(inputs, stage.panel, s.stride, width, &taps, start, to);
-            } else {
-                // The next vector may be the padding, which must be zeros.
-                let pad = at + S::LANES >= s.c && v == 0;
-                let to = RoundedStrip { y: y.cast::<u16>().add(at), pixel: 2 * pixel, pad };
-                output_row::<S, SIDE>(inputs, stage.panel, s.stride, width, &taps, start, to);
+            let whole = Strip { y: y.wrapping_add(at), pixel };
+            // The next vector may be the padding, which must be zeros.
+            let pad = at + S::LANES >= s.c && v == 0;
+            let rounded = RoundedStrip { y: y.cast::<u16>().wrapping_add(at), pixel: 2 * pixel, pad };
+            match stage.with.bf16.is_some() {
+                // Compiled once for both: these are the longest functions to compile.
+                bf16 if SIDE > 3 => {
+                    let to = EitherStrip { whole, rounded, bf16 };
+                    output_row::<S, SIDE>(inputs, stage.panel, s.stride, width, &taps, start, to);
+                }
+                true => output_row::<S, SIDE>(inputs, stage.panel, s.stride, width, &taps, start, rounded),
+                false => output_row::<S, SIDE>(inputs, stage.panel, s.stride, width, &taps, start, whole),
             }
         }
     }
@@ -259,6 +263,26 @@ impl<S: Simd> Put<S> for RoundedStrip {
             S::store_bf16(y, S::relu6(sum));
             if self.pad {
                 S::store_bf16(y.add(S::LANES), S::splat(0.0));
+            }
+        }
+    }
+}
+
+/// One of the two, chosen for each output.
+struct EitherStrip {
+    whole: Strip,
+    rounded: RoundedStrip,
+    bf16: bool,
+}
+
+impl<S: Simd> Put<S> for EitherStrip {
+    #[inline(always)]
+    unsafe fn put(&self, x: usize, sum: S::V) {
+        // SAFETY: the strip has the form that `bf16` says, and the caller's promise.
+        unsafe {
+            match self.bf16 {
+                true => Put::<S>::put(&self.rounded, x, sum),
+                false => Put::<S>::put(&self.whole, x, sum),
             }
         }
     }

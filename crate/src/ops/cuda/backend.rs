@@ -298,6 +298,30 @@ impl Backend for Cuda {
         unsafe { Card::get()?.launch(calls::update(rule, w, g, m, v, len)?) }
     }
 
+    fn update_by(
+        rule: UpdateRule,
+        variable: &mut Flat<Cuda>,
+        by: &[f32],
+        m: Option<&mut Flat<Cuda>>,
+        v: &mut Flat<Cuda>,
+    ) -> Result<()> {
+        let mut gradient = Self::backward_from(variable.leaky_trace(), by)?;
+        Self::update(rule, variable, &mut gradient, m, v)
+    }
+
+    fn with_gradient(
+        grads: &mut Gradients<f32, Cuda>,
+        variable: &Flat<Cuda>,
+        f: &mut dyn FnMut(&[f32]),
+    ) -> Result<()> {
+        let mut values = vec![0.0; variable.shape().0];
+        let from = gradient(grads, variable).map_err(device_error)?;
+        // SAFETY: a gradient is as long as its variable.
+        unsafe { copy::to_host(Card::get()?, from, &mut values) }?;
+        f(&values);
+        Ok(())
+    }
+
     fn write(t: &mut Flat<Cuda>, values: &[f32]) -> Result<()> {
         // Storage of its own: a clone keeps what it has.
         *t = Self::tensor(t.device(), *t.shape(), values)?;

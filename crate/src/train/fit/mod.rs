@@ -6,7 +6,7 @@
 //! | `options.rs`, `recipe.rs` | what is asked for; how steps are taken: rates, targets, mixing |
 //! | `pipeline.rs`, `features.rs`, `views.rs` | augment and rescale an image; outputs of the frozen part; views kept of each image |
 //! | `sources.rs`, `on_card.rs` | where batches come from; images that are on the GPU |
-//! | `in_parts.rs` | a step over micro-batches, by one process or a team |
+//! | `in_parts.rs`, `sums.rs`, `told.rs` | a step over micro-batches, by one process or a team; sums of their gradients, and of what else is known |
 //! | `shared.rs` | passes over a data set that a team shares |
 //! | `one_batch.rs`, `step.rs` | a step of a model; the same on any device |
 //! | `run.rs` | where a run stands between two steps |
@@ -26,5 +26,7 @@ mod sources;
 pub(crate) mod step;
 #[cfg(feature = "cuda")]
 mod step_on_card;
+mod sums;
+mod told;
 mod training;
 pub(crate) mod views;

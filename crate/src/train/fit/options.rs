@@ -135,13 +135,13 @@ impl FitOptions {
     /// Cuts each batch into micro-batches of so many images, whose gradients are added before the step (gradient
     /// accumulation): a step takes the memory of a micro-batch, and the same bits come out however many processes of a
     /// [`Team`](crate::team::Team) share the work. They are not the bits of a batch in one piece, whose sums have another
-    /// order. A team without this option has a quarter of a batch. Not together with [`mixup`](Self::mixup).
+    /// order. A team without this option has a quarter of a batch. [`mixup`](Self::mixup) mixes images of one micro-batch.
     pub fn micro_batch(mut self, images: usize) -> Self {
         self.micro_batch = Some(images);
         self
     }
 
-    /// Mixes each image of a batch with another one, and their labels likewise; see
+    /// Mixes each image of a batch, or of a [`micro_batch`](Self::micro_batch), with another one of it, and their labels likewise; see
     /// [`MixUp`](crate::augment::MixUp). The accuracy in training is then that on the class which most of an
     /// image shows. Not together with [`cache_augmented_views`](Self::cache_augmented_views), which keeps
     /// what the frozen layers make of single images.

@@ -140,7 +140,7 @@ impl Recipe {
         self.mixup.is_some()
     }
 
-    /// The images and targets of a batch.
+    /// The images and targets of a batch, or of a micro-batch; it has a number of its own in the epoch.
     pub fn mixed<'a>(
         &self,
         images: &'a [f32],
@@ -161,22 +161,13 @@ impl Recipe {
 
 /// Images of a micro-batch; `None` where batches stay whole.
 fn micro_batch(options: &FitOptions, team_size: usize, batch: usize) -> Result<Option<usize>> {
-    let images =
-        match options.micro_batch {
-            Some(0) => return Err(Error::Invalid(
-                "micro_batch expected at least 1 image. Received: 0. Leave the option out for whole batches."
-                    .into(),
-            )),
-            Some(images) => images,
-            None if team_size == 1 => return Ok(None),
-            None => batch.div_ceil(4),
-        };
-    if options.mixup.is_some() {
-        return Err(Error::Invalid(
-            "fit expected either mixup, which mixes the images of a whole batch, or micro-batches, of which a process \
-             may have a part. Received: both. Leave one of them out."
+    match options.micro_batch {
+        Some(0) => Err(Error::Invalid(
+            "micro_batch expected at least 1 image. Received: 0. Leave the option out for whole batches."
                 .into(),
-        ));
+        )),
+        Some(images) => Ok(Some(images)),
+        None if team_size == 1 => Ok(None),
+        None => Ok(Some(batch.div_ceil(4))),
     }
-    Ok(Some(images))
 }

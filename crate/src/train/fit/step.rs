@@ -1,7 +1,10 @@
 //! One step of gradient descent on any device: the generic core of [`Model::fit`](crate::model::Model::fit).
 //! What a batch is, when to step and what to say about it is `training.rs`' matter.
 
-use dfdx::prelude::{AsArray, Backward, Cpu, Gradients, HasShape, OwnedTape, Trace};
+use dfdx::prelude::{
+    AsArray, Backward, Cpu, Gradients, HasShape, OwnedTape, PutTape, Shape, SplitTape, Tape,
+    Tensor as Traced, Trace,
+};
 
 use crate::loss::targets::Targets;
 use crate::loss::Loss;
@@ -15,7 +18,7 @@ use crate::ops::backend::{device_error, Backend, Matrix};
 use crate::ops::head;
 use crate::ops::variable::Variables;
 use crate::optim::KerasOptimizer;
-use crate::team::Part;
+use crate::train::fit::sums::Watch;
 use crate::weights::{Tensor, Weights};
 use crate::Result;
 
@@ -105,11 +108,13 @@ pub(super) fn take<D: NetworkBackend>(
     Ok(Step { loss: step.loss, logits: step.logits })
 }
 
-/// Logits `(n, units)` with a tape that reaches down to the first layer that trains.
+/// Logits `(n, units)` with a tape that reaches down to the first layer that trains. Whoever watches is told of the
+/// gradients of each unit when they are there.
 fn traced_logits<D: NetworkBackend>(
     base: &Base<D>,
     dense: &Head<D>,
     batch: TrainingBatch<'_>,
+    mut watch: Option<&mut Watch<D>>,
 ) -> Result<Matrix<D, OwnedTape<f32, D>>> {
     let n = batch.targets.len();
     let to = base.first_trainable_unit();
@@ -131,13 +136,41 @@ fn traced_logits<D: NetworkBackend>(
             #[cfg(feature = "cuda")]
             Input::Placed(_) | Input::Kept(_) => D::frozen_on_device(base, on_card(base, batch.input)?, to)?,
         };
-        head::global_average_pooling(base.forward(x.leaky_traced(), to)?)?
+        let units = base.architecture.units.len();
+        let mut x = x.leaky_traced();
+        match &mut watch {
+            None => x = base.forward(x, to)?,
+            Some(watch) => {
+                for unit in to..units {
+                    x = base.forward_units(watched(x, watch, unit), unit..unit + 1)?;
+                }
+            }
+        }
+        head::global_average_pooling(x)?
     };
+    if let Some(watch) = watch {
+        features = watched(features, watch, base.architecture.units.len());
+    }
     if let Some(dropout) = batch.dropout {
         let factors = dropout.factors(features.shape().1);
         features = head::scale(features, factors)?;
     }
     head::dense(features, &dense.kernel.tensor, &dense.bias.tensor, !all_frozen)
+}
+
+/// `x` with an entry on its tape that runs behind the backward of `unit`, which `x` goes into.
+fn watched<S: Shape, D: NetworkBackend>(
+    x: Traced<S, f32, D, OwnedTape<f32, D>>,
+    watch: &mut Watch<D>,
+    unit: usize,
+) -> Traced<S, f32, D, OwnedTape<f32, D>> {
+    let (x, mut tape) = x.split_tape();
+    let behind = watch.behind(unit);
+    tape.add_backward_op(move |gradients| {
+        behind(gradients);
+        Ok(())
+    });
+    x.put_tape(tape)
 }
 
 /// Images that are on the GPU, as a batch.
@@ -173,30 +206,24 @@ pub(crate) fn differentiate<D: NetworkBackend>(
     batch: TrainingBatch<'_>,
     loss: Loss,
 ) -> Result<Differentiated<D>> {
+    differentiate_for(base, dense, batch, loss, None)
+}
+
+/// The same for somebody who takes each gradient as soon as it is there.
+pub(super) fn differentiate_for<D: NetworkBackend>(
+    base: &Base<D>,
+    dense: &Head<D>,
+    batch: TrainingBatch<'_>,
+    loss: Loss,
+    watch: Option<&mut Watch<D>>,
+) -> Result<Differentiated<D>> {
     let (targets, units) = (batch.targets, dense.bias.len());
     // Backward as forward.
     let _multiplying = D::multiplying(base.precision());
-    let logits = traced_logits(base, dense, batch)?;
+    let logits = traced_logits(base, dense, batch, watch)?;
     let values = D::read(&logits)?;
     let (value, d_logits) = loss_of(&values, targets, units, loss)?;
     Ok(Differentiated { loss: value, logits: values, gradients: D::backward_from(logits, &d_logits)? })
-}
-
-/// What a micro-batch adds to the sums of a step, the number of images that are right aside, and its logits.
-pub(super) fn part_of<D: NetworkBackend>(
-    mut parts: Parts<'_, D>,
-    batch: TrainingBatch<'_>,
-    loss: Loss,
-) -> Result<(Part, Vec<f32>)> {
-    let n = batch.targets.len();
-    let step = differentiate(parts.base, parts.head, batch, loss)?;
-    let mut gradients = Vec::new();
-    for v in parts.trainable_variables_mut() {
-        // The loss is a mean, and so are its gradients.
-        gradients.extend(D::read(&step.gradients.get(&v.tensor))?.iter().map(|g| g * n as f32));
-    }
-    let part = Part { gradients, loss: step.loss * n as f64, images: n as u64, ..Part::default() };
-    Ok((part, step.logits))
 }
 
 /// The mean loss of logits `(n, units)`, and its gradient.
