@@ -107,15 +107,20 @@ class Onnx(unittest.TestCase):
                              [o.name for o in onnx.load(self.path(f"{case}.onnx")).graph.output])
 
     def test_onnx_runtime_computes_the_integers_that_this_crate_computes(self):
+        apart, images = 0, 0
         for case in self.quantized:
             said, _ = read_safetensors(self.path(f"{case}.safetensors"))
             (logits,) = self.session(f"{case}.int8").run(["logits"], {"images": said["images"]})
-            changed = np.abs(said["int8_logits"] - said["logits"]).max()
-            # Convolutions agree to the bit. Where an addition lies in the middle between two levels, the order of its
-            # roundings decides, and what follows differs by a level: a small part of what int8 changes at all.
-            different = np.abs(logits - said["int8_logits"]).max()
-            self.assertLess(different, 0.1 * changed, case)
-            self.assertGreater(changed, 0.0, case)
+            scale = np.abs(said["logits"]).max()
+            different = np.abs(logits - said["int8_logits"]).max(axis=1) / scale
+            # The integers are the same, and the means and the head behind them differ by what f32 rounds. Where an
+            # addition in front of a rounding lies in the middle between two levels, its own rounding decides: a level is
+            # the next one, and changes an image's logits by about a percent. That is rare.
+            apart, images = apart + (different > 1e-5).sum(), images + len(different)
+            self.assertLess(different.max(), 0.03, case)
+            # int8 is not f32.
+            self.assertGreater(np.abs(said["int8_logits"] - said["logits"]).max() / scale, 0.01, case)
+        self.assertLessEqual(apart, images // 4)
 
     def test_names_and_types_are_as_documented(self):
         for case in self.cases:
