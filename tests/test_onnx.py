@@ -35,7 +35,9 @@ class Onnx(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.folder.cleanup)
-        command = ["cargo", "run", "--quiet", "--bin", "onnx-check", "--", cls.folder.name]
+        # With the features of `cargo xtask test`, so that nothing is built twice.
+        features = ["--features", "transfer-cli/onnx"]
+        command = ["cargo", "run", "--quiet", *features, "--bin", "onnx-check", "--", cls.folder.name]
         subprocess.run(command, cwd=ROOT, check=True)
         names = [name[:-5] for name in os.listdir(cls.folder.name) if name.endswith(".onnx")]
         cls.cases = sorted(name for name in names if not name.endswith(".int8"))

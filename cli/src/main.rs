@@ -11,6 +11,7 @@ mod device;
 mod evaluate;
 mod export;
 mod export_args;
+mod features;
 mod files;
 mod formats;
 mod grouping;

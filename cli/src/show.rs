@@ -3,7 +3,6 @@
 use std::io::Write;
 use transfer::Show;
 
-use transfer::model::Model;
 use transfer::model::TrainedOn;
 use transfer::Device;
 
@@ -11,7 +10,7 @@ use crate::args::Summary;
 use crate::stop;
 
 pub fn summary(arguments: &Summary) -> crate::Result<()> {
-    let model = Model::load_on(&arguments.model, &Device::cpu()?)?;
+    let model = arguments.features.load(&arguments.model, &Device::cpu()?)?;
     stop::check("The summary")?;
     let (h, w, _) = model.base_model().input_shape();
     let names = model.class_names();

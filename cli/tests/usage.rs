@@ -1,6 +1,8 @@
 //! What the program says and how it ends where something is not as it should be.
 
 mod common;
+#[path = "features/mod.rs"]
+mod features;
 #[path = "usage/output.rs"]
 mod output;
 #[path = "serve/mod.rs"]

@@ -83,7 +83,7 @@ pub fn serve(arguments: &Serve) -> crate::Result<()> {
 }
 
 fn load(arguments: &Serve, device: &Device) -> transfer::Result<Model> {
-    let mut model = Model::load_on(&arguments.model, device)?;
+    let mut model = arguments.features.load(&arguments.model, device)?;
     model.set_feature_cache_bytes(0);
     Ok(model)
 }

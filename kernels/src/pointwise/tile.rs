@@ -88,8 +88,11 @@ unsafe fn four_steps<S: Simd, const MR: usize, const NV: usize>(
 ) {
     unsafe {
         let mut w = [[S::splat(0.0); NV]; 4];
-        for (i, w) in w.iter_mut().flatten().enumerate() {
-            *w = S::load(b.add(i * S::LANES));
+        // One loop over both would not unroll, and the weights would pass through memory.
+        for (i, w) in w.iter_mut().enumerate() {
+            for (v, w) in w.iter_mut().enumerate() {
+                *w = S::load(b.add((i * NV + v) * S::LANES));
+            }
         }
         for (r, row) in tile.iter_mut().enumerate() {
             let x = S::load_partial(x.add(r * ldx), 4);

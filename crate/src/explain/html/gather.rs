@@ -111,7 +111,8 @@ impl Model {
         by_loss.truncate(WORST);
         for i in by_loss {
             let class = said[order[i]].class;
-            let pictures = match options.thumbnails {
+            // One vector for a whole photograph tells no places apart.
+            let pictures = match options.thumbnails && !self.base_model().is_features() {
                 true => Some(self.heat_map(dataset, positions[i], class as u32)?),
                 false => None,
             };

@@ -229,11 +229,14 @@ pub(super) fn worst(worst: &[Worst], classes: &[String], of_labels: bool) -> Str
             &format!("<p class=\"file\">{}</p><p>{said}; loss {loss}</p></li>\n", text(&photograph.file));
     }
     let what = if of_labels { "the label whose probability is furthest off" } else { "the predicted class" };
+    let heat = match worst.iter().any(|worst| worst.pictures.is_some()) {
+        true => format!(" A heat map shows which places speak for {what} (Grad-CAM)."),
+        false => String::new(),
+    };
     section(
         "Largest losses",
         &format!(
-            "<p>The photographs that the model got most wrong. A heat map shows which places speak for {what} \
-             (Grad-CAM).</p>\n<ol class=\"cards\">\n{cards}</ol>\n"
+            "<p>The photographs that the model got most wrong.{heat}</p>\n<ol class=\"cards\">\n{cards}</ol>\n"
         ),
     )
 }

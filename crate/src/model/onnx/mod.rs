@@ -51,8 +51,8 @@ impl Model {
     /// An earlier ONNX file of this program is replaced; any other file only with [`OutputFile::overwrite`].
     ///
     /// # Errors
-    /// [`Error::Weights`] where a weight is not finite, [`Error::Invalid`] where the path may not be written,
-    /// [`Error::Io`] where it cannot be.
+    /// [`Error::Weights`] where a weight is not finite, [`Error::Invalid`] where the path may not be written or another
+    /// ONNX file computes the model's features, [`Error::Io`] where it cannot be.
     ///
     /// ```no_run
     /// # fn example(model: &transfer::model::Model) -> transfer::Result<()> {
@@ -61,6 +61,7 @@ impl Model {
     /// ```
     pub fn export_onnx(&self, file: impl Into<OutputFile>) -> Result<()> {
         let file = file.into();
+        self.check_exportable()?;
         let weights = self.weights()?;
         let unusable =
             |what: String| Error::Weights(format!("cannot export {}: {what}", file.path().shown()));
@@ -72,6 +73,19 @@ impl Model {
         let parts = Parts { about: &about, architecture: self.net.base.architecture(), weights: &weights };
         let bytes = parts.encode(graph, &mut base, self.novelty(), &[])?;
         file.write(&Format::Onnx, |out| out.write_all(&bytes))
+    }
+
+    /// Refuses a model whose network another ONNX file has.
+    fn check_exportable(&self) -> Result<()> {
+        if !self.net.base.is_features() {
+            return Ok(());
+        }
+        Err(Error::Invalid(
+            "An export expected a model with a network of this crate. Received: one on the features of another ONNX file. \
+             Compute that file first, and then the dense layer, whose weights are `dense/kernel` and `dense/bias` of the \
+             saved model"
+                .into(),
+        ))
     }
 }
 
@@ -208,4 +222,23 @@ fn with_mirror_images(graph: &mut Graph, images: &str) -> String {
     let steps = graph.integers("mirror/steps", &[-1]);
     let mirrored = graph.node("Slice", &[images, &starts, &ends, &axes, &steps], "mirrored", &[]);
     graph.node("Concat", &[images, &mirrored], "both", &[("axis", Attribute::Int(0))])
+}
+
+/// The base alone: rescaled images (n, h, w, 3) to pooled features (n, channels).
+#[cfg(all(test, feature = "onnx"))]
+pub(crate) fn encode_base(architecture: &Architecture, weights: &Weights) -> Result<Vec<u8>> {
+    let (h, w, _) = architecture.layers[0].output;
+    let mut graph = Graph::default();
+    graph.input("images", &[Axis::Named("batch"), Axis::Fixed(h), Axis::Fixed(w), Axis::Fixed(3)]);
+    let mut x = graph.node("Transpose", &["images"], "nchw", &[("perm", Attribute::Ints(&[0, 3, 1, 2]))]);
+    let six = [graph.floats("relu6/min", &[], &[0.0]), graph.floats("relu6/max", &[], &[6.0])];
+    let mut base = Convolutions { weights, six };
+    for unit in &architecture.units {
+        x = base.unit(&mut graph, unit, &x)?;
+    }
+    x = graph.node("GlobalAveragePool", &[&x], "pooled", &[]);
+    graph.node("Flatten", &[&x], "features", &[("axis", Attribute::Int(1))]);
+    let channels = architecture.output_of(architecture.units.len()).2;
+    graph.output("features", &[Axis::Named("batch"), Axis::Fixed(channels)]);
+    Ok(graph.into_model("base", OPSET, &[]))
 }

@@ -76,6 +76,10 @@ impl Model {
     pub fn fine_tune(&mut self, dataset: &Dataset, options: FineTuneOptions) -> Result<History> {
         let start = Instant::now();
         options.check(dataset)?;
+        let options = match self.net.base.is_features() {
+            true => options.head_alone()?,
+            false => options,
+        };
         report::check()?;
         self.take_image_fit(dataset);
         self.check_dataset(dataset)?;

@@ -37,6 +37,7 @@ impl Model {
     /// # Ok(()) }
     /// ```
     pub fn quantize(&self, photographs: &Dataset) -> Result<QuantizedModel> {
+        self.check_exportable()?;
         let weights = self.weights()?;
         weights
             .check_finite()
