@@ -46,13 +46,11 @@ class Onnx(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.folder.name, name)
 
-    def session(self, case, optimised=True):
+    def session(self, case):
         quiet = onnxruntime.SessionOptions()
         quiet.log_severity_level = 3
         # Of uint8 times int8, processors without VNNI add two products in 16 bits, which may overflow.
         quiet.add_session_config_entry("session.x64quantprecision", "1")
-        if not optimised:
-            quiet.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         return onnxruntime.InferenceSession(self.path(f"{case}.onnx"), quiet, providers=["CPUExecutionProvider"])
 
     def test_there_are_binary_and_multi_class_models(self):
@@ -111,14 +109,20 @@ class Onnx(unittest.TestCase):
                              [o.name for o in onnx.load(self.path(f"{case}.onnx")).graph.output])
 
     def test_onnx_runtime_computes_the_integers_that_this_crate_computes(self):
+        apart, images = 0, 0
         for case in self.quantized:
             said, _ = read_safetensors(self.path(f"{case}.safetensors"))
-            changed = np.abs(said["int8_logits"] - said["logits"]).max()
-            for optimised in (True, False):
-                session = self.session(f"{case}.int8", optimised)
-                (logits,) = session.run(["logits"], {"images": said["images"]})
-                different = np.abs(logits - said["int8_logits"]).max()
-                print(case, optimised, different, changed, np.abs(said["logits"]).max())
+            (logits,) = self.session(f"{case}.int8").run(["logits"], {"images": said["images"]})
+            scale = np.abs(said["logits"]).max()
+            different = np.abs(logits - said["int8_logits"]).max(axis=1) / scale
+            # The integers are the same, and the means and the head behind them differ by what f32 rounds. Where an
+            # addition in front of a rounding lies in the middle between two levels, its own rounding decides: a level is
+            # the next one, and changes an image's logits by about a percent. That is rare.
+            apart, images = apart + (different > 1e-5).sum(), images + len(different)
+            self.assertLess(different.max(), 0.03, case)
+            # int8 is not f32.
+            self.assertGreater(np.abs(said["int8_logits"] - said["logits"]).max() / scale, 0.01, case)
+        self.assertLessEqual(apart, images // 4)
 
     def test_names_and_types_are_as_documented(self):
         for case in self.cases:

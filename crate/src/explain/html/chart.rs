@@ -47,21 +47,29 @@ pub(super) fn chart(title: &str, axes: (&str, &str), lines: &[Line], y: Option<(
         SIZE.1,
         text(title)
     );
+    // Between two epochs there is none.
+    let whole = points().all(|(x, _)| x.fract() == 0.0);
+    let mut before = f64::NAN;
     for step in 0..=4 {
         let part = f64::from(step) / 4.0;
         let (y, x) = (low + part * (high - low), from + part * (to - from));
         svg += &format!(
-            "<path class=\"grid\" d=\"M{LEFT} {:.1}H{:.1}\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\
-             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\n",
+            "<path class=\"grid\" d=\"M{LEFT} {:.1}H{:.1}\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n",
             down(y),
             SIZE.0 - RIGHT,
             LEFT - 6.0,
             down(y) + 4.0,
-            short(y),
-            across(x),
-            SIZE.1 - BOTTOM + 16.0,
-            short(x)
+            short(y)
         );
+        let x = if whole { x.round() } else { x };
+        if x != std::mem::replace(&mut before, x) {
+            svg += &format!(
+                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\n",
+                across(x),
+                SIZE.1 - BOTTOM + 16.0,
+                short(x)
+            );
+        }
     }
     for (i, line) in lines.iter().enumerate() {
         let path: Vec<String> =

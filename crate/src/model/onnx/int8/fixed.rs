@@ -90,10 +90,20 @@ impl Levels {
     }
 }
 
-impl Arithmetic for Levels {
-    fn convolve(&self, conv: usize, (from, to): (usize, usize), x: &[f32], n: usize) -> Vec<f32> {
+impl Levels {
+    /// The sums of a convolution, without its bias.
+    pub fn sums(&self, conv: usize, x: &[f32], n: usize) -> Vec<f32> {
+        self.convolutions[conv].convolution.apply(x, n, Activation::Linear)
+    }
+
+    /// Replaces the bias of a convolution.
+    pub fn set_bias(&mut self, conv: usize, bias: &[i32]) {
+        self.convolutions[conv].bias = bias.iter().map(|&bias| f64::from(bias)).collect();
+    }
+
+    /// The levels of tensor `to` from the sums of a convolution of tensor `from`.
+    pub fn levels(&self, conv: usize, (from, to): (usize, usize), mut sums: Vec<f32>) -> Vec<f32> {
         let Fixed { convolution, bias, scales } = &self.convolutions[conv];
-        let mut sums = convolution.apply(x, n, Activation::Linear);
         let (from, to) = (self.scales[from], self.scales[to]);
         let factors: Vec<f32> = scales.iter().map(|scale| from.scale * scale / to.scale).collect();
         let channels = convolution.channels;
@@ -107,6 +117,12 @@ impl Arithmetic for Levels {
             }
         });
         sums
+    }
+}
+
+impl Arithmetic for Levels {
+    fn convolve(&self, conv: usize, from_to: (usize, usize), x: &[f32], n: usize) -> Vec<f32> {
+        self.levels(conv, from_to, self.sums(conv, x, n))
     }
 
     fn add(&self, (a, b, to): (usize, usize, usize), x: &[f32], y: &[f32]) -> Vec<f32> {

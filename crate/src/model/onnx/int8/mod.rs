@@ -11,10 +11,12 @@
 //! | `comparison.rs` | `QuantizedModel::compare`: f32 and int8 on the same photographs |
 //! | `passes.rs` | passes over photographs, and which ones |
 //! | `ranges.rs` | which numbers the levels of a tensor stand for |
+//! | `correction.rs` | biases that make up for what rounding changes on average |
 //! | `layers.rs`, `fixed.rs` | the network layer by layer, in f32 and in whole numbers |
 //! | `nodes.rs` | the base as nodes of an ONNX graph |
 
 mod comparison;
+mod correction;
 mod fixed;
 mod layers;
 mod nodes;

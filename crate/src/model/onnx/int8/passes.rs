@@ -34,11 +34,14 @@ pub(super) fn at_most(dataset: &Dataset, images: usize) -> Result<Dataset> {
     }
 }
 
+/// What is done with a few images, and their labels.
+type Visit<'a> = dyn FnMut(ArrayView4<'_, f32>, &[u32]) -> Result<()> + 'a;
+
 /// Calls `visit` with a few images of `dataset` at a time, and the labels of these.
 pub(super) fn each_part(
     dataset: &Dataset,
     (first, passes): (usize, usize),
-    visit: &mut dyn FnMut(ArrayView4<'_, f32>, &[u32]) -> Result<()>,
+    visit: &mut Visit<'_>,
 ) -> Result<()> {
     let mut done = first * dataset.len();
     for batch in dataset.batches(0)? {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use super::correction::{correct, IMAGES};
 use super::fixed::{Integers, Levels};
 use super::layers::{forward, tensors, Arithmetic, Convolution, Floats};
 use super::passes::{at_most, each_part, preprocessed, CALIBRATION};
@@ -48,7 +49,8 @@ impl Model {
             specs().zip(&folded).map(|(spec, folded)| Convolution::new(spec, folded)).collect();
         let floats = Floats { convolutions, tensors: tensors(&architecture) };
         self.check_photographs(photographs)?;
-        let scales = scales(&architecture, &floats, self.rescaling, &at_most(photographs, CALIBRATION)?)?;
+        let photographs = at_most(photographs, CALIBRATION)?;
+        let scales = scales(&architecture, &floats, self.rescaling, &photographs)?;
         let mut tensor = 0;
         let mut integers = Vec::with_capacity(folded.len());
         let mut of_convolution = folded.iter();
@@ -59,7 +61,9 @@ impl Model {
             }
             tensor += usize::from(has_residual(unit));
         }
-        let levels = Levels::new(specs().zip(&integers), scales);
+        let mut levels = Levels::new(specs().zip(&integers), scales);
+        let images = images_for_means(&photographs, self.rescaling)?;
+        correct(&architecture.units, &floats, &mut levels, &mut integers, images);
         Ok(QuantizedModel {
             about: About::of(self),
             weights,
@@ -88,6 +92,17 @@ impl Model {
             false => Ok(()),
         }
     }
+}
+
+/// Pixels of a few photographs, the same part of each class, and how many they are.
+fn images_for_means(photographs: &Dataset, rescaling: Option<Rescaling>) -> Result<(Vec<f32>, usize)> {
+    let (mut pixels, mut n) = (Vec::new(), 0);
+    each_part(&at_most(photographs, IMAGES)?, (0, 1), &mut |images, labels| {
+        pixels.extend(preprocessed(images, rescaling));
+        n += labels.len();
+        Ok(())
+    })?;
+    Ok((pixels, n))
 }
 
 /// The scale of each tensor, by what the images of `dataset` make of it.
