@@ -174,7 +174,10 @@ fn measure(folder: &Path, options: &Options, team: Option<Arc<dyn Team>>) -> Res
         if is_first {
             println!("{phase} {:.2}", milliseconds[0]);
             println!("{phase}-median {:.2}", milliseconds[milliseconds.len() / 2]);
-            println!("{phase}-computing {:.2}", 1e3 * (computing() - before) / (steps * options.epochs as f64));
+            println!(
+                "{phase}-computing {:.2}",
+                1e3 * (computing() - before) / (steps * options.epochs as f64)
+            );
             sent.say(phase, steps * options.epochs as f64);
         }
     }
