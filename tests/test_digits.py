@@ -20,8 +20,9 @@ EACH = 60
 
 
 def program():
-    """The program as `cargo test --workspace` builds it, with the same features: so nothing is built twice."""
-    command = ["cargo", "test", "--quiet", "--workspace", "--no-run", "--message-format=json"]
+    """The program as `cargo xtask test` builds it, with the same features: so nothing is built twice."""
+    command = ["cargo", "test", "--quiet", "--workspace", "--features", "transfer-cli/onnx", "--no-run"]
+    command.append("--message-format=json")
     said = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
     for message in map(json.loads, said.splitlines()):
         target = message.get("target", {})

@@ -33,7 +33,9 @@ class EventFiles(unittest.TestCase):
         cls.addClassCleanup(folder.cleanup)
         cls.board = os.path.join(folder.name, "board")
         cls.begin = time.time()
-        example = ["cargo", "run", "--quiet", "--example", "callbacks", "--", folder.name]
+        # With the features of `cargo xtask test`, so that nothing is built twice.
+        features = ["--features", "transfer-cli/onnx"]
+        example = ["cargo", "run", "--quiet", *features, "--example", "callbacks", "--", folder.name]
         subprocess.run(example, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         with open(os.path.join(folder.name, "log.csv"), encoding="utf-8") as file:
             cls.rows = list(csv.DictReader(file))

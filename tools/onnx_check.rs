@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array4;
 use transfer::architecture::{efficientnet_lite, mobilenet_v2_torchvision, Network};
-use transfer::model::temperature_scaling;
+use transfer::model::{temperature_scaling, QuantizedModel};
 use transfer::network::Backbone;
 use transfer::prelude::*;
 use transfer::random::Rng;
@@ -20,6 +20,8 @@ const CASES: [(usize, usize, usize); 4] = [(1, 160, 160), (3, 96, 64), (10, 75, 
 /// Outputs, height, width of models on other networks, with random weights.
 const OTHERS: [(usize, usize, usize); 2] = [(3, 70, 96), (1, 64, 75)];
 const IMAGES: usize = 5;
+/// Models that are exported in int8, too: of each family of networks, with and without test-time flips.
+const INT8: [usize; 4] = [0, 1, 2, 4];
 
 fn main() -> Result<()> {
     let folder = std::env::args().nth(1).ok_or_else(|| Error::Invalid("expected a folder".into()))?;
@@ -65,6 +67,13 @@ fn main() -> Result<()> {
             tell_unknown(&mut model, number, &mut said)?;
         }
         model.export_onnx(folder.join(format!("{number}.onnx")))?;
+        // Photographs on disk are not scaled.
+        if INT8.contains(&number) && !scaled {
+            let quantized = quantized(&model, number)?;
+            quantized.export_onnx(folder.join(format!("{number}.int8.onnx")))?;
+            let logits = quantized.predict_on_batch(&images)?;
+            said.insert("int8_logits", Tensor::new(logits.shape(), logits.iter().copied().collect())?);
+        }
         let tensor = |shape: &[usize], data: Vec<f32>| Tensor::new(shape, data);
         said.insert("images", tensor(images.shape(), images.iter().copied().collect())?);
         let (logits, p) = (&predictions.logits, predictions.probabilities());
@@ -95,6 +104,19 @@ fn random_base(network: Network, (h, w): (usize, usize)) -> Result<Backbone> {
         weights.insert(name, Tensor::new(shape, values.collect())?);
     }
     Backbone::new(&network, &Device::cpu()?, (h, w, 3), &weights)
+}
+
+/// The model in int8, calibrated on images like those that it is tried with.
+fn quantized(model: &Model, number: usize) -> Result<QuantizedModel> {
+    let (h, w, _) = model.base_model().input_shape();
+    let place =
+        tempfile::tempdir().map_err(|e| Error::io("cannot make a folder in", std::env::temp_dir(), e))?;
+    for i in 0..16 {
+        let path = place.path().join(format!("{}/{i}.png", i % 2));
+        save(&random_images(&[9, (number * 1000 + i) as u64], h, w), &path)?;
+    }
+    let options = ImageDatasetOptions::default().image_size(h, w);
+    model.quantize(&image_dataset_from_directory(place.path(), options)?)
 }
 
 /// Lets the model tell unknown images, and adds some to `said`, known ones and others, with what the model says of them:

@@ -7,6 +7,7 @@ use transfer::bases::Base;
 use transfer::data::Fit;
 
 pub use crate::check_args::Check;
+pub use crate::export_args::Export;
 pub use crate::serve_args::Serve;
 pub use crate::sort_args::Sort;
 use crate::values::{folds, image_size, left_out, part, share, time, unknown, Unknown};
@@ -99,6 +100,7 @@ Examples:
   transfer train digits --epochs 10 --fine-tune-at 100 --no-flip
   transfer train my_photos --validation other_photos --image-size 192
   transfer train my_photos --base efficientnet_lite0
+  transfer train my_photos --features dinov2_small.onnx
   transfer train 20000_photos --no-cache        memory stays below 400 MB
   transfer train photos --labels labels.csv     the table says which photograph shows what
 
@@ -114,27 +116,30 @@ pub struct Train {
     #[arg(long)]
     pub force: bool,
     /// Network that training starts from, by its name in `transfer bases`
-    #[arg(short, long, value_name = "NAME", default_value = Base::DEFAULT, value_parser = base)]
+    #[arg(short, long, value_name = "NAME", default_value = Base::DEFAULT, value_parser = base,
+          conflicts_with = "features")]
     pub base: BaseName,
+    #[command(flatten)]
+    pub start: crate::features::Features,
     /// Number of fine-tuning epochs, after the head has been trained; 0 trains the head alone. By default 3 to 6, more
     /// for fewer photographs, and 0 for fewer than 100
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub epochs: Option<u32>,
     /// How long head and fine-tuning may take, about: `60s`, `10m`, `2h`. Where the epochs would take longer there are
     /// fewer; how many depends on the machine
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "features")]
     pub time: Option<std::time::Duration>,
     /// First layer to fine-tune, by name or by number (`transfer summary` of a model lists them). By default the first of
     /// the last three blocks: block_14_expand of MobileNetV2. A lower layer helps with images unlike photographs, and
     /// makes training slower
-    #[arg(long, value_name = "LAYER")]
+    #[arg(long, value_name = "LAYER", conflicts_with = "features")]
     pub fine_tune_at: Option<String>,
     /// Highest learning rate of fine-tuning. By default 0.0001 for fewer than 1,000 photographs, and 0.0003 for more
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", conflicts_with = "features")]
     pub learning_rate: Option<f32>,
     /// Part of the way from the head alone (0) to the fine-tuned weights (1) that is kept. By default photographs that are
     /// held out of fine-tuning decide it, and may decide for 0
-    #[arg(long, value_name = "FRACTION", value_parser = share)]
+    #[arg(long, value_name = "FRACTION", value_parser = share, conflicts_with = "features")]
     pub share: Option<f32>,
     /// Weight the classes equally, whatever their number of photographs
     #[arg(long)]
@@ -143,8 +148,9 @@ pub struct Train {
     #[arg(long)]
     pub no_flip: bool,
     /// Height and width that photographs are resized to, in pixels: `160`, or `120x160`. Larger images show finer
-    /// details and make training slower. By default the size that the base was trained on: 224 for MobileNetV2
-    #[arg(long, value_name = "PIXELS", value_parser = image_size)]
+    /// details and make training slower. By default the size that the base was trained on: 224 for MobileNetV2; with
+    /// --features the size that the ONNX file or the JSON beside it states, or 224
+    #[arg(long, visible_alias = "features-size", value_name = "PIXELS", value_parser = image_size)]
     pub image_size: Option<(usize, usize)>,
     /// Number of folds in which the head is cross-validated, on the features that are computed in any case: it tells
     /// how good a head is on photographs that it did not see. 0 does not cross-validate
@@ -208,18 +214,12 @@ pub struct Train {
 }
 
 impl Train {
-    /// Height and width of the images, as asked for or as the base has them.
-    pub fn image_size(&self) -> (usize, usize) {
-        let side = self.base.0.image_size;
-        self.image_size.unwrap_or((side, side))
-    }
-
     /// What checkpoints note of the first layer to fine-tune.
     pub fn fine_tune_at_noted(&self) -> &str {
         match &self.fine_tune_at {
             Some(layer) => layer,
             // As earlier versions noted it.
-            None if self.base.0.name == Base::DEFAULT => "block_14_expand",
+            None if self.base.0.name == Base::DEFAULT && self.start.features.is_none() => "block_14_expand",
             None => "the last three blocks",
         }
     }
@@ -260,6 +260,8 @@ pub struct Evaluate {
     pub max_left_out: f32,
     #[command(flatten)]
     pub report: crate::html_report::Report,
+    #[command(flatten)]
+    pub features: crate::features::FeaturesFile,
     #[command(flatten)]
     pub computing: crate::device::Computing,
 }
@@ -307,24 +309,9 @@ pub struct Predict {
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     pub top: Option<u32>,
     #[command(flatten)]
+    pub features: crate::features::FeaturesFile,
+    #[command(flatten)]
     pub computing: crate::device::Computing,
-}
-
-/// Write a model as an ONNX file, for ONNX Runtime and other programs.
-///
-/// The exported model includes preprocessing. Its input `images` takes grey levels from 0 to 255 as float32 (batch,
-/// height, width, 3); its outputs are `logits` and `probabilities`. Its properties hold the names of the classes.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  transfer export model.safetensors --output model.onnx")]
-pub struct Export {
-    /// Model file that `transfer train` wrote
-    pub model: PathBuf,
-    /// File for the ONNX model. An earlier ONNX file of this program is replaced
-    #[arg(short, long, value_name = "FILE", default_value = "model.onnx")]
-    pub output: PathBuf,
-    /// Replace any file at that place, but never the model that is read
-    #[arg(long)]
-    pub force: bool,
 }
 
 /// Show a model: its classes, the size of its images, what it was trained from, and its layers.
@@ -333,6 +320,8 @@ pub struct Export {
 pub struct Summary {
     /// Model file that `transfer train` wrote
     pub model: PathBuf,
+    #[command(flatten)]
+    pub features: crate::features::FeaturesFile,
 }
 
 /// List the networks that training can start from.

@@ -13,6 +13,7 @@ use transfer::prelude::*;
 use transfer::Show;
 
 use crate::check_args::{Check, CheckFormat};
+use crate::features::Start;
 use crate::formats::insert_file;
 use crate::{left_out, screen, Failure};
 
@@ -25,8 +26,10 @@ pub fn check(arguments: &Check) -> crate::Result<()> {
     if let Some(fix) = &fix {
         fix.check_csv(&CheckReport::FIX_COLUMNS).map_err(|e| named("--fix", e))?;
     }
+    let usual = Base::named(Base::DEFAULT)?;
+    let start = Start::open(&arguments.features, usual, arguments.features_size)?;
     let device = arguments.computing.open_and_say()?;
-    let options = CheckOptions::default().labels(!arguments.no_labels).device(&device);
+    let options = start.check_with(CheckOptions::default().labels(!arguments.no_labels).device(&device));
     let report = match &arguments.labels {
         Some(table) => check_photographs_of_table(&arguments.dir, &LabelTable::read(table)?, options)?,
         None => check_photographs(&arguments.dir, options)?,

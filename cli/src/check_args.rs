@@ -61,6 +61,12 @@ pub struct Check {
     #[arg(long, conflicts_with = "apply")]
     pub no_labels: bool,
     #[command(flatten)]
+    pub features: crate::features::Features,
+    /// Height and width of the images that the ONNX file gets, in pixels. By default what the file or the JSON beside it
+    /// states, or 224
+    #[arg(long, value_name = "PIXELS", value_parser = crate::values::image_size, requires = "features")]
+    pub features_size: Option<(usize, usize)>,
+    #[command(flatten)]
     pub computing: crate::device::Computing,
 }
 

@@ -15,7 +15,7 @@ use crate::{html_report, left_out, multi_label, screen, team, Failure};
 const SHOWN: usize = 20;
 
 pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
-    let mut model = Model::load_on(&arguments.model, &arguments.computing.open_and_say()?)?;
+    let mut model = arguments.features.load(&arguments.model, &arguments.computing.open_and_say()?)?;
     model.set_team(team::team());
     // One pass: nothing would be looked up again, and memory should not grow with the number of files.
     model.set_feature_cache_bytes(0);
@@ -43,6 +43,7 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
     // From here on it works alone.
     model.set_team(None);
     if model.is_multi_label() {
+        write_report(arguments, &model, &data, &predictions)?;
         return multi_label::evaluate(&model, &data, &predictions, arguments.format);
     }
     let losses = predictions.losses()?;

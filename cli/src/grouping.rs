@@ -6,20 +6,22 @@ use transfer::prelude::*;
 
 use crate::args::Train;
 use crate::check_args::Group;
+use crate::features::Start;
 use crate::{screen, team};
 
 /// Checks the photographs, says in a line what was found, and splits them so that groups stay together. Returns them,
 /// the groups, and what the check found.
 pub fn grouped(
     photographs: OwnPhotographs,
-    asked: &Train,
+    (asked, start): (&Train, &Start),
     device: &Device,
 ) -> crate::Result<(OwnPhotographs, Groups, Option<CheckReport>)> {
     let grouping = &asked.grouping;
     let (mut groups, mut check) = (Groups::none(), None);
     if !grouping.no_check {
         let options = CheckOptions::default().validation_split(asked.validation_split).device(device);
-        let (report, found) = photographs.check_by_team(options.team(team::team()))?;
+        let options = start.check_with(options.team(team::team()));
+        let (report, found) = photographs.check_by_team(options)?;
         if let Some(report) = &report {
             screen::note(&report.summary());
         }

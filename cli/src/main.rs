@@ -9,6 +9,9 @@ mod check;
 mod check_args;
 mod device;
 mod evaluate;
+mod export;
+mod export_args;
+mod features;
 mod files;
 mod formats;
 mod grouping;
@@ -111,7 +114,7 @@ fn run(program: Program) -> u8 {
         Command::Predict(arguments) => predict::predict(&arguments),
         Command::Sort(arguments) => sort::sort(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
-        Command::Export(arguments) => show::export(&arguments),
+        Command::Export(arguments) => export::export(&arguments),
         Command::Summary(arguments) => show::summary(&arguments),
         Command::Bases(arguments) => bases::bases(&arguments),
     };

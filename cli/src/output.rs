@@ -29,7 +29,15 @@ pub fn of_training(asked: &Train) -> crate::Result<OutputFile> {
 
 /// The file of the ONNX model, with its partial file open.
 pub fn of_export(asked: &Export) -> crate::Result<OutputFile> {
-    let output = OutputFile::new(&asked.output).overwrite(asked.force).not_over(&asked.model);
+    let mut output = OutputFile::new(&asked.output).overwrite(asked.force).not_over(&asked.model);
+    if let Some(table) = &asked.labels {
+        output = output.not_over(table);
+    }
+    for folder in [&asked.calibrate, &asked.check].into_iter().flatten() {
+        if !is_here(folder) {
+            output = output.not_in(folder);
+        }
+    }
     reserved(&asked.output, output, OutputFile::reserve_onnx)
 }
 

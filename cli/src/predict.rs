@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use transfer::model::{Classifier, Model};
+use transfer::model::Classifier;
 use transfer::team::Team;
 
 use crate::args::Predict;
@@ -23,7 +23,7 @@ pub fn predict(arguments: &Predict) -> crate::Result<()> {
             Classifier::imagenet_on(arguments.base.0, &device)?,
             std::iter::once(&arguments.model).chain(&arguments.files).cloned().collect(),
         ),
-        false => (Model::load_on(&arguments.model, &device)?, arguments.files.clone()),
+        false => (arguments.features.load(&arguments.model, &device)?, arguments.files.clone()),
     };
     let top = arguments.top.unwrap_or(if arguments.imagenet { 5 } else { 1 });
     match arguments.unknown {

@@ -5,19 +5,21 @@ use transfer::network::LayerRef;
 use transfer::prelude::*;
 
 use crate::args::{Precision as Asked, Train};
+use crate::features::Start;
 use crate::screen;
 
 /// The options that the numbers of a training depend on, as the command line has them.
-pub fn noted(checkpoints: Checkpoints, asked: &Train) -> Checkpoints {
-    let (h, w) = asked.image_size();
+pub fn noted(checkpoints: Checkpoints, asked: &Train, start: &Start) -> Checkpoints {
+    let (h, w) = asked.image_size.unwrap_or(start.image_size());
     let yes_or_no = |yes| if yes { "yes" } else { "no" };
     fn given(value: Option<impl ToString>) -> String {
         value.map_or_else(|| "by the number of photographs".into(), |value| value.to_string())
     }
     let share = asked.share.map_or_else(|| "by held-out photographs".into(), |share| share.to_string());
-    let base = asked.base.0.name;
-    // Earlier versions had one base and did not note it.
-    let checkpoints = if base == Base::DEFAULT { checkpoints } else { checkpoints.note("--base", base) };
+    let checkpoints = match start.noted() {
+        Some((option, value)) => checkpoints.note(option, value),
+        None => checkpoints,
+    };
     checkpoints
         .note("--epochs", given(asked.epochs))
         .note("--fine-tune-at", asked.fine_tune_at_noted())
@@ -43,12 +45,12 @@ const LITTLE_MEMORY: u32 = 8;
 pub fn train(
     photographs: &OwnPhotographs,
     groups: &Groups,
-    asked: &Train,
+    (asked, start): (&Train, &Start),
     checkpoints: &Checkpoints,
     device: &Device,
 ) -> Result<(Model, History)> {
     let (train, validation) = (&photographs.train, &photographs.validation);
-    let mut model = Model::of_base(asked.base.0, train, device)?;
+    let mut model = start.model(train, device)?;
     model.set_team(crate::team::team());
     if let Some(origin) = model.base_model().weights_origin() {
         screen::note(&format!("Weights: {origin}."));

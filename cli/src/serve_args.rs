@@ -38,6 +38,8 @@ pub struct Serve {
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     pub allow_origin: Vec<String>,
     #[command(flatten)]
+    pub features: crate::features::FeaturesFile,
+    #[command(flatten)]
     pub computing: crate::device::Computing,
 }
 

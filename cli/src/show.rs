@@ -1,34 +1,16 @@
-//! `transfer export` and `transfer summary`, which compute nothing and so need no GPU.
+//! `transfer summary`, which computes nothing and so needs no GPU.
 
 use std::io::Write;
 use transfer::Show;
 
-use transfer::model::Model;
 use transfer::model::TrainedOn;
 use transfer::Device;
 
-use crate::args::{Export, Summary};
-use crate::{output, stop};
-
-pub fn export(arguments: &Export) -> crate::Result<()> {
-    let output = output::of_export(arguments)?;
-    let model = Model::load_on(&arguments.model, &Device::cpu()?)?;
-    stop::check("The export")?;
-    model.export_onnx(&output)?;
-    let looked_at = std::fs::metadata(&arguments.output);
-    let bytes = looked_at.map_err(|e| unseen(&arguments.output, &e))?.len();
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "wrote {} ({:.1} MB)", arguments.output.shown(), bytes as f64 / 1e6)?;
-    Ok(())
-}
-
-/// What is said where the file is written and the system does not tell how long it is.
-fn unseen(output: &std::path::Path, error: &std::io::Error) -> crate::Failure {
-    crate::Failure::Error(format!("{} was written, but its size could not be read: {error}", output.shown()))
-}
+use crate::args::Summary;
+use crate::stop;
 
 pub fn summary(arguments: &Summary) -> crate::Result<()> {
-    let model = Model::load_on(&arguments.model, &Device::cpu()?)?;
+    let model = arguments.features.load(&arguments.model, &Device::cpu()?)?;
     stop::check("The summary")?;
     let (h, w, _) = model.base_model().input_shape();
     let names = model.class_names();

@@ -53,5 +53,7 @@ pub struct Sort {
     #[arg(long, value_name = "WHEN", default_value = "on", value_parser = unknown)]
     pub unknown: Unknown,
     #[command(flatten)]
+    pub features: crate::features::FeaturesFile,
+    #[command(flatten)]
     pub computing: crate::device::Computing,
 }

@@ -9,6 +9,7 @@ use transfer::prelude::*;
 use transfer::Show;
 
 use crate::args::Train;
+use crate::features::Start;
 use crate::{
     device, grouping, html_report, left_out, multi_label, output, recipe, screen, stop, team, Failure,
 };
@@ -24,9 +25,10 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
         Failure::Error(format!("the report cannot be written, which `--no-report` leaves out: {e}"))
     })?;
     let folder = output::checkpoints(arguments, &output)?;
-    let checkpoints = recipe::noted(Checkpoints::new(&folder).each_run(true), arguments);
+    let start = start(arguments)?;
+    let checkpoints = recipe::noted(Checkpoints::new(&folder).each_run(true), arguments, &start);
     let device = arguments.computing.open()?;
-    let (photographs, groups, check) = photographs(arguments, &device)?;
+    let (photographs, groups, check) = photographs(arguments, &start, &device)?;
     let output = not_among(output, &photographs)?;
     screen::note(&photographs.to_string());
     device::say(&device);
@@ -38,7 +40,7 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
             folder.shown()
         ));
     }
-    let trained = recipe::train(&photographs, &groups, arguments, &checkpoints, &device);
+    let trained = recipe::train(&photographs, &groups, (arguments, &start), &checkpoints, &device);
     let (mut model, history) = trained.map_err(|e| {
         // Goes only where it is empty, and so has no checkpoint of this or another training.
         let _ = std::fs::remove_dir(&folder);
@@ -77,19 +79,27 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
 
 /// Computes what is this process' part of the training, and writes nothing.
 fn assist(arguments: &Train) -> crate::Result<()> {
+    let start = start(arguments)?;
     let device = arguments.computing.open()?;
-    let (photographs, groups, _) = photographs(arguments, &device)?;
+    let (photographs, groups, _) = photographs(arguments, &start, &device)?;
     // The first process keeps them; the others only have to know that there are some.
-    let checkpoints = recipe::noted(Checkpoints::new("of the first process"), arguments);
-    let (model, _) = recipe::train(&photographs, &groups, arguments, &checkpoints, &device)?;
+    let checkpoints = recipe::noted(Checkpoints::new("of the first process"), arguments, &start);
+    let (model, _) = recipe::train(&photographs, &groups, (arguments, &start), &checkpoints, &device)?;
     measure(&model, &photographs)
+}
+
+/// What the training starts from.
+fn start(arguments: &Train) -> crate::Result<Start> {
+    arguments.start.check(arguments.epochs)?;
+    Start::open(&arguments.start, arguments.base.0, arguments.image_size)
 }
 
 fn photographs(
     arguments: &Train,
+    start: &Start,
     device: &Device,
 ) -> crate::Result<(OwnPhotographs, Groups, Option<CheckReport>)> {
-    let (h, w) = arguments.image_size();
+    let (h, w) = arguments.image_size.unwrap_or(start.image_size());
     let options = ImageDatasetOptions {
         validation_split: Some(arguments.validation_split),
         class_names: (!arguments.classes.is_empty()).then(|| arguments.classes.clone()),
@@ -106,7 +116,7 @@ fn photographs(
         (None, Some(validation)) => own_photographs_with_validation(&arguments.dir, validation, options)?,
         (None, None) => own_photographs(&arguments.dir, options)?,
     };
-    let (mut photographs, groups, check) = grouping::grouped(photographs, arguments, device)?;
+    let (mut photographs, groups, check) = grouping::grouped(photographs, (arguments, start), device)?;
     if !arguments.no_cache {
         photographs.train = photographs.train.cache();
     }
@@ -151,10 +161,6 @@ fn write_report(
     check: Option<&CheckReport>,
     (arguments, file): (&Train, &OutputFile),
 ) -> crate::Result<()> {
-    if model.is_multi_label() {
-        screen::note("There is no report in HTML of a model that gives a photograph several labels.");
-        return Ok(());
-    }
     let (name, set) = reported(photographs);
     let predictions = model.predict(set)?;
     let report = arguments.report.make(model, set, &predictions)?;

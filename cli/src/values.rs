@@ -32,6 +32,12 @@ pub fn share(text: &str) -> Result<f32, String> {
     share.ok_or_else(|| "expected a fraction from 0 to 1, such as 0.5".into())
 }
 
+/// Percentage points from 0 to 100.
+pub fn points(text: &str) -> Result<f64, String> {
+    let points = text.parse().ok().filter(|points| (0.0..=100.0).contains(points));
+    points.ok_or_else(|| "expected percentage points from 0 to 100, such as 0.5".into())
+}
+
 /// A number of folds, or 0 for none.
 pub fn folds(text: &str) -> Result<u32, String> {
     let folds = text.parse().ok().filter(|folds| *folds == 0 || (2..=100).contains(folds));

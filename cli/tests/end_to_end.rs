@@ -107,6 +107,20 @@ fn three_shapes_are_learned_evaluated_predicted_and_exported() {
     let exported = succeed(here, &["export", "m.safetensors", "-o", "m.onnx"]);
     assert!(exported.starts_with("wrote m.onnx ("), "{exported}");
     assert!(std::fs::metadata(here.join("m.onnx")).unwrap().len() > 8_000_000);
+    let small = ["export", "m.safetensors", "-o", "small.onnx", "--int8", "--calibrate", "shapes"];
+    let small = [&small[..], &["--check", "more shapes", "--max-loss", "5"]].concat();
+    let exported = succeed(here, &small);
+    let lines: Vec<&str> = exported.lines().collect();
+    assert_eq!(lines.len(), 5, "{exported}");
+    assert_eq!(lines[0], "on 60 photographs of more shapes:");
+    let right = (said["accuracy"].as_f64().unwrap() * 60.0).round();
+    assert!(
+        lines[1].starts_with("f32 ") && lines[1].contains(&format!("({right} of 60 right")),
+        "{exported}"
+    );
+    assert!(lines[2].starts_with("int8  accuracy ") && lines[3].contains("unknown: "), "{exported}");
+    let bytes = std::fs::metadata(here.join("small.onnx")).unwrap().len();
+    assert!((2_000_000..5_000_000).contains(&bytes), "{bytes}");
     let summary = succeed(here, &["summary", "m.safetensors"]);
     assert!(summary.contains("circle") && summary.contains("resized to 96x96"), "{summary}");
     assert!(summary.contains("mobilenetv2_1.00_96"), "{summary}");
@@ -226,6 +240,38 @@ fn another_base_is_trained_from_named_in_the_model_and_read_again() {
     let error = common::run(here, &["train", "shapes", "--base", "efficientnet_lite9"]);
     assert_eq!(common::code(&error), 2);
     assert!(common::stderr(&error).contains("efficientnet_lite4"), "{}", common::stderr(&error));
+}
+
+#[test]
+fn a_model_that_is_less_accurate_in_int8_is_not_exported() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path();
+    common::untrained_model(&here.join("m.safetensors"));
+    shapes(&here.join("shapes"), 40, 0, 40);
+    // Photographs that are what the model says, by a hair: it has learned nothing.
+    succeed(here, &["sort", "m.safetensors", "shapes", "as predicted", "--unsure", "0"]);
+    let export = ["export", "m.safetensors", "-o", "m.onnx", "--int8", "--calibrate", "shapes"];
+    let export = [&export[..], &["--check", "as predicted"]].concat();
+    let output = common::run(here, &[&export[..], &["--max-loss", "0"]].concat());
+    assert_eq!(common::code(&output), 1);
+    let said = stdout(&output);
+    assert!(said.contains("f32   accuracy 100.00 %  (120 of 120 right"), "{said}");
+    let error = common::stderr(&output);
+    assert!(error.contains("int8 expected to lose at most 0 percentage points"), "{error}");
+    assert!(error.contains("Nothing was written"), "{error}");
+    assert!(!here.join("m.onnx").exists());
+    let left = here.read_dir().unwrap().count();
+    assert_eq!(left, 3, "the model, the photographs, and the sorted ones");
+    succeed(here, &[&export[..], &["--max-loss", "100"]].concat());
+    // Without photographs to check, others of the folder than those of the calibration are taken.
+    let said = succeed(here, &[&export[..7], &["--max-loss", "100"]].concat());
+    assert!(said.starts_with("on 60 photographs of shapes that calibration did not use:"), "{said}");
+    // The photographs are nobody's place for a file.
+    let output = common::run(
+        here,
+        &["export", "m.safetensors", "-o", "shapes/m.onnx", "--int8", "--calibrate", "shapes"],
+    );
+    assert_eq!(common::code(&output), 1, "{}", common::stderr(&output));
 }
 
 #[test]

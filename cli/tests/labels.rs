@@ -71,9 +71,21 @@ fn photographs_with_several_labels_are_trained_evaluated_predicted_and_exported(
     assert!(number_behind(&trained, "validation: mAP ") >= 0.9, "{trained}");
     assert!(number_behind(&trained, "test: mAP ") >= 0.9 && trained.contains("of 48"), "{trained}");
 
+    let html = std::fs::read_to_string(here.join("m.safetensors.report.html")).unwrap();
+    assert!(html.contains("with all labels right") && html.contains("Learning curves"));
     let evaluate = ["evaluate", "m.safetensors", "photos", "--labels", "labels.csv", "--split", "test"];
     let said = succeed(here, &[&evaluate[..], &["--format", "json"]].concat());
     let said: Value = serde_json::from_str(&said).unwrap();
+    let html = std::fs::read_to_string(here.join("m.safetensors.evaluation.html")).unwrap();
+    for (name, value) in [
+        ("mean_average_precision", &said["mean_average_precision"]),
+        ("subset_accuracy", &said["subset_accuracy"]),
+        ("f1_1", &said["labels"][1]["f1_score"]),
+        ("support_0", &said["labels"][0]["support"]),
+    ] {
+        let value = value.as_f64().unwrap();
+        assert!(html.contains(&format!("data-name=\"{name}\" data-value=\"{value}\"")), "{name} {value}");
+    }
     assert_eq!((&said["images"], said["labels"].as_array().unwrap().len()), (&48.into(), 2));
     assert_eq!(said["labels"][1]["name"], "triangle");
     assert_eq!(

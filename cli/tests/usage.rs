@@ -1,6 +1,8 @@
 //! What the program says and how it ends where something is not as it should be.
 
 mod common;
+#[path = "features/mod.rs"]
+mod features;
 #[path = "usage/output.rs"]
 mod output;
 #[path = "serve/mod.rs"]
@@ -37,6 +39,9 @@ fn help_has_examples_and_wrong_usage_ends_with_2() {
         &["train", "x", "--base", "resnet"],
         &["predict", "m", "f", "--unknown", "1"],
         &["train", "x", "--folds", "1"],
+        &["export", "m", "--int8"],
+        &["export", "m", "--calibrate", "x"],
+        &["export", "m", "--int8", "--calibrate", "x", "--max-loss", "101"],
     ] {
         let output = run(dir.path(), wrong);
         assert_eq!((code(&output), stdout(&output)), (2, String::new()), "{wrong:?}");
@@ -70,6 +75,8 @@ fn what_cannot_be_done_is_said_and_ends_with_1() {
         (&["train", "photos", "--output", "no/such/m.safetensors"], "--output"),
         (&["train", "photos", "--output", "empty"], "--output"),
         (&["predict", "nothing.safetensors", "a.jpg"], "nothing.safetensors"),
+        (&["export", "m.safetensors", "--int8", "--calibrate", "nothing"], "nothing"),
+        (&["export", "m.safetensors", "--int8", "--calibrate", "photos"], "photos"),
         (&["predict", "text.safetensors", "a.jpg"], "text.safetensors"),
         (&["train", "empty"], "Received none"),
         (&["train", "text.safetensors"], "Received a file"),

@@ -11,7 +11,9 @@ use ndarray::Array3;
 use crate::architecture::mobilenet_v2;
 use crate::assets::files::{beside, RemoveOnDrop};
 use crate::assets::{extract_zip, has_valid_note};
-use crate::data::{image_dataset_from_directory, load_img, ImageDatasetOptions, LabelTable};
+use crate::data::{
+    image_dataset_from_directory, load_img, load_img_bytes_into, Fit, ImageDatasetOptions, LabelTable,
+};
 use crate::model::{parse_model, About};
 use crate::train::checkpoint::Checkpoint;
 #[cfg(feature = "hdf5")]
@@ -169,6 +171,18 @@ fn image(bytes: &[u8]) -> bool {
         }
         Err(_) => false,
     }
+}
+
+/// The bytes of an image file that a server received; whether they are one. A decoder may take a megabyte for it.
+///
+/// # Panics
+/// As [`run`].
+pub fn upload(bytes: Vec<u8>) -> bool {
+    let mut pixels = vec![f32::NAN; 8 * 9 * 3];
+    let read = load_img_bytes_into((Path::new("upload"), bytes), (8, 9), Fit::Crop, 1 << 20, &mut pixels);
+    let done = pixels.iter().all(|v| (0.0..=255.0).contains(v));
+    assert!(done || read.is_err(), "pixels outside of 0..255");
+    read.is_ok()
 }
 
 fn manifest(bytes: &[u8]) -> bool {

@@ -31,6 +31,7 @@
 //! | `hdf5` | weights as Keras and TF-Hub publish them, with `hdf5-reader` | yes |
 //! | `plot` | figures and the module [`plot`], with `plotters` | yes |
 //! | `cuda` | computing on an NVIDIA GPU; needs the CUDA toolkit | no |
+//! | `onnx` | features of any network in an ONNX file, with `rten` | no |
 //!
 //! The whole of it in a few lines:
 //!
@@ -119,6 +120,7 @@ mod pages {
     page!(Checkpoints, "docs/checkpoints.md");
     page!(Fit, "docs/fit.md");
     page!(Labels, "docs/labels.md");
+    page!(Onnx, "docs/onnx.md");
     page!(OwnPhotographs, "docs/own-photographs.md");
     page!(Performance, "docs/performance.md");
     page!(Report, "docs/report.md");

@@ -1,6 +1,7 @@
-//! Protocol buffers, as much of them as ONNX files and TensorBoard's event files need: a message is written field by field.
+//! Protocol buffers, as much of them as ONNX files and TensorBoard's event files need: a message is written, or read, field
+//! by field.
 //!
-//! Not a reader, and no schema: who writes knows the numbers of the fields.
+//! No schema: who writes or reads knows the numbers of the fields.
 //! <https://protobuf.dev/programming-guides/encoding/>
 
 /// A message in the making.
@@ -60,6 +61,128 @@ impl Message {
             value >>= 7;
         }
         self.0.push(value as u8);
+    }
+}
+
+/// What a field holds, as far as the encoding tells.
+#[cfg(feature = "onnx")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Value<'a> {
+    /// An integer.
+    Int(u64),
+    /// Eight bytes: a number of 64 bits.
+    Eight(u64),
+    /// Bytes, a text, a message, or numbers one behind the other.
+    Bytes(&'a [u8]),
+    /// Four bytes: a number of 32 bits.
+    Four(u32),
+}
+
+/// The fields of an encoded message, one after the other, with their numbers. It ends behind the first error.
+#[cfg(feature = "onnx")]
+#[derive(Debug, Clone)]
+pub(crate) struct Fields<'a>(&'a [u8]);
+
+#[cfg(feature = "onnx")]
+impl<'a> Fields<'a> {
+    /// Those of a message with these bytes.
+    pub fn of(bytes: &'a [u8]) -> Self {
+        Fields(bytes)
+    }
+
+    /// The next integer of a packed field, or of the encoding itself.
+    pub fn varint(&mut self) -> Result<u64, String> {
+        let mut value = 0u64;
+        for shift in (0..70).step_by(7) {
+            let (&byte, rest) = self.0.split_first().ok_or("it ends within a number")?;
+            self.0 = rest;
+            // The tenth byte has one bit left.
+            if shift == 63 && byte > 1 {
+                break;
+            }
+            value |= u64::from(byte & 0x7F) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err("a number has more than 64 bits".to_owned())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn take(&mut self, n: u64) -> Result<&'a [u8], String> {
+        let split = usize::try_from(n).ok().and_then(|n| self.0.split_at_checked(n));
+        let (taken, rest) = split.ok_or_else(|| {
+            format!("it ends early: expected {n} bytes of a field. Received: {}", self.0.len())
+        })?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn field(&mut self) -> Result<(u32, Value<'a>), String> {
+        let tag = self.varint()?;
+        let number = u32::try_from(tag >> 3).ok().filter(|&n| n > 0).ok_or("a field has no number")?;
+        let value = match tag & 7 {
+            0 => Value::Int(self.varint()?),
+            1 => Value::Eight(u64::from_le_bytes(self.take(8)?.try_into().unwrap_or_default())),
+            2 => {
+                let length = self.varint()?;
+                Value::Bytes(self.take(length)?)
+            }
+            5 => Value::Four(u32::from_le_bytes(self.take(4)?.try_into().unwrap_or_default())),
+            kind => return Err(format!("field {number} has the unknown kind {kind}")),
+        };
+        Ok((number, value))
+    }
+}
+
+#[cfg(feature = "onnx")]
+impl<'a> Iterator for Fields<'a> {
+    type Item = Result<(u32, Value<'a>), String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let field = self.field();
+        if field.is_err() {
+            self.0 = &[];
+        }
+        Some(field)
+    }
+}
+
+#[cfg(all(test, feature = "onnx"))]
+mod reading_tests {
+    use super::{Fields, Message, Value};
+
+    #[test]
+    fn what_was_written_is_read() {
+        let inner = Message::new().int(1, -1);
+        let bytes =
+            Message::new().int(1, 150).bytes(2, "text").double(3, 0.5).message(400, inner).into_bytes();
+        let fields: Vec<_> = Fields::of(&bytes).collect::<Result<_, _>>().unwrap();
+        assert_eq!(fields[..2], [(1, Value::Int(150)), (2, Value::Bytes(b"text"))]);
+        assert_eq!(fields[2], (3, Value::Eight(0.5f64.to_bits())));
+        let Value::Bytes(inner) = fields[3].1 else { panic!("{fields:?}") };
+        assert_eq!(Fields::of(inner).next().unwrap().unwrap(), (1, Value::Int(u64::MAX)));
+        for end in 1..bytes.len() {
+            // Some cuts fall between two fields.
+            let read = Fields::of(&bytes[..end]).collect::<Result<Vec<_>, _>>();
+            assert!(read.is_err() || read.unwrap().len() < 4);
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_too_long_and_kinds_that_are_unknown_are_refused() {
+        for wrong in
+            [&[0x08, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2][..], &[0x0B], &[0x00, 1], &[0x12, 200]]
+        {
+            assert!(Fields::of(wrong).next().unwrap().is_err(), "{wrong:?}");
+        }
+        assert_eq!(Fields::of(&[0x0D, 1, 0, 0, 0]).next().unwrap().unwrap(), (1, Value::Four(1)));
     }
 }
 

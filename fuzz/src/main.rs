@@ -1,15 +1,20 @@
-//! libFuzzer on one of the readers in `transfer::fuzzing`; `TRANSFER_FUZZ_TARGET` says which.
+//! libFuzzer on one of the readers in `transfer::fuzzing`, or on requests to `transfer serve`;
+//! `TRANSFER_FUZZ_TARGET` says which.
 //!
 //! Built and run by `cargo xtask fuzz`. A crash, a broken promise of a reader, more memory than the limit,
 //! or more than a second of processor time for one input ends it, with the input kept as a file.
 
 #![no_main]
 
+mod serve;
+
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
 use transfer::fuzzing::{run, TARGETS};
 
+/// The name of the target that [`serve`] has.
+const UPLOAD: &str = "upload";
 /// Seconds of processor time for one input. By the clock on the wall, a busy machine would be to blame.
 const LIMIT: f64 = 1.0;
 
@@ -25,9 +30,9 @@ fn target() -> &'static str {
             }
         }));
         let wanted = std::env::var("TRANSFER_FUZZ_TARGET").unwrap_or_default();
-        let found = TARGETS.into_iter().find(|name| *name == wanted);
+        let found = TARGETS.into_iter().chain([UPLOAD]).find(|name| *name == wanted);
         found.unwrap_or_else(|| {
-            panic!("TRANSFER_FUZZ_TARGET expected one of {TARGETS:?}. Received: {wanted:?}")
+            panic!("TRANSFER_FUZZ_TARGET expected {UPLOAD} or one of {TARGETS:?}. Received: {wanted:?}")
         })
     })
 }
@@ -42,7 +47,10 @@ fn processor_seconds() -> f64 {
 fuzz_target!(|bytes: &[u8]| {
     let target = target();
     let start = processor_seconds();
-    run(target, bytes);
+    match target {
+        UPLOAD => serve::upload(bytes),
+        _ => drop(run(target, bytes)),
+    }
     let seconds = processor_seconds() - start;
     assert!(seconds < LIMIT, "{target} took {seconds:.2} s for {} bytes", bytes.len());
 });

@@ -29,10 +29,10 @@
 //! innermost: `(3, 3, c)` of a depthwise convolution, `(ci, co)` of a pointwise one.
 //!
 //! # Instruction sets and threads
-//! The instruction set is chosen when the first kernel runs: the best that the processor has of AVX-512, AVX2 and
-//! portable code. The environment variable `TRANSFER_ISA` (`avx512`, `avx2`, `portable`) asks for a lesser one. All
-//! functions share one pool of threads, see [`threads`]. Results have the same bits with any number of threads,
-//! because no sum is split between threads; they differ in the last bits between instruction sets.
+//! The instruction set is chosen when the first kernel runs: the best that the processor has of AVX-512, AVX2, NEON
+//! and portable code. The environment variable `TRANSFER_ISA` (`avx512`, `avx2`, `neon`, `portable`) asks for a lesser
+//! one. All functions share one pool of threads, see [`threads`]. Results have the same bits with any number of
+//! threads, because no sum is split between threads; they differ in the last bits between instruction sets.
 //!
 //! # Errors and panics
 //! A slice whose length contradicts the stated shape is a mistake of the calling program: the function panics and

@@ -349,8 +349,40 @@ def manifest_files():
     save("manifest", "large_number.json", json.dumps(note | {"files": 10**30}).encode())
 
 
+def upload_files():
+    """Requests to `transfer serve`."""
+    pixels = np.arange(5 * 4 * 3, dtype=np.uint8).reshape(5, 4, 3)
+
+    def picture(kind):
+        content = io.BytesIO()
+        Image.fromarray(pixels).save(content, kind)
+        return content.getvalue()
+
+    def request(name, body, target="/predict", host="127.0.0.1:8000", kind="image/png", length=None, more=()):
+        length = len(body) if length is None else length
+        lines = [f"POST {target} HTTP/1.1", f"Host: {host}", f"Content-Type: {kind}", f"Content-Length: {length}", *more]
+        save("upload", name, "\r\n".join([*lines, "", ""]).encode() + body)
+
+    png = picture("png")
+    request("plain", png)
+    request("jpeg", picture("jpeg"), kind="image/jpeg", more=["Origin: http://127.0.0.1:8000"])
+    request("heat_map", png, target="/predict?heat_map=1", host="localhost:8000", more=["Expect: 100-continue"])
+    request("damaged", png[:40] + bytes(20) + png[60:])
+    request("half", png[: len(png) // 2])
+    request("no_body", b"")
+    request("text", b"no image", kind="text/plain")
+    request("huge", png, length=2**40)
+    request("two_lengths", png, more=["Content-Length: 3"])
+    request("chunked", png, more=["Transfer-Encoding: chunked"])
+    request("many_headers", png, more=[f"X-{i}: {i}" for i in range(70)])
+    request("foreign_host", png, host="example.org")
+    request("foreign_page", png, more=["Origin: http://example.org"])
+    request("odd_query", png, target="/predict?../../etc/passwd")
+    save("upload", "head_only", b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Le")
+
+
 if __name__ == "__main__":
-    for make in [h5_files, safetensors_files, pytorch_files, checkpoint_files, model_files, extraction_files, image_files, manifest_files]:
+    for make in [h5_files, safetensors_files, pytorch_files, checkpoint_files, model_files, extraction_files, image_files, manifest_files, upload_files]:
         make()
     files = [path for path in CORPUS.rglob("*") if path.is_file()]
     print(f"{len(files)} files, {sum(path.stat().st_size for path in files)} bytes in {CORPUS}")

@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz`: libFuzzer on everything that reads bytes from outside, with the stable compiler.
 //!
-//! The readers are in `crate/src/fuzzing.rs`, the corpus in `tests/fuzz/corpus`, and the program, a workspace
+//! The readers are in `crate/src/fuzzing.rs` and `cli/src/serve`, the corpus in `tests/fuzz/corpus`, and the program, a workspace
 //! of its own because all of it is instrumented, in `fuzz/`. What a run finds new stays in `target/fuzz`.
 
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use crate::project::Project;
 use crate::step::{duration, step};
 use crate::Result;
 
-/// As in `crate/src/fuzzing.rs`, each with the longest input worth trying.
-const TARGETS: [(&str, usize); 10] = [
+/// As in `crate/src/fuzzing.rs` and `fuzz/src/serve.rs`, each with the longest input worth trying.
+const TARGETS: [(&str, usize); 11] = [
     ("tf_hub_h5", 32 << 10),
     ("keras_h5", 32 << 10),
     ("safetensors", 8 << 10),
@@ -25,6 +25,7 @@ const TARGETS: [(&str, usize); 10] = [
     ("image", 16 << 10),
     ("manifest", 4 << 10),
     ("labels", 4 << 10),
+    ("upload", 16 << 10),
 ];
 
 /// What LLVM's pass puts into the code so that libFuzzer sees which branches an input takes; cargo-fuzz's

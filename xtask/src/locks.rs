@@ -12,7 +12,7 @@ use crate::process::{command, output, run};
 use crate::project::Project;
 use crate::python::{find_python, pip_list, without_comment};
 use crate::step::{is_done, note_done, step};
-use crate::{cuda_build, mpi, owned, Result};
+use crate::{check_targets, cuda_build, mpi, owned, Result};
 
 /// The program that works out which versions fit together.
 const RESOLVER: &str = "uv==0.13.9";
@@ -39,10 +39,13 @@ pub const BENCH: Lock = Lock { name: "bench", after: &[], oldest_python: "3.11",
 pub const RECIPES: Lock = Lock { name: "recipes", after: &[], oldest_python: "3.11", alone: false };
 pub const CUDA: Lock = Lock { name: "cuda", after: &[], oldest_python: OLDEST_PYTHON, alone: true };
 pub const MPI: Lock = Lock { name: "mpi", after: &[], oldest_python: OLDEST_PYTHON, alone: true };
+/// What `check-targets` compiles C with.
+pub const TARGETS: Lock = Lock { name: "targets", after: &[], oldest_python: OLDEST_PYTHON, alone: true };
 const NPM_LOCK: Lock = Lock { name: "npm", after: &["notebook"], oldest_python: OLDEST_PYTHON, alone: false };
 const RESOLVER_LOCK: Lock = Lock { name: "resolver", after: &[], oldest_python: OLDEST_PYTHON, alone: false };
 /// All of them. Each comes behind those that it names in `after`.
-const ALL: [&Lock; 8] = [&RESOLVER_LOCK, &NOTEBOOK, &TESTS, &NPM_LOCK, &CUDA, &MPI, &BENCH, &RECIPES];
+const ALL: [&Lock; 9] =
+    [&RESOLVER_LOCK, &NOTEBOOK, &TESTS, &NPM_LOCK, &CUDA, &MPI, &TARGETS, &BENCH, &RECIPES];
 
 impl Lock {
     pub fn path(&self) -> PathBuf {
@@ -64,6 +67,7 @@ impl Lock {
             "recipes" => plain(read("bench/recipes/requirements.txt")?),
             "cuda" => cuda_build::PACKAGES.map(str::to_owned).to_vec(),
             "mpi" => mpi::PACKAGES.map(str::to_owned).to_vec(),
+            "targets" => check_targets::PACKAGES.map(str::to_owned).to_vec(),
             "npm" => vec![NPM.to_owned()],
             _ => vec![RESOLVER.to_owned()],
         })

@@ -3,8 +3,11 @@
 //! It needs cargo, a C compiler and python3 with venv, and gets everything else itself. It holds
 //! nothing that the notebook needs to run: with the kernel installed by hand, plain Jupyter does.
 
+mod arm;
 mod bench;
+mod check_targets;
 mod concurrency;
+mod cross;
 mod cuda;
 mod cuda_build;
 mod deny;
@@ -72,6 +75,12 @@ cargo xtask <command>
                        state; uploads nothing
   concurrency          loom, ThreadSanitizer and Miri on the code where threads meet; the latter two need a nightly
                        compiler and are skipped without it
+  arm [PART …]         the kernels for NEON on emulated 64-bit ARM processors, what is in their inner loops, and the
+                       crate's activations and repeatability; parts are kernels, loops, crate (default: these three)
+                       and golden, which takes hours. Needs Debian on x86-64; the tools are fetched into target/arm
+  check-targets [TARGET …]
+                       clippy for Windows, macOS on ARM and Linux on ARM; runs nothing. A C compiler for them is
+                       fetched into target/check-targets
   mpi [TRIES]          `transfer` as several processes: the bits of one process, and processes that are killed, 50 times
                        by default. An MPI and libclang are fetched into target/mpi where the system has no MPI
   mpi --speed [OPTION …]
@@ -128,6 +137,8 @@ fn main() -> ExitCode {
         ["deny", rest @ ..] => deny::deny(rest),
         ["package", rest @ ..] => package::package(rest),
         ["concurrency"] => concurrency::concurrency(),
+        ["arm", rest @ ..] => arm::arm(rest),
+        ["check-targets", rest @ ..] => check_targets::check_targets(rest),
         ["mpi", rest @ ..] => mpi::mpi(rest),
         ["resume", rest @ ..] => resume::resume(rest),
         [] | ["help" | "-h" | "--help"] => {

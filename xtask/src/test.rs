@@ -16,6 +16,10 @@ struct Outcome {
     failure: Option<String>,
 }
 
+/// The library and the program with ONNX files; all steps but those for GPUs have the same features, so that everything is
+/// compiled once.
+const WITH_ONNX: [&str; 2] = ["--features", "transfer-cli/onnx"];
+
 /// Runs everything; an error where anything failed.
 pub fn all() -> Result<()> {
     let project = Project::find()?;
@@ -39,15 +43,20 @@ pub fn all() -> Result<()> {
     });
     attempt("formatting", &mut || cargo(&["fmt", "--all", "--check"], &[]));
     attempt("clippy", &mut || {
-        cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])
+        let packages = ["clippy", "--workspace", "--all-targets"];
+        cargo(&[&packages[..], &WITH_ONNX, &["--", "-D", "warnings"]].concat(), &[])
     });
     attempt("clippy, without the default features", &mut || {
         cargo(&["clippy", "-p", "transfer", "--lib", "--no-default-features", "--", "-D", "warnings"], &[])
     });
     attempt("documentation", &mut || {
-        cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])
+        let packages = ["doc", "--workspace", "--no-deps"];
+        cargo(&[&packages[..], &WITH_ONNX].concat(), &[("RUSTDOCFLAGS", "-D warnings")])
     });
-    attempt("Rust tests", &mut || cargo_test(&["--workspace", "--no-fail-fast"], None, &mut skipped));
+    attempt("Rust tests", &mut || {
+        let tests = ["--workspace", "--no-fail-fast"];
+        cargo_test(&[&tests[..], &WITH_ONNX].concat(), None, &mut skipped)
+    });
     attempt("the GPU code, type-checked", &mut || {
         let packages =
             ["check", "-p", "transfer", "-p", "transfer-cli", "-p", "transfer-tools", "--all-targets"];
@@ -57,7 +66,7 @@ pub fn all() -> Result<()> {
     for isa in lesser_instruction_sets() {
         attempt(&format!("Rust tests against Keras, {isa}"), &mut || {
             let tests = ["--workspace", "--test", "golden"];
-            cargo_test(&tests, Some(isa), &mut skipped)
+            cargo_test(&[&tests[..], &WITH_ONNX].concat(), Some(isa), &mut skipped)
         });
     }
     attempt("Python tests", &mut || {
@@ -111,6 +120,8 @@ fn lesser_instruction_sets() -> Vec<&'static str> {
             sets.push("portable");
         }
     }
+    #[cfg(target_arch = "aarch64")]
+    sets.push("portable");
     sets
 }
 

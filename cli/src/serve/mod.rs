@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `limits.rs` | sizes, times and numbers |
 //! | `http.rs` | requests and answers on one connection |
+//! | `checks.rs` | what is refused before a body is received |
 //! | `guard.rs` | `Host` and `Origin`: who may ask |
 //! | `routes.rs` | which request gets which answer |
 //! | `answers.rs`, `openapi.json` | the JSON of the API, and its description |
@@ -17,6 +18,7 @@
 
 mod answers;
 mod browser;
+mod checks;
 mod guard;
 mod http;
 mod limits;
@@ -81,7 +83,7 @@ pub fn serve(arguments: &Serve) -> crate::Result<()> {
 }
 
 fn load(arguments: &Serve, device: &Device) -> transfer::Result<Model> {
-    let mut model = Model::load_on(&arguments.model, device)?;
+    let mut model = arguments.features.load(&arguments.model, device)?;
     model.set_feature_cache_bytes(0);
     Ok(model)
 }

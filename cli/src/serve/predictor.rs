@@ -154,8 +154,11 @@ impl Predictor {
 fn answer(mut jobs: Vec<Job>) {
     let Some(loaded) = jobs.first().map(|job| job.loaded.clone()) else { return };
     let images: Vec<Array3<f32>> = jobs.iter_mut().map(|job| std::mem::take(&mut job.image)).collect();
-    let maps: Vec<Option<Array3<f32>>> =
-        images.iter().zip(&jobs).map(|(image, job)| job.heat.then(|| image.clone())).collect();
+    let maps: Vec<Option<Array3<f32>>> = images
+        .iter()
+        .zip(&jobs)
+        .map(|(image, job)| (job.heat && !loaded.model.base_model().is_features()).then(|| image.clone()))
+        .collect();
     let names = vec![PathBuf::from(PHOTOGRAPH); jobs.len()];
     let predictions = match loaded.model.predict_images(&names, images) {
         Ok(predictions) => predictions,

@@ -3,9 +3,10 @@
 use std::sync::Mutex;
 
 use super::answers;
+use super::checks::{asks_for_heat_map, check_body};
 use super::guard::Guard;
 use super::http::{Answer, Connection, NoRequest, Request};
-use super::limits::{self, lock, Share};
+use super::limits::{lock, Share};
 use super::predictor::{Predictor, Unpredicted};
 
 const PAGE: &str = include_str!("page/index.html");
@@ -127,35 +128,4 @@ impl Server {
 
 fn not_found() -> Answer {
     Answer::error(404, "expected /, /predict, /model or /openapi.json")
-}
-
-/// Refuses a body by what is said of it, before it is received.
-fn check_body(request: &Request) -> Result<(), Answer> {
-    match request.length {
-        0 => return Err(Answer::error(400, "expected the bytes of an image file and their Content-Length")),
-        n if n > limits::BODY_BYTES => {
-            let limit = limits::BODY_BYTES >> 20;
-            return Err(Answer::error(413, format!("expected at most {limit} MiB. Received: {n} bytes")));
-        }
-        _ => {}
-    }
-    let kind = request.header("content-type").unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match kind.is_empty() || kind.starts_with("image/") || kind == "application/octet-stream" {
-        true => Ok(()),
-        false => Err(Answer::error(
-            415,
-            "expected the bytes of one image file, as they are, with Content-Type image/jpeg or the like, or \
-             application/octet-stream",
-        )),
-    }
-}
-
-/// `heat_map=1` or `heat_map=0`; nothing else is known.
-fn asks_for_heat_map(query: &str) -> Result<bool, Answer> {
-    match query {
-        "" | "heat_map=0" | "heat_map=false" => Ok(false),
-        "heat_map=1" | "heat_map=true" => Ok(true),
-        _ => Err(Answer::error(400, "expected no query but heat_map=1")),
-    }
 }

@@ -35,7 +35,7 @@ pub fn sort(arguments: &Sort) -> crate::Result<()> {
         return Err(Failure::Error("expected MODEL, IN and OUT, or --undo LIST".into()));
     };
     let (from, into) = folders(from, into)?;
-    let mut model = Model::load_on(model, &arguments.computing.open_and_say()?)?;
+    let mut model = arguments.features.load(model, &arguments.computing.open_and_say()?)?;
     if model.is_multi_label() {
         return Err(Failure::Error(
             "sort expected a model that gives each photograph one class. Received: one of several labels. `transfer \

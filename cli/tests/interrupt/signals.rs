@@ -93,8 +93,9 @@ fn every_command_ends_with_the_code_of_its_signal_and_leaves_no_partial_file() {
     let here = dir.path();
     untrained_model(&here.join("model.safetensors"));
     shapes(&here.join("photos"), 40, 0, 64);
-    let commands: [&[&str]; 4] = [
+    let commands: [&[&str]; 5] = [
         &["evaluate", "model.safetensors", "photos"],
+        &["export", "model.safetensors", "--int8", "--calibrate", "photos", "--max-loss", "100"],
         &["predict", "model.safetensors", "photos"],
         &["export", "model.safetensors", "--output", "model.onnx"],
         &["summary", "model.safetensors"],

@@ -9,7 +9,7 @@ use transfer::prelude::*;
 
 use crate::common;
 
-mod client;
+pub mod client;
 mod hostile;
 
 use client::Server;

@@ -185,3 +185,79 @@ fn killed_at_any_moment_no_file_is_lost_and_none_is_there_twice() {
     }
     println!("{midway} of 6 kills came midway");
 }
+
+/// The lists in `out`, the latest first: `sorted-3.csv`, `sorted-2.csv`, `sorted.csv`.
+fn lists(here: &Path) -> Vec<String> {
+    let Ok(entries) = here.join("out").read_dir() else { return Vec::new() };
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut lists: Vec<(u32, String)> = names
+        .filter_map(|name| {
+            let number = name.strip_prefix("sorted")?.strip_suffix(".csv")?.trim_start_matches('-');
+            Some((number.parse().unwrap_or(1), format!("out/{name}")))
+        })
+        .collect();
+    lists.sort_by(|a, b| b.cmp(a));
+    lists.into_iter().map(|(_, name)| name).collect()
+}
+
+/// The long form of the test above: 2,000 files, and 50 times in which the program was killed while it sorted or undid.
+///
+/// `cargo test -p transfer-cli --test usage -- --ignored --nocapture two_thousand`
+#[test]
+#[ignore = "takes minutes; its documentation has the command"]
+fn two_thousand_files_are_all_there_once_after_fifty_kills() {
+    const KILLS: usize = 50;
+    let dir = scene(667);
+    let here = dir.path();
+    let before = files(&here.join("in"));
+    let all = contents([&before]);
+    let mut rng = Rng::new(&[11]);
+    let (mut sorting, mut undoing, mut midway) = (0, 0, 0);
+    let looked_at = |option: &str| {
+        let out = here.join("out");
+        let sorted = if out.exists() { files(&out) } else { BTreeMap::new() };
+        let now = files(&here.join("in"));
+        match option {
+            "--move" => assert_eq!(contents([&now, &sorted]), all, "{option}"),
+            _ => assert_eq!(now, before, "{option}"),
+        }
+        // Of each content at most one file in OUT.
+        assert!(contents([&sorted]).windows(2).all(|pair| pair[0] != pair[1]), "{option}");
+        sorted.len()
+    };
+    for option in ["--move", "--copy", "--link"].iter().cycle() {
+        if sorting + undoing >= KILLS {
+            break;
+        }
+        let sort = ["sort", "m.safetensors", "in", "out", option];
+        let start = Instant::now();
+        common::succeed(here, &sort);
+        let length = start.elapsed();
+        assert_eq!(looked_at(option), all.len());
+        let start = Instant::now();
+        common::succeed(here, &["sort", "--undo", "out/sorted.csv"]);
+        let back = start.elapsed();
+        // Killed again and again on its way, each time where the one before came to.
+        for _ in 0..4 {
+            sorting += usize::from(killed(here, &sort, length.mul_f32(0.6 * rng.uniform())));
+            let there = looked_at(option);
+            midway += usize::from(there > 0 && there < all.len());
+        }
+        common::succeed(here, &sort);
+        assert_eq!(looked_at(option), all.len());
+        // Undone in the same way, list by list.
+        for list in lists(here) {
+            while here.join(&list).exists() && undoing < KILLS {
+                undoing += usize::from(killed(here, &["sort", "--undo", &list], back.mul_f32(rng.uniform())));
+                looked_at(option);
+            }
+            if here.join(&list).exists() {
+                common::succeed(here, &["sort", "--undo", &list]);
+            }
+        }
+        assert_eq!(looked_at(option), 0);
+        assert_eq!(files(&here.join("in")), before);
+        let _ = std::fs::remove_dir_all(here.join("out"));
+    }
+    println!("{sorting} kills while sorting ({midway} with some files sorted), {undoing} while undoing");
+}

@@ -18,6 +18,8 @@ pub enum UnitKind {
     InvertedResidual(BlockShape),
     /// 1x1 convolution, BatchNormalization, ReLU6.
     Pointwise,
+    /// A whole network that another library computes, without variables here.
+    Features,
 }
 
 /// How a convolution walks over its input.
@@ -98,7 +100,8 @@ pub struct Unit {
     pub name: String,
     /// What it computes.
     pub kind: UnitKind,
-    /// Its convolutions, in order of the data: 2 or 3 for a block, else 1.
+    /// Its convolutions, in order of the data: 2 or 3 for a block, none of a network that another library computes, else
+    /// 1.
     pub convs: Vec<ConvBnSpec>,
     /// Numbers of its layers.
     pub layers: Range<usize>,
@@ -256,6 +259,11 @@ impl Builder {
             }
             RowKind::Pointwise(names) => {
                 (UnitKind::Pointwise, self.single(ConvKind::Pointwise, names, (1, 1), row.channels))
+            }
+            RowKind::Features => {
+                self.size = (1, 1, row.channels);
+                self.layer(row.name.clone(), "ONNX", vec![]);
+                (UnitKind::Features, Vec::new())
             }
             RowKind::InvertedResidual { names, expansion, stride, side } => {
                 let ((h, w, ci), stride, side, co) = (input, *stride, *side, row.channels);

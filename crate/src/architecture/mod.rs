@@ -18,6 +18,8 @@ pub use efficientnet_lite::efficientnet_lite;
 pub use layers::{Architecture, ConvBnSpec, ConvKind, LayerSpec, Size, Unit, UnitKind, VariableSpec};
 pub use mobilenet_v2::{mobilenet_v2, mobilenet_v2_torchvision, mobilenet_v2_width};
 pub use names::{KernelLayout, NameMap};
+#[cfg(feature = "onnx")]
+pub(crate) use table::features;
 pub use table::{
     first_convolution, inverted_residual, pointwise, BlockNames, ConvNames, Network, Row, RowKind,
 };

@@ -132,6 +132,9 @@ pub enum RowKind {
     },
     /// 1x1 convolution, BatchNormalization, ReLU6.
     Pointwise(ConvNames),
+    /// A whole network that a file of another format describes and another library computes: an image to one vector. It
+    /// has no variables here.
+    Features,
 }
 
 impl RowKind {
@@ -139,7 +142,7 @@ impl RowKind {
         match self {
             RowKind::FirstConvolution(_) => 2,
             RowKind::InvertedResidual { stride, .. } => *stride,
-            RowKind::Pointwise(_) => 1,
+            RowKind::Pointwise(_) | RowKind::Features => 1,
         }
     }
 }
@@ -232,4 +235,10 @@ pub fn inverted_residual(
 pub fn pointwise(names: impl Into<ConvNames>, channels: usize) -> Row {
     let names = names.into();
     Row { name: names.conv.clone(), kind: RowKind::Pointwise(names), channels }
+}
+
+/// A whole network that another library computes: an image to a vector of `channels` numbers.
+#[cfg(feature = "onnx")]
+pub(crate) fn features(channels: usize) -> Row {
+    Row { name: "features".to_owned(), kind: RowKind::Features, channels }
 }

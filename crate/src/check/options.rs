@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::scan::usual_network;
 use crate::data::VALIDATION_PART;
+use crate::network::Backbone;
 use crate::team::{Membership, Team};
-use crate::Device;
+use crate::{Device, Result};
 
 /// Options of [`check_photographs`](super::check_photographs). The defaults check everything.
 ///
@@ -23,6 +25,8 @@ pub struct CheckOptions {
     pub(super) validation_split: f32,
     pub(super) device: Option<Device>,
     pub(super) team: Option<Membership>,
+    #[cfg(feature = "onnx")]
+    pub(super) features: Option<crate::network::OnnxFeatures>,
 }
 
 impl Default for CheckOptions {
@@ -35,6 +39,8 @@ impl Default for CheckOptions {
             validation_split: VALIDATION_PART,
             device: None,
             team: None,
+            #[cfg(feature = "onnx")]
+            features: None,
         }
     }
 }
@@ -83,5 +89,26 @@ impl CheckOptions {
     pub fn device(mut self, device: &Device) -> Self {
         self.device = Some(device.clone());
         self
+    }
+
+    /// The features to compare photographs by, in place of those of MobileNetV2 at 160x160 pixels. The limits above which
+    /// photographs count as alike were chosen with MobileNetV2.
+    #[cfg(feature = "onnx")]
+    pub fn features(mut self, features: &crate::network::OnnxFeatures) -> Self {
+        self.features = Some(features.clone());
+        self
+    }
+
+    /// The frozen network that looks at the photographs.
+    pub(super) fn network(&self) -> Result<Backbone> {
+        let device = match &self.device {
+            Some(device) => device.clone(),
+            None => Device::auto()?,
+        };
+        #[cfg(feature = "onnx")]
+        if let Some(features) = &self.features {
+            return features.backbone(&device);
+        }
+        usual_network(&device)
     }
 }

@@ -15,7 +15,7 @@ use crate::data::{
     whole_sets, whole_sets_of_table, Groups, ImageDatasetOptions, LabelTable, OwnPhotographs, WholeSet,
 };
 use crate::team;
-use crate::{Device, Result};
+use crate::Result;
 
 /// Looks for what is wrong with a folder of photographs: near-duplicates, wrong labels, outliers, unusual classes and
 /// files, files that cannot be decoded.
@@ -41,11 +41,12 @@ use crate::{Device, Result};
 /// ```
 pub fn check_photographs(dir: impl AsRef<Path>, options: CheckOptions) -> Result<CheckReport> {
     let dir = dir.as_ref();
-    let CheckOptions { class_names, validation, labels, max_left_out, device, .. } = options;
-    let reading =
-        ImageDatasetOptions { class_names, ..ImageDatasetOptions::default().max_left_out(max_left_out) };
-    let sets = whole_sets(dir, validation.as_deref(), reading)?;
-    check_sets(dir, &sets, labels, device)
+    let reading = ImageDatasetOptions {
+        class_names: options.class_names.clone(),
+        ..ImageDatasetOptions::default().max_left_out(options.max_left_out)
+    };
+    let sets = whole_sets(dir, options.validation.as_deref(), reading)?;
+    check_sets(dir, &sets, &options)
 }
 
 /// [`check_photographs`] where a table says what photographs below `dir` show, and not class folders. With a column
@@ -71,14 +72,14 @@ pub fn check_photographs_of_table(
 ) -> Result<CheckReport> {
     let dir = dir.as_ref();
     let reading = ImageDatasetOptions::default().max_left_out(options.max_left_out);
-    check_sets(dir, &whole_sets_of_table(dir, table, reading)?, options.labels, options.device)
+    check_sets(dir, &whole_sets_of_table(dir, table, reading)?, &options)
 }
 
 impl OwnPhotographs {
     /// [`check_photographs`] for photographs that are opened already. What was set aside for validation is checked
     /// together with what it was set aside from; [`keep_together`](Self::keep_together) splits both anew. Of the options
-    /// [`labels`](CheckOptions::labels), [`validation_split`](CheckOptions::validation_split) and
-    /// [`device`](CheckOptions::device) count.
+    /// [`labels`](CheckOptions::labels), [`validation_split`](CheckOptions::validation_split),
+    /// [`device`](CheckOptions::device) and the choice of features count.
     ///
     /// # Errors
     /// As [`check_photographs`].
@@ -91,7 +92,7 @@ impl OwnPhotographs {
     /// # Ok::<(), transfer::Error>(())
     /// ```
     pub fn check(&self, options: CheckOptions) -> Result<CheckReport> {
-        check_sets(&self.dir, &self.whole_sets(options.validation_split)?, options.labels, options.device)
+        check_sets(&self.dir, &self.whole_sets(options.validation_split)?, &options)
     }
 
     /// [`check`](Self::check) by the members of a [`team`](CheckOptions::team), each of which looks at a part of the
@@ -104,8 +105,7 @@ impl OwnPhotographs {
             return self.check(options).map(|report| (Some(report.clone()), report.groups()));
         };
         let (team, sets) = (team.team(), self.whole_sets(options.validation_split)?);
-        let device = options.device.map_or_else(Device::auto, Ok)?;
-        let scan = scan(&sets, &device, Some(team))?;
+        let scan = scan(&sets, &options.network()?, Some(team))?;
         let report = match team.rank() {
             0 => Some(report(&self.dir, &sets, scan, options.labels)?),
             _ => None,
@@ -119,9 +119,9 @@ impl OwnPhotographs {
     }
 }
 
-fn check_sets(dir: &Path, sets: &[WholeSet], labels: bool, device: Option<Device>) -> Result<CheckReport> {
-    let scan = scan(sets, &device.map_or_else(Device::auto, Ok)?, None)?;
-    report(dir, sets, scan, labels)
+fn check_sets(dir: &Path, sets: &[WholeSet], options: &CheckOptions) -> Result<CheckReport> {
+    let scan = scan(sets, &options.network()?, None)?;
+    report(dir, sets, scan, options.labels)
 }
 
 /// What is wrong with photographs that were looked at.

@@ -16,10 +16,8 @@ use crate::{Device, Error, Result};
 
 /// Photographs that are decoded and computed at a time.
 const AT_A_TIME: usize = 64;
-/// Pixels a side that the network gets.
+/// Pixels a side that MobileNetV2 gets.
 const SIDE: usize = 160;
-/// Numbers of an image of that size.
-const NUMBERS: usize = SIDE * SIDE * 3;
 /// The shorter side in pixels below which a photograph is tiny.
 const TINY: usize = 64;
 /// Where red, green and blue differ by no more than this, a pixel counts as grey; JPEG changes grey by a few levels.
@@ -61,19 +59,20 @@ impl Photograph {
 /// All that the checks know of a folder.
 pub(super) struct Scan {
     pub photographs: Vec<Photograph>,
-    /// Pooled features of the frozen network (n, 1280).
+    /// Pooled features of the frozen network (n, 1280), or those of an ONNX file.
     pub features: Features,
     /// Files that cannot be decoded, sorted.
     pub unreadable: Vec<Skipped>,
 }
 
-/// Looks at all photographs of `sets`.
+/// Looks at all photographs of `sets` with a frozen network.
 ///
 /// # Errors
 /// Where a file or the network's weights cannot be read; [`Interrupted`](crate::Error::Interrupted).
-pub(super) fn scan(sets: &[WholeSet], device: &Device, team: Option<&dyn Team>) -> Result<Scan> {
+pub(super) fn scan(sets: &[WholeSet], network: &Backbone, team: Option<&dyn Team>) -> Result<Scan> {
     let (rank, size) = team.map_or((0, 1), |team| (team.rank(), team.size()));
-    let network = network(device)?;
+    let (h, w, c) = network.input_shape();
+    let numbers = h * w * c;
     let width = network.output_shape().2;
     let mut unreadable: Vec<Skipped> = sets.iter().flat_map(|set| set.data.skipped()).collect();
     let mut all: Vec<(usize, &PathBuf, u32)> = Vec::new();
@@ -85,7 +84,7 @@ pub(super) fn scan(sets: &[WholeSet], device: &Device, team: Option<&dyn Team>) 
     let mut photographs = Vec::with_capacity(all.len());
     // The first member of a team keeps what all of them have found.
     let mut features = Features::with_room(if rank == 0 { all.len() } else { 0 }, width)?;
-    let mut images = vec![0.0; AT_A_TIME * NUMBERS];
+    let mut images = vec![0.0; AT_A_TIME * numbers];
     let mut pooled = vec![0.0; AT_A_TIME * width];
     let (units, mut done) = (network.architecture().units.len(), 0);
     let blocks: Vec<_> = all.chunks(AT_A_TIME).collect();
@@ -93,16 +92,16 @@ pub(super) fn scan(sets: &[WholeSet], device: &Device, team: Option<&dyn Team>) 
     for of_round in blocks.chunks(size) {
         let mut found = Vec::new();
         if let Some(block) = of_round.get(rank) {
-            found = look_at(block, &mut images)?;
+            found = look_at(block, network, &mut images)?;
             let mut n = 0;
             for (i, found) in found.iter().enumerate() {
                 if found.is_ok() {
-                    images.copy_within(i * NUMBERS..(i + 1) * NUMBERS, n * NUMBERS);
+                    images.copy_within(i * numbers..(i + 1) * numbers, n * numbers);
                     n += 1;
                 }
             }
             if n > 0 {
-                network.frozen_forward(&images[..n * NUMBERS], n, units, true, &mut pooled[..n * width])?;
+                network.frozen_forward(&images[..n * numbers], n, units, true, &mut pooled[..n * width])?;
             }
             if let (1.., Some(team)) = (rank, team) {
                 team.send(0, &message(&found, &pooled[..n * width])?)?;
@@ -154,7 +153,8 @@ fn read_message(message: &[u8], pooled: &mut [f32]) -> Result<Vec<Result<Photogr
     serde_json::from_slice(found).map_err(|_| wrong())
 }
 
-fn network(device: &Device) -> Result<Backbone> {
+/// The network that looks where nobody chose another one.
+pub(super) fn usual_network(device: &Device) -> Result<Backbone> {
     let weights = load(mobilenet_v2_weights_beside_others()?.path)?;
     let mut network = MobileNetV2::on(device, (SIDE, SIDE, 3), &weights)?;
     network.set_trainable(false);
@@ -162,12 +162,21 @@ fn network(device: &Device) -> Result<Backbone> {
 }
 
 /// Decodes a block; `images` gets what the network takes.
-fn look_at(block: &[(usize, &PathBuf, u32)], images: &mut [f32]) -> Result<Vec<Result<Photograph, String>>> {
-    let rooms = images.chunks_exact_mut(NUMBERS);
+fn look_at(
+    block: &[(usize, &PathBuf, u32)],
+    network: &Backbone,
+    images: &mut [f32],
+) -> Result<Vec<Result<Photograph, String>>> {
+    let (h, w, c) = network.input_shape();
+    let rescaling = network.is_features().then(|| network.rescaling());
+    let rooms = images.chunks_exact_mut(h * w * c);
     let with_rooms = block.iter().map(|&(_, path, _)| path).zip(rooms).collect();
     look_at_whole(with_rooms, |whole: Whole<'_>, room: &mut [f32]| {
-        whole.resize((SIDE, SIDE), room);
-        room.iter_mut().for_each(|v| *v = *v / 127.5 - 1.0);
+        whole.resize((h, w), room);
+        match rescaling {
+            Some(rescaling) => rescaling.apply_slice(room),
+            None => room.iter_mut().for_each(|v| *v = *v / 127.5 - 1.0),
+        }
         about(&whole)
     })
 }

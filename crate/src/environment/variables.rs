@@ -109,7 +109,7 @@ static LIST: [Variable; 15] = [
     ),
     user(
         "TRANSFER_ISA",
-        "instructions of the kernels: `avx512`, `avx2` or `portable`",
+        "instructions of the kernels: `avx512`, `avx2`, `neon` or `portable`",
         "the best that the processor has",
         |_| Ok(transfer_kernels::simd::isa().map(drop)?),
     ),

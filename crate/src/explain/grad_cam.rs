@@ -97,6 +97,13 @@ impl Model {
 
     /// The last activations of photographs, and what the head makes of them.
     fn look(&self, images: &Array4<f32>) -> Result<Seen> {
+        if self.net.base.is_features() {
+            return Err(Error::Invalid(
+                "Grad-CAM expected a network of this crate, whose last layer tells places apart. Received: a model on the \
+                 features of an ONNX file, which are one vector for the whole photograph"
+                    .into(),
+            ));
+        }
         let scaled = match &self.rescaling {
             Some(rescaling) => rescaling.apply_batch(images.clone()),
             None => images.clone(),

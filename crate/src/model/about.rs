@@ -13,6 +13,7 @@ use crate::model::trained_on::TrainedOn;
 use crate::model::trust::{Calibration, CrossValidation};
 use crate::model::Model;
 use crate::network::base::MOST_PIXELS;
+use crate::network::extractor::{FEATURES, MOST_FEATURES};
 use crate::{Error, Precision, Result};
 
 /// Of the layout of [`About`]. A later version that reads older ones says so here.
@@ -32,6 +33,9 @@ pub(crate) struct About {
     /// The file of weights that the training started from; files of earlier versions do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<SavedOrigin>,
+    /// Of a model whose features an ONNX file computes, which `weights` names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<SavedFeatures>,
     /// One for each class, in the order of the labels.
     pub class_names: Vec<String>,
     /// Height and width, in pixels.
@@ -77,6 +81,15 @@ pub(crate) struct SavedOrigin {
     pub sha256: String,
 }
 
+/// What of an ONNX file is used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedFeatures {
+    /// Name of the output.
+    pub output: String,
+    /// Numbers of a vector of features.
+    pub width: usize,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 // Keras' names.
@@ -112,6 +125,10 @@ impl About {
             weights: base
                 .weights_origin()
                 .map(|origin| SavedOrigin { name: cut(&origin.name), sha256: origin.sha256.clone() }),
+            features: base.extractor().map(|extractor| SavedFeatures {
+                output: extractor.output().to_owned(),
+                width: base.output_shape().2,
+            }),
             class_names: model.class_names(),
             image_size: (h, w),
             resize: image_fit::described(model.image_fit()),
@@ -155,7 +172,7 @@ impl About {
         Ok(about)
     }
 
-    /// The network that it is of, which [`parse`](Self::parse) has checked to be known.
+    /// The network that it is of, which [`parse`](Self::parse) has checked to be known; `None` where an ONNX file has it.
     pub fn network(&self) -> Option<Network> {
         known().into_iter().find(|network| network.name() == self.architecture)
     }
@@ -170,15 +187,40 @@ impl About {
         self.units.max(2)
     }
 
+    /// The network of this crate that it is of.
+    fn known_network(&self) -> Result<Network, String> {
+        let networks = known();
+        networks.iter().find(|network| network.name() == self.architecture).cloned().ok_or_else(|| {
+            let names: Vec<_> = networks.iter().map(Network::name).collect();
+            format!("expected the architecture {}. Received: {:?}", names.join(" or "), self.architecture)
+        })
+    }
+
+    fn check_features(&self, features: &SavedFeatures) -> Result<(), String> {
+        if self.architecture != FEATURES {
+            return Err(format!("expected the architecture {FEATURES:?}. Received: {:?}", self.architecture));
+        }
+        // It is looked for beside the model, so that its name must lead nowhere else.
+        let name = self.weights.as_ref().map_or("", |of| &of.name);
+        let mut parts = std::path::Path::new(name).components();
+        let is_name = matches!((parts.next(), parts.next()), (Some(std::path::Component::Normal(_)), None));
+        if !is_name || name.contains(['/', '\\']) {
+            return Err(format!("expected the name of an ONNX file. Received: {name:?}"));
+        }
+        if !(1..=MOST_FEATURES).contains(&features.width) || features.output.len() > MAX_NAME {
+            return Err(format!("expected 1 to {MOST_FEATURES} features. Received: {}", features.width));
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), String> {
         let expected = |what: &str, received: String| Err(format!("expected {what}. Received: {received}"));
-        let networks = known();
-        let Some(network) = networks.iter().find(|network| network.name() == self.architecture) else {
-            let names: Vec<_> = networks.iter().map(Network::name).collect();
-            return expected(
-                &format!("the architecture {}", names.join(" or ")),
-                format!("{:?}", self.architecture),
-            );
+        let reduction = match &self.features {
+            Some(features) => {
+                self.check_features(features)?;
+                1
+            }
+            None => self.known_network()?.reduction(),
         };
         if self.fit().is_none() {
             return expected(&format!("images resized {RESIZE:?}"), format!("{:?}", self.resize));
@@ -194,7 +236,7 @@ impl About {
         }
         check_class_names(&self.class_names, self.classes())?;
         let (h, w) = self.image_size;
-        let sides = network.reduction()..=MOST_PIXELS;
+        let sides = reduction..=MOST_PIXELS;
         if !sides.contains(&h) || !sides.contains(&w) {
             let least = sides.start();
             return expected(
@@ -317,6 +359,7 @@ mod tests {
             written_by: "transfer 0.0.0".into(),
             architecture: "MobileNetV2 1.0".into(),
             weights: Some(SavedOrigin { name: "a.h5".into(), sha256: "0f".repeat(32) }),
+            features: None,
             class_names: vec!["cats".into(), "dogs".into()],
             image_size: (160, 160),
             resize: RESIZE.into(),
@@ -390,6 +433,27 @@ mod tests {
         assert_eq!(About::parse(&text).unwrap(), old);
         assert_eq!(cut(&"é".repeat(MAX_NAME)).len(), MAX_NAME);
         assert_eq!(cut("a.h5"), "a.h5");
+    }
+
+    #[test]
+    fn features_of_an_onnx_file_need_its_name_alone_and_a_width() {
+        let features = Some(SavedFeatures { output: "pooled".into(), width: 384 });
+        let good = About { architecture: FEATURES.into(), features: features.clone(), ..sample() };
+        assert_eq!(About::parse(&serde_json::to_string(&good).unwrap()).unwrap(), good);
+        assert!(good.network().is_none());
+        let named = |name: &str| Some(SavedOrigin { name: name.into(), sha256: "0f".repeat(32) });
+        for wrong in [
+            About { weights: None, ..good.clone() },
+            About { weights: named("../a.onnx"), ..good.clone() },
+            About { weights: named("/etc/a.onnx"), ..good.clone() },
+            About { weights: named("b\\a.onnx"), ..good.clone() },
+            About { weights: named(".."), ..good.clone() },
+            About { features: None, ..good.clone() },
+            About { architecture: "MobileNetV2 1.0".into(), ..good.clone() },
+            About { features: features.map(|f| SavedFeatures { width: usize::MAX, ..f }), ..good.clone() },
+        ] {
+            assert!(wrong.check().is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -12,7 +12,8 @@ use std::path::Path;
 
 use crate::architecture::mobilenet_v2;
 use crate::loss::Loss;
-use crate::model::about::{About, SavedLoss, SavedPrecision};
+use crate::model::about::{About, SavedLoss, SavedOrigin, SavedPrecision};
+use crate::model::features;
 use crate::model::{Dense, Dropout, Initializer, Model, Novelty};
 use crate::network::Backbone;
 use crate::optim::Adam;
@@ -86,7 +87,24 @@ impl Model {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn load_on(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
-        let path = path.as_ref();
+        Self::load_from(path.as_ref(), None, device)
+    }
+
+    /// As [`load_on`](Self::load_on), for a model whose features an ONNX file computes that does not lie beside the model
+    /// under the name that it had in training. Any other file than that one is refused.
+    ///
+    /// # Errors
+    /// As [`load_on`](Self::load_on); [`Error::Checksum`] where it is another file than in training;
+    /// [`Error::Invalid`] where the model needs no such file.
+    pub fn load_with_features(
+        path: impl AsRef<Path>,
+        features: impl AsRef<Path>,
+        device: &Device,
+    ) -> Result<Self> {
+        Self::load_from(path.as_ref(), Some(features.as_ref()), device)
+    }
+
+    fn load_from(path: &Path, features: Option<&Path>, device: &Device) -> Result<Self> {
         let unusable = |what: String| {
             Error::Weights(format!(
                 "cannot use {} as a saved model: {what}. Expected a file that `Model::save` wrote; what \
@@ -95,23 +113,43 @@ impl Model {
             ))
         };
         let (about, weights) = parse(read_bytes(path, MAX_BYTES)?, true).map_err(unusable)?;
-        Self::from_parts(about, &weights, device).map_err(|e| match e {
+        let base = match (&about.features, features) {
+            (Some(_), given) => Some(features::backbone(&about, path, given, device)?),
+            (None, Some(given)) => {
+                return Err(Error::Invalid(format!(
+                    "{} computes its features itself. Received: {} as the ONNX file that does",
+                    path.shown(),
+                    given.shown()
+                )))
+            }
+            (None, None) => None,
+        };
+        Self::from_parts(about, &weights, base, device).map_err(|e| match e {
             Error::Weights(what) | Error::Invalid(what) | Error::Shape(what) => unusable(what),
             other => other,
         })
     }
 
-    fn from_parts(about: About, weights: &Weights, device: &Device) -> Result<Self> {
-        let ((h, w), fit) = (about.image_size, about.fit());
+    /// The network of this crate, with its weights.
+    fn own_base(about: &About, weights: &Weights, device: &Device) -> Result<Backbone> {
+        let (h, w) = about.image_size;
         let network = about.network().unwrap_or_else(mobilenet_v2);
         let mut base = Backbone::new(&network, device, (h, w, 3), weights)?;
-        let found = String::new();
-        base.set_weights_origin(about.weights.map(|of| WeightsOrigin {
-            name: of.name,
-            sha256: of.sha256,
-            found,
+        base.set_weights_origin(about.weights.clone().map(|SavedOrigin { name, sha256 }| WeightsOrigin {
+            name,
+            sha256,
+            found: String::new(),
         }));
         base.set_trainable(false);
+        Ok(base)
+    }
+
+    fn from_parts(about: About, weights: &Weights, base: Option<Backbone>, device: &Device) -> Result<Self> {
+        let fit = about.fit();
+        let mut base = match base {
+            Some(base) => base,
+            None => Self::own_base(&about, weights, device)?,
+        };
         for &(from, to) in &about.trainable {
             for layer in from..to.min(base.len() + 1) {
                 base.set_layer_trainable(layer, true)?;

@@ -294,6 +294,12 @@ impl Backbone {
     /// # Errors
     /// [`Error::Invalid`] where the device cannot compute in that precision; nothing is changed then.
     pub fn set_precision(&mut self, precision: Precision) -> Result<()> {
+        if self.is_features() && precision != Precision::F32 {
+            return Err(Error::Invalid(format!(
+                "The features of an ONNX file expected the precision f32, in which the file is computed. Received: {}",
+                precision.name()
+            )));
+        }
         match &mut self.base {
             Any::Cpu(base) => {
                 match precision {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use dfdx::prelude::Tape;
 use transfer_kernels::FrozenPlan;
 
+use super::extractor::Extractor;
 use crate::architecture::{Architecture, Network, Unit, UnitKind};
 use crate::ops::backend::{Activations, Backend, Flat};
 use crate::ops::conv::{first_convolution, pointwise_convolution};
@@ -37,6 +38,8 @@ pub struct Base<D: Backend> {
     /// What `changes` was when a variable that does not train may last have changed.
     version: u64,
     pub(super) plans: Mutex<HashMap<PlanKey, Arc<FrozenPlan>>>,
+    /// What computes the unit [`UnitKind::Features`], where the network is one.
+    pub(super) extractor: Option<Arc<dyn Extractor>>,
 }
 
 /// The largest side of an image, in pixels.
@@ -104,6 +107,7 @@ impl<D: Backend> Base<D> {
             number: next_number(),
             version: 0,
             plans: Default::default(),
+            extractor: None,
         })
     }
 
@@ -248,6 +252,7 @@ impl<D: Backend> Base<D> {
                 UnitKind::InvertedResidual(shape) => {
                     inverted_residual(x, shape, &self.block_params(i, input_gradient))?
                 }
+                UnitKind::Features => self.extracted(x)?,
             };
         }
         Ok(x)

@@ -7,6 +7,7 @@ use transfer_kernels::batch_norm::Folded;
 use transfer_kernels::{FoldedBlock, FoldedConv, FoldedUnit, FrozenPlan, FrozenSpec};
 
 use super::base::Base;
+use super::extractor;
 use crate::architecture::UnitKind;
 use crate::ops::backend::{device_error, Activations, Backend, Matrix};
 use crate::ops::conv_bn::cpu::fold;
@@ -178,6 +179,7 @@ impl Base<Cpu> {
             units.push(match unit.kind {
                 UnitKind::FirstConvolution => FoldedUnit::FirstConvolution(folded(u, 0)),
                 UnitKind::Pointwise => FoldedUnit::Pointwise(folded(u, 0)),
+                UnitKind::Features => return Err(extractor::missing()),
                 UnitKind::InvertedResidual(s) => {
                     let project = unit.convs.len() - 1;
                     FoldedUnit::InvertedResidual(FoldedBlock {
@@ -224,6 +226,9 @@ impl Base<Cpu> {
             }
             y.copy_from_slice(images);
             return Ok(());
+        }
+        if self.extractor.is_some() {
+            return self.extract(images, n, y);
         }
         Ok(self.plan(to, pool)?.run(images, n, y)?)
     }
@@ -322,14 +327,22 @@ pub(crate) fn frozen_on_card(
 ) -> Result<Activations<dfdx::prelude::Cuda>> {
     use crate::ops::cuda::frozen::{forward, FrozenUnit};
     use dfdx::prelude::HasShape;
-    let unit = |i: usize| match &base.architecture.units[i].kind {
-        UnitKind::FirstConvolution => {
-            FrozenUnit::First(base.conv_bn(i, 0), base.architecture.network.padding, &base.scratch[i])
-        }
-        UnitKind::Pointwise => FrozenUnit::Pointwise(base.conv_bn(i, 0), &base.scratch[i]),
-        UnitKind::InvertedResidual(shape) => FrozenUnit::Block(*shape, Box::new(base.block_params(i, false))),
+    if base.extractor.is_some() {
+        return base.forward_units(x, 0..to);
+    }
+    let unit = |i: usize| {
+        Ok(match &base.architecture.units[i].kind {
+            UnitKind::FirstConvolution => {
+                FrozenUnit::First(base.conv_bn(i, 0), base.architecture.network.padding, &base.scratch[i])
+            }
+            UnitKind::Pointwise => FrozenUnit::Pointwise(base.conv_bn(i, 0), &base.scratch[i]),
+            UnitKind::InvertedResidual(shape) => {
+                FrozenUnit::Block(*shape, Box::new(base.block_params(i, false)))
+            }
+            UnitKind::Features => return Err(extractor::missing()),
+        })
     };
-    let units: Vec<FrozenUnit<'_>> = (0..to).map(unit).collect();
+    let units = (0..to).map(unit).collect::<Result<Vec<FrozenUnit<'_>>>>()?;
     let (n, h, w, c) = *x.shape();
     let mut size = (h, w, c);
     let fits = units.iter().all(|unit| {

@@ -5,6 +5,8 @@
 
 mod backbone;
 pub mod base;
+mod extracted;
+pub(crate) mod extractor;
 pub mod frozen;
 #[cfg(test)]
 mod gradient_tests;
@@ -12,6 +14,8 @@ mod inspect;
 mod mobilenet_v2;
 mod of_base;
 pub(crate) mod on_device;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod summary;
 pub(crate) mod with_head;
 
@@ -20,4 +24,6 @@ pub(crate) use gradient_tests::random_weights;
 
 pub use backbone::{Backbone, LayerRef};
 pub use mobilenet_v2::MobileNetV2;
+#[cfg(feature = "onnx")]
+pub use onnx::{OnnxFeatures, OnnxOptions};
 pub use summary::{Summary, SummaryRow};

@@ -31,6 +31,10 @@ pub struct History {
     pub learning_rate: Vec<f64>,
     /// Seconds that each epoch took, validation included.
     pub seconds: Vec<f64>,
+    /// Photographs of the training set that were trained on in a second, validation not included; 0 for an epoch of a
+    /// version that did not note it.
+    #[serde(default)]
+    pub images_per_second: Vec<f64>,
     /// The epoch that a callback such as `EarlyStopping` made the last one of its phase, by its number from 0;
     /// `None` where the phase ended as it was asked to.
     #[serde(default)]
@@ -78,6 +82,7 @@ impl History {
             val_loss: means(|run| &run.val_loss),
             val_accuracy: means(|run| &run.val_accuracy),
             seconds: sums(|run| &run.seconds),
+            images_per_second: means(|run| &run.images_per_second),
             ..first.clone()
         }
     }
@@ -99,6 +104,7 @@ impl History {
         self.val_accuracy.extend(&later.val_accuracy);
         self.learning_rate.extend(&later.learning_rate);
         self.seconds.extend(&later.seconds);
+        self.images_per_second.extend(&later.images_per_second);
         self.kept = later.kept.or(self.kept);
         if later.epochs() > 0 {
             (self.stopped_epoch, self.restored_epoch) = (later.stopped_epoch, later.restored_epoch);

@@ -14,6 +14,9 @@ mod folds;
 mod history;
 mod lr_find;
 mod novelty;
+#[cfg(all(test, feature = "onnx"))]
+#[path = "onnx_features/tests.rs"]
+mod onnx_features_tests;
 mod predict;
 mod predict_bytes;
 mod prediction;

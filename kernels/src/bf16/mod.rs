@@ -37,15 +37,12 @@ pub enum Bf16Unit {
 impl Bf16Unit {
     /// All that this processor has, the faster one last.
     pub fn available() -> Vec<Bf16Unit> {
-        let mut units = vec![];
         #[cfg(target_arch = "x86_64")]
         if Isa::Avx512.is_available() && is_x86_feature_detected!("avx512bf16") {
-            units.push(Bf16Unit::Avx512);
-            if amx::is_available() {
-                units.push(Bf16Unit::Amx);
-            }
+            let amx = amx::is_available().then_some(Bf16Unit::Amx);
+            return std::iter::once(Bf16Unit::Avx512).chain(amx).collect();
         }
-        units
+        vec![]
     }
 
     /// The faster one that may be used.

@@ -92,6 +92,24 @@ fn the_gradients_are_those_of_the_plain_loops_on_every_shape_and_instruction_set
 }
 
 #[test]
+#[cfg(target_arch = "aarch64")]
+fn neon_has_the_bits_of_the_portable_form() {
+    for s in shapes() {
+        let (x, k, b) = (random(1, s.input_len()), random(2, s.kernel_len()), random(3, s.c));
+        let dy = random(4, s.output_len());
+        let of = |isa| {
+            let (mut y, mut dx) = (vec![f32::NAN; s.output_len()], vec![f32::NAN; s.input_len()]);
+            forward_on(isa, &x, s, &k, &b, Activation::Relu6, &mut y);
+            backward_input_on(isa, &dy, s, &k, Some(&x), &mut dx);
+            let (mut dk, mut db) = (vec![f32::NAN; s.kernel_len()], vec![f32::NAN; s.c]);
+            backward_weights_on(isa, &x, &dy, s, &mut dk, &mut db);
+            [y, dx, dk, db]
+        };
+        assert_eq!(of(Isa::Neon), of(Isa::Portable), "{s:?}");
+    }
+}
+
+#[test]
 fn padding_is_keras_own() {
     let shape = |h, w, stride| DepthwiseShape { n: 1, h, w, c: 1, stride, side: 3, padding: Padding::Same };
     let even = shape(160, 80, 2);

@@ -249,6 +249,21 @@ fn odd_sizes_and_channels_are_computed_as_by_the_plain_loops() {
 }
 
 #[test]
+#[cfg(target_arch = "aarch64")]
+fn neon_has_the_bits_of_the_portable_form() {
+    let spec = spec((50, 34), 32, MOBILE, 1280);
+    let x = images(2, spec.input);
+    let [neon, portable] = [Isa::Neon, Isa::Portable].map(|isa| {
+        let plan = FrozenPlan::new_on(Arithmetic { isa, bf16: None }, spec.clone()).unwrap();
+        let (h, w, c) = plan.output_shape();
+        let mut y = vec![f32::NAN; 2 * h * w * c];
+        plan.run(&x, 2, &mut y).unwrap();
+        y
+    });
+    assert_eq!(neon, portable);
+}
+
+#[test]
 fn an_image_gets_the_same_bits_alone_and_among_others() {
     let spec = spec((50, 34), 32, MOBILE, 1280);
     for isa in Isa::available() {

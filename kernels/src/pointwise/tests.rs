@@ -132,6 +132,32 @@ fn results_do_not_depend_on_how_many_rows_come_together() {
 }
 
 #[test]
+#[cfg(target_arch = "aarch64")]
+fn neon_has_the_bits_of_the_portable_form() {
+    for &(rows, ci, co) in SHAPES {
+        let (x, w, b, dy) = (random(1, rows * ci), random(2, ci * co), random(3, co), random(4, rows * co));
+        let of = |isa| {
+            let (mut y, mut dx) = (vec![f32::NAN; rows * co], vec![f32::NAN; rows * ci]);
+            gemm(
+                &x,
+                rows,
+                &PackedWeights::new_on(isa, &w, &b, ci, co),
+                Activation::Relu6,
+                None,
+                None,
+                &mut y,
+            );
+            let turned = PackedWeights::new_transposed_on(isa, &w, ci, co);
+            gemm(&dy, rows, &turned, Activation::Linear, Some(&x), None, &mut dx);
+            let (mut dw, mut db) = (vec![f32::NAN; ci * co], vec![f32::NAN; co]);
+            backward_weights_on(isa, &x, &dy, rows, (ci, co), &mut dw, &mut db);
+            [y, dx, dw, db]
+        };
+        assert_eq!(of(Isa::Neon), of(Isa::Portable), "{rows} {ci} {co}");
+    }
+}
+
+#[test]
 fn gradients_are_the_same_bits_with_any_number_of_threads() {
     for (rows, ci, co) in [(700, 40, 70), (700, 70, 40), (300, 3, 5)] {
         let (x, dy) = (random(1, rows * ci), random(2, rows * co));

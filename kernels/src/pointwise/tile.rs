@@ -34,7 +34,13 @@ pub(crate) unsafe fn multiply<S: Simd, const MR: usize, const NV: usize>(
     b: *const f32,
 ) {
     unsafe {
-        let (mut x, mut b) = (x, b);
+        let (mut x, mut b, mut k) = (x, b, k);
+        if S::BY_LANE {
+            while k >= 4 {
+                four_steps::<S, MR, NV>(tile, x, ldx, b);
+                (x, b, k) = (x.add(4), b.add(4 * NV * S::LANES), k - 4);
+            }
+        }
         // Not unrolled by hand: the compiler then loads for several steps at once and runs out of
         // registers.
         for _ in 0..k {
@@ -68,6 +74,35 @@ unsafe fn step<S: Simd, const MR: usize, const NV: usize>(
     }
 }
 
+/// Four steps with the weights of all of them in registers, so that one load brings a row's four numbers.
+///
+/// # Safety
+/// Four numbers from `x + r * ldx` on for each row, and `4 * NV` vectors at `b`, are valid; a vector has four numbers
+/// at least.
+#[inline(always)]
+unsafe fn four_steps<S: Simd, const MR: usize, const NV: usize>(
+    tile: &mut Tile<S, MR, NV>,
+    x: *const f32,
+    ldx: usize,
+    b: *const f32,
+) {
+    unsafe {
+        let mut w = [[S::splat(0.0); NV]; 4];
+        for (i, w) in w.iter_mut().flatten().enumerate() {
+            *w = S::load(b.add(i * S::LANES));
+        }
+        for (r, row) in tile.iter_mut().enumerate() {
+            let x = S::load_partial(x.add(r * ldx), 4);
+            for (v, sum) in row.iter_mut().enumerate() {
+                *sum = S::mul_add_lane::<0>(w[0][v], x, *sum);
+                *sum = S::mul_add_lane::<1>(w[1][v], x, *sum);
+                *sum = S::mul_add_lane::<2>(w[2][v], x, *sum);
+                *sum = S::mul_add_lane::<3>(w[3][v], x, *sum);
+            }
+        }
+    }
+}
+
 /// Adds `xᵀ · b` to the tile: `x` has `k` rows of `MR` numbers, `b` `k` rows of `NV` vectors.
 ///
 /// # Safety
@@ -81,7 +116,42 @@ pub(crate) unsafe fn multiply_columns<S: Simd, const MR: usize, const NV: usize>
 ) {
     unsafe {
         for i in 0..k {
-            step::<S, MR, NV>(tile, x.add(i * MR), 1, b.add(i * NV * S::LANES));
+            let (x, b) = (x.add(i * MR), b.add(i * NV * S::LANES));
+            match S::BY_LANE {
+                true => step_of_columns::<S, MR, NV>(tile, x, b),
+                false => step::<S, MR, NV>(tile, x, 1, b),
+            }
+        }
+    }
+}
+
+/// As [`step`] with numbers of `x` that lie one behind the other: one load brings those of four rows.
+///
+/// # Safety
+/// `MR` numbers at `x` and `NV` vectors at `b` are valid; a vector has four numbers at least.
+#[inline(always)]
+unsafe fn step_of_columns<S: Simd, const MR: usize, const NV: usize>(
+    tile: &mut Tile<S, MR, NV>,
+    x: *const f32,
+    b: *const f32,
+) {
+    unsafe {
+        let mut w = [S::splat(0.0); NV];
+        for (v, w) in w.iter_mut().enumerate() {
+            *w = S::load(b.add(v * S::LANES));
+        }
+        for (i, rows) in tile.chunks_mut(4).enumerate() {
+            let x = S::load_partial(x.add(4 * i), rows.len());
+            for (r, row) in rows.iter_mut().enumerate() {
+                for (v, sum) in row.iter_mut().enumerate() {
+                    *sum = match r {
+                        0 => S::mul_add_lane::<0>(w[v], x, *sum),
+                        1 => S::mul_add_lane::<1>(w[v], x, *sum),
+                        2 => S::mul_add_lane::<2>(w[v], x, *sum),
+                        _ => S::mul_add_lane::<3>(w[v], x, *sum),
+                    };
+                }
+            }
         }
     }
 }

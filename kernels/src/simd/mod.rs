@@ -1,9 +1,9 @@
 //! The vector instructions that the kernels are written in, and the choice between them.
 //!
 //! A kernel is written once, over the small trait `Simd`, and compiled for AVX-512, for AVX2 with
-//! FMA, and for the portable form that the compiler vectorises itself. Which one runs is settled
+//! FMA, for NEON, and for the portable form that the compiler vectorises itself. Which one runs is settled
 //! when the program starts: the best that the processor has, or a lesser one that `TRANSFER_ISA`
-//! (`avx512`, `avx2` or `portable`) asks for. Nothing has to be said to the compiler.
+//! (`avx512`, `avx2`, `neon` or `portable`) asks for. Nothing has to be said to the compiler.
 //!
 //! ```
 //! use transfer_kernels::simd::{isa, Isa};
@@ -11,6 +11,8 @@
 //! # Ok::<(), transfer_kernels::Error>(())
 //! ```
 
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -30,12 +32,14 @@ pub enum Isa {
     Avx2,
     /// AVX-512 F, VL, BW and DQ: 32 registers of 16 numbers.
     Avx512,
+    /// NEON of 64-bit ARM processors: 32 registers of 4 numbers.
+    Neon,
 }
 
 impl Isa {
     /// All that this processor has, the best one last.
     pub fn available() -> Vec<Isa> {
-        let all = [Isa::Portable, Isa::Avx2, Isa::Avx512];
+        let all = [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Neon];
         all.into_iter().filter(|isa| isa.is_available()).collect()
     }
 
@@ -53,7 +57,9 @@ impl Isa {
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512dq")
             }
-            #[cfg(not(target_arch = "x86_64"))]
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => std::arch::is_aarch64_feature_detected!("neon"),
+            // What another architecture has.
             _ => false,
         }
     }
@@ -64,6 +70,7 @@ impl Isa {
             Isa::Portable => "portable",
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
+            Isa::Neon => "neon",
         }
     }
 
@@ -73,6 +80,7 @@ impl Isa {
             Isa::Portable => portable::Portable::LANES,
             Isa::Avx2 => 8,
             Isa::Avx512 => 16,
+            Isa::Neon => 4,
         }
     }
 }
@@ -127,6 +135,9 @@ pub(crate) trait Simd: Copy {
     const REGISTERS: usize;
     /// Outputs that a depthwise pass holds in registers beside the weights: nine, or one row of five at a time.
     const OUTPUTS: usize;
+    /// Whether [`mul_add_lane`](Simd::mul_add_lane) is one instruction. The register tile then loads whole vectors of
+    /// `x`; else it loads one number into all places of a vector, which other processors do while they load.
+    const BY_LANE: bool = false;
     /// A vector.
     type V: Copy;
 
@@ -138,6 +149,16 @@ pub(crate) trait Simd: Copy {
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`.
     unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `a * b[LANE] + c`: one number of `b` is the factor of all. Used where [`BY_LANE`](Simd::BY_LANE) says so.
+    #[inline(always)]
+    unsafe fn mul_add_lane<const LANE: i32>(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        let mut numbers = [0.0f32; 16];
+        // SAFETY: no vector is longer; the rest is the caller's promise.
+        unsafe {
+            Self::store(numbers.as_mut_ptr(), b);
+            Self::mul_add(a, Self::splat(numbers[LANE as usize]), c)
+        }
+    }
     /// `min(max(v, 0), 6)`; what is not a number stays so.
     unsafe fn relu6(v: Self::V) -> Self::V;
     /// `v` where `0 < y < 6`, else 0.
@@ -180,6 +201,8 @@ pub(crate) unsafe fn dispatch<K: Kernel>(isa: Isa, kernel: K) {
             Isa::Avx512 => x86::run_avx512(kernel),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => x86::run_avx2(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => neon::run_neon(kernel),
             _ => kernel.run::<portable::Portable>(),
         }
     }
@@ -223,7 +246,7 @@ mod tests {
     fn an_instruction_set_is_found_by_name_where_the_processor_has_it() {
         assert_eq!(by_name("sse9"), None);
         assert_eq!(by_name("portable"), Some(Isa::Portable));
-        for isa in [Isa::Avx2, Isa::Avx512] {
+        for isa in [Isa::Avx2, Isa::Avx512, Isa::Neon] {
             assert_eq!(by_name(isa.name()).is_some(), isa.is_available());
         }
         assert!(expected().contains("portable"), "{}", expected());

@@ -4,7 +4,10 @@ use super::Simd;
 
 const LANES: usize = 4;
 
-/// Four numbers; no fused multiply-add, which would be a library call where the processor lacks it.
+/// Whether the compiler may count on fused multiply-add. Where it may not, it would make a library call of it.
+const FUSED: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
+
+/// Four numbers.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
@@ -57,7 +60,14 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-        map2(map2(a, b, |a, b| a * b), c, |ab, c| ab + c)
+        if !FUSED {
+            return map2(map2(a, b, |a, b| a * b), c, |ab, c| ab + c);
+        }
+        let mut y = c;
+        for i in 0..LANES {
+            y[i] = a[i].mul_add(b[i], c[i]);
+        }
+        y
     }
     #[inline(always)]
     unsafe fn relu6(v: Self::V) -> Self::V {

@@ -1,6 +1,6 @@
 //! What a report holds.
 
-use crate::explain::{ClassificationReport, ConfusionMatrix, ReliabilityDiagram, RocCurve};
+use crate::explain::{ClassificationReport, ConfusionMatrix, MultiLabelReport, ReliabilityDiagram, RocCurve};
 use crate::model::Interval;
 use crate::train::History;
 
@@ -12,18 +12,10 @@ pub struct HtmlReport {
     pub(super) title: String,
     pub(super) facts: Vec<(String, String)>,
     pub(super) history: Option<History>,
+    pub(super) class_names: Vec<String>,
     /// Mean loss of a photograph.
-    pub loss: f64,
-    /// The 95 % interval of the accuracy.
-    pub interval: Interval,
-    /// Which class was taken for which.
-    pub matrix: ConfusionMatrix,
-    /// Precision, recall and F1 of each class.
-    pub scores: ClassificationReport,
-    /// For two classes.
-    pub roc: Option<RocCurve>,
-    /// How often predictions of each confidence are right.
-    pub reliability: ReliabilityDiagram,
+    pub(super) loss: f64,
+    pub(super) findings: Findings,
     pub(super) photographs: Vec<Photograph>,
     /// The thumbnails as a JPEG file.
     pub(super) sheet: Option<Vec<u8>>,
@@ -33,22 +25,68 @@ pub struct HtmlReport {
     pub(super) lists: Vec<List>,
 }
 
+/// How good predictions are.
+#[derive(Debug, Clone)]
+pub(super) enum Findings {
+    Classes(Box<ClassFindings>),
+    Labels(Box<LabelFindings>),
+}
+
+/// Of one class a photograph.
+#[derive(Debug, Clone)]
+pub(super) struct ClassFindings {
+    /// The 95 % interval of the accuracy.
+    pub(super) interval: Interval,
+    pub(super) matrix: ConfusionMatrix,
+    pub(super) scores: ClassificationReport,
+    /// For two classes.
+    pub(super) roc: Option<RocCurve>,
+    pub(super) reliability: ReliabilityDiagram,
+}
+
+/// Of several labels a photograph.
+#[derive(Debug, Clone)]
+pub(super) struct LabelFindings {
+    pub(super) report: MultiLabelReport,
+    /// Photographs that have a label and were not given it, and that were given it and have it not.
+    pub(super) mistakes: Vec<(usize, usize)>,
+}
+
 /// A photograph in the report.
 #[derive(Debug, Clone)]
 pub(super) struct Photograph {
     pub(super) file: String,
-    pub(super) actual: usize,
-    pub(super) predicted: usize,
+    /// Its class, or its labels.
+    pub(super) actual: Vec<usize>,
+    pub(super) predicted: Vec<usize>,
+    /// The probability of the predicted class; of several labels, that of the one that is furthest off.
     pub(super) confidence: f32,
     pub(super) loss: f64,
     /// Its place on the map.
     pub(super) at: Option<[f64; 2]>,
 }
 
+/// What is said of a photograph.
+pub(super) struct Said {
+    pub actual: Vec<usize>,
+    pub predicted: Vec<usize>,
+    pub confidence: f32,
+    /// The class that a heat map is of.
+    pub class: usize,
+}
+
+impl Said {
+    pub(super) fn is_right(&self) -> bool {
+        self.actual == self.predicted
+    }
+}
+
 /// One of the photographs with the largest losses.
 #[derive(Debug, Clone)]
 pub(super) struct Worst {
     pub(super) photograph: Photograph,
+    /// What the heat map is of.
+    pub(super) class: usize,
     /// JPEG files: itself, and under its heat map.
     pub(super) pictures: Option<[Vec<u8>; 2]>,
 }

@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use super::content::HtmlReport;
+use super::content::{ClassFindings, Findings, HtmlReport};
 use super::parts::{number, percent, section, text};
-use super::{chart, parts, pictures};
+use super::{chart, labels, parts, pictures};
 use crate::output::{Format, PAGE_START};
 use crate::{OutputFile, Result};
 
@@ -41,12 +41,22 @@ impl HtmlReport {
                 pictures::data_url(sheet)
             )),
         );
-        html += &self.summary();
-        html += &self.curves();
-        html += &parts::confusion(&self.matrix, self.photographs.len());
-        html += &parts::scores(&self.scores);
-        html += &self.roc_and_reliability();
-        html += &parts::worst(&self.worst, &self.matrix.class_names);
+        let listed = self.photographs.len();
+        match &self.findings {
+            Findings::Classes(found) => {
+                html += &self.summary(found);
+                html += &self.curves();
+                html += &parts::confusion(&found.matrix, listed);
+                html += &parts::scores(&found.scores);
+                html += &roc_and_reliability(found);
+            }
+            Findings::Labels(found) => {
+                html += &labels::summary(found, self.loss, &self.facts());
+                html += &self.curves();
+                html += &labels::scores(found, listed);
+            }
+        }
+        html += &parts::worst(&self.worst, &self.class_names, self.is_multi_label());
         self.lists.iter().for_each(|list| html += &parts::list(list));
         html += &parts::map(self);
         html += "</main>\n<footer>Everything on this page is in this file; it loads nothing.</footer>\n";
@@ -58,19 +68,24 @@ impl HtmlReport {
         html
     }
 
-    fn summary(&self) -> String {
-        let accuracy = percent("accuracy", self.matrix.accuracy());
-        let (low, high) =
-            (percent("accuracy_low", self.interval.low), percent("accuracy_high", self.interval.high));
-        let (images, errors) = (
-            number("images", self.matrix.total() as f64, 0),
-            number("errors", self.matrix.errors() as f64, 0),
-        );
-        let loss = number("loss", self.loss, 4);
-        let mut rows = String::new();
-        for (name, value) in &self.facts {
-            rows += &format!("<div><dt>{}</dt><dd>{}</dd></div>\n", text(name), text(value));
-        }
+    fn is_multi_label(&self) -> bool {
+        matches!(self.findings, Findings::Labels(_))
+    }
+
+    /// What is said of the model, as a list.
+    fn facts(&self) -> String {
+        let row = |(name, value): &(String, String)| {
+            format!("<div><dt>{}</dt><dd>{}</dd></div>\n", text(name), text(value))
+        };
+        self.facts.iter().map(row).collect()
+    }
+
+    fn summary(&self, ClassFindings { matrix, interval, .. }: &ClassFindings) -> String {
+        let accuracy = percent("accuracy", matrix.accuracy());
+        let (low, high) = (percent("accuracy_low", interval.low), percent("accuracy_high", interval.high));
+        let images = number("images", matrix.total() as f64, 0);
+        let errors = number("errors", matrix.errors() as f64, 0);
+        let (loss, rows) = (number("loss", self.loss, 4), self.facts());
         section(
             "Summary",
             &format!(
@@ -107,51 +122,22 @@ impl HtmlReport {
         )
     }
 
-    fn roc_and_reliability(&self) -> String {
-        let mut charts = String::new();
-        if let Some(roc) = &self.roc {
-            let line = chart::Line::new("model", &roc.false_positive_rate, &roc.true_positive_rate);
-            let chance = chart::Line::new("chance", &[0.0, 1.0], &[0.0, 1.0]);
-            let names = &self.matrix.class_names;
-            charts += &format!(
-                "<div><h3>ROC curve of {}</h3>{}<p>Area under the curve: {}.</p></div>",
-                text(&names[1]),
-                chart::chart(
-                    "ROC curve",
-                    ("false positive rate", "true positive rate"),
-                    &[line, chance],
-                    Some((0.0, 1.0))
-                ),
-                number("auc", roc.auc, 4)
-            );
-        }
-        let filled: Vec<usize> =
-            (0..self.reliability.counts.len()).filter(|&i| self.reliability.counts[i] > 0).collect();
-        let of = |values: &[f64]| filled.iter().map(|&i| values[i]).collect::<Vec<f64>>();
-        let (confidence, accuracy) = (of(&self.reliability.confidence), of(&self.reliability.accuracy));
-        let lines = [
-            chart::Line::new("model", &confidence, &accuracy).dots(),
-            chart::Line::new("perfect", &[0.0, 1.0], &[0.0, 1.0]),
-        ];
-        charts += &format!(
-            "<div><h3>Reliability</h3>{}<p>Of photographs that the model is 80 % sure of, 80 % should be right. Expected \
-             calibration error: {}.</p></div>",
-            chart::chart("Reliability diagram", ("confidence", "accuracy"), &lines, Some((0.0, 1.0))),
-            number("expected_calibration_error", self.reliability.expected_calibration_error, 4)
-        );
-        section("How sure, and how right", &format!("<div class=\"charts\">{charts}</div>\n"))
-    }
-
     fn photographs_as_json(&self) -> String {
         let rows: Vec<serde_json::Value> = self
             .photographs
             .iter()
             .map(|one| {
-                serde_json::json!([one.file, one.actual, one.predicted, one.confidence, one.loss, one.at])
+                let class = |all: &[usize]| match (all, self.is_multi_label()) {
+                    ([one], false) => serde_json::json!(one),
+                    _ => serde_json::json!(all),
+                };
+                let (actual, predicted) = (class(&one.actual), class(&one.predicted));
+                serde_json::json!([one.file, actual, predicted, one.confidence, one.loss, one.at])
             })
             .collect();
         let value = serde_json::json!({
-            "classes": self.matrix.class_names.iter().map(|name| parts::shown(name)).collect::<Vec<_>>(),
+            "classes": self.class_names.iter().map(|name| parts::shown(name)).collect::<Vec<_>>(),
+            "several": self.is_multi_label(),
             "thumbnails": self.sheet.is_some(),
             "columns": pictures::COLUMNS,
             "photographs": rows,
@@ -159,4 +145,38 @@ impl HtmlReport {
         // Nothing that a name holds ends the element.
         value.to_string().replace('<', "\\u003c")
     }
+}
+
+fn roc_and_reliability(ClassFindings { roc, reliability, matrix, .. }: &ClassFindings) -> String {
+    let mut charts = String::new();
+    if let Some(roc) = roc {
+        let line = chart::Line::new("model", &roc.false_positive_rate, &roc.true_positive_rate);
+        let chance = chart::Line::new("chance", &[0.0, 1.0], &[0.0, 1.0]);
+        let names = &matrix.class_names;
+        charts += &format!(
+            "<div><h3>ROC curve of {}</h3>{}<p>Area under the curve: {}.</p></div>",
+            text(&names[1]),
+            chart::chart(
+                "ROC curve",
+                ("false positive rate", "true positive rate"),
+                &[line, chance],
+                Some((0.0, 1.0))
+            ),
+            number("auc", roc.auc, 4)
+        );
+    }
+    let filled: Vec<usize> = (0..reliability.counts.len()).filter(|&i| reliability.counts[i] > 0).collect();
+    let of = |values: &[f64]| filled.iter().map(|&i| values[i]).collect::<Vec<f64>>();
+    let (confidence, accuracy) = (of(&reliability.confidence), of(&reliability.accuracy));
+    let lines = [
+        chart::Line::new("model", &confidence, &accuracy).dots(),
+        chart::Line::new("perfect", &[0.0, 1.0], &[0.0, 1.0]),
+    ];
+    charts += &format!(
+            "<div><h3>Reliability</h3>{}<p>Of photographs that the model is 80 % sure of, 80 % should be right. Expected \
+             calibration error: {}.</p></div>",
+            chart::chart("Reliability diagram", ("confidence", "accuracy"), &lines, Some((0.0, 1.0))),
+            number("expected_calibration_error", reliability.expected_calibration_error, 4)
+        );
+    section("How sure, and how right", &format!("<div class=\"charts\">{charts}</div>\n"))
 }

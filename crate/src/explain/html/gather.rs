@@ -2,7 +2,8 @@
 
 use ndarray::{Array2, Axis};
 
-use super::content::{HtmlReport, Photograph, Worst};
+use super::content::{ClassFindings, Findings, HtmlReport, Photograph, Said, Worst};
+use super::labels;
 use super::pictures::{with_heat, Sheet};
 use crate::data::Dataset;
 use crate::explain::{confusion_matrix, roc_curve, Pca};
@@ -47,8 +48,8 @@ impl Model {
     /// their thumbnails and for the map.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a model of several labels a photograph, for predictions of another data set, and where
-    /// there are none; where a photograph cannot be read.
+    /// [`Error::Invalid`] for predictions of another data set, and where there are none; where a photograph cannot be
+    /// read.
     ///
     /// ```no_run
     /// # fn example(model: &transfer::model::Model, test: &transfer::data::Dataset) -> transfer::Result<()> {
@@ -63,31 +64,30 @@ impl Model {
         predictions: &Predictions,
         options: HtmlReportOptions,
     ) -> Result<HtmlReport> {
-        dataset.expect_one_label("html_report")?;
         let known = |(&index, &label)| dataset.labels().get(index) == Some(&label);
-        if !predictions.indices.iter().zip(&predictions.actual).all(known) {
+        let of_labels = dataset.label_sets().is_some();
+        if of_labels != predictions.is_multi_label()
+            || !predictions.indices.iter().zip(&predictions.actual).all(known)
+        {
             return Err(Error::Invalid(
                 "html_report expected the data set that was predicted. Received another one: its labels differ".into(),
             ));
         }
-        let (losses, labels) = (predictions.losses()?, predictions.labels());
-        let matrix = confusion_matrix(&predictions.actual, &labels, dataset.class_names())?;
-        let probabilities = predictions.probabilities();
-        let of_both = |class: u32| predictions.actual.contains(&class);
-        let roc = match probabilities.ncols() == 2 && of_both(0) && of_both(1) {
-            true => Some(roc_curve(&predictions.actual, &probabilities.column(1).to_vec())?),
-            false => None,
+        let losses = predictions.losses()?;
+        let (findings, said) = match of_labels {
+            true => labels::find(predictions, &self.thresholds(), dataset.class_names())?,
+            false => classes(predictions, dataset.class_names())?,
         };
-        let mut order: Vec<usize> = (0..labels.len()).collect();
-        let is_right = |i: usize| labels[i] == predictions.actual[i];
-        order.sort_by(|&a, &b| is_right(a).cmp(&is_right(b)).then(losses[b].total_cmp(&losses[a])));
+        let mut order: Vec<usize> = (0..said.len()).collect();
+        order.sort_by(|&a, &b| {
+            said[a].is_right().cmp(&said[b].is_right()).then(losses[b].total_cmp(&losses[a]))
+        });
         order.truncate(LISTED);
-        let confidence = predictions.confidence();
         let photograph = |&i: &usize| Photograph {
             file: file_name(dataset, predictions.indices[i]),
-            actual: predictions.actual[i] as usize,
-            predicted: labels[i] as usize,
-            confidence: confidence[i],
+            actual: said[i].actual.clone(),
+            predicted: said[i].predicted.clone(),
+            confidence: said[i].confidence,
             loss: losses[i],
             at: None,
         };
@@ -95,12 +95,9 @@ impl Model {
             title: "Report".into(),
             facts: Vec::new(),
             history: None,
+            class_names: dataset.class_names().to_vec(),
             loss: losses.iter().sum::<f64>() / losses.len().max(1) as f64,
-            interval: matrix.accuracy_interval()?,
-            scores: matrix.report()?,
-            matrix,
-            roc,
-            reliability: predictions.reliability_diagram()?,
+            findings,
             photographs: order.iter().map(photograph).collect(),
             sheet: None,
             worst: Vec::new(),
@@ -112,15 +109,15 @@ impl Model {
         let mut by_loss: Vec<usize> = (0..order.len()).collect();
         by_loss.sort_by(|&a, &b| losses[order[b]].total_cmp(&losses[order[a]]));
         by_loss.truncate(WORST);
-        let at: Vec<usize> = by_loss.iter().map(|&i| positions[i]).collect();
-        let mut pictures: Vec<Option<[Vec<u8>; 2]>> = vec![None; at.len()];
-        if options.thumbnails {
-            pictures = self.heat_maps(dataset, &at, &report, &by_loss)?.into_iter().map(Some).collect();
+        for i in by_loss {
+            let class = said[order[i]].class;
+            // One vector for a whole photograph tells no places apart.
+            let pictures = match options.thumbnails && !self.base_model().is_features() {
+                true => Some(self.heat_map(dataset, positions[i], class as u32)?),
+                false => None,
+            };
+            report.worst.push(Worst { photograph: report.photographs[i].clone(), class, pictures });
         }
-        let worst = by_loss.iter().zip(pictures);
-        report.worst = worst
-            .map(|(&i, pictures)| Worst { photograph: report.photographs[i].clone(), pictures })
-            .collect();
         Ok(report)
     }
 
@@ -132,16 +129,19 @@ impl Model {
         options: HtmlReportOptions,
         report: &mut HtmlReport,
     ) -> Result<()> {
+        let has_map = matches!(report.findings, Findings::Classes(_));
         let step = positions.len().div_ceil(ON_MAP).max(1);
         let wanted: Vec<usize> =
-            (0..positions.len()).filter(|i| options.thumbnails || i % step == 0).collect();
+            (0..positions.len()).filter(|i| options.thumbnails || has_map && i % step == 0).collect();
         let mut sheet = Sheet::new(if options.thumbnails { positions.len() } else { 0 });
         let (mut features, mut points) = (Vec::new(), Vec::new());
         let at_once = AT_ONCE.min(self.images_at_once());
         for chunk in wanted.chunks(at_once) {
             check_stop("The report")?;
             let images = dataset.images(&chunk.iter().map(|&i| positions[i]).collect::<Vec<_>>())?;
-            let on_map: Vec<usize> = (0..chunk.len()).filter(|&k| chunk[k] % step == 0).collect();
+            // Places have the colour of a class, which several labels have not.
+            let is_on_map = |k: &usize| has_map && chunk[*k] % step == 0;
+            let on_map: Vec<usize> = (0..chunk.len()).filter(is_on_map).collect();
             if options.thumbnails {
                 images.outer_iter().zip(chunk).for_each(|(image, &i)| sheet.put(i, image));
             }
@@ -166,24 +166,37 @@ impl Model {
         Ok(())
     }
 
-    fn heat_maps(
-        &self,
-        dataset: &Dataset,
-        positions: &[usize],
-        report: &HtmlReport,
-        listed: &[usize],
-    ) -> Result<Vec<[Vec<u8>; 2]>> {
-        let classes: Vec<u32> = listed.iter().map(|&i| report.photographs[i].predicted as u32).collect();
-        let mut pictures = Vec::new();
-        // One at a time: images may be large.
-        for (&position, &class) in positions.iter().zip(&classes) {
-            check_stop("The report")?;
-            let maps = self.grad_cams_of(&dataset.images(&[position])?, &[class])?;
-            pictures
-                .push(with_heat(maps.images.index_axis(Axis(0), 0), maps.heat_maps.index_axis(Axis(0), 0))?);
-        }
-        Ok(pictures)
+    /// A photograph beside what speaks for a class. One at a time, since images may be large.
+    fn heat_map(&self, dataset: &Dataset, position: usize, class: u32) -> Result<[Vec<u8>; 2]> {
+        check_stop("The report")?;
+        let maps = self.grad_cams_of(&dataset.images(&[position])?, &[class])?;
+        with_heat(maps.images.index_axis(Axis(0), 0), maps.heat_maps.index_axis(Axis(0), 0))
     }
+}
+
+/// How good predictions of one class a photograph are, and what each is.
+fn classes(predictions: &Predictions, class_names: &[String]) -> Result<(Findings, Vec<Said>)> {
+    let (labels, confidence) = (predictions.labels(), predictions.confidence());
+    let matrix = confusion_matrix(&predictions.actual, &labels, class_names)?;
+    let probabilities = predictions.probabilities();
+    let of_both = |class: u32| predictions.actual.contains(&class);
+    let roc = match probabilities.ncols() == 2 && of_both(0) && of_both(1) {
+        true => Some(roc_curve(&predictions.actual, &probabilities.column(1).to_vec())?),
+        false => None,
+    };
+    let findings = ClassFindings {
+        interval: matrix.accuracy_interval()?,
+        scores: matrix.report()?,
+        matrix,
+        roc,
+        reliability: predictions.reliability_diagram()?,
+    };
+    let said =
+        predictions.actual.iter().zip(&labels).zip(confidence).map(|((&actual, &label), confidence)| {
+            let (actual, class) = (vec![actual as usize], label as usize);
+            Said { actual, predicted: vec![class], confidence, class }
+        });
+    Ok((Findings::Classes(Box::new(findings)), said.collect()))
 }
 
 /// A photograph's file below its data set's folder.

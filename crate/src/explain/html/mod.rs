@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `content.rs` | what a report holds |
 //! | `gather.rs` | the numbers and the pictures, from a model and a data set |
+//! | `labels.rs` | what is said of several labels a photograph |
 //! | `pictures.rs` | photographs as small JPEG files: one sheet of thumbnails, the worst ones with heat maps |
 //! | `document.rs` | the whole file |
 //! | `parts.rs` | tables and figures as HTML |
@@ -17,6 +18,7 @@ mod chart;
 mod content;
 mod document;
 mod gather;
+mod labels;
 mod parts;
 mod pictures;
 

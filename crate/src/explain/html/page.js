@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const MOST = 200; // photographs shown at a time
-  const { classes, thumbnails, columns, photographs } = JSON.parse(document.getElementById("photographs").textContent);
+  const { classes, several, thumbnails, columns, photographs } = JSON.parse(document.getElementById("photographs").textContent);
   const rows = photographs.map(([file, actual, predicted, confidence, loss, at], number) => ({
     file, actual, predicted, confidence, loss, at, number,
   }));
@@ -14,9 +14,18 @@
     return made;
   }
 
+  function named(labels) {
+    return labels.length ? labels.map((label) => classes[label]).join(", ") : "no label";
+  }
+
   function described(row) {
     const text = element("span");
     text.append(element("span", "file", row.file), element("br"));
+    if (several) {
+      text.append(named(row.predicted));
+      if (String(row.actual) !== String(row.predicted)) text.append(", is ", element("b", "", named(row.actual)));
+      return text;
+    }
     text.append(classes[row.predicted] + " " + (100 * row.confidence).toFixed(1) + " %");
     if (row.actual !== row.predicted) text.append(", is ", element("b", "", classes[row.actual]));
     return text;
@@ -39,23 +48,34 @@
 
   const chosen = document.getElementById("chosen");
   document.addEventListener("click", (event) => {
-    const button = event.target.closest("button[data-actual]");
+    const button = event.target.closest("button[data-actual], button[data-label]");
     if (!button) return;
-    const [actual, predicted] = [Number(button.dataset.actual), Number(button.dataset.predicted)];
-    const found = rows.filter((row) => row.actual === actual && row.predicted === predicted);
-    const title = element("h3", "", classes[actual] + " taken for " + classes[predicted] + ": " + button.textContent);
+    const { actual, predicted, label, kind } = button.dataset;
+    let found, what;
+    if (label === undefined) {
+      found = rows.filter((row) => row.actual === Number(actual) && row.predicted === Number(predicted));
+      what = classes[actual] + " taken for " + classes[predicted];
+    } else {
+      const [has, lacks] = kind === "missed" ? ["actual", "predicted"] : ["predicted", "actual"];
+      found = rows.filter((row) => row[has].includes(Number(label)) && !row[lacks].includes(Number(label)));
+      what = classes[label] + ", " + kind;
+    }
+    const title = element("h3", "", what + ": " + button.textContent);
     const list = element("ul", "files");
     found.slice(0, MOST).forEach((row) => list.append(fill(element("li"), row)));
     chosen.replaceChildren(title);
     const missing = Number(button.textContent) - Math.min(found.length, MOST);
     if (missing > 0) chosen.append(element("p", "", missing + " of them are not shown."));
     chosen.append(list);
+    chosen.scrollIntoView({ block: "nearest" });
   });
 
   const map = document.getElementById("map");
   if (!map) return;
   const points = rows.filter((row) => row.at);
-  const colour = (index) => "hsl(" + ((index * 137.5 + 210) % 360) + " 60% 50%)";
+  // Neighbours in the circle of colours differ in lightness, too, where there are many.
+  const lightness = (index) => (classes.length > 12 ? [50, 36, 64][index % 3] : 50);
+  const colour = (index) => "hsl(" + ((index * 137.5 + 210) % 360) + " 60% " + lightness(index) + "%)";
   const range = (axis) => {
     const values = points.map((row) => row.at[axis]);
     const [least, most] = [Math.min(...values), Math.max(...values)];

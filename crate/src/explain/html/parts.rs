@@ -47,8 +47,13 @@ pub(super) fn section(title: &str, content: &str) -> String {
     format!("<section>\n<h2>{}</h2>\n{content}</section>\n", text(title))
 }
 
+/// The names of columns.
+pub(super) fn head(names: &[&str]) -> String {
+    names.iter().map(|name| format!("<th scope=\"col\">{}</th>", text(name))).collect()
+}
+
 /// A table that scrolls on its own where the screen is narrow.
-fn table(label: &str, head: &str, rows: &str) -> String {
+pub(super) fn table(label: &str, head: &str, rows: &str) -> String {
     format!(
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{}\">\n<table>\n<thead><tr>{head}</tr></thead>\n\
          <tbody>\n{rows}</tbody>\n</table>\n</div>\n",
@@ -56,24 +61,29 @@ fn table(label: &str, head: &str, rows: &str) -> String {
     )
 }
 
+/// Classes from which on the matrix is set small, with names that stand upright.
+const MANY: usize = 13;
+/// Mistakes that are listed where the matrix is set small.
+const MISTAKES: usize = 10;
+
 pub(super) fn confusion(matrix: &ConfusionMatrix, listed: usize) -> String {
     let shares = matrix.normalized();
+    let many = matrix.class_names.len() >= MANY;
     let mut head = "<th scope=\"col\">actual \\ predicted</th>".to_owned();
-    matrix.class_names.iter().for_each(|name| head += &format!("<th scope=\"col\">{}</th>", text(name)));
+    matrix
+        .class_names
+        .iter()
+        .for_each(|name| head += &format!("<th scope=\"col\"><span>{}</span></th>", text(name)));
     let mut rows = String::new();
     for (actual, name) in matrix.class_names.iter().enumerate() {
         rows += &format!("<tr><th scope=\"row\">{}</th>", text(name));
-        for (predicted, other) in matrix.class_names.iter().enumerate() {
+        for predicted in 0..matrix.class_names.len() {
             let (count, share) = (matrix.counts[(actual, predicted)], shares[(actual, predicted)]);
             let kind = if actual == predicted { "right" } else { "wrong" };
             let inner = match count {
+                0 if many => String::new(),
                 0 => "0".to_owned(),
-                _ => format!(
-                    "<button type=\"button\" data-actual=\"{actual}\" data-predicted=\"{predicted}\" \
-                     aria-label=\"{count} of {} taken for {}\">{count}</button>",
-                    text(name),
-                    text(other)
-                ),
+                _ => photographs_behind(matrix, (actual, predicted)),
             };
             rows += &format!(
                 "<td class=\"cell {kind}\" style=\"--share:{share:.3}\" data-name=\"count_{actual}_{predicted}\" \
@@ -86,20 +96,55 @@ pub(super) fn confusion(matrix: &ConfusionMatrix, listed: usize) -> String {
         true => format!(" The page lists {listed} of {} photographs, the wrong ones first.", matrix.total()),
         false => String::new(),
     };
+    let (empty, kind) =
+        if many { (" A field without a number stands for 0.", " class=\"many\"") } else { ("", "") };
     section(
         "Confusion matrix",
         &format!(
-            "<p>A row for each actual class, a column for each predicted one. Choose a number to see its photographs.{all}\
-             </p>\n{}<div id=\"chosen\" aria-live=\"polite\"></div>\n",
-            table("Confusion matrix", &head, &rows)
+            "<p>A row for each actual class, a column for each predicted one. Choose a number to see its photographs.\
+             {empty}{all}</p>\n<div{kind}>{}</div>\n<div id=\"chosen\" aria-live=\"polite\"></div>\n{}",
+            table("Confusion matrix", &head, &rows),
+            if many { mistakes(matrix) } else { String::new() }
         ),
     )
 }
 
+/// The number of photographs of a class that were taken for another, which shows them when it is chosen.
+fn photographs_behind(matrix: &ConfusionMatrix, (actual, predicted): (usize, usize)) -> String {
+    let count = matrix.counts[(actual, predicted)];
+    let [name, other] = [actual, predicted].map(|class| text(&matrix.class_names[class]));
+    format!(
+        "<button type=\"button\" data-actual=\"{actual}\" data-predicted=\"{predicted}\" \
+         aria-label=\"{count} of {name} taken for {other}\">{count}</button>"
+    )
+}
+
+/// The most frequent mistakes, which are hard to find in a large matrix.
+fn mistakes(matrix: &ConfusionMatrix) -> String {
+    let mut all: Vec<(usize, (usize, usize))> = matrix
+        .counts
+        .indexed_iter()
+        .filter(|&((actual, predicted), &count)| actual != predicted && count > 0)
+        .map(|(place, &count)| (count, place))
+        .collect();
+    all.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    if all.is_empty() {
+        return String::new();
+    }
+    let head = head(&["actual class", "predicted class", "photographs"]);
+    let mut rows = String::new();
+    for (_, place) in all.into_iter().take(MISTAKES) {
+        let [actual, predicted] = [place.0, place.1].map(|class| text(&matrix.class_names[class]));
+        let photographs = photographs_behind(matrix, place);
+        rows += &format!(
+            "<tr><th scope=\"row\">{actual}</th><th scope=\"row\">{predicted}</th><td class=\"cell\">{photographs}</td></tr>\n"
+        );
+    }
+    format!("<h3>Most frequent mistakes</h3>\n{}", table("Most frequent mistakes", &head, &rows))
+}
+
 pub(super) fn scores(report: &ClassificationReport) -> String {
-    let head: String = ["class", "precision", "recall", "F1", "photographs"]
-        .map(|name| format!("<th scope=\"col\">{name}</th>"))
-        .concat();
+    let head = head(&["class", "precision", "recall", "F1", "photographs"]);
     let mut rows = String::new();
     let mut row = |name: &str, key: &str, [precision, recall, f1]: [f64; 3], support: usize| {
         rows += &format!(
@@ -126,9 +171,9 @@ pub(super) fn scores(report: &ClassificationReport) -> String {
 }
 
 pub(super) fn epochs(history: &History) -> String {
-    let head: String = ["epoch", "loss", "accuracy", "validation loss", "validation accuracy", "seconds"]
-        .map(|name| format!("<th scope=\"col\">{name}</th>"))
-        .concat();
+    let names =
+        ["epoch", "loss", "accuracy", "validation loss", "validation accuracy", "seconds", "photographs/s"];
+    let head = head(&names);
     let mut rows = String::new();
     for epoch in 0..history.epochs() {
         let cell = |name: &str, values: &[f64], digits| match values.get(epoch) {
@@ -141,6 +186,9 @@ pub(super) fn epochs(history: &History) -> String {
         rows += &cell("epoch_val_loss", &history.val_loss, 4);
         rows += &cell("epoch_val_accuracy", &history.val_accuracy, 4);
         rows += &cell("epoch_seconds", &history.seconds, 1);
+        let noted = history.images_per_second.get(epoch).is_some_and(|&images| images > 0.0);
+        let images = if noted { &history.images_per_second[..] } else { &[] };
+        rows += &cell("epoch_images_per_second", images, 0);
         rows += "</tr>\n";
     }
     format!(
@@ -149,13 +197,17 @@ pub(super) fn epochs(history: &History) -> String {
     )
 }
 
-pub(super) fn worst(worst: &[Worst], classes: &[String]) -> String {
+pub(super) fn worst(worst: &[Worst], classes: &[String], of_labels: bool) -> String {
     if worst.is_empty() {
         return String::new();
     }
     let mut cards = String::new();
-    for (i, Worst { photograph, pictures }) in worst.iter().enumerate() {
-        let (actual, predicted) = (&classes[photograph.actual], &classes[photograph.predicted]);
+    for (i, Worst { photograph, class, pictures }) in worst.iter().enumerate() {
+        let named = |all: &[usize]| match all {
+            [] => "no label".to_owned(),
+            all => text(&all.iter().map(|&class| &*classes[class]).collect::<Vec<_>>().join(", ")),
+        };
+        let class = text(&classes[*class]);
         cards += "<li class=\"card\">";
         if let Some([itself, heat]) = pictures {
             cards += &format!(
@@ -163,23 +215,28 @@ pub(super) fn worst(worst: &[Worst], classes: &[String]) -> String {
                 pictures::data_url(itself),
                 text(&photograph.file),
                 pictures::data_url(heat),
-                text(predicted)
+                class
             );
         }
-        cards += &format!(
-            "<p class=\"file\">{}</p><p>{} {}, is <b>{}</b>; loss {}</p></li>\n",
-            text(&photograph.file),
-            text(predicted),
-            percent(&format!("worst_confidence_{i}"), f64::from(photograph.confidence)),
-            text(actual),
-            number(&format!("worst_loss_{i}"), photograph.loss, 2)
-        );
+        let sure = percent(&format!("worst_confidence_{i}"), f64::from(photograph.confidence));
+        let (predicted, actual) = (named(&photograph.predicted), named(&photograph.actual));
+        let said = match of_labels {
+            true => format!("{predicted}, is <b>{actual}</b>; {class} {sure}"),
+            false => format!("{predicted} {sure}, is <b>{actual}</b>"),
+        };
+        let loss = number(&format!("worst_loss_{i}"), photograph.loss, 2);
+        cards +=
+            &format!("<p class=\"file\">{}</p><p>{said}; loss {loss}</p></li>\n", text(&photograph.file));
     }
+    let what = if of_labels { "the label whose probability is furthest off" } else { "the predicted class" };
+    let heat = match worst.iter().any(|worst| worst.pictures.is_some()) {
+        true => format!(" A heat map shows which places speak for {what} (Grad-CAM)."),
+        false => String::new(),
+    };
     section(
         "Largest losses",
         &format!(
-            "<p>The photographs that the model got most wrong. A heat map shows which places speak for the predicted class \
-             (Grad-CAM).</p>\n<ol class=\"cards\">\n{cards}</ol>\n"
+            "<p>The photographs that the model got most wrong.{heat}</p>\n<ol class=\"cards\">\n{cards}</ol>\n"
         ),
     )
 }
@@ -223,6 +280,24 @@ pub(super) fn map(report: &HtmlReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_matrix_of_many_classes_leaves_zeros_out_and_lists_the_most_frequent_mistakes() {
+        let names: Vec<String> = (0..MANY).map(|i| format!("class {i}")).collect();
+        let (actual, predicted) = ([0, 1, 1, 2, 2, 2], [0, 3, 3, 2, 4, 1]);
+        let matrix = crate::explain::confusion_matrix(&actual, &predicted, &names).unwrap();
+        let html = confusion(&matrix, actual.len());
+        assert!(html.contains("Most frequent mistakes") && html.contains("<div class=\"many\">"));
+        // In the matrix and in the list, where the most frequent one is the first.
+        assert_eq!(html.matches("data-actual=\"1\" data-predicted=\"3\"").count(), 2);
+        let list = html.split("Most frequent mistakes</h3>").nth(1).unwrap();
+        let places: Vec<usize> =
+            ["data-actual=\"1\"", "data-actual=\"2\""].map(|n| list.find(n).unwrap()).into();
+        assert!(places[0] < places[1] && !list.contains("data-actual=\"0\""));
+        assert!(html.contains("data-name=\"count_5_5\" data-value=\"0\"></td>"));
+        let few = crate::explain::confusion_matrix(&actual, &predicted, &names[..5]).unwrap();
+        assert!(!confusion(&few, actual.len()).contains("many"));
+    }
 
     #[test]
     fn names_cannot_leave_their_place() {

@@ -5,6 +5,9 @@ use crate::protobuf::Message;
 
 /// `TensorProto.DataType`.
 const FLOAT: i64 = 1;
+const UINT8: i64 = 2;
+const INT8: i64 = 3;
+const INT32: i64 = 6;
 const INT64: i64 = 7;
 
 /// An attribute of a node.
@@ -61,6 +64,23 @@ impl Graph {
     pub fn integers(&mut self, name: &str, values: &[i64]) -> String {
         let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.constant(name, INT64, &[values.len() as i64], raw)
+    }
+
+    /// Adds a constant of integers of 32 bits; returns its name.
+    pub fn integers32(&mut self, name: &str, values: &[i32]) -> String {
+        let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.constant(name, INT32, &[values.len() as i64], raw)
+    }
+
+    /// Adds a constant of signed integers of 8 bits; returns its name.
+    pub fn signed_bytes(&mut self, name: &str, shape: &[usize], values: &[i8]) -> String {
+        let dims: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
+        self.constant(name, INT8, &dims, values.iter().map(|v| v.to_le_bytes()[0]).collect())
+    }
+
+    /// Adds one unsigned integer of 8 bits; returns its name.
+    pub fn byte(&mut self, name: &str, value: u8) -> String {
+        self.constant(name, UINT8, &[], vec![value])
     }
 
     fn constant(&mut self, name: &str, kind: i64, dims: &[i64], raw: Vec<u8>) -> String {

@@ -3,16 +3,21 @@
 //! BatchNormalization is folded into the convolutions, as everywhere here, so the graph is convolutions,
 //! ReLU6 (`Clip`), additions, and a head. The base computes in NCHW, since ONNX' `Conv` knows nothing else.
 
+mod convolutions;
+mod fold;
 mod graph;
+mod int8;
 mod unknown;
 
 use crate::Show;
 use std::io::Write;
 
+use convolutions::{Convolutions, Nodes};
 use graph::{Attribute, Axis, Graph};
+pub use int8::{calibration_split, Comparison, QuantizedModel};
 use unknown::of_images;
 
-use crate::architecture::{Architecture, ConvBnSpec, ConvKind, Unit, UnitKind};
+use crate::architecture::Architecture;
 use crate::model::about::{About, SavedLoss};
 use crate::model::multi_label::thresholds_or_half;
 use crate::model::{Model, Novelty};
@@ -46,8 +51,8 @@ impl Model {
     /// An earlier ONNX file of this program is replaced; any other file only with [`OutputFile::overwrite`].
     ///
     /// # Errors
-    /// [`Error::Weights`] where a weight is not finite, [`Error::Invalid`] where the path may not be written,
-    /// [`Error::Io`] where it cannot be.
+    /// [`Error::Weights`] where a weight is not finite, [`Error::Invalid`] where the path may not be written or another
+    /// ONNX file computes the model's features, [`Error::Io`] where it cannot be.
     ///
     /// ```no_run
     /// # fn example(model: &transfer::model::Model) -> transfer::Result<()> {
@@ -56,85 +61,115 @@ impl Model {
     /// ```
     pub fn export_onnx(&self, file: impl Into<OutputFile>) -> Result<()> {
         let file = file.into();
+        self.check_exportable()?;
         let weights = self.weights()?;
         let unusable =
             |what: String| Error::Weights(format!("cannot export {}: {what}", file.path().shown()));
         weights.check_finite().map_err(unusable)?;
         let about = About::of(self);
-        let bytes = encode(&about, self.net.base.architecture(), &weights, self.novelty())?;
+        let mut graph = Graph::default();
+        let six = [graph.floats("relu6/min", &[], &[0.0]), graph.floats("relu6/max", &[], &[6.0])];
+        let mut base = Convolutions { weights: &weights, six };
+        let parts = Parts { about: &about, architecture: self.net.base.architecture(), weights: &weights };
+        let bytes = parts.encode(graph, &mut base, self.novelty(), &[])?;
         file.write(&Format::Onnx, |out| out.write_all(&bytes))
+    }
+
+    /// Refuses a model whose network another ONNX file has.
+    fn check_exportable(&self) -> Result<()> {
+        if !self.net.base.is_features() {
+            return Ok(());
+        }
+        Err(Error::Invalid(
+            "An export expected a model with a network of this crate. Received: one on the features of another ONNX file. \
+             Compute that file first, and then the dense layer, whose weights are `dense/kernel` and `dense/bias` of the \
+             saved model"
+                .into(),
+        ))
     }
 }
 
-/// The bytes of the file.
-fn encode(
-    about: &About,
-    architecture: &Architecture,
-    weights: &Weights,
-    novelty: Option<&Novelty>,
-) -> Result<Vec<u8>> {
-    let (h, w) = about.image_size;
-    let mut graph = Graph::default();
-    let batch = || Axis::Named("batch");
-    graph.input("images", &[batch(), Axis::Fixed(h), Axis::Fixed(w), Axis::Fixed(3)]);
-    let mut x = "images".to_owned();
-    if let Some(rescaling) = about.rescaling {
-        let rescaling = rescaling.rescaling();
-        let mut constant = |name: &str, v: [f32; 3]| match rescaling.uniform() {
-            Some(_) => graph.floats(name, &[], &v[..1]),
-            None => graph.floats(name, &[3], &v),
-        };
-        let scale = constant("rescaling/scale", rescaling.scale);
-        let offset = constant("rescaling/offset", rescaling.offset);
-        x = graph.node("Mul", &[&x, &scale], "scaled", &[]);
-        x = graph.node("Add", &[&x, &offset], "rescaled", &[]);
-    }
-    if about.test_time_flip {
-        x = with_mirror_images(&mut graph, &x);
-    }
-    x = graph.node("Transpose", &[&x], "nchw", &[("perm", Attribute::Ints(&[0, 3, 1, 2]))]);
-    let six = [graph.floats("relu6/min", &[], &[0.0]), graph.floats("relu6/max", &[], &[6.0])];
-    let mut base = Convolutions { graph: &mut graph, weights, six };
-    let frozen_units = novelty.and_then(Novelty::frozen_units);
-    let mut frozen = None;
-    for (i, unit) in architecture.units.iter().enumerate() {
-        x = base.unit(unit, &x)?;
-        if frozen_units == Some(i + 1) {
-            let means = base.graph.node("GlobalAveragePool", &[&x], "frozen_pooled", &[]);
-            frozen = Some(base.graph.node("Flatten", &[&means], "frozen", &[("axis", Attribute::Int(1))]));
+/// What is exported.
+struct Parts<'a> {
+    about: &'a About,
+    architecture: &'a Architecture,
+    weights: &'a Weights,
+}
+
+impl Parts<'_> {
+    /// The bytes of the file: a graph with the nodes that `base` gives to the base's units, and further properties.
+    fn encode(
+        &self,
+        mut graph: Graph,
+        base: &mut dyn Nodes,
+        novelty: Option<&Novelty>,
+        more: &[(&'static str, String)],
+    ) -> Result<Vec<u8>> {
+        let Parts { about, architecture, weights } = *self;
+        let (h, w) = about.image_size;
+        let batch = || Axis::Named("batch");
+        graph.input("images", &[batch(), Axis::Fixed(h), Axis::Fixed(w), Axis::Fixed(3)]);
+        let mut x = "images".to_owned();
+        if let Some(rescaling) = about.rescaling {
+            let rescaling = rescaling.rescaling();
+            let mut constant = |name: &str, v: [f32; 3]| match rescaling.uniform() {
+                Some(_) => graph.floats(name, &[], &v[..1]),
+                None => graph.floats(name, &[3], &v),
+            };
+            let scale = constant("rescaling/scale", rescaling.scale);
+            let offset = constant("rescaling/offset", rescaling.offset);
+            x = graph.node("Mul", &[&x, &scale], "scaled", &[]);
+            x = graph.node("Add", &[&x, &offset], "rescaled", &[]);
         }
+        if about.test_time_flip {
+            x = with_mirror_images(&mut graph, &x);
+        }
+        x = graph.node("Transpose", &[&x], "nchw", &[("perm", Attribute::Ints(&[0, 3, 1, 2]))]);
+        x = base.begin(&mut graph, &x);
+        let frozen_units = novelty.and_then(Novelty::frozen_units);
+        let mut frozen = None;
+        for (i, unit) in architecture.units.iter().enumerate() {
+            x = base.unit(&mut graph, unit, &x)?;
+            if frozen_units == Some(i + 1) {
+                let values = base.floats(&mut graph, &x);
+                let means = graph.node("GlobalAveragePool", &[&values], "frozen_pooled", &[]);
+                frozen = Some(graph.node("Flatten", &[&means], "frozen", &[("axis", Attribute::Int(1))]));
+            }
+        }
+        x = base.floats(&mut graph, &x);
+        x = graph.node("GlobalAveragePool", &[&x], "pooled", &[]);
+        x = graph.node("Flatten", &[&x], "features", &[("axis", Attribute::Int(1))]);
+        let (kernel, bias) = (weights.get("dense/kernel")?, weights.get("dense/bias")?);
+        let kernel_rows = kernel.shape[0];
+        let kernel = graph.floats("dense/kernel", &kernel.shape, &kernel.data);
+        let bias = graph.floats("dense/bias", &bias.shape, &bias.data);
+        let gemm = if about.test_time_flip { "logits_of_both" } else { "logits" };
+        let mut logits = graph.node("Gemm", &[&x, &kernel, &bias], gemm, &[]);
+        if about.test_time_flip {
+            let shape = graph.integers("pairs/shape", &[2, -1, about.units as i64]);
+            let pairs = graph.node("Reshape", &[&logits, &shape], "pairs", &[]);
+            let mean = [("axes", Attribute::Ints(&[0])), ("keepdims", Attribute::Int(0))];
+            logits = graph.node("ReduceMean", &[&pairs], "logits", &mean);
+        }
+        let typicality = novelty.and_then(Novelty::typicality);
+        if let Some(of) = &typicality {
+            let features = of_images(&mut graph, &x, kernel_rows, about.test_time_flip);
+            let width = architecture.output_of(frozen_units.unwrap_or(0)).2;
+            let frozen = frozen.map(|name| of_images(&mut graph, &name, width, about.test_time_flip));
+            unknown::typicality(&mut graph, of, (&logits, about.units), &features, frozen.as_deref());
+        }
+        probabilities(&mut graph, about, logits);
+        graph.output("logits", &[batch(), Axis::Fixed(about.units)]);
+        graph.output("probabilities", &[batch(), Axis::Fixed(about.classes())]);
+        if typicality.is_some() {
+            graph.output("typicality", &[batch(), Axis::Fixed(1)]);
+        }
+        let mut properties = properties(about);
+        properties.extend(typicality.map(|of| ("unknown_threshold", of.threshold.to_string())));
+        properties.extend(more.iter().cloned());
+        let name = architecture.network.family().to_lowercase();
+        Ok(graph.into_model(&format!("{name}_classifier"), OPSET, &properties))
     }
-    x = graph.node("GlobalAveragePool", &[&x], "pooled", &[]);
-    x = graph.node("Flatten", &[&x], "features", &[("axis", Attribute::Int(1))]);
-    let (kernel, bias) = (weights.get("dense/kernel")?, weights.get("dense/bias")?);
-    let kernel_rows = kernel.shape[0];
-    let kernel = graph.floats("dense/kernel", &kernel.shape, &kernel.data);
-    let bias = graph.floats("dense/bias", &bias.shape, &bias.data);
-    let gemm = if about.test_time_flip { "logits_of_both" } else { "logits" };
-    let mut logits = graph.node("Gemm", &[&x, &kernel, &bias], gemm, &[]);
-    if about.test_time_flip {
-        let shape = graph.integers("pairs/shape", &[2, -1, about.units as i64]);
-        let pairs = graph.node("Reshape", &[&logits, &shape], "pairs", &[]);
-        let mean = [("axes", Attribute::Ints(&[0])), ("keepdims", Attribute::Int(0))];
-        logits = graph.node("ReduceMean", &[&pairs], "logits", &mean);
-    }
-    let typicality = novelty.and_then(Novelty::typicality);
-    if let Some(of) = &typicality {
-        let features = of_images(&mut graph, &x, kernel_rows, about.test_time_flip);
-        let width = architecture.output_of(frozen_units.unwrap_or(0)).2;
-        let frozen = frozen.map(|name| of_images(&mut graph, &name, width, about.test_time_flip));
-        unknown::typicality(&mut graph, of, (&logits, about.units), &features, frozen.as_deref());
-    }
-    probabilities(&mut graph, about, logits);
-    graph.output("logits", &[batch(), Axis::Fixed(about.units)]);
-    graph.output("probabilities", &[batch(), Axis::Fixed(about.classes())]);
-    if typicality.is_some() {
-        graph.output("typicality", &[batch(), Axis::Fixed(1)]);
-    }
-    let mut properties = properties(about);
-    properties.extend(typicality.map(|of| ("unknown_threshold", of.threshold.to_string())));
-    let name = architecture.network.family().to_lowercase();
-    Ok(graph.into_model(&format!("{name}_classifier"), OPSET, &properties))
 }
 
 /// Adds the output `probabilities` of logits.
@@ -189,76 +224,21 @@ fn with_mirror_images(graph: &mut Graph, images: &str) -> String {
     graph.node("Concat", &[images, &mirrored], "both", &[("axis", Attribute::Int(0))])
 }
 
-/// Adds the base's units to a graph.
-struct Convolutions<'a> {
-    graph: &'a mut Graph,
-    weights: &'a Weights,
-    /// Names of ReLU6' two bounds.
-    six: [String; 2],
-}
-
-impl Convolutions<'_> {
-    fn unit(&mut self, unit: &Unit, input: &str) -> Result<String> {
-        let mut x = input.to_owned();
-        for spec in &unit.convs {
-            x = self.conv(spec, &x)?;
-            if spec.relu6 {
-                x = self.relu6(&x);
-            }
-        }
-        Ok(match &unit.kind {
-            UnitKind::InvertedResidual(shape) if shape.residual => {
-                self.graph.node("Add", &[input, &x], &format!("{}_add", unit.name), &[])
-            }
-            _ => x,
-        })
+/// The base alone: rescaled images (n, h, w, 3) to pooled features (n, channels).
+#[cfg(all(test, feature = "onnx"))]
+pub(crate) fn encode_base(architecture: &Architecture, weights: &Weights) -> Result<Vec<u8>> {
+    let (h, w, _) = architecture.layers[0].output;
+    let mut graph = Graph::default();
+    graph.input("images", &[Axis::Named("batch"), Axis::Fixed(h), Axis::Fixed(w), Axis::Fixed(3)]);
+    let mut x = graph.node("Transpose", &["images"], "nchw", &[("perm", Attribute::Ints(&[0, 3, 1, 2]))]);
+    let six = [graph.floats("relu6/min", &[], &[0.0]), graph.floats("relu6/max", &[], &[6.0])];
+    let mut base = Convolutions { weights, six };
+    for unit in &architecture.units {
+        x = base.unit(&mut graph, unit, &x)?;
     }
-
-    fn relu6(&mut self, x: &str) -> String {
-        let [low, high] = self.six.clone();
-        self.graph.node("Clip", &[x, &low, &high], &format!("{x}_relu"), &[])
-    }
-
-    /// A convolution with its BatchNormalization folded in.
-    fn conv(&mut self, spec: &ConvBnSpec, x: &str) -> Result<String> {
-        let names = spec.variable_names();
-        let of = |i: usize| self.weights.get(&names[i]);
-        let (kernel, gamma, beta) = (of(0)?, &of(1)?.data, &of(2)?.data);
-        let (mean, variance) = (&of(3)?.data, &of(4)?.data);
-        let depthwise = spec.kind == ConvKind::Depthwise;
-        // The output channel is innermost in both kinds of kernel; before it, height, width and inputs.
-        let channels = gamma.len();
-        let (side, inputs) = (kernel.shape[0], if depthwise { 1 } else { kernel.shape[2] });
-        let factors: Vec<f64> = gamma
-            .iter()
-            .zip(variance)
-            .map(|(&g, &v)| f64::from(g) / f64::from(v + spec.epsilon).sqrt())
-            .collect();
-        let mut folded = Vec::with_capacity(kernel.data.len());
-        for (o, factor) in factors.iter().enumerate() {
-            for i in 0..inputs {
-                let places = (0..side * side).map(|at| kernel.data[(at * inputs + i) * channels + o]);
-                folded.extend(places.map(|k| (f64::from(k) * factor) as f32));
-            }
-        }
-        let bias: Vec<f32> = factors
-            .iter()
-            .zip(beta.iter().zip(mean))
-            .map(|(f, (&beta, &mean))| (f64::from(beta) - f * f64::from(mean)) as f32)
-            .collect();
-        let plain = format!("{}/kernel", spec.conv);
-        let kernel = self.graph.floats(&plain, &[channels, inputs, side, side], &folded);
-        let bias = self.graph.floats(&format!("{}/bias", spec.conv), &[channels], &bias);
-        let ((top, bottom), (left, right)) = (spec.zeros(spec.input.0), spec.zeros(spec.input.1));
-        let pads = [top, left, bottom, right].map(|zeros| zeros as i64);
-        let (side, stride) = (side as i64, spec.stride as i64);
-        let group = if depthwise { channels as i64 } else { 1 };
-        let attributes = [
-            ("kernel_shape", Attribute::Ints(&[side, side])),
-            ("strides", Attribute::Ints(&[stride, stride])),
-            ("pads", Attribute::Ints(&pads)),
-            ("group", Attribute::Int(group)),
-        ];
-        Ok(self.graph.node("Conv", &[x, &kernel, &bias], &spec.conv, &attributes))
-    }
+    x = graph.node("GlobalAveragePool", &[&x], "pooled", &[]);
+    graph.node("Flatten", &[&x], "features", &[("axis", Attribute::Int(1))]);
+    let channels = architecture.output_of(architecture.units.len()).2;
+    graph.output("features", &[Axis::Named("batch"), Axis::Fixed(channels)]);
+    Ok(graph.into_model("base", OPSET, &[]))
 }

@@ -152,7 +152,7 @@ mod tests {
         state.running.loss = 22.5;
         state.running.images = 7;
         // Numbers whose shortest decimal form is long, or whose last bit is easily lost.
-        state.end_epoch(Some((0.1 + 0.2, 1.0 / 3.0)), 1e-3 / 7.0, 1e-310);
+        state.end_epoch(Some((0.1 + 0.2, 1.0 / 3.0)), 1e-3 / 7.0, (1e-310, 0.3));
         state.running.loss = 123_456.789_012_345_67;
         (state.running.batches, state.running.steps, state.steps) = (5, 4, u64::MAX);
         state.history.restored_epoch = Some(3);

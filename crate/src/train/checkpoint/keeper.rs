@@ -105,6 +105,7 @@ impl Keeper {
             let rate = f64::from(compiled.config().learning_rate());
             state.history.learning_rate.resize(state.history.epochs(), rate);
         }
+        state.history.images_per_second.resize(state.history.epochs(), 0.0);
         Ok(Some(state))
     }
 

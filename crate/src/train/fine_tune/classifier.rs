@@ -4,6 +4,7 @@ use crate::bases::Base;
 use crate::data::Dataset;
 use crate::loss::Loss;
 use crate::model::{Dense, Dropout, GlobalAveragePooling2D, Model};
+use crate::network::Backbone;
 use crate::optim::Adam;
 use crate::{Device, Error, Result};
 
@@ -52,14 +53,43 @@ impl Model {
     /// # Ok::<(), transfer::Error>(())
     /// ```
     pub fn of_base(base: &Base, dataset: &Dataset, device: &Device) -> Result<Self> {
-        let classes = dataset.class_names().len();
-        if classes < 2 {
-            return Err(Error::Data(format!(
-                "A classifier expected a data set of at least two classes. Received: {classes}"
-            )));
-        }
+        check_classes(dataset)?;
         let (h, w) = dataset.image_size();
-        let mut base = base.imagenet_on(device, (h, w, 3))?;
+        Self::on_backbone(base.imagenet_on(device, (h, w, 3))?, dataset)
+    }
+
+    /// As [`of_base`](Self::of_base), on the features that an ONNX file computes. Nothing of that network can be
+    /// fine-tuned: [`fine_tune`](Self::fine_tune) solves for the head alone.
+    ///
+    /// # Errors
+    /// Where the images of the data set have another size than [`OnnxFeatures::image_size`](crate::network::OnnxFeatures::image_size),
+    /// or there are fewer than two classes.
+    ///
+    /// ```no_run
+    /// use transfer::network::{OnnxFeatures, OnnxOptions};
+    /// use transfer::prelude::*;
+    /// let features = OnnxFeatures::open("dinov2_small.onnx", OnnxOptions::default())?;
+    /// let (height, width) = features.image_size();
+    /// let photographs = own_photographs("my_photos", ImageDatasetOptions::default().image_size(height, width))?;
+    /// let mut model = Model::of_features(&features, &photographs.train, &Device::auto()?)?;
+    /// model.fine_tune(&photographs.train, FineTuneOptions::default())?;
+    /// # Ok::<(), transfer::Error>(())
+    /// ```
+    #[cfg(feature = "onnx")]
+    pub fn of_features(
+        features: &crate::network::OnnxFeatures,
+        dataset: &Dataset,
+        device: &Device,
+    ) -> Result<Self> {
+        check_classes(dataset)?;
+        let model = Self::on_backbone(features.backbone(device)?, dataset)?;
+        model.check_dataset(dataset)?;
+        Ok(model)
+    }
+
+    /// A classifier with a head that has yet to learn.
+    fn on_backbone(mut base: Backbone, dataset: &Dataset) -> Result<Self> {
+        let classes = dataset.class_names().len();
         base.set_trainable(false);
         let mut model = Model::chain()
             .then(base.rescaling())
@@ -76,5 +106,14 @@ impl Model {
         };
         model.compile(Adam::new(1e-4), loss)?;
         Ok(model)
+    }
+}
+
+fn check_classes(dataset: &Dataset) -> Result<()> {
+    match dataset.class_names().len() {
+        classes @ 0..2 => Err(Error::Data(format!(
+            "A classifier expected a data set of at least two classes. Received: {classes}"
+        ))),
+        _ => Ok(()),
     }
 }

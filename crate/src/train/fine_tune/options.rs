@@ -189,6 +189,25 @@ impl FineTuneOptions {
         self
     }
 
+    /// For a base of which nothing can train: the head alone, and an error where more is asked for.
+    pub(super) fn head_alone(&self) -> Result<Self> {
+        let asked = [
+            (self.epochs.is_some_and(|epochs| epochs > 0), "epochs"),
+            (self.fine_tune_at.is_some(), "fine_tune_at"),
+            (self.learning_rate.is_some(), "learning_rate"),
+            (self.share.is_some(), "share"),
+            (self.augmentation.is_some(), "augmentation"),
+            (!self.fit.callbacks.is_empty(), "callback"),
+        ];
+        match asked.into_iter().find(|(asked, _)| *asked) {
+            Some((_, what)) => Err(Error::Invalid(format!(
+                "fine_tune trains the head alone on the features of an ONNX file, whose network stays as it is. Received: \
+                 {what}, which is about fine-tuning"
+            ))),
+            None => Ok(FineTuneOptions { epochs: Some(0), ..self.clone() }),
+        }
+    }
+
     /// Refuses what makes no sense, before anything is computed.
     pub(super) fn check(&self, dataset: &Dataset) -> Result<()> {
         if let Some(l2) = self.l2.filter(|l2| !(l2.is_finite() && *l2 >= 0.0)) {

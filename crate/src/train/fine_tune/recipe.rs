@@ -76,6 +76,10 @@ impl Model {
     pub fn fine_tune(&mut self, dataset: &Dataset, options: FineTuneOptions) -> Result<History> {
         let start = Instant::now();
         options.check(dataset)?;
+        let options = match self.net.base.is_features() {
+            true => options.head_alone()?,
+            false => options,
+        };
         report::check()?;
         self.take_image_fit(dataset);
         self.check_dataset(dataset)?;
@@ -277,6 +281,7 @@ impl Model {
         self.net.set_head(&kernel, &bias)?;
         let mut history =
             History { epoch: vec![0], loss: vec![mean], accuracy: vec![accuracy], ..History::default() };
+        history.images_per_second = vec![dataset.len() as f64 / start.elapsed().as_secs_f64().max(1e-9)];
         let mut line = format!("loss: {mean:.4} - accuracy: {accuracy:.4}");
         if let Some(validation) = &options.fit.validation {
             let v = self.measure(validation)?;

@@ -27,7 +27,9 @@ impl Model {
         let units = &base.architecture().units[border..];
         let numbers = |(h, w, c): (usize, usize, usize)| h * w * c;
         let unit = |unit: &Unit| match unit.kind {
-            UnitKind::FirstConvolution | UnitKind::Pointwise => numbers(unit.input) + numbers(unit.output),
+            UnitKind::FirstConvolution | UnitKind::Pointwise | UnitKind::Features => {
+                numbers(unit.input) + numbers(unit.output)
+            }
             UnitKind::InvertedResidual(b) => {
                 let out = b.out_h() * b.out_w();
                 b.h * b.w * (b.ci + b.expanded) + out * (b.expanded + b.co)

@@ -61,8 +61,14 @@ impl RunState {
         Event::Step { epoch: self.epoch, epochs, step: batches, steps, images, loss, accuracy }
     }
 
-    /// Notes that the epoch under way is done: its number is pushed, and the next one begins.
-    pub fn end_epoch(&mut self, validation: Option<(f64, f64)>, learning_rate: f64, seconds: f64) {
+    /// Notes that the epoch under way is done: its number is pushed, and the next one begins. It took so many seconds with
+    /// validation, and `trained` without.
+    pub fn end_epoch(
+        &mut self,
+        validation: Option<(f64, f64)>,
+        learning_rate: f64,
+        (seconds, trained): (f64, f64),
+    ) {
         let running = std::mem::take(&mut self.running);
         let n = running.images.max(1) as f64;
         let history = &mut self.history;
@@ -71,6 +77,7 @@ impl RunState {
         history.accuracy.push(running.correct as f64 / n);
         history.learning_rate.push(learning_rate);
         history.seconds.push(seconds);
+        history.images_per_second.push(running.images as f64 / trained.max(1e-9));
         let (mut metric, mut value) = ("accuracy", running.correct as f64 / n);
         if let Some((loss, accuracy)) = validation {
             history.val_loss.push(loss);
@@ -93,10 +100,10 @@ impl RunState {
         };
         let lengths = [&history.loss, &history.accuracy, &history.seconds].map(Vec::len);
         let validated = [history.val_loss.len(), history.val_accuracy.len()];
-        // Those of before there was the column have none.
-        let rates = history.learning_rate.len();
+        // Those of before there was such a column have none.
+        let later = [&history.learning_rate, &history.images_per_second];
         if lengths != [done; 3]
-            || (rates != 0 && rates != done)
+            || later.iter().any(|column| !column.is_empty() && column.len() != done)
             || (validated != [0; 2] && validated != [done; 2])
         {
             return Err("the columns of its history differ in length".into());

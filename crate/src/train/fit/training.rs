@@ -245,7 +245,7 @@ impl Model {
         };
         let seconds = before + start.elapsed().as_secs_f64();
         let rate = recipe.learning_rate(epoch, state.running.batches.saturating_sub(1));
-        state.end_epoch(validation.map(|v| (v.loss, v.accuracy)), rate, seconds);
+        state.end_epoch(validation.map(|v| (v.loss, v.accuracy)), rate, (seconds, trained));
         let (keep, stop) = self.epoch_end(options, state)?;
         if keep {
             (state.kept, state.history.restored_epoch) = (self.net.weights_that_train()?, Some(epoch));

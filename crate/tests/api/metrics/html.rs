@@ -124,6 +124,7 @@ fn expected(model: &Model, data: &Dataset, history: &History) -> Expected {
             ("epoch_val_loss", &history.val_loss, 4),
             ("epoch_val_accuracy", &history.val_accuracy, 4),
             ("epoch_seconds", &history.seconds, 1),
+            ("epoch_images_per_second", &history.images_per_second, 0),
         ] {
             if let Some(&value) = values.get(epoch) {
                 all.number(&format!("{name}_{epoch}"), value, digits);
