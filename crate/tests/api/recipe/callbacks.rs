@@ -136,9 +136,8 @@ fn an_interrupted_run_decides_and_writes_what_an_unbroken_one_does() {
     );
     assert_eq!((train.len(), validation.len(), kept.len()), (1 + 4 * 3, 1 + 4 * 2, 4));
 
-    let without_seconds = |history: &History| {
-        History { seconds: Vec::new(), images_per_second: Vec::new(), ..history.clone() }
-    };
+    let without_seconds =
+        |history: &History| History { seconds: Vec::new(), images_per_second: Vec::new(), ..history.clone() };
     for (round, newest) in [1, 2, 3 * STEPS - 2, 3 * STEPS + 1].into_iter().enumerate() {
         let folder = dir.path().join(format!("round {round}"));
         let often = || Checkpoints::new(folder.join("checkpoints")).every_steps(1);
