@@ -165,6 +165,7 @@ fn measure(folder: &Path, options: &Options, team: Option<Arc<dyn Team>>) -> Res
         // Fills the cache of photographs, and memory.
         model.fit(&photographs, fit)?;
         sent.reset();
+        let before = computing();
         let fit = FitOptions::epochs(options.epochs).micro_batch(options.micro_batch);
         let history = model.fit(&photographs, fit)?;
         let steps = photographs.cardinality() as f64;
@@ -173,10 +174,27 @@ fn measure(folder: &Path, options: &Options, team: Option<Arc<dyn Team>>) -> Res
         if is_first {
             println!("{phase} {:.2}", milliseconds[0]);
             println!("{phase}-median {:.2}", milliseconds[milliseconds.len() / 2]);
+            println!(
+                "{phase}-computing {:.2}",
+                1e3 * (computing() - before) / (steps * options.epochs as f64)
+            );
             sent.say(phase, steps * options.epochs as f64);
         }
     }
     Ok(())
+}
+
+/// Seconds that the threads of this process have computed, all together.
+fn computing() -> f64 {
+    #[cfg(unix)]
+    {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the clock writes into `time` alone.
+        unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+        time.tv_sec as f64 + 1e-9 * time.tv_nsec as f64
+    }
+    #[cfg(not(unix))]
+    f64::NAN
 }
 
 /// A network between processes.

@@ -6,9 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::{Checks, Tools};
-use crate::process::{processes_in, run};
+use crate::process::processes_in;
 use crate::project::Project;
-use crate::step::step;
 use crate::Result;
 
 /// Photographs of each process.
@@ -18,13 +17,6 @@ const PROCESSES: usize = 4;
 /// Measures, and prints a table.
 pub fn memory(project: &Project, tools: &Tools) -> Result<()> {
     let checks = super::prepare(project, tools)?;
-    step("the program with optimization", "a few minutes at first", || {
-        let mut build = tools.command("cargo");
-        build.args(["build", "--quiet", "--release", "--package", "transfer-cli", "--features", "mpi"]);
-        run(&mut build, "building transfer with MPI")?;
-        let built = project.root.join("target/release/transfer");
-        std::fs::copy(built, &checks.program).map(drop).map_err(|e| format!("cannot copy transfer: {e}"))
-    })?;
     checks.said(checks.training(1, "memory.safetensors"), "a training")?;
     println!("\n| processes | photographs | peak of each, MiB |\n|---|---:|---|");
     for processes in [1, PROCESSES] {
