@@ -111,10 +111,9 @@ fn check_attribute<'a>(bytes: &'a [u8], graphs: &mut Vec<&'a [u8]>) -> Result<Op
             _ => {}
         }
     }
-    if LENGTHS.contains(&name) {
-        if let Some(length) = integers.iter().find(|n| n.unsigned_abs() > LONGEST as u64) {
-            return Err(format!("its attribute {name} expected at most {LONGEST}. Received: {length}"));
-        }
+    let too_long = integers.iter().find(|n| n.unsigned_abs() > LONGEST as u64);
+    if let (true, Some(length)) = (LENGTHS.contains(&name), too_long) {
+        return Err(format!("its attribute {name} expected at most {LONGEST}. Received: {length}"));
     }
     let is_value = matches!(name, "value" | "value_int" | "value_ints" | "value_float");
     let integers = (!integers.is_empty()).then(|| integers.iter().map(|&n| n as f64).collect());
