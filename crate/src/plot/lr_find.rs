@@ -137,10 +137,10 @@ fn head(canvas: &mut Canvas, plot: Rect, marks: &[RateMark]) {
         }
         let left = x + 50;
         canvas.text(name, &small, Anchor::Left, left as f32, y as f32 + 0.5);
-        x = left + width(name, &small) as u32 + 30;
+        x = left + width(name, &small) as u32 + 26;
     };
-    entry(canvas, "loss of a batch", style::FIRST_FAINT, &[(10, 6), (28, 6)], 6);
-    entry(canvas, "smoothed loss", style::FIRST, &[(0, 40)], 3);
+    entry(canvas, "one batch", style::FIRST_FAINT, &[(10, 6), (28, 6)], 6);
+    entry(canvas, "smoothed", style::FIRST, &[(0, 40)], 3);
     for (mark, color) in marks.iter().zip(MARKS) {
         entry(canvas, &format!("{} {:.1e}", mark.name, mark.rate), color, &[(0, 9), (15, 9), (30, 9)], 3);
     }
