@@ -16,74 +16,50 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
-sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(ROOT, "crate", "tests", "golden")]
+PEERS = os.path.join(HERE, "..", "peers")
+sys.path[:0] = [os.path.join(HERE, ".."), PEERS, os.path.join(ROOT, "crate", "tests", "golden")]
 
 
-def write_onnx(net, images, path):
-    """The network with BatchNorm folded and the padding inside of the convolutions, as these peers like it best."""
+def folded_units(net, size):
+    """The units of a network of PyTorch's for images of `size` pixels, as `write_graph` takes them; the side of its
+    features."""
     import math
 
     import torch
     from make_pytorch import Block
-    from onnx import TensorProto, checker, helper, numpy_helper, save
 
-    nodes, constants = [], []
-
-    def constant(name, value):
-        constants.append(numpy_helper.from_array(value.detach().numpy().astype("f4"), name))
-        return name
-
-    zero, six = constant("zero", torch.tensor(0.0)), constant("six", torch.tensor(6.0))
-
-    def conv(c, x, size):
-        """Name and side of the outputs of a convolution of inputs `x`, which are `size` pixels wide."""
-        name, side, stride = f"conv{len(nodes)}", c.conv.kernel_size[0], c.conv.stride[0]
-        scale = c.norm.weight / torch.sqrt(c.norm.running_var + c.norm.eps)
-        inputs = [x, constant(f"{name}/kernel", c.conv.weight * scale[:, None, None, None])]
-        inputs.append(constant(f"{name}/bias", c.norm.bias - c.norm.running_mean * scale))
-        out = math.ceil(size / stride)
-        total = max((out - 1) * stride + side - size, 0)
-        pads = [total // 2] * 2 + [total - total // 2] * 2
-        shape = dict(kernel_shape=[side] * 2, strides=[stride] * 2, pads=pads, group=c.conv.groups)
-        nodes.append(helper.make_node("Conv", inputs, [name], name, **shape))
-        if c.relu:
-            nodes.append(helper.make_node("Clip", [name, zero, six], [f"{name}_relu"], f"{name}_relu"))
-            name = f"{name}_relu"
-        return name, out
-
-    x, size = "images", images[2]
+    units, names = [], (f"conv{i}" for i in range(1000))
     for unit in net:
-        before = x
+        convs = []
         for c in unit.convs if isinstance(unit, Block) else [unit]:
-            x, size = conv(c, x, size)
-        if isinstance(unit, Block) and unit.residual:
-            nodes.append(helper.make_node("Add", [before, x], [f"{x}_add"], f"{x}_add"))
-            x = f"{x}_add"
-    nodes[-1].output[0] = "features"
-    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, images)
-    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, [images[0], 1280, size, size])
-    model = helper.make_model(
-        helper.make_graph(nodes, "network", [image], [features], constants),
-        opset_imports=[helper.make_opsetid("", 17)],
-    )
-    model.ir_version = 9
-    checker.check_model(model)
-    save(model, path)
+            scale = c.norm.weight / torch.sqrt(c.norm.running_var + c.norm.eps)
+            kernel = (c.conv.weight * scale[:, None, None, None]).detach().numpy()
+            bias = (c.norm.bias - c.norm.running_mean * scale).detach().numpy()
+            side, stride = c.conv.kernel_size[0], c.conv.stride[0]
+            out = math.ceil(size / stride)
+            total = max((out - 1) * stride + side - size, 0)
+            pads = [total // 2] * 2 + [total - total // 2] * 2
+            convs.append((next(names), kernel, bias, stride, pads, c.conv.groups, c.relu))
+            size = out
+        units.append((convs, isinstance(unit, Block) and unit.residual))
+    return units, size
 
 
 def write(weights, lite, batch, folder):
-    """The images for our side, and the network and the images for the others."""
+    """The images for all, and the network for the others, whose path is returned."""
     import numpy
     from make_pytorch import network, published
+    from network import write_graph
     from safetensors.numpy import save_file
 
     net, size = network(f"lite{lite}")
     published(net, weights)
     images = numpy.random.default_rng(1).uniform(-1, 1, (batch, size, size, 3)).astype("f4")
     save_file({"images": images}, os.path.join(folder, "images.safetensors"))
-    images = numpy.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    numpy.save(os.path.join(folder, "images.npy"), images)
-    write_onnx(net, list(images.shape), os.path.join(folder, "network.onnx"))
+    units, side = folded_units(net, size)
+    path = os.path.join(folder, "network.onnx")
+    write_graph(units, [batch, 3, size, size], [batch, 1280, side, side], path)
+    return path
 
 
 def main():
@@ -94,10 +70,13 @@ def main():
     weights = os.path.abspath(sys.argv[1])
     lite, batch, threads, rounds = (int(word) for word in (sys.argv[2:] + ["0", "32", "2", "7"][len(sys.argv) - 2 :]))
     with tempfile.TemporaryDirectory() as folder:
-        write(weights, lite, batch, folder)
+        onnx = write(weights, lite, batch, folder)
         program = os.path.join(ROOT, "target", "release", "bench-side")
         ours = [program, "forward", f"base=efficientnet_lite{lite}", f"weights={weights}"]
-        peers = {name: [sys.executable, os.path.join(HERE, "peer.py"), f"peer={name}"] for name in ("onnxruntime", "openvino")}
+        peers = {
+            name: [sys.executable, os.path.join(PEERS, f"forward_{name}.py"), f"onnx={onnx}", "precision=f32"]
+            for name in ("onnxruntime", "openvino")
+        }
         workers = []
         for name, command in {"ours": ours, **peers}.items():
             command = command + [f"folder={folder}", f"batch={batch}", f"threads={threads}"]

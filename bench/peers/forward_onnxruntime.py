@@ -1,17 +1,14 @@
 """ONNX Runtime's forward pass: BatchNorm folded, input and output bound to buffers beforehand."""
 
-import os
-
 import numpy
 import onnxruntime
 
-from network import write_onnx
+from network import graph_of
 from serve import arguments, forward, load
 
 given = arguments()
 batch, threads = int(given["batch"]), int(given["threads"])
-path = os.path.join(given["folder"], f"mobilenet_v2_{batch}_ort.onnx")
-write_onnx(load(given["folder"], "weights.safetensors"), batch, path)
+path = graph_of(given, "ort")
 
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = threads
@@ -21,11 +18,11 @@ session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionPr
 
 images = load(given["folder"], "images.safetensors")["images"][:batch]
 images = numpy.ascontiguousarray(images.transpose(0, 3, 1, 2))
-output = session.get_outputs()[0].name
+output = session.get_outputs()[0]
 binding = session.io_binding()
 binding.bind_cpu_input("images", images)
-features = onnxruntime.OrtValue.ortvalue_from_shape_and_type((batch, 1280, 5, 5), numpy.float32)
-binding.bind_ortvalue_output(output, features)
+features = onnxruntime.OrtValue.ortvalue_from_shape_and_type(output.shape, numpy.float32)
+binding.bind_ortvalue_output(output.name, features)
 
 
 def once():

@@ -1,17 +1,14 @@
 """OpenVINO's forward pass, in f32 or in what it chooses by itself (bf16 where the processor has it)."""
 
-import os
-
 import numpy
 import openvino
 
-from network import write_onnx
+from network import graph_of
 from serve import arguments, forward, load, say
 
 given = arguments()
 batch, threads, precision = int(given["batch"]), int(given["threads"]), given["precision"]
-path = os.path.join(given["folder"], f"mobilenet_v2_{batch}_openvino_{precision}.onnx")
-write_onnx(load(given["folder"], "weights.safetensors"), batch, path)
+path = graph_of(given, f"openvino_{precision}")
 
 core = openvino.Core()
 settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}

@@ -1,6 +1,8 @@
 """MobileNetV2 (width 1.0, without top) as a list of convolutions, for the peers that have no such
 model with these weights: names and shapes, folding of BatchNorm, and the ONNX graph."""
 
+import os
+
 import numpy
 
 EPSILON = 1e-3
@@ -61,7 +63,25 @@ def units():
 
 
 def write_onnx(weights, batch, path):
-    """The graph with BatchNorm folded, for images (batch, 3, 160, 160)."""
+    """MobileNetV2's graph with BatchNorm folded, for images (batch, 3, 160, 160)."""
+
+    def convolution(conv):
+        # At stride 2 TensorFlow pads below and at the right only.
+        edge = 0 if conv.size == 1 or conv.stride == 2 else 1
+        group = conv.outputs if conv.depthwise else 1
+        pads = [edge, edge, conv.size // 2, conv.size // 2]
+        return conv.name, *conv.folded(weights), conv.stride, pads, group, conv.relu6
+
+    folded = (([convolution(conv) for conv in convs], residual) for convs, residual in units())
+    write_graph(folded, [batch, 3, 160, 160], [batch, 1280, 5, 5], path)
+
+
+def write_graph(units, images, features, path):
+    """The ONNX file of units, for `images` and `features` of these shapes.
+
+    A unit is a list of convolutions, and whether its input is added at the end. A convolution is its name, kernel
+    (outputs, inputs of a group, height, width), bias, stride, pads as ONNX has them, groups, and whether ReLU6 follows.
+    """
     from onnx import TensorProto, checker, helper, numpy_helper, save
 
     nodes, constants = [], []
@@ -72,37 +92,35 @@ def write_onnx(weights, batch, path):
 
     zero, six = constant("zero", 0.0), constant("six", 6.0)
     x = "images"
-    for convs, residual in units():
+    for convs, residual in units:
         before = x
-        for conv in convs:
-            kernel, bias = conv.folded(weights)
-            # At stride 2 TensorFlow pads below and at the right only.
-            edge = 0 if conv.size == 1 or conv.stride == 2 else 1
-            pads = [edge, edge, conv.size // 2, conv.size // 2]
-            inputs = [x, constant(f"{conv.name}/kernel", kernel), constant(f"{conv.name}/bias", bias)]
-            nodes.append(
-                helper.make_node(
-                    "Conv",
-                    inputs,
-                    [conv.name],
-                    conv.name,
-                    kernel_shape=[conv.size] * 2,
-                    strides=[conv.stride] * 2,
-                    pads=pads,
-                    group=conv.outputs if conv.depthwise else 1,
-                )
-            )
-            x = conv.name
-            if conv.relu6:
+        for name, kernel, bias, stride, pads, group, relu6 in convs:
+            inputs = [x, constant(f"{name}/kernel", kernel), constant(f"{name}/bias", bias)]
+            shape = dict(kernel_shape=list(kernel.shape[2:]), strides=[stride] * 2, pads=pads, group=group)
+            nodes.append(helper.make_node("Conv", inputs, [name], name, **shape))
+            x = name
+            if relu6:
                 nodes.append(helper.make_node("Clip", [x, zero, six], [f"{x}_relu"], f"{x}_relu"))
                 x = f"{x}_relu"
         if residual:
             nodes.append(helper.make_node("Add", [before, x], [f"{x}_add"], f"{x}_add"))
             x = f"{x}_add"
-    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, 160, 160])
-    features = helper.make_tensor_value_info(x, TensorProto.FLOAT, [batch, 1280, 5, 5])
-    graph = helper.make_graph(nodes, "mobilenet_v2", [image], [features], constants)
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, images)
+    result = helper.make_tensor_value_info(x, TensorProto.FLOAT, features)
+    graph = helper.make_graph(nodes, "network", [image], [result], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 9
     checker.check_model(model)
     save(model, path)
+
+
+def graph_of(given, peer):
+    """The ONNX file that the argument `onnx` names; without it MobileNetV2's with the exported weights."""
+    from serve import load
+
+    if "onnx" in given:
+        return given["onnx"]
+    batch = int(given["batch"])
+    path = os.path.join(given["folder"], f"mobilenet_v2_{batch}_{peer}.onnx")
+    write_onnx(load(given["folder"], "weights.safetensors"), batch, path)
+    return path

@@ -4,16 +4,15 @@
 use std::collections::{HashMap, HashSet};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{crop_imm, resize, FilterType};
 use image::{ImageReader, RgbImage};
-use transfer::check::{check_photographs, CheckOptions, CheckReport, DuplicateGroup};
+use transfer::check::{CheckOptions, CheckReport, DuplicateGroup};
 use transfer::random::Rng;
 
 use crate::plant::{duplicate, name, photographs, Folder, Kind, KINDS};
-use crate::size::most_memory;
+use crate::size::check;
 use crate::Result;
 
 /// Pixels of a picture.
@@ -28,17 +27,7 @@ pub fn measure(folder: &Path, n: usize, all_pairs_up_to: Option<usize>) -> Resul
     let planted = make(folder, n, &place)?;
     let options = CheckOptions::default();
     let options = all_pairs_up_to.map_or(options.clone(), |up_to| options.all_pairs_up_to(up_to));
-    let start = Instant::now();
-    let report = check_photographs(place.path(), options)?;
-    println!(
-        "{} pictures in {:.1} s; most memory {} MB; {} groups of duplicates, {} suspects, {} outliers",
-        report.photographs(),
-        start.elapsed().as_secs_f64(),
-        most_memory().map_or("?".to_owned(), |kb| (kb / 1000).to_string()),
-        report.duplicates.len(),
-        report.suspects.len(),
-        report.outliers.len()
-    );
+    let report = check(&place, options)?;
     print(&report, &planted);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use transfer::check::{check_photographs, CheckOptions};
+use transfer::check::{check_photographs, CheckOptions, CheckReport};
 
 use crate::plant::{name, photographs, Folder};
 use crate::Result;
@@ -16,8 +16,13 @@ pub fn measure(folder: &Path, n: usize) -> Result<()> {
         let (class, path) = &all[i % all.len()];
         place.put(path, format!("{class}/{}-{}.jpg", name(path), i / all.len()))?;
     }
+    check(&place, CheckOptions::default()).map(drop)
+}
+
+/// Checks a folder, and prints the seconds, the most memory and how much was found.
+pub fn check(place: &Folder, options: CheckOptions) -> Result<CheckReport> {
     let start = Instant::now();
-    let report = check_photographs(place.path(), CheckOptions::default())?;
+    let report = check_photographs(place.path(), options)?;
     println!(
         "{} photographs in {:.1} s; most memory {} MB; {} groups of duplicates, {} suspects, {} outliers",
         report.photographs(),
@@ -27,11 +32,11 @@ pub fn measure(folder: &Path, n: usize) -> Result<()> {
         report.suspects.len(),
         report.outliers.len()
     );
-    Ok(())
+    Ok(report)
 }
 
 /// The most memory that this process took, in kB.
-pub fn most_memory() -> Option<u64> {
+fn most_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse().ok()

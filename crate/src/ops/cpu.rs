@@ -221,8 +221,7 @@ impl Backend for Cpu {
         v: &mut Flat<Cpu>,
     ) -> Result<()> {
         let gradient = grads.get_or_alloc_mut(&*variable).map_err(device_error)?;
-        update(rule, slice_mut(variable), gradient, m.map(slice_mut), slice_mut(v));
-        Ok(())
+        Self::update_by(rule, variable, gradient, m, v)
     }
 
     fn update_by(

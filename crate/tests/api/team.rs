@@ -78,13 +78,27 @@ fn outcome(model: &Model, history: &History, data: &Dataset) -> Outcome {
 }
 
 /// The outcomes of all members of a team.
-fn by_team(size: usize, train: impl Fn(Option<Arc<dyn Team>>) -> Outcome + Sync) -> Vec<Outcome> {
+fn by_team<T: Send>(size: usize, train: impl Fn(Option<Arc<dyn Team>>) -> T + Sync) -> Vec<T> {
     let train = &train;
     std::thread::scope(|scope| {
         let members: Vec<_> =
             in_threads(size).into_iter().map(|member| scope.spawn(move || train(Some(member)))).collect();
         members.into_iter().map(|member| member.join().expect("no panic")).collect()
     })
+}
+
+/// Compares what each member of teams of these sizes comes to with what one process does; gives the latter.
+fn has_the_bits_of_one_process<T: PartialEq + Send>(
+    sizes: &[usize],
+    train: impl Fn(Option<Arc<dyn Team>>) -> T + Sync,
+) -> T {
+    let alone = train(None);
+    for &size in sizes {
+        for member in by_team(size, &train) {
+            assert!(member == alone, "{size} members");
+        }
+    }
+    alone
 }
 
 /// Both phases of the tutorial.
@@ -108,13 +122,8 @@ fn both_phases_have_the_bits_of_one_process_for_any_number_of_members() {
     let dir = tempfile::tempdir().unwrap();
     draw(dir.path());
     for views in [false, true] {
-        let alone = two_phases(dir.path(), None, views);
+        let alone = has_the_bits_of_one_process(&[1, 2, 3, 5], |team| two_phases(dir.path(), team, views));
         assert_eq!(alone.logits.len(), 24, "the damaged picture is left out");
-        for size in [1, 2, 3, 5] {
-            for member in by_team(size, |team| two_phases(dir.path(), team, views)) {
-                assert!(member == alone, "{size} members, views {views}");
-            }
-        }
     }
 }
 
@@ -129,12 +138,7 @@ fn fine_tune_has_the_bits_of_one_process() {
         let history = model.fine_tune(&data, options).unwrap();
         outcome(&model, &history, &data)
     };
-    let alone = train(None);
-    for size in [2, 3] {
-        for member in by_team(size, train) {
-            assert!(member == alone, "{size} members");
-        }
-    }
+    has_the_bits_of_one_process(&[2, 3], train);
 }
 
 #[test]
@@ -147,12 +151,7 @@ fn mixed_images_have_the_bits_of_one_process() {
         let history = model.fit(&data, FitOptions::epochs(2).micro_batch(3).mixup(0.4)).unwrap();
         outcome(&model, &history, &data)
     };
-    let alone = train(None);
-    for size in [2, 3] {
-        for member in by_team(size, train) {
-            assert!(member == alone, "{size} members");
-        }
-    }
+    has_the_bits_of_one_process(&[2, 3], train);
 }
 
 #[test]
@@ -167,16 +166,7 @@ fn what_is_unknown_has_the_bits_of_one_process() {
         let file = dir.path().join("along/1.png");
         format!("{:?}", model.predict_file(file).unwrap())
     };
-    let alone = unknown(None);
-    for size in [2, 4] {
-        let unknown = &unknown;
-        let members: Vec<String> = std::thread::scope(|scope| {
-            let start = |member| scope.spawn(move || unknown(Some(member)));
-            let members: Vec<_> = in_threads(size).into_iter().map(start).collect();
-            members.into_iter().map(|member| member.join().expect("no panic")).collect()
-        });
-        assert_eq!(members, vec![alone.clone(); size]);
-    }
+    has_the_bits_of_one_process(&[2, 4], unknown);
 }
 
 #[test]
@@ -189,14 +179,8 @@ fn members_look_at_the_files_together_and_all_learn_which_cannot_be_used() {
         let data = image_dataset_from_directory(dir.path(), options).unwrap();
         (data.file_paths().to_vec(), data.skipped())
     };
-    let alone = listed(None);
+    let alone = has_the_bits_of_one_process(&[3], listed);
     assert_eq!((alone.0.len(), alone.1.len()), (24, 1));
-    let listed = &listed;
-    std::thread::scope(|scope| {
-        let start = |member| scope.spawn(move || listed(Some(member)));
-        let members: Vec<_> = in_threads(3).into_iter().map(start).collect();
-        members.into_iter().for_each(|member| assert!(member.join().expect("no panic") == alone));
-    });
 }
 
 #[test]
