@@ -86,7 +86,9 @@ pub enum Command {
 /// Hidden files are left out; everything else that is left out is named.
 ///
 /// A report, MODEL.report.html, shows curves, the confusion matrix, the photographs that were taken for another class and
-/// more; it is one file that loads nothing. It holds small copies of the photographs, unless `--no-thumbnails` is given.
+/// more; it is one file that loads nothing. It holds small copies of the photographs. MODEL.neighbours.safetensors holds
+/// small copies of up to 2,000 photographs of the training, of which `transfer serve` shows those that look most like
+/// another photograph. With `--no-thumbnails` the report has none, and this file is not written.
 ///
 /// A photograph that cannot be decoded is left out. The last line of the output gives the number of photographs that
 /// were left out, and the table MODEL.left_out.csv beside the model lists them (columns file and reason; a name that

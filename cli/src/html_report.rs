@@ -13,15 +13,21 @@ const ROWS: usize = 100;
 /// The comments are texts of `--help`.
 #[derive(Debug, Args)]
 pub struct Report {
-    /// Do not write the report, a page in HTML beside the model
+    /// Do not write the report, a page in HTML beside the model. `train` then keeps no thumbnails of the training either
     #[arg(long)]
     pub no_report: bool,
-    /// Write the report without small copies of the photographs: with names and numbers alone
+    /// Write no small copies of the photographs, for private ones: the report has names and numbers alone, and `train`
+    /// does not write MODEL.neighbours.safetensors
     #[arg(long, conflicts_with = "no_report")]
     pub no_thumbnails: bool,
 }
 
 impl Report {
+    /// Whether small copies of photographs may be written.
+    pub fn keeps_thumbnails(&self) -> bool {
+        !self.no_report && !self.no_thumbnails
+    }
+
     /// The report of a training: `model.safetensors.report.html`.
     pub fn of_training(&self, model: &OutputFile) -> Option<OutputFile> {
         (!self.no_report).then(|| model.companion(".report.html"))

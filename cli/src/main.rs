@@ -18,6 +18,7 @@ mod grouping;
 mod html_report;
 mod left_out;
 mod multi_label;
+mod neighbours;
 mod output;
 mod predict;
 mod recipe;

@@ -14,6 +14,9 @@ use clap::Args;
 ///
 /// When the model file is replaced, as by `transfer train`, the new model answers from then on. A new file that cannot
 /// be read is named on standard error, and the earlier model goes on answering. Ctrl-C ends the program.
+///
+/// The page shows the photographs of the training that look most like a photograph to the model, where `transfer train`
+/// kept thumbnails of them: MODEL.neighbours.safetensors beside the model.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -37,6 +40,9 @@ pub struct Serve {
     /// times. Without it, browsers let no page but the program's own use the API
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     pub allow_origin: Vec<String>,
+    /// Show no photographs of the training, although thumbnails of them lie beside the model
+    #[arg(long)]
+    pub no_neighbours: bool,
     #[command(flatten)]
     pub features: crate::features::FeaturesFile,
     #[command(flatten)]

@@ -11,7 +11,8 @@ use transfer::Show;
 use crate::args::Train;
 use crate::features::Start;
 use crate::{
-    device, grouping, html_report, left_out, multi_label, output, recipe, screen, stop, team, Failure,
+    device, grouping, html_report, left_out, multi_label, neighbours, output, recipe, screen, stop, team,
+    Failure,
 };
 
 pub fn train(arguments: &Train) -> crate::Result<()> {
@@ -24,6 +25,7 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
     report.as_ref().map_or(Ok(()), HtmlReport::check).map_err(|e| {
         Failure::Error(format!("the report cannot be written, which `--no-report` leaves out: {e}"))
     })?;
+    neighbours::check(&arguments.report, &output)?;
     let folder = output::checkpoints(arguments, &output)?;
     let start = start(arguments)?;
     let checkpoints = recipe::noted(Checkpoints::new(&folder).each_run(true), arguments, &start);
@@ -58,6 +60,8 @@ pub fn train(arguments: &Train) -> crate::Result<()> {
         None => Ok(()),
     });
     written.map_err(|e| measured_in_part(e, output.path()))?;
+    let kept = neighbours::write(&arguments.report, &output, &model, &photographs.train);
+    kept.map_err(|e| without_neighbours(e, output.path()))?;
     let bad = photographs.bad_images();
     let list = left_out::write(&output, &bad)?;
     let mut out = std::io::stdout().lock();
@@ -207,6 +211,22 @@ fn not_saved(error: Error, checkpoints: &Checkpoints) -> Failure {
         "the model was trained but not saved: {error}\n{again}:\n  {}",
         stop::this_command()
     ))
+}
+
+/// What is said where the model is saved and no photographs beside it.
+fn without_neighbours(failure: Failure, output: &Path) -> Failure {
+    let saved = output.shown();
+    match failure {
+        Failure::Interrupted(_) => Failure::Interrupted(format!(
+            "Interrupted while thumbnails of the training were kept. The model is trained, evaluated and saved: {saved}. \
+             `transfer serve` will show no photographs of the training."
+        )),
+        Failure::Error(text) => Failure::Error(format!(
+            "the model is trained, evaluated and saved ({saved}), but without thumbnails of the training for `transfer \
+             serve`: {text}"
+        )),
+        other => other,
+    }
 }
 
 /// What is said where the model is saved and could not be measured.

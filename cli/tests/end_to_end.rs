@@ -29,8 +29,8 @@ fn three_shapes_are_learned_evaluated_predicted_and_exported() {
     assert!(trained.contains(", 95 % interval 0."), "{trained}");
     let mut left: Vec<_> = here.read_dir().unwrap().map(|e| e.unwrap().file_name()).collect();
     left.sort();
-    let report = "m.safetensors.report.html";
-    assert_eq!(left, ["m.safetensors", report, "more shapes", "shapes"], "nothing else is left");
+    let (kept, report) = ("m.safetensors.neighbours.safetensors", "m.safetensors.report.html");
+    assert_eq!(left, ["m.safetensors", kept, report, "more shapes", "shapes"], "nothing else is left");
     let html = std::fs::read_to_string(here.join(report)).unwrap();
     assert!(html
         .contains(&format!("data-name=\"errors\" data-value=\"{}\"", 48 - (48.0 * accuracy).round() as u32)));

@@ -7,6 +7,7 @@ use std::path::Path;
 use common::{code, run, shape, stderr, succeed};
 use image::{imageops, RgbImage};
 use serde_json::Value;
+use transfer::prelude::*;
 
 const SIDE: u32 = 96;
 
@@ -73,6 +74,20 @@ fn photographs_with_several_labels_are_trained_evaluated_predicted_and_exported(
 
     let html = std::fs::read_to_string(here.join("m.safetensors.report.html")).unwrap();
     assert!(html.contains("with all labels right") && html.contains("Learning curves"));
+    // Photographs of the training are kept with all of their labels.
+    let model = Model::load(here.join("m.safetensors")).unwrap();
+    let kept = here.join("m.safetensors.neighbours.safetensors");
+    let kept = transfer::explain::Neighbours::load(kept, &model).unwrap();
+    assert!(kept.several_labels() && kept.len() == model.trained_on().unwrap().training);
+    let all = kept.nearest(&vec![1.0; kept.width()], usize::MAX).unwrap();
+    for count in 0..=2 {
+        assert!(all.iter().any(|one| one.labels.len() == count), "{count}");
+    }
+    for one in all {
+        let i: usize = one.file.strip_suffix(".png").unwrap().parse().unwrap();
+        let expected: &[&str] = [&[][..], &["circle"], &["triangle"], &["circle", "triangle"]][i % 4];
+        assert_eq!(one.labels, expected, "{i}");
+    }
     let evaluate = ["evaluate", "m.safetensors", "photos", "--labels", "labels.csv", "--split", "test"];
     let said = succeed(here, &[&evaluate[..], &["--format", "json"]].concat());
     let said: Value = serde_json::from_str(&said).unwrap();

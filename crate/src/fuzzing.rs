@@ -14,6 +14,7 @@ use crate::assets::{extract_zip, has_valid_note};
 use crate::data::{
     image_dataset_from_directory, load_img, load_img_bytes_into, Fit, ImageDatasetOptions, LabelTable,
 };
+use crate::explain::{encode_neighbours, parse_neighbours};
 use crate::model::{parse_model, About};
 use crate::train::checkpoint::Checkpoint;
 #[cfg(feature = "hdf5")]
@@ -21,13 +22,14 @@ use crate::weights::{decode_h5, Expected, LayerShapes, Layout};
 use crate::weights::{decode_pytorch, parse, write_values, LoadOptions, Weights};
 
 /// Names of the readers, as [`run`] takes them.
-pub const TARGETS: [&str; 10] = [
+pub const TARGETS: [&str; 11] = [
     "tf_hub_h5",
     "keras_h5",
     "safetensors",
     "pytorch",
     "checkpoint",
     "model",
+    "neighbours",
     "extraction",
     "image",
     "manifest",
@@ -48,6 +50,7 @@ pub fn run(target: &str, bytes: &[u8]) -> bool {
         "pytorch" => pytorch(bytes),
         "checkpoint" => checkpoint(bytes),
         "model" => model(bytes),
+        "neighbours" => neighbours(bytes),
         "extraction" => extraction(bytes),
         "image" => image(bytes),
         "manifest" => manifest(bytes),
@@ -140,6 +143,25 @@ fn model(bytes: &[u8]) -> bool {
     assert_eq!(about.class_names.len(), about.classes(), "not one name for each class");
     let text = serde_json::to_string(&about).expect("what was read can be written");
     assert!(About::parse(&text).is_ok_and(|again| again == about), "what is read is not what was written");
+    true
+}
+
+/// Also without the digest. What is read can be compared with, and can be written and read again.
+fn neighbours(bytes: &[u8]) -> bool {
+    let verified = parse_neighbours(bytes.to_vec(), true).is_ok();
+    let Ok(kept) = parse_neighbours(bytes.to_vec(), false) else {
+        assert!(!verified, "accepted with a digest and refused without");
+        return false;
+    };
+    assert!(kept.bytes() <= bytes.len() && !kept.is_empty(), "more photographs than the file holds");
+    let features: Vec<f32> = (0..kept.width()).map(|i| (i % 7) as f32 - 3.0).collect();
+    let nearest = kept.nearest(&features, 3).expect("features of that width are compared");
+    assert!(nearest.iter().all(|one| one.similarity.abs() <= 1.0 && !one.file.contains('/')));
+    let again = encode_neighbours(&kept).expect("what was read can be written");
+    assert!(
+        parse_neighbours(again, true).is_ok_and(|again| again == kept),
+        "what is read is not what was written"
+    );
     true
 }
 

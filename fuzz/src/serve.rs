@@ -35,7 +35,7 @@ pub fn upload(bytes: &[u8]) {
     assert!(used <= bytes.len().min(limits::HEAD_BYTES));
     let guard = Guard { host: [127, 0, 0, 1].into(), allowed: Vec::new() };
     let (_, query) = request.path_and_query();
-    let allowed = guard.check(&request).is_ok() && checks::asks_for_heat_map(query).is_ok();
+    let allowed = guard.check(&request).is_ok() && checks::Asked::parse(query).is_ok();
     if !allowed || checks::check_body(&request).is_err() {
         return;
     }

@@ -65,6 +65,37 @@ async function picture(page, name) {
   if (pictures) await page.screenshot({ path: join(pictures, name + ".png"), fullPage: true });
 }
 
+/** The first card has the training photographs that the API names, in its order; or none where none were kept. */
+async function neighbours(page, url, photograph) {
+  const { neighbours: kept } = await (await fetch(new URL("/model", url))).json();
+  const body = readFileSync(photograph);
+  const headers = { "Content-Type": "application/octet-stream" };
+  const answer = await fetch(new URL("/predict?neighbours=5", url), { method: "POST", headers, body });
+  const said = (await answer.json()).neighbours;
+  const near = page.locator(".card").first().locator(".near");
+  if (kept === null) {
+    expect(said === null && !(await near.isVisible()), "without photographs of the training none are shown");
+    return;
+  }
+  expect(said.length === Math.min(5, kept), "the API names " + said.length + " of " + kept + " training photographs");
+  expect(await near.getByRole("heading", { name: "Most similar training photographs" }).isVisible(), "they have a heading");
+  expect((await near.getByRole("listitem").count()) === said.length, "the card shows as many");
+  const shown = await near.locator("li").evaluateAll(async (rows) => {
+    await Promise.all(rows.map((row) => row.querySelector("img").decode()));
+    return rows.map((row) => {
+      const image = row.querySelector("img");
+      const text = (name) => row.querySelector(name).textContent;
+      return { file: image.alt, thumbnail: image.src, width: image.naturalWidth, label: text(".label"), similarity: text(".similarity") };
+    });
+  });
+  for (const [i, { file, thumbnail, similarity, class: name, labels }] of said.entries()) {
+    const label = name === undefined ? labels.join(", ") || "no label" : name;
+    const expected = { file, thumbnail, width: 64, label, similarity: similarity.toFixed(3) };
+    expect(JSON.stringify(shown[i]) === JSON.stringify(expected), `training photograph ${i + 1} is the API's: ${label} ${expected.similarity}`);
+  }
+  expect(said.every(({ similarity }, i) => i === 0 || similarity <= said[i - 1].similarity), "the most similar come first");
+}
+
 async function serve(browser, url, photograph, folder) {
   const { page, wrong } = await open(browser, url, { colorScheme: "light" });
   await page.waitForFunction(() => document.querySelector("#about").textContent.includes("classes"));
@@ -80,6 +111,7 @@ async function serve(browser, url, photograph, folder) {
     return new Set(data).size > 8;
   });
   expect(drawn, "the photograph is drawn");
+  await neighbours(page, url, photograph);
   const bytes = readFileSync(photograph).toString("base64");
   const transferred = (event, target, type) =>
     page.evaluate(([event, target, type, bytes, name]) => {

@@ -241,6 +241,46 @@ def model_files():
     save("model", "plain_weights.safetensors", safetensors({"dense/bias": (1,)}))
 
 
+def neighbours(**changes):
+    """Photographs of a training as Neighbours::save writes them, with thumbnails that only begin like JPEG files."""
+    n, width = 3, 2
+    about = {
+        "format": 1, "written_by": "transfer 0.1.0", "model": "d" * 64, "class_names": ["cats", "d\u00f6gs"],
+        "several_labels": False, "training": 7, "photographs": [[f"{i}.jpg", [i % 2]] for i in range(n)],
+    }
+    values = {
+        "directions": ("I16", [n, width], np.arange(n * width, dtype="<i2") * 5000 - 9000),
+        "thumbnail_bytes": ("U16", [n], np.arange(4, 4 + n, dtype="<u2")),
+        "thumbnails": ("U8", [15], b"".join(b"\xff\xd8\xff" + bytes(1 + i) for i in range(n))),
+    }
+    values |= {name: changes.pop(name) for name in list(changes) if name in values}
+    header, body = {"__metadata__": {"neighbours": json.dumps(about | changes), "sha256": "0" * 64}}, b""
+    for name, (kind, shape, content) in values.items():
+        content = bytes(content) if isinstance(content, bytes) else content.tobytes()
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(body), len(body) + len(content)]}
+        body += content
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    blank = struct.pack("<Q", len(text)) + text + body
+    return blank.replace(b"0" * 64, hashlib.sha256(blank).hexdigest().encode())
+
+
+def neighbours_files():
+    whole = neighbours()
+    save("neighbours", "damaged.safetensors", whole[:-1] + b"\x01")
+    save("neighbours", "half.safetensors", whole[:-9])
+    several = [["a.jpg", []], ["\u00e4.jpg", [0, 1]], ["c\n.jpg", [1]]]
+    save("neighbours", "labels.safetensors", neighbours(several_labels=True, photographs=several))
+    save("neighbours", "zeros.safetensors", neighbours(directions=("I16", [3, 2], bytes(12))))
+    save("neighbours", "later.safetensors", neighbours(format=2))
+    save("neighbours", "no_class.safetensors", neighbours(photographs=[["a.jpg", [9]]] * 3))
+    save("neighbours", "path.safetensors", neighbours(photographs=[["../../a.jpg", [0]]] * 3))
+    save("neighbours", "no_jpeg.safetensors", neighbours(thumbnails=("U8", [15], b"<svg onload=x()")))
+    save("neighbours", "lengths.safetensors", neighbours(thumbnail_bytes=("U16", [3], np.full(3, 65535, "<u2"))))
+    save("neighbours", "huge.safetensors", neighbours(directions=("I16", [1 << 40, 1 << 40], bytes(12))))
+    save("neighbours", "floats.safetensors", neighbours(directions=("F16", [3, 2], bytes(12))))
+
+
 def archive(*entries, kind=zipfile.ZIP_DEFLATED, mode=None):
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", kind) as out:
@@ -367,6 +407,8 @@ def upload_files():
     request("plain", png)
     request("jpeg", picture("jpeg"), kind="image/jpeg", more=["Origin: http://127.0.0.1:8000"])
     request("heat_map", png, target="/predict?heat_map=1", host="localhost:8000", more=["Expect: 100-continue"])
+    request("neighbours", png, target="/predict?heat_map=0&neighbours=5")
+    request("many_neighbours", png, target="/predict?neighbours=1000000")
     request("damaged", png[:40] + bytes(20) + png[60:])
     request("half", png[: len(png) // 2])
     request("no_body", b"")
@@ -382,7 +424,7 @@ def upload_files():
 
 
 if __name__ == "__main__":
-    for make in [h5_files, safetensors_files, pytorch_files, checkpoint_files, model_files, extraction_files, image_files, manifest_files, upload_files]:
+    for make in [h5_files, safetensors_files, pytorch_files, checkpoint_files, model_files, neighbours_files, extraction_files, image_files, manifest_files, upload_files]:
         make()
     files = [path for path in CORPUS.rglob("*") if path.is_file()]
     print(f"{len(files)} files, {sum(path.stat().st_size for path in files)} bytes in {CORPUS}")

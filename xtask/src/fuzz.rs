@@ -14,13 +14,14 @@ use crate::step::{duration, step};
 use crate::Result;
 
 /// As in `crate/src/fuzzing.rs` and `fuzz/src/serve.rs`, each with the longest input worth trying.
-const TARGETS: [(&str, usize); 11] = [
+const TARGETS: [(&str, usize); 12] = [
     ("tf_hub_h5", 32 << 10),
     ("keras_h5", 32 << 10),
     ("safetensors", 8 << 10),
     ("pytorch", 8 << 10),
     ("checkpoint", 8 << 10),
     ("model", 8 << 10),
+    ("neighbours", 8 << 10),
     ("extraction", 8 << 10),
     ("image", 16 << 10),
     ("manifest", 4 << 10),

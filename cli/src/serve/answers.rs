@@ -1,9 +1,11 @@
 //! What the API says, as JSON.
 
+use base64::Engine;
 use serde_json::{json, Value};
-use transfer::explain::GradCam;
+use transfer::explain::{GradCam, Neighbour, Neighbours};
 use transfer::prelude::*;
 
+use super::checks::Asked;
 use super::predictor::{Loaded, Said};
 
 /// What `GET /model` says. `problem` is why a file that replaced the model's is not used.
@@ -20,13 +22,17 @@ pub fn model(loaded: &Loaded, name: &str, problem: Option<&str>) -> Value {
         "unknown_rate": model.novelty().map(|novelty| novelty.rate()),
         "calibrated": model.calibration().is_some(),
         "trained_on": model.trained_on().map(|on| on.training),
+        "neighbours": loaded.kept().map(|kept| kept.len()),
         "problem": problem,
     })
 }
 
 /// What `POST /predict` says.
-pub fn prediction(loaded: &Loaded, said: &Said) -> Value {
-    let Said { prediction, heat } = said;
+///
+/// # Errors
+/// Where photographs of the training were asked for, and what the model computed cannot be compared with them.
+pub fn prediction(loaded: &Loaded, said: &Said, asked: Asked) -> transfer::Result<Value> {
+    let Said { prediction, heat, features } = said;
     let all = prediction.top(prediction.class_names.len());
     let pairs = |pairs: Vec<(String, f32)>| -> Value {
         pairs.into_iter().map(|(class, p)| json!({ "class": class, "probability": p })).collect()
@@ -44,6 +50,30 @@ pub fn prediction(loaded: &Loaded, said: &Said) -> Value {
     }
     if let Some(heat) = heat {
         value["heat_map"] = heat_map(prediction, heat);
+    }
+    if let Some(most) = asked.neighbours {
+        value["neighbours"] = match (loaded.kept(), features) {
+            (Some(kept), Some(features)) => {
+                kept.nearest(features, most)?.iter().map(|one| neighbour(&kept, one)).collect()
+            }
+            // None were kept.
+            _ => Value::Null,
+        };
+    }
+    Ok(value)
+}
+
+/// A photograph of the training.
+fn neighbour(kept: &Neighbours, one: &Neighbour<'_>) -> Value {
+    let jpeg = base64::engine::general_purpose::STANDARD.encode(one.thumbnail);
+    let mut value = json!({
+        "file": one.file,
+        "similarity": one.similarity,
+        "thumbnail": format!("data:image/jpeg;base64,{jpeg}"),
+    });
+    match (kept.several_labels(), &one.labels[..]) {
+        (false, [class]) => value["class"] = json!(class),
+        (_, labels) => value["labels"] = json!(labels),
     }
     value
 }

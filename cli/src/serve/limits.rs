@@ -17,6 +17,8 @@ pub const BODIES_BYTES: usize = 256 << 20;
 pub const DECODED_BYTES: u64 = 192 << 20;
 /// Bytes of decoded images that wait to be computed.
 pub const IMAGES_BYTES: usize = 64 << 20;
+/// Photographs of the training in an answer.
+pub const NEIGHBOURS: usize = 10;
 /// From the first byte of a request to the end of its headers.
 pub const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long a sender of a body may stay behind [`BODY_RATE`].

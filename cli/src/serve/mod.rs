@@ -12,7 +12,8 @@
 //! | `routes.rs` | which request gets which answer |
 //! | `answers.rs`, `openapi.json` | the JSON of the API, and its description |
 //! | `predictor.rs` | the model, and the thread that computes |
-//! | `watch.rs` | a model file that is replaced |
+//! | `kept.rs` | photographs of the training that lie beside the model |
+//! | `watch.rs` | a file that is replaced |
 //! | `browser.rs` | opening the page |
 //! | `page/` | the page: HTML, CSS, JavaScript |
 
@@ -21,6 +22,7 @@ mod browser;
 mod checks;
 mod guard;
 mod http;
+mod kept;
 mod limits;
 mod predictor;
 mod routes;
@@ -36,7 +38,7 @@ use transfer::prelude::*;
 use transfer::Show;
 
 use crate::serve_args::Serve;
-use crate::{screen, stop, Failure};
+use crate::{neighbours, screen, stop, Failure};
 use guard::Guard;
 use http::{Answer, Connection};
 use limits::Share;
@@ -52,7 +54,9 @@ const LOOK: Duration = Duration::from_millis(500);
 pub fn serve(arguments: &Serve) -> crate::Result<()> {
     let device = arguments.computing.open_and_say()?;
     let mut watch = Watch::new(&arguments.model);
+    let mut watch_kept = Watch::new(&neighbours::of_model(&arguments.model));
     let model = load(arguments, &device)?;
+    let kept = kept::of(arguments, &model);
     let listener = TcpListener::bind(SocketAddr::new(arguments.host, arguments.port)).map_err(|e| {
         Failure::Error(format!(
             "cannot listen on {}:{}: {e}. Name another port, or 0 for a free one: --port 0",
@@ -62,7 +66,7 @@ pub fn serve(arguments: &Serve) -> crate::Result<()> {
     let address = listener.local_addr().map_err(|e| Failure::Error(format!("cannot listen: {e}")))?;
     let server = Arc::new(Server {
         guard: Guard { host: arguments.host, allowed: arguments.allow_origin.clone() },
-        predictor: Predictor::new(model),
+        predictor: Predictor::new(model, kept),
         name: arguments.model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         problem: Mutex::default(),
         memory: Share::new(limits::BODIES_BYTES),
@@ -72,12 +76,16 @@ pub fn serve(arguments: &Serve) -> crate::Result<()> {
     start("transfer-serve", move || computing.predictor.compute()).map_err(failed)?;
     let accepting = server.clone();
     start("transfer-accept", move || accept(&listener, &accepting)).map_err(failed)?;
-    say_where(arguments, address)?;
+    say_where(arguments, address, server.predictor.loaded().kept().is_some())?;
     loop {
         std::thread::sleep(LOOK);
         stop::check("The server")?;
-        if watch.has_changed() {
+        // Both are asked, so that both take note of what is there.
+        let (model, photographs) = (watch.has_changed(), watch_kept.has_changed());
+        if model {
             reload(arguments, &device, &server);
+        } else if photographs {
+            kept::again(arguments, &server.predictor.loaded());
         }
     }
 }
@@ -92,7 +100,8 @@ fn load(arguments: &Serve, device: &Device) -> transfer::Result<Model> {
 fn reload(arguments: &Serve, device: &Device, server: &Server) {
     let problem = match load(arguments, device) {
         Ok(model) => {
-            server.predictor.replace(model);
+            let kept = kept::of(arguments, &model);
+            server.predictor.replace(model, kept);
             screen::note("The model was replaced; the new one answers from now on.");
             None
         }
@@ -105,7 +114,7 @@ fn reload(arguments: &Serve, device: &Device, server: &Server) {
     *limits::lock(&server.problem) = problem;
 }
 
-fn say_where(arguments: &Serve, address: SocketAddr) -> crate::Result<()> {
+fn say_where(arguments: &Serve, address: SocketAddr, shows_photographs: bool) -> crate::Result<()> {
     let reached = match address.ip().is_unspecified() {
         true => SocketAddr::new([127, 0, 0, 1].into(), address.port()),
         false => address,
@@ -115,6 +124,11 @@ fn say_where(arguments: &Serve, address: SocketAddr) -> crate::Result<()> {
         screen::say(
             "warning: other computers can reach this server. It has no password, and the connection is not encrypted.",
         );
+        if shows_photographs {
+            screen::say(
+                "warning: they can see thumbnails of photographs of the training. --no-neighbours shows none.",
+            );
+        }
     }
     let mut out = std::io::stdout().lock();
     writeln!(out, "Serving {} at {url}", arguments.model.shown())?;

@@ -9,9 +9,10 @@ use std::path::PathBuf;
 use std::sync::mpsc::{sync_channel, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 
-use transfer::explain::GradCam;
+use transfer::explain::{GradCam, Neighbours};
 use transfer::prelude::*;
 
+use super::checks::Asked;
 use super::limits::{self, lock, Part, Share};
 
 /// In the place of a file's name in errors.
@@ -22,6 +23,24 @@ pub struct Loaded {
     pub model: Model,
     /// How many models were loaded before it.
     pub number: u64,
+    /// Photographs of its training, if some were kept; they may come later than the model.
+    kept: RwLock<Option<Arc<Neighbours>>>,
+}
+
+impl Loaded {
+    fn new(model: Model, number: u64, kept: Option<Neighbours>) -> Self {
+        Loaded { model, number, kept: RwLock::new(kept.map(Arc::new)) }
+    }
+
+    /// The photographs of its training, if some were kept.
+    pub fn kept(&self) -> Option<Arc<Neighbours>> {
+        self.kept.read().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    /// Takes other photographs from now on.
+    pub fn keep(&self, kept: Neighbours) {
+        *self.kept.write().unwrap_or_else(|e| e.into_inner()) = Some(Arc::new(kept));
+    }
 }
 
 /// What is said of a photograph.
@@ -29,6 +48,8 @@ pub struct Said {
     pub prediction: Prediction,
     /// What speaks for the predicted class, where it was asked for.
     pub heat: Option<GradCam>,
+    /// What the model's dense layer saw of it, where photographs of the training were asked for.
+    pub features: Option<Vec<f32>>,
 }
 
 /// Why there is no prediction.
@@ -45,6 +66,7 @@ struct Job {
     loaded: Arc<Loaded>,
     image: Array3<f32>,
     heat: bool,
+    features: bool,
     answer: SyncSender<Result<Said, Unpredicted>>,
 }
 
@@ -60,9 +82,9 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    pub fn new(model: Model) -> Self {
+    pub fn new(model: Model, kept: Option<Neighbours>) -> Self {
         Predictor {
-            now: RwLock::new(Arc::new(Loaded { model, number: 0 })),
+            now: RwLock::new(Arc::new(Loaded::new(model, 0, kept))),
             waiting: Mutex::default(),
             news: Condvar::new(),
             decoders: Share::new(transfer::threads::pool().current_num_threads().max(2)),
@@ -76,9 +98,10 @@ impl Predictor {
     }
 
     /// Lets another model answer. Requests that are under way are answered by the one that they began with.
-    pub fn replace(&self, model: Model) {
+    pub fn replace(&self, model: Model, kept: Option<Neighbours>) {
         let number = self.loaded().number + 1;
-        *self.now.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(Loaded { model, number });
+        let loaded = Arc::new(Loaded::new(model, number, kept));
+        *self.now.write().unwrap_or_else(|e| e.into_inner()) = loaded;
     }
 
     /// What the model says of the image file with these bytes, and which model it was. `memory` is the part of the
@@ -87,10 +110,10 @@ impl Predictor {
         &self,
         bytes: Vec<u8>,
         memory: Part<'_>,
-        heat: bool,
+        asked: Asked,
     ) -> (Arc<Loaded>, Result<Said, Unpredicted>) {
         let loaded = self.loaded();
-        let said = self.predict_by(&loaded, bytes, memory, heat);
+        let said = self.predict_by(&loaded, bytes, memory, asked);
         (loaded, said)
     }
 
@@ -99,7 +122,7 @@ impl Predictor {
         loaded: &Arc<Loaded>,
         bytes: Vec<u8>,
         memory: Part<'_>,
-        heat: bool,
+        asked: Asked,
     ) -> Result<Said, Unpredicted> {
         let (h, w, c) = loaded.model.base_model().input_shape();
         // One image is always allowed, however large.
@@ -115,7 +138,9 @@ impl Predictor {
             })?
         };
         let (answer, answered) = sync_channel(1);
-        lock(&self.waiting).push_back(Job { loaded: loaded.clone(), image, heat, answer });
+        let features = asked.neighbours.is_some() && loaded.kept().is_some();
+        let job = Job { loaded: loaded.clone(), image, heat: asked.heat_map, features, answer };
+        lock(&self.waiting).push_back(job);
         self.news.notify_one();
         let said = answered.recv();
         drop(room);
@@ -160,15 +185,20 @@ fn answer(mut jobs: Vec<Job>) {
         .map(|(image, job)| (job.heat && !loaded.model.base_model().is_features()).then(|| image.clone()))
         .collect();
     let names = vec![PathBuf::from(PHOTOGRAPH); jobs.len()];
-    let predictions = match loaded.model.predict_images(&names, images) {
-        Ok(predictions) => predictions,
+    let predicted = match jobs.iter().any(|job| job.features) {
+        false => loaded.model.predict_images(&names, images).map(|predictions| (predictions, None)),
+        true => loaded.model.predict_images_with_features(&names, images).map(|(p, f)| (p, Some(f))),
+    };
+    let (predictions, features) = match predicted {
+        Ok(predicted) => predicted,
         Err(e) => {
             let why = e.to_string();
             jobs.iter().for_each(|job| drop(job.answer.send(Err(Unpredicted::Failed(why.clone())))));
             return;
         }
     };
-    for ((job, prediction), image) in jobs.iter().zip(predictions).zip(maps) {
+    for (i, ((job, prediction), image)) in jobs.iter().zip(predictions).zip(maps).enumerate() {
+        let features = features.as_ref().filter(|_| job.features).map(|all| all.row(i).to_vec());
         let said = prediction.and_then(|prediction| {
             let heat = image.map(|image| {
                 let (h, w, c) = image.dim();
@@ -176,7 +206,7 @@ fn answer(mut jobs: Vec<Job>) {
                 let batch = batch.map_err(|e| Error::Shape(e.to_string()))?;
                 loaded.model.grad_cams_of(&batch, &[prediction.label])
             });
-            Ok(Said { prediction, heat: heat.transpose()? })
+            Ok(Said { prediction, heat: heat.transpose()?, features })
         });
         let _ = job.answer.send(said.map_err(|e| Unpredicted::Failed(e.to_string())));
     }

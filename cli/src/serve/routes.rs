@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use super::answers;
-use super::checks::{asks_for_heat_map, check_body};
+use super::checks::{check_body, Asked};
 use super::guard::Guard;
 use super::http::{Answer, Connection, NoRequest, Request};
 use super::limits::{lock, Share};
@@ -108,12 +108,15 @@ impl Server {
         request: &Request,
         query: &str,
     ) -> Result<Answer, NoRequest> {
-        let heat = asks_for_heat_map(query).map_err(NoRequest::Refused)?;
+        let asked = Asked::parse(query).map_err(NoRequest::Refused)?;
         check_body(request).map_err(NoRequest::Refused)?;
         let (bytes, memory) = connection.body(request, &self.memory)?;
-        let (loaded, said) = self.predictor.predict(bytes, memory, heat);
+        let (loaded, said) = self.predictor.predict(bytes, memory, asked);
+        let said = said.and_then(|said| {
+            answers::prediction(&loaded, &said, asked).map_err(|e| Unpredicted::Failed(e.to_string()))
+        });
         Ok(match said {
-            Ok(said) => Answer::json(200, &answers::prediction(&loaded, &said)),
+            Ok(value) => Answer::json(200, &value),
             Err(Unpredicted::Photograph(why)) => Answer::error(422, why),
             Err(Unpredicted::Busy) => {
                 Answer::error(503, "too many photographs at a time: try again").header("Retry-After", "2")

@@ -19,6 +19,11 @@ pub struct Server {
 impl Server {
     /// `transfer serve MODEL --port 0`, with further arguments.
     pub fn start(model: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(model, arguments, Stdio::null())
+    }
+
+    /// The same, with warnings and errors to `says`.
+    pub fn start_with(model: &Path, arguments: &[&str], says: impl Into<Stdio>) -> Self {
         let mut command = common::transfer();
         command
             .arg("--quiet")
@@ -26,7 +31,7 @@ impl Server {
             .arg(model)
             .args(["--port", "0", "--device", "cpu"])
             .args(arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(says).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let port = line.trim_end().trim_end_matches('/').rsplit(':').next().unwrap();

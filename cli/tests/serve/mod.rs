@@ -11,6 +11,7 @@ use crate::common;
 
 pub mod client;
 mod hostile;
+mod neighbours;
 
 use client::Server;
 

@@ -25,6 +25,7 @@ mod eigen;
 mod grad_cam;
 mod html;
 mod multi_label;
+mod neighbours;
 mod pca;
 mod pooled;
 mod report;
@@ -39,6 +40,8 @@ pub use html::{HtmlReport, HtmlReportOptions};
 pub use multi_label::{
     average_precision_score, best_threshold, multi_label_report, LabelScores, MultiLabelReport,
 };
+pub(crate) use neighbours::{encode_neighbours, parse_neighbours};
+pub use neighbours::{Neighbour, Neighbours};
 pub use pca::Pca;
 pub use pooled::PooledFeatures;
 pub use report::{classification_report, Average, ClassScores, ClassificationReport};

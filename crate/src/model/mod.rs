@@ -6,6 +6,7 @@
 //! | `chain.rs`, `layers.rs` | how a model is put together; the layers above the base |
 //! | `about.rs` | what has to be known of a model besides its weights, in order to predict |
 //! | `saved.rs`, `weights_file.rs` | `Model::save` and `Model::load`: that and the weights as one file; weights alone |
+//! | `digest.rs` | what tells a model from others |
 //! | `features.rs` | the ONNX file that computes a saved model's features |
 //! | `imagenet.rs` | `Classifier::imagenet`: published networks with the 1,000 classes of ImageNet |
 //! | `onnx/` | `Model::export_onnx`: the model for ONNX Runtime and other programs; `int8/`: `Model::quantize`, in int8 |
@@ -17,6 +18,7 @@
 
 mod about;
 mod chain;
+mod digest;
 pub(crate) mod feature_cache;
 mod features;
 mod image_fit;

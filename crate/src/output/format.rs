@@ -21,6 +21,8 @@ pub(crate) enum Format {
     Report,
     /// A page in HTML that reports on a model.
     Page,
+    /// Features and thumbnails of training photographs.
+    Neighbours,
     /// A table whose first line is one of these.
     Table(Vec<String>),
 }
@@ -50,6 +52,7 @@ impl Format {
             Format::Figure => "a figure",
             Format::Report => "a report",
             Format::Page => "a page",
+            Format::Neighbours => "a file of training photographs",
             Format::Table(_) => "a table with the same columns",
         }
     }
@@ -58,19 +61,15 @@ impl Format {
     pub fn room(&self) -> u64 {
         match self {
             Format::Model | Format::Weights | Format::Onnx => 10 << 20,
-            Format::Figure | Format::Report | Format::Page | Format::Table(_) => 0,
+            Format::Figure | Format::Report | Format::Page | Format::Neighbours | Format::Table(_) => 0,
         }
     }
 
     /// Whether this program wrote the file, which is read from its start.
     pub fn is_written_here(&self, file: &mut File) -> IoResult<bool> {
         match self {
-            Format::Model => {
-                let about = metadata(file)?;
-                let model = about.as_ref().and_then(|about| about["model"].as_str());
-                let model: Option<Value> = model.and_then(|text| serde_json::from_str(text).ok());
-                Ok(model.is_some_and(|model| is_writer(&model["written_by"])))
-            }
+            Format::Model => names_writer(file, "model"),
+            Format::Neighbours => names_writer(file, "neighbours"),
             Format::Weights => Ok(metadata(file)?.is_some_and(|about| {
                 // A model and a checkpoint have an entry of their own.
                 is_writer(&about["written_by"]) && about["model"].is_null() && about["checkpoint"].is_null()
@@ -103,6 +102,14 @@ impl Format {
             }
         }
     }
+}
+
+/// Whether the metadata of a safetensors file has JSON under `key` that names this program.
+fn names_writer(file: &mut File, key: &str) -> IoResult<bool> {
+    let about = metadata(file)?;
+    let text = about.as_ref().and_then(|about| about[key].as_str());
+    let value: Option<Value> = text.and_then(|text| serde_json::from_str(text).ok());
+    Ok(value.is_some_and(|value| is_writer(&value["written_by"])))
 }
 
 fn is_writer(value: &Value) -> bool {

@@ -13,9 +13,9 @@
 //! | a symbolic link | it stays, and the rules hold for what it leads to |
 //! | a file that is being read, or anything in a folder of photographs, where these were named | an error, always |
 //!
-//! What this program wrote is known by content: a model, weights and a report name it in their metadata, an ONNX
-//! file names it as producer, a page names it as generator, a figure has it in a text chunk, and a table has exactly the columns of the table that
-//! is to be written.
+//! What this program wrote is known by content: a model, weights, a report and the photographs kept beside a model name
+//! it in their metadata, an ONNX file names it as producer, a page names it as generator, a figure has it in a text
+//! chunk, and a table has exactly the columns of the table that is to be written.
 //!
 //! A file appears whole or not at all. It is written beside its place, under a name that starts with a dot and ends
 //! in `.partial`, and renamed. A file that is replaced hands its permissions on, and its owner and extended

@@ -53,6 +53,14 @@ impl OutputFile {
     /// # Errors
     /// [`Error::Io`] where it cannot be looked at or removed.
     pub fn remove_csv(&self, header: &[&str]) -> Result<bool> {
+        self.remove(&Format::Table(vec![header.join(",")]))
+    }
+
+    /// Removes an earlier file of this kind that this program wrote; `true` where there was one. Anything else stays.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be looked at or removed.
+    pub(crate) fn remove(&self, format: &Format) -> Result<bool> {
         let failed = |e| Error::io("cannot remove", &self.path, e);
         // A link is not followed here, since what it leads to has a name of its own.
         match self.path.symlink_metadata() {
@@ -64,7 +72,7 @@ impl OutputFile {
         let place = place::resolve(&self.path)?;
         self.check_place(&place)?;
         let mut file = input::open(&self.path).map_err(failed)?.file;
-        let ours = Format::Table(vec![header.join(",")]).is_written_here(&mut file).map_err(failed)?;
+        let ours = format.is_written_here(&mut file).map_err(failed)?;
         if ours {
             std::fs::remove_file(&self.path).map_err(failed)?;
         }

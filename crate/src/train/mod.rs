@@ -32,6 +32,7 @@ pub use fit::options::FitOptions;
 pub use folds::{fold_assignment, out_of_fold, CrossValidateOptions, OutOfFold};
 pub use history::{History, Kept};
 pub use lr_find::{LrFind, LrFindOptions, Suggestion};
+pub(crate) use novelty::at_most;
 pub(crate) use predict::check_outputs;
 pub use predict::Predictions;
 pub use prediction::Prediction;

@@ -67,6 +67,7 @@ impl Model {
             )));
         }
         training.expect_one_label("fit_novelty")?;
+        // `Model::neighbours` keeps the same ones, among others, so that what is computed for them here serves both.
         let known = self.looks(&at_most(training, MOST_KEPT)?, false)?;
         check_stop("The training")?;
         let unseen = self.looks(&at_most(held_out, MOST_HELD_OUT)?, self.test_time_flip)?;
@@ -155,7 +156,7 @@ fn nearest(features: &Array2<f32>) -> Result<Nearest> {
 }
 
 /// The data set, or a part of it that is stratified where it has more images.
-fn at_most(dataset: &Dataset, images: usize) -> Result<Dataset> {
+pub(crate) fn at_most(dataset: &Dataset, images: usize) -> Result<Dataset> {
     match dataset.len() > images {
         true => Ok(dataset.stratified_split(images as f32 / dataset.len() as f32, SPLIT_SEED)?.1),
         false => Ok(dataset.clone()),

@@ -170,12 +170,22 @@ impl Model {
         self.pooled(&outputs, n)
     }
 
-    /// [`predict_unchecked`](Self::predict_unchecked), and why each image is unknown by what `novelty` looks at.
+    /// [`predict_unchecked`](Self::predict_unchecked), and the pooled features of the images as they are
+    /// `(n, features)`.
+    pub(crate) fn predict_with_features(&self, images: &Array4<f32>) -> Result<(Predictions, Array2<f32>)> {
+        let n = images.dim().0;
+        let (logits, pooled) = self.logits_and_pooled(&self.outputs_of(images)?, n)?;
+        let shape = (n, self.net.base.output_shape().2);
+        let features = Array2::from_shape_vec(shape, pooled).map_err(|e| Error::Shape(e.to_string()))?;
+        Ok((self.predictions(logits, (0..n).collect(), Vec::new())?, features))
+    }
+
+    /// [`predict_with_features`](Self::predict_with_features), and why each image is unknown by what `novelty` looks at.
     pub(crate) fn predict_and_tell_unknown(
         &self,
         images: &Array4<f32>,
         novelty: &Novelty,
-    ) -> Result<(Predictions, Vec<Option<Unknown>>)> {
+    ) -> Result<(Predictions, Array2<f32>, Vec<Option<Unknown>>)> {
         let n = images.dim().0;
         let pixels = self.base_input(images)?;
         let outputs = self.outputs(&pixels, n, self.test_time_flip)?;
@@ -204,7 +214,7 @@ impl Model {
         let features = rows(base.output_shape().2, pooled)?;
         let looks = Looks { logits: &predictions.logits, features: &features, frozen: frozen.as_ref() };
         let unknown = novelty.unknown(&looks)?;
-        Ok((predictions, unknown))
+        Ok((predictions, features, unknown))
     }
 
     /// Outputs of the frozen part for images `(n, h, w, 3)` with grey levels, and for their mirror images where those

@@ -3,13 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ndarray::{Array3, Array4};
+use ndarray::{Array2, Array3, Array4};
 
 use crate::data::{load_img_bytes_into, MAX_DECODED_BYTES};
 use crate::model::Model;
 use crate::progress::check_stop;
 use crate::train::Prediction;
 use crate::{Error, Result};
+
+/// Images `(n, h, w, 3)`, the name of each, and the names of the classes.
+type Named<'a> = (Array4<f32>, Vec<&'a Path>, Arc<[String]>);
 
 impl Model {
     /// Decodes the bytes of an image file and resizes it to the model's size, as for files and data sets:
@@ -58,6 +61,33 @@ impl Model {
         names: &[impl AsRef<Path>],
         images: Vec<Array3<f32>>,
     ) -> Result<Vec<Result<Prediction>>> {
+        let Some((batch, names, classes)) = self.batch_of(names, &images)? else { return Ok(Vec::new()) };
+        self.predictions_of(&batch, &names, &classes)
+    }
+
+    /// [`predict_images`](Self::predict_images), and what the dense layer sees of each image as it is, not mirrored
+    /// `(n, features)`: for [`Neighbours::nearest`](crate::explain::Neighbours::nearest), which refuses those that are
+    /// not finite. Predictions are the same, bit for bit.
+    ///
+    /// # Errors
+    /// As [`predict_images`](Self::predict_images).
+    pub fn predict_images_with_features(
+        &self,
+        names: &[impl AsRef<Path>],
+        images: Vec<Array3<f32>>,
+    ) -> Result<(Vec<Result<Prediction>>, Array2<f32>)> {
+        match self.batch_of(names, &images)? {
+            Some((batch, names, classes)) => self.predictions_and_features_of(&batch, &names, &classes),
+            None => Ok((Vec::new(), Array2::zeros((0, self.base_model().output_shape().2)))),
+        }
+    }
+
+    /// Images as a batch, with their names and those of the classes; `None` where there are none.
+    fn batch_of<'a>(
+        &self,
+        names: &'a [impl AsRef<Path>],
+        images: &[Array3<f32>],
+    ) -> Result<Option<Named<'a>>> {
         check_stop("The prediction")?;
         let size = self.base_model().input_shape();
         if names.len() != images.len() || images.iter().any(|image| image.dim() != size) {
@@ -68,14 +98,12 @@ impl Model {
             )));
         }
         if images.is_empty() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let mut pixels = Vec::with_capacity(images.len() * size.0 * size.1 * size.2);
         images.iter().for_each(|image| pixels.extend(image.iter()));
         let batch = Array4::from_shape_vec((images.len(), size.0, size.1, size.2), pixels)
             .map_err(|e| Error::Shape(e.to_string()))?;
-        let names: Vec<&Path> = names.iter().map(AsRef::as_ref).collect();
-        let classes: Arc<[String]> = self.class_names().into();
-        self.predictions_of(&batch, &names, &classes)
+        Ok(Some((batch, names.iter().map(AsRef::as_ref).collect(), self.class_names().into())))
     }
 }

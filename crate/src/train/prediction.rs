@@ -7,12 +7,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ndarray::{Array4, Axis};
+use ndarray::{Array2, Array4, Axis};
 
 use crate::data::load_img_into;
 use crate::model::{Model, Unknown};
 use crate::progress::check_stop;
-use crate::train::check_outputs;
+use crate::train::{check_outputs, Predictions};
 use crate::{threads, Error, Result};
 
 /// What a model says of one file.
@@ -159,8 +159,39 @@ impl Model {
     ) -> Result<Vec<Result<Prediction>>> {
         let (predictions, unknown) = match self.novelty() {
             None => (self.predict_unchecked(images)?, vec![None; paths.len()]),
+            Some(novelty) => {
+                let (predictions, _, unknown) = self.predict_and_tell_unknown(images, novelty)?;
+                (predictions, unknown)
+            }
+        };
+        Ok(self.said_of(&predictions, unknown, paths, names))
+    }
+
+    /// The same, and the pooled features of each image as it is `(n, features)`.
+    pub(super) fn predictions_and_features_of(
+        &self,
+        images: &Array4<f32>,
+        paths: &[&Path],
+        names: &Arc<[String]>,
+    ) -> Result<(Vec<Result<Prediction>>, Array2<f32>)> {
+        let (predictions, features, unknown) = match self.novelty() {
+            None => {
+                let (predictions, features) = self.predict_with_features(images)?;
+                (predictions, features, vec![None; paths.len()])
+            }
             Some(novelty) => self.predict_and_tell_unknown(images, novelty)?,
         };
+        Ok((self.said_of(&predictions, unknown, paths, names), features))
+    }
+
+    /// Predictions by file.
+    fn said_of(
+        &self,
+        predictions: &Predictions,
+        unknown: Vec<Option<Unknown>>,
+        paths: &[&Path],
+        names: &Arc<[String]>,
+    ) -> Vec<Result<Prediction>> {
         let (labels, probabilities) = (predictions.labels(), predictions.probabilities());
         let logits = predictions.logits.outer_iter();
         let rows = labels.iter().zip(probabilities.outer_iter()).zip(logits).zip(unknown).zip(paths);
@@ -179,7 +210,7 @@ impl Model {
                 unknown,
             })
         };
-        Ok(rows.map(of_row).collect())
+        rows.map(of_row).collect()
     }
 }
 

@@ -143,23 +143,44 @@ pub(crate) fn write_values(weights: &Weights, out: &mut impl Write) -> std::io::
 /// All that stands before the values: the header's length and the header.
 pub(crate) fn header(weights: &Weights, metadata: &BTreeMap<String, String>) -> Result<Vec<u8>, String> {
     weights.check_finite()?;
+    let mut entries = Vec::with_capacity(weights.len());
+    for (name, tensor) in weights {
+        if tensor.shape.iter().product::<usize>() != tensor.data.len() {
+            return Err(format!("`{name}` has shape {:?} but {} values", tensor.shape, tensor.data.len()));
+        }
+        entries.push(Entry { name, kind: "F32", shape: &tensor.shape, bytes: 4 * tensor.data.len() });
+    }
+    header_with(&entries, metadata)
+}
+
+/// What a header says of a tensor.
+pub(super) struct Entry<'a> {
+    pub name: &'a str,
+    /// The kind of its values, as the format calls it.
+    pub kind: &'a str,
+    pub shape: &'a [usize],
+    /// How many bytes the values take.
+    pub bytes: usize,
+}
+
+/// [`header`] of tensors whose values follow in this order, which is that of their names.
+pub(super) fn header_with(
+    tensors: &[Entry<'_>],
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>, String> {
     // Written by hand: the library keeps metadata in a hash map, so its files differ from run to run.
     let mut entries = serde_json::Map::new();
     if !metadata.is_empty() {
         entries.insert("__metadata__".into(), serde_json::json!(metadata));
     }
     let mut start = 0;
-    for (name, tensor) in weights {
-        if name == "__metadata__" {
+    for Entry { name, kind, shape, bytes } in tensors {
+        if *name == "__metadata__" {
             return Err("`__metadata__` cannot be the name of a tensor".into());
         }
-        if tensor.shape.iter().product::<usize>() != tensor.data.len() {
-            return Err(format!("`{name}` has shape {:?} but {} values", tensor.shape, tensor.data.len()));
-        }
-        let end = start + 4 * tensor.data.len();
-        let entry =
-            serde_json::json!({ "dtype": "F32", "shape": tensor.shape, "data_offsets": [start, end] });
-        entries.insert(name.into(), entry);
+        let end = start + bytes;
+        let entry = serde_json::json!({ "dtype": kind, "shape": shape, "data_offsets": [start, end] });
+        entries.insert((*name).into(), entry);
         start = end;
     }
     let mut header = serde_json::to_vec(&entries).map_err(|e| e.to_string())?;

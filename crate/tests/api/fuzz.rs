@@ -100,6 +100,9 @@ fn good(target: &str) -> Vec<&'static str> {
             "no_validation.safetensors",
         ],
         "model" => vec!["binary.safetensors", "damaged.safetensors", "many.safetensors"],
+        "neighbours" => {
+            vec!["damaged.safetensors", "labels.safetensors", "zeros.safetensors"]
+        }
         "extraction" => {
             vec!["comment.zip", "dense.zip", "empty.zip", "in_front.zip", "plain.zip", "stored.zip"]
         }
@@ -175,6 +178,11 @@ fn mutations_of_checkpoints_break_no_promise() {
 #[test]
 fn mutations_of_saved_models_break_no_promise() {
     try_mutations("model", 3000);
+}
+
+#[test]
+fn mutations_of_photographs_beside_a_model_break_no_promise() {
+    try_mutations("neighbours", 3000);
 }
 
 #[test]

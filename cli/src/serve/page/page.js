@@ -2,6 +2,7 @@
 "use strict";
 
 const SHOWN = 5; // classes of a card
+const NEAR = 5; // training photographs of a card
 const AT_ONCE = 2; // requests
 const PICTURE = 320; // pixels of the longer side of a canvas
 const LARGEST = 32 * 1024 * 1024; // bytes, as the server allows
@@ -133,7 +134,7 @@ async function predict(photo) {
   const result = { name: photo.name, error: null, said: null };
   try {
     if (photo.blob.size > LARGEST) throw new Error("the file is longer than 32 MiB");
-    const answer = await fetch("/predict?heat_map=1", {
+    const answer = await fetch("/predict?heat_map=1&neighbours=" + NEAR, {
       method: "POST",
       headers: { "Content-Type": "application/octet-stream" },
       body: photo.blob,
@@ -176,6 +177,7 @@ async function show(photo, result) {
     part("class").classList.toggle("unknown", said.unknown);
     part("reason").textContent = said.unknown ? said.reason + "; most probable: " + said.class : "";
     for (const { class: name, probability } of said.probabilities.slice(0, SHOWN)) part("bars").append(bar(name, probability));
+    showNear(said.neighbours || [], part("near"));
     await draw(photo.blob, said, part("photo"), part("map"), result.name);
   }
   if (photo.generation === generation) $("results").prepend(card);
@@ -203,6 +205,27 @@ function bar(name, probability) {
   fill.style.width = 100 * probability + "%";
   make("track", "").append(fill);
   return row;
+}
+
+// The training photographs that look most like this one to the model, if thumbnails of them were kept.
+function showNear(neighbours, part) {
+  part.hidden = neighbours.length === 0;
+  for (const { file, labels, class: name, similarity, thumbnail } of neighbours) {
+    const row = document.createElement("li");
+    const image = document.createElement("img");
+    image.width = image.height = 64;
+    image.src = thumbnail;
+    image.alt = image.title = file;
+    row.append(image);
+    const words = [["label", name === undefined ? labels.join(", ") || "no label" : name], ["similarity", similarity.toFixed(3)]];
+    for (const [className, text] of words) {
+      const span = document.createElement("span");
+      span.className = className;
+      span.textContent = text;
+      row.append(span);
+    }
+    part.querySelector("ol").append(row);
+  }
 }
 
 // The photograph as the model sees it: stretched, cropped or padded to the aspect ratio of its images.

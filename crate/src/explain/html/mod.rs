@@ -5,7 +5,7 @@
 //! | `content.rs` | what a report holds |
 //! | `gather.rs` | the numbers and the pictures, from a model and a data set |
 //! | `labels.rs` | what is said of several labels a photograph |
-//! | `pictures.rs` | photographs as small JPEG files: one sheet of thumbnails, the worst ones with heat maps |
+//! | `pictures.rs` | photographs as small JPEG files: one sheet of thumbnails, or one thumbnail; the worst ones with heat maps |
 //! | `document.rs` | the whole file |
 //! | `parts.rs` | tables and figures as HTML |
 //! | `chart.rs` | curves as SVG |
@@ -24,3 +24,4 @@ mod pictures;
 
 pub use content::HtmlReport;
 pub use gather::HtmlReportOptions;
+pub(super) use pictures::thumbnail;

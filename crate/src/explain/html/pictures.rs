@@ -16,6 +16,18 @@ const SHEET_BYTES: usize = 3_000_000;
 /// Side of the photographs beside their heat maps.
 const LARGE: u32 = 192;
 
+/// What one thumbnail in a file of its own should take, in bytes; its quality is lowered until it does.
+const THUMBNAIL_BYTES: usize = 4 << 10;
+
+/// A photograph (h, w, 3), 0..255, as a small JPEG file of its own, 64x64.
+///
+/// # Errors
+/// Where it cannot be encoded.
+pub(crate) fn thumbnail(photograph: ArrayView3<'_, f32>) -> Result<Vec<u8>> {
+    let small = reduced(photograph, THUMBNAIL);
+    within(&small, THUMBNAIL_BYTES)
+}
+
 /// The thumbnails of photographs on one sheet, which takes much less than as many files.
 pub(super) struct Sheet(RgbImage);
 
@@ -35,15 +47,20 @@ impl Sheet {
 
     /// The sheet as a JPEG file.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        for quality in [60, 45, 30, 15] {
-            bytes = jpeg(&self.0, quality)?;
-            if bytes.len() <= SHEET_BYTES {
-                break;
-            }
-        }
-        Ok(bytes)
+        within(&self.0, SHEET_BYTES)
     }
+}
+
+/// A picture as a JPEG file of so many bytes at most, or of the lowest quality.
+fn within(picture: &RgbImage, most: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for quality in [60, 45, 30, 15] {
+        bytes = jpeg(picture, quality)?;
+        if bytes.len() <= most {
+            break;
+        }
+    }
+    Ok(bytes)
 }
 
 /// A photograph (h, w, 3), 0..255, and the same under its heat map (h, w), as JPEG files.
@@ -98,6 +115,18 @@ pub(super) fn data_url(jpeg: &[u8]) -> String {
 mod tests {
     use super::*;
     use ndarray::Array3;
+
+    #[test]
+    fn a_thumbnail_keeps_to_its_bytes_whatever_it_shows() {
+        let mut rng = crate::random::Rng::new(&[4]);
+        let noise = Array3::from_shape_simple_fn((64, 64, 3), || 255.0 * rng.uniform().round());
+        let smooth = Array3::from_shape_fn((224, 160, 3), |(y, x, c)| ((y + x) / (c + 2)) as f32);
+        for photograph in [noise, smooth] {
+            let jpeg = thumbnail(photograph.view()).unwrap();
+            assert!(jpeg.starts_with(&[0xFF, 0xD8, 0xFF]) && jpeg.len() <= THUMBNAIL_BYTES, "{}", jpeg.len());
+            assert_eq!(image::load_from_memory(&jpeg).unwrap().into_rgb8().dimensions(), (64, 64));
+        }
+    }
 
     #[test]
     fn thumbnails_are_means_and_lie_where_their_number_says() {

@@ -14,7 +14,7 @@ use crate::scenario::random_weights;
 const SIDE: usize = 32;
 
 /// Noise in folders of these names.
-fn dataset(dir: &Path, classes: &[&str], each: usize) -> Dataset {
+pub fn dataset(dir: &Path, classes: &[&str], each: usize) -> Dataset {
     let mut rng = Rng::new(&[each as u64]);
     for (class, name) in classes.iter().enumerate() {
         let folder = dir.join(name);
@@ -31,7 +31,7 @@ fn dataset(dir: &Path, classes: &[&str], each: usize) -> Dataset {
     image_dataset_from_directory(dir, options).unwrap()
 }
 
-fn model(units: usize) -> Model {
+pub fn model(units: usize) -> Model {
     let mut base = MobileNetV2::with_weights((SIDE, SIDE, 3), &random_weights()).unwrap();
     base.set_trainable(false);
     let chain =

@@ -5,6 +5,7 @@
 mod figures;
 mod html;
 mod model;
+mod neighbours;
 
 use ndarray::Array2;
 use serde_json::Value;
