@@ -29,6 +29,8 @@ pub(crate) mod copy;
 #[cfg(feature = "cuda")]
 mod driver_error;
 #[cfg(feature = "cuda")]
+mod dropout;
+#[cfg(feature = "cuda")]
 pub(crate) mod folded;
 #[cfg(feature = "cuda")]
 mod found;
@@ -54,9 +56,11 @@ mod staging;
 #[cfg(feature = "cuda")]
 pub(crate) use address::address;
 #[cfg(feature = "cuda")]
-pub(crate) use backend::{backward_by, dropout};
+pub(crate) use backend::backward_by;
 #[cfg(feature = "cuda")]
 pub(crate) use card::Card;
+#[cfg(feature = "cuda")]
+pub(crate) use dropout::dropout;
 #[cfg(feature = "cuda")]
 pub(crate) use head::HeadOnCard;
 #[cfg(feature = "cuda")]
