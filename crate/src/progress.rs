@@ -3,11 +3,13 @@
 //! Long work reports through [`say`]; by default a line goes to standard output, where a notebook
 //! shows it as it arrives. A program that wants something else installs its own reporter. One that wants
 //! more than lines, for a progress bar, installs an observer; one that wants long work to end early says so
-//! with [`request_stop`].
+//! with [`request_stop`]. In a notebook on Linux an interrupt of the running cell says so, too.
 //!
 //! Where nobody observes, as in a notebook, a pass that takes longer than ten seconds says now and then where it stands,
 //! how fast it is, and how long it will take.
 
+#[cfg(target_os = "linux")]
+mod interrupt;
 mod pace;
 
 use std::io::Write;
@@ -119,8 +121,12 @@ pub fn resume() {
     STOP.store(false, Ordering::Relaxed);
 }
 
-/// Whether [`request_stop`] was called.
+/// Whether [`request_stop`] was called, or the cell of a notebook that is running was interrupted.
 pub fn stop_requested() -> bool {
+    #[cfg(target_os = "linux")]
+    if interrupt::requested() {
+        return true;
+    }
     STOP.load(Ordering::Relaxed)
 }
 

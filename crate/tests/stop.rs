@@ -148,3 +148,80 @@ fn a_training_that_is_asked_to_stop_keeps_a_checkpoint_wherever_it_is_and_ends_a
     resume();
     assert!(model.predict_files(&data.file_paths()[..1]).is_ok());
 }
+
+/// Asks for an end at the step of this number, from 1.
+fn stop_at_step(number: usize) {
+    let steps = Mutex::new(0);
+    set_observer(Some(Arc::new(move |event| {
+        if let Event::Step { .. } = event {
+            let mut steps = steps.lock().unwrap();
+            *steps += 1;
+            if *steps == number {
+                request_stop();
+            }
+        }
+    })));
+}
+
+#[test]
+fn a_model_whose_training_was_interrupted_goes_on_where_it_stands() {
+    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
+    let dir = tempfile::tempdir().unwrap();
+    let data = pictures(&dir.path().join("pictures"));
+    let start = random_weights();
+    let (history, weights) = train(&data, &dir.path().join("unbroken"), &start).unwrap();
+
+    let mut model = network(&start).unwrap();
+    let mut fit = |model: &mut Model| {
+        let options = FitOptions::epochs(EPOCHS).validation_data(&data);
+        model.fit(&data, options.checkpoint(dir.path().join("same_model")))
+    };
+    for stop in [2, 5] {
+        stop_at_step(stop);
+        let stopped = fit(&mut model).map(drop);
+        assert!(matches!(stopped, Err(Error::Interrupted(_))), "{stopped:?}");
+        assert!(model.weights().unwrap() != start, "it has what it learned");
+        resume();
+    }
+    set_observer(None);
+    let again = fit(&mut model).unwrap();
+    assert_eq!((&again.loss, &again.val_loss), (&history.loss, &history.val_loss));
+    assert!(model.weights().unwrap() == weights, "the same bits");
+    // A model that was changed since is another start.
+    stop_at_step(1);
+    let options = FitOptions::epochs(EPOCHS + 1).initial_epoch(EPOCHS);
+    let more = |model: &mut Model| model.fit(&data, options.clone().checkpoint(dir.path().join("more")));
+    assert!(matches!(more(&mut model).map(drop), Err(Error::Interrupted(_))));
+    resume();
+    set_observer(None);
+    model.compile(Adam::new(1e-3), Loss::BinaryCrossentropy).unwrap();
+    let refused = more(&mut model).map(drop).unwrap_err().to_string();
+    assert!(refused.contains("weights at the start"), "{refused}");
+}
+
+#[test]
+fn a_fine_tuning_that_was_interrupted_leaves_the_trained_head_and_starts_as_before() {
+    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
+    let dir = tempfile::tempdir().unwrap();
+    let data = pictures(&dir.path().join("pictures"));
+    let start = random_weights();
+    let options = || FineTuneOptions::epochs(2).share(1.0).seed(3);
+    let mut unbroken = network(&start).unwrap();
+    unbroken.fine_tune(&data, options()).unwrap();
+
+    let mut model = network(&start).unwrap();
+    stop_at_step(3);
+    let stopped = model.fine_tune(&data, options()).map(drop);
+    assert!(matches!(stopped, Err(Error::Interrupted(_))), "{stopped:?}");
+    resume();
+    set_observer(None);
+    let (left, before) = (model.weights().unwrap(), network(&start).unwrap().weights().unwrap());
+    let changed: Vec<&str> = before
+        .iter()
+        .filter(|(name, tensor)| left.get(name).unwrap().data != tensor.data)
+        .map(|(name, _)| name)
+        .collect();
+    assert!(!changed.is_empty() && changed.iter().all(|name| name.starts_with("dense")), "{changed:?}");
+    model.fine_tune(&data, options()).unwrap();
+    assert!(model.weights().unwrap() == unbroken.weights().unwrap(), "the same bits");
+}

@@ -1,6 +1,6 @@
 //! The notebook's kernel: evcxr_jupyter, built once, registered in `.venv` and not in the home.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::process::{command, on_path, output, run};
 use crate::project::Project;
@@ -113,11 +113,49 @@ fn register(project: &Project, kernel: &Path) -> Result<()> {
             kernel.display(),
             project.jupyter_data().display()
         )
-    })
+    })?;
+    if !cfg!(target_os = "linux") {
+        return Ok(());
+    }
+    let path = registration(project);
+    let text = std::fs::read_to_string(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+    match with_signals(&text) {
+        Some(text) => {
+            std::fs::write(&path, text).map_err(|e| format!("cannot write {}: {e}", path.display()))
+        }
+        None => {
+            println!(
+                "    {} is not as expected and stays as it is: an interrupt loses variables",
+                path.display()
+            );
+            Ok(())
+        }
+    }
+}
+
+/// Jupyter's description of the kernel, changed so that an interrupt is the signal SIGINT and not a message.
+///
+/// On the message, the kernel kills the process in which cells run. The signal goes to the kernel, to the compiler and to
+/// that process alike. They start with the signal ignored, and `crate/src/progress/interrupt.rs` listens where cells run.
+fn with_signals(description: &str) -> Option<String> {
+    let command = "\"argv\": [";
+    let ignoring = format!(
+        r#"{command}
+    "/bin/sh",
+    "-c",
+    "trap '' INT; exec \"$0\" \"$@\"","#
+    );
+    let [message, signal] = ["message", "signal"].map(|mode| format!("\"interrupt_mode\": \"{mode}\""));
+    let known = description.contains(command) && description.contains(&message);
+    known.then(|| description.replacen(command, &ignoring, 1).replacen(&message, &signal, 1))
+}
+
+fn registration(project: &Project) -> PathBuf {
+    project.jupyter_data().join("kernels/rust/kernel.json")
 }
 
 fn is_registered(project: &Project) -> bool {
-    project.jupyter_data().join("kernels/rust/kernel.json").is_file()
+    registration(project).is_file()
 }
 
 fn version(project: &Project) -> Option<String> {
@@ -134,16 +172,46 @@ fn is_new_enough(version: &str) -> bool {
     }
 }
 
-/// Changes when the program does.
+/// Changes when the program does, or how it is registered.
 fn identity(kernel: &Path) -> String {
     let changed = std::fs::metadata(kernel).and_then(|m| m.modified()).ok();
     let changed = changed.and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
-    format!("{} {}", kernel.display(), changed.as_secs())
+    format!("{} {} with signals", kernel.display(), changed.as_secs())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_new_enough;
+    use super::{is_new_enough, with_signals};
+
+    #[test]
+    fn an_interrupt_becomes_a_signal_that_the_kernel_ignores() {
+        let written = r#"{
+  "argv": [
+    "/a \"b\"/evcxr_jupyter",
+    "--control_file",
+    "{connection_file}"
+  ],
+  "display_name": "Rust",
+  "interrupt_mode": "message",
+  "language": "rust"
+}"#;
+        let expected = r#"{
+  "argv": [
+    "/bin/sh",
+    "-c",
+    "trap '' INT; exec \"$0\" \"$@\"",
+    "/a \"b\"/evcxr_jupyter",
+    "--control_file",
+    "{connection_file}"
+  ],
+  "display_name": "Rust",
+  "interrupt_mode": "signal",
+  "language": "rust"
+}"#;
+        assert_eq!(with_signals(written).as_deref(), Some(expected));
+        assert_eq!(with_signals(expected), None);
+        assert_eq!(with_signals("{}"), None);
+    }
 
     #[test]
     fn kernels_from_0_21_on_will_do() {

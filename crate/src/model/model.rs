@@ -41,9 +41,18 @@ pub struct Model {
     pub(crate) image_fit: Option<Fit>,
     /// `None` where it was never fitted.
     pub(crate) trained_on: Option<TrainedOn>,
+    /// `None` where no training with checkpoints was interrupted.
+    pub(crate) left_off: Option<LeftOff>,
     pub(crate) trust: Trust,
     /// Who shares the work; `None` where this process does all of it.
     pub(crate) team: Option<Arc<dyn Team>>,
+}
+
+/// A training with checkpoints that was interrupted, by digests of the weights and of the optimizer's state. A model
+/// that is still as the training left it goes on from its checkpoint, as one does that is as it was at the start.
+pub(crate) struct LeftOff {
+    pub start: String,
+    pub end: String,
 }
 
 pub(crate) struct Compiled {
@@ -126,6 +135,7 @@ impl Model {
             thresholds: Vec::new(),
             image_fit: None,
             trained_on: None,
+            left_off: None,
             trust: Trust::default(),
             team: None,
         })

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::data::{file_digest, Dataset};
 use crate::hex::hex;
 use crate::input;
-use crate::model::{not_compiled, Model};
+use crate::model::{not_compiled, Compiled, LeftOff, Model};
 use crate::progress::check_stop;
 use crate::threads;
 use crate::weights::Weights;
@@ -84,7 +84,7 @@ impl Identity {
             ("optimizer", format!("{:?}", compiled.config())),
             ("loss", format!("{:?}", compiled.loss)),
             ("initial_epoch", initial_epoch.to_string()),
-            (START, start(&model.net.weights()?, compiled.step(), &compiled.moments()?)),
+            (START, start(model, compiled)?),
         ];
         let facts = facts.into_iter().chain(more.iter().cloned());
         Ok((Self::from_facts(facts), images))
@@ -130,6 +130,13 @@ impl Identity {
             lines.push(format!("{START}: others before"));
         }
         lines
+    }
+
+    /// What a model has to remember of this run, which leaves it as it is now.
+    pub fn left_off(&self, model: &Model) -> Result<LeftOff> {
+        let compiled = model.compiled.as_ref().ok_or_else(not_compiled)?;
+        let start = self.0.get(START).cloned().unwrap_or_default();
+        Ok(LeftOff { start, end: standing(model, compiled)? })
     }
 
     /// A name for the run: 16 hexadecimal digits.
@@ -240,7 +247,21 @@ fn ranges(numbers: &[usize]) -> String {
     }
 }
 
-fn start(weights: &Weights, step: u64, moments: &Weights) -> String {
+/// The digest of where the training starts: as the model is, or as it was at the start of the training that left it so.
+fn start(model: &Model, compiled: &Compiled) -> Result<String> {
+    let now = standing(model, compiled)?;
+    Ok(match &model.left_off {
+        Some(left_off) if left_off.end == now => left_off.start.clone(),
+        _ => now,
+    })
+}
+
+/// A digest of the weights and of the optimizer's state.
+fn standing(model: &Model, compiled: &Compiled) -> Result<String> {
+    Ok(digest(&model.net.weights()?, compiled.step(), &compiled.moments()?))
+}
+
+fn digest(weights: &Weights, step: u64, moments: &Weights) -> String {
     let mut hash = Sha256::new();
     hash.update(step.to_le_bytes());
     for (name, tensor) in weights.iter().chain(moments) {
@@ -328,8 +349,8 @@ mod tests {
             [("a".to_owned(), tensor)].into_iter().collect::<Weights>()
         };
         let none = Weights::new();
-        assert_eq!(start(&of(1), 0, &none), start(&of(1), 0, &none));
-        assert_ne!(start(&of(1), 0, &none), start(&of(2), 0, &none));
-        assert_ne!(start(&of(1), 0, &none), start(&of(1), 1, &none));
+        assert_eq!(digest(&of(1), 0, &none), digest(&of(1), 0, &none));
+        assert_ne!(digest(&of(1), 0, &none), digest(&of(2), 0, &none));
+        assert_ne!(digest(&of(1), 0, &none), digest(&of(1), 1, &none));
     }
 }

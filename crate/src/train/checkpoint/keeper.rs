@@ -2,7 +2,7 @@
 //! becomes what it was.
 
 use crate::data::Dataset;
-use crate::model::{not_compiled, Model};
+use crate::model::{not_compiled, LeftOff, Model};
 use crate::network::on_device::on_device;
 use crate::progress::say;
 use crate::team::{self, Team};
@@ -107,6 +107,11 @@ impl Keeper {
         }
         state.history.images_per_second.resize(state.history.epochs(), 0.0);
         Ok(Some(state))
+    }
+
+    /// What `model` has to remember where this run is interrupted, so that the same call goes on.
+    pub fn left_off(&self, model: &Model) -> Result<LeftOff> {
+        self.about.identity.left_off(model)
     }
 
     fn check_identity(&self, about: &Details) -> Result<()> {

@@ -151,17 +151,14 @@ impl Model {
             let base = self.net.weights_that_train()?;
             let runs = Runs { dataset, options, plan, loss, class_weights, base: &base };
             let later = match (share, &held_out) {
-                (None, Some(held_out)) => self.keep_what_helps(&runs, held_out, &mut head)?,
-                (share, _) => {
-                    let (end, start, history) =
-                        runs.run(self, dataset, &head.of_all, 0, head.views.as_mut())?;
-                    let share = share.unwrap_or(1.0);
-                    if share < 1.0 {
-                        self.net.set_what_trains(&mixed(&[(1.0 - share, &start), (share, &end)])?)?;
-                    }
-                    history
-                }
+                (None, Some(held_out)) => self.keep_what_helps(&runs, held_out, &mut head),
+                (share, _) => self.keep_share(&runs, share.unwrap_or(1.0), &mut head),
             };
+            if let Err(Error::Interrupted(_)) = later {
+                // The same call then finds what it found, and goes on from checkpoints.
+                self.net.set_what_trains(&base)?;
+            }
+            let later = later?;
             report::fitted(&later, dataset, options.fit.validation.as_ref());
             head.history.extend(&later);
         } else {
@@ -193,6 +190,15 @@ impl Model {
             }
             Err(e) => Err(e),
         }
+    }
+
+    /// Fine-tunes on all photographs, and goes a share of the way to the weights that come of it.
+    fn keep_share(&mut self, runs: &Runs<'_>, share: f32, head: &mut TrainedHead) -> Result<History> {
+        let (end, start, history) = runs.run(self, runs.dataset, &head.of_all, 0, head.views.as_mut())?;
+        if share < 1.0 {
+            self.net.set_what_trains(&mixed(&[(1.0 - share, &start), (share, &end)])?)?;
+        }
+        Ok(history)
     }
 
     /// Fine-tunes, asks the photographs that were held out, and sets the weights that they prefer.

@@ -127,6 +127,7 @@ impl Model {
         while state.epoch < options.epochs && state.history.stopped_epoch.is_none() {
             self.epoch(recipe, dataset, options, &mut state, &mut keeper, (views.as_deref_mut(), &mut kept))
                 .map_err(|e| self.keep_before(e, &state, &mut keeper))
+                .map_err(|e| self.note_end(e, &keeper))
                 .map_err(|e| match (e, &keeper) {
                     (Error::Training(what), Some(keeper)) => {
                         Error::Training(format!("{what} The last good checkpoint: {}.", keeper.last()))
@@ -164,6 +165,17 @@ impl Model {
             Err(e) => say(format!("No checkpoint could be written before the end: {e}")),
             Ok(()) if stopped => return interrupted(keeper),
             Ok(()) => say(format!("The same call goes on from the checkpoint {}.", kept.last())),
+        }
+        error
+    }
+
+    /// Notes where an interrupted training leaves the model, so that the same call on it goes on from the checkpoint.
+    fn note_end(&mut self, error: Error, keeper: &Option<Keeper>) -> Error {
+        if let (Error::Interrupted(_), Some(keeper)) = (&error, keeper) {
+            match keeper.left_off(self) {
+                Ok(left_off) => self.left_off = Some(left_off),
+                Err(why) => return why,
+            }
         }
         error
     }
