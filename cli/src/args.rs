@@ -57,23 +57,14 @@ Environment:
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Train a classifier on a folder of class folders
     Train(Train),
-    /// Look for duplicates, wrong labels and outliers among photographs
     Check(Check),
-    /// Evaluate a model on photographs whose classes are known
     Evaluate(Evaluate),
-    /// Predict the classes of image files
     Predict(Predict),
-    /// Sort photographs into folders by their predicted class
     Sort(Sort),
-    /// Try a model on a page in the browser, and let programs use it over HTTP
     Serve(Serve),
-    /// Write a model as an ONNX file, for ONNX Runtime and other programs
     Export(Export),
-    /// Show the classes, the image size and the layers of a model
     Summary(Summary),
-    /// List the networks that training can start from
     Bases(Bases),
 }
 
@@ -316,7 +307,7 @@ pub struct Predict {
     pub computing: crate::device::Computing,
 }
 
-/// Show a model: its classes, the size of its images, what it was trained from, and its layers.
+/// Show the classes, the image size, the base and the layers of a model.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  transfer summary model.safetensors")]
 pub struct Summary {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// The page and the HTTP API of a model, on this computer.
+/// Try a model on a page in the browser, and let programs use it over HTTP.
 ///
 /// Opens a page on which photographs are dropped, pasted or taken with the camera, and answers programs:
 /// `POST /predict` takes the bytes of one image file and answers in JSON; `/openapi.json` describes the API. Nothing

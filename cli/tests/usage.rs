@@ -19,10 +19,23 @@ fn help_has_examples_and_wrong_usage_ends_with_2() {
     let dir = tempfile::tempdir().unwrap();
     let help = common::succeed(dir.path(), &["--help"]);
     assert!(help.contains("Examples:") && help.contains("Exit codes:"), "{help}");
-    for command in ["train", "evaluate", "predict", "serve", "sort", "export", "summary", "bases"] {
-        assert!(help.contains(command), "{help}");
+    // What the list of commands says of each, and a sentence of its own help.
+    for (command, about, explained) in [
+        ("train", "Train a classifier on a folder", "DIR holds one folder for each class"),
+        ("check", "Look for duplicates, wrong labels", "carry it out with `--apply`"),
+        ("evaluate", "Evaluate a model on photographs", "named on standard error"),
+        ("predict", "Predict the classes of image files", "Files are read one after the other"),
+        ("serve", "Try a model on a page in the browser", "`/openapi.json` describes the API"),
+        ("sort", "Sort photographs into folders", "Nothing is replaced"),
+        ("export", "Write a model as an ONNX file", "Its properties hold the names of the classes"),
+        ("summary", "Show the classes, the image size", "Usage: transfer summary"),
+        ("bases", "List the networks that training can start from", "For each: its name for `--base`"),
+    ] {
+        assert!(help.contains(command) && help.contains(about), "{help}");
         let help = common::succeed(dir.path(), &[command, "--help"]);
         assert!(help.contains("Example") && help.contains("transfer "), "{help}");
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words(&help).contains(explained), "{help}");
     }
     for wrong in [
         &[][..],
