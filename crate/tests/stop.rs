@@ -172,7 +172,7 @@ fn a_model_whose_training_was_interrupted_goes_on_where_it_stands() {
     let (history, weights) = train(&data, &dir.path().join("unbroken"), &start).unwrap();
 
     let mut model = network(&start).unwrap();
-    let mut fit = |model: &mut Model| {
+    let fit = |model: &mut Model| {
         let options = FitOptions::epochs(EPOCHS).validation_data(&data);
         model.fit(&data, options.checkpoint(dir.path().join("same_model")))
     };
