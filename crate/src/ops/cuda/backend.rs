@@ -1,8 +1,8 @@
 //! The GPU's [`Backend`]: each method finds its tensors' addresses and starts kernels.
 
 use dfdx::prelude::{
-    Backward, Cuda, CudaError, Gradients, HasShape, OwnedTape, PutTape, Rank0, Shape, SplitTape, Tensor,
-    Trace,
+    Backward, Cuda, CudaError, Gradients, HasShape, OwnedTape, PutTape, Rank0, Shape, SplitTape, Tape,
+    Tensor, Trace,
 };
 
 use super::block::{self, BlockSaved, UnitScratch};

@@ -1,6 +1,6 @@
 //! Dropout on the tape, by keys that are on the GPU.
 
-use dfdx::prelude::{Cuda, PutTape, SplitTape, Tape};
+use dfdx::prelude::{Cuda, HasShape, PutTape, SplitTape, Tape};
 
 use super::{address, calls, gradient, zeros, Card};
 use crate::ops::backend::Matrix;
