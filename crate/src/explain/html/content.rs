@@ -75,9 +75,6 @@ pub(super) struct Said {
     pub class: usize,
 }
 
-/// What is said of the photograph of a row. Asked for one at a time, since there may be very many.
-pub(super) type Says<'a> = Box<dyn Fn(usize) -> Said + 'a>;
-
 impl Said {
     pub(super) fn is_right(&self) -> bool {
         self.actual == self.predicted

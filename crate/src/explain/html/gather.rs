@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Axis};
 
-use super::content::{ClassFindings, Findings, HtmlReport, Photograph, Said, Says, Worst};
+use super::content::{ClassFindings, Findings, HtmlReport, Photograph, Said, Worst};
 use super::labels;
 use super::pictures::{with_heat, Sheet};
 use crate::data::Dataset;
@@ -74,19 +74,22 @@ impl Model {
             ));
         }
         let losses = predictions.losses()?;
-        let thresholds = self.thresholds();
-        let (findings, says) = match of_labels {
-            true => labels::find(predictions, &thresholds, dataset.class_names())?,
+        let (findings, said) = match of_labels {
+            true => labels::find(predictions, &self.thresholds(), dataset.class_names())?,
             false => classes(predictions, dataset.class_names())?,
         };
-        let is_right: Vec<bool> = (0..predictions.len()).map(|row| says(row).is_right()).collect();
-        let mut order: Vec<usize> = (0..is_right.len()).collect();
-        order.sort_by(|&a, &b| is_right[a].cmp(&is_right[b]).then(losses[b].total_cmp(&losses[a])));
+        let mut order: Vec<usize> = (0..said.len()).collect();
+        order.sort_by(|&a, &b| {
+            said[a].is_right().cmp(&said[b].is_right()).then(losses[b].total_cmp(&losses[a]))
+        });
         order.truncate(LISTED);
-        let photograph = |&i: &usize| {
-            let Said { actual, predicted, confidence, .. } = says(i);
-            let file = file_name(dataset, predictions.indices[i]);
-            Photograph { file, actual, predicted, confidence, loss: losses[i], at: None }
+        let photograph = |&i: &usize| Photograph {
+            file: file_name(dataset, predictions.indices[i]),
+            actual: said[i].actual.clone(),
+            predicted: said[i].predicted.clone(),
+            confidence: said[i].confidence,
+            loss: losses[i],
+            at: None,
         };
         let mut report = HtmlReport {
             title: "Report".into(),
@@ -107,7 +110,7 @@ impl Model {
         by_loss.sort_by(|&a, &b| losses[order[b]].total_cmp(&losses[order[a]]));
         by_loss.truncate(WORST);
         for i in by_loss {
-            let class = says(order[i]).class;
+            let class = said[order[i]].class;
             // One vector for a whole photograph tells no places apart.
             let pictures = match options.thumbnails && !self.base_model().is_features() {
                 true => Some(self.heat_map(dataset, positions[i], class as u32)?),
@@ -171,8 +174,8 @@ impl Model {
     }
 }
 
-/// How good predictions of one class a photograph are, and what each is, by its row.
-fn classes<'a>(predictions: &'a Predictions, class_names: &[String]) -> Result<(Findings, Says<'a>)> {
+/// How good predictions of one class a photograph are, and what each is.
+fn classes(predictions: &Predictions, class_names: &[String]) -> Result<(Findings, Vec<Said>)> {
     let (labels, confidence) = (predictions.labels(), predictions.confidence());
     let matrix = confusion_matrix(&predictions.actual, &labels, class_names)?;
     let probabilities = predictions.probabilities();
@@ -188,11 +191,12 @@ fn classes<'a>(predictions: &'a Predictions, class_names: &[String]) -> Result<(
         roc,
         reliability: predictions.reliability_diagram()?,
     };
-    let says = move |row: usize| {
-        let (actual, class) = (vec![predictions.actual[row] as usize], labels[row] as usize);
-        Said { actual, predicted: vec![class], confidence: confidence[row], class }
-    };
-    Ok((Findings::Classes(Box::new(findings)), Box::new(says)))
+    let said =
+        predictions.actual.iter().zip(&labels).zip(confidence).map(|((&actual, &label), confidence)| {
+            let (actual, class) = (vec![actual as usize], label as usize);
+            Said { actual, predicted: vec![class], confidence, class }
+        });
+    Ok((Findings::Classes(Box::new(findings)), said.collect()))
 }
 
 /// A photograph's file below its data set's folder.
