@@ -19,7 +19,7 @@ fn beside(model: &OutputFile) -> OutputFile {
 
 /// The file of a model that is there.
 pub fn of_model(model: &Path) -> PathBuf {
-    OutputFile::new(model).companion(ENDING).path().to_owned()
+    beside(&OutputFile::new(model)).path().to_owned()
 }
 
 /// Refuses to start where the file is wanted and could not be written.
