@@ -12,8 +12,8 @@ from jupyter_client.manager import start_new_kernel
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 LOAD = ':dep transfer = { path = "../crate" }\nuse transfer::progress::stop_requested;\nlet kept: u64 = 41;'
 SLEEP = "std::thread::sleep(std::time::Duration::from_millis(10));"
-# Like a training: it looks after each step.
-LOOKS = f'println!("begins"); while !stop_requested() {{ {SLEEP} }} println!("was asked to stop");'
+# Like a training: it looks after each step. The first look starts listening, and an interrupt before it is ignored.
+LOOKS = f'stop_requested(); println!("begins"); while !stop_requested() {{ {SLEEP} }} println!("was asked to stop");'
 DOES_NOT_LOOK = f'stop_requested(); println!("begins"); loop {{ {SLEEP} }}'
 TIMEOUT_S = 900
 
