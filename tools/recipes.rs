@@ -1,5 +1,5 @@
-//! This side of the comparison of recipes: `fine_tune`, the recipe of before, and the head alone, on data sets whole and
-//! cut. `bench/recipes/` makes the data sets, runs the other tools and writes the table; `cargo xtask recipes` does it all.
+//! This side of the comparison of recipes: `fine_tune`, the same with a refit, the recipe of before, and the head alone, on
+//! data sets whole and cut. `bench/recipes/` makes the data sets, runs the other tools and writes the table; `cargo xtask recipes` does it all.
 //!
 //! ```text
 //! recipes SETS RESULTS SIDE SEEDS [PART …]
@@ -9,7 +9,7 @@
 //! SETS holds SET/SIZE-DRAW/train and …/test. For each of them that has one of the words PART in SET/SIZE-DRAW, and for
 //! each seed from 1 to SEEDS, each recipe is trained on images of SIDE pixels, one after the other; RESULTS gets a line
 //! of JSON for each training. SIDE may be the name of another network, `efficientnet_lite0` or `efficientnet_lite0:192`:
-//! then only `head alone` and `fine_tune` are trained, and the line has the size of the model and the images a second of
+//! then `before` is left out, and the line has the size of the model and the images a second of
 //! `evaluate`, too. What RESULTS has already is not done again. `recipes weights FILE` writes the weights that
 //! all trainings start from.
 
@@ -24,16 +24,17 @@ use transfer::progress;
 
 /// The recipe of before the size of the data set and held-out photographs decided: two epochs for everybody.
 fn before() -> FineTuneOptions {
-    FineTuneOptions::epochs(2).learning_rate(1e-4).l2(0.08).share(1.0)
+    FineTuneOptions::epochs(2).learning_rate(1e-4).batch_size(32).l2(0.08).share(1.0)
 }
 
 /// A name, and the options.
 type Recipe = (&'static str, fn() -> FineTuneOptions);
 
-const RECIPES: [Recipe; 3] = [
+const RECIPES: [Recipe; 4] = [
     ("head alone", || FineTuneOptions::epochs(0).l2(0.08)),
     ("before", before),
     ("fine_tune", FineTuneOptions::default),
+    ("refit", || FineTuneOptions::default().refit(true)),
 ];
 
 /// The folders SET/SIZE-DRAW that have one of the words in their names.

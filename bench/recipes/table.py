@@ -12,7 +12,7 @@ import statistics
 import sys
 from collections import defaultdict
 
-ORDER = ["head alone", "before", "fine_tune", "fastai", "keras"]
+ORDER = ["head alone", "before", "fine_tune", "refit", "fastai", "keras"]
 
 
 def rows(lines):

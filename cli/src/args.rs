@@ -134,6 +134,10 @@ pub struct Train {
     /// held out of fine-tuning decide it, and may decide for 0
     #[arg(long, value_name = "FRACTION", value_parser = share, conflicts_with = "features")]
     pub share: Option<f32>,
+    /// Try fine-tuning on half of at least 400 photographs, to decide what to keep of it, and then train on all. Takes
+    /// longer and makes fewer errors; without it what is held out to decide trains the head alone
+    #[arg(long, conflicts_with_all = ["features", "share"])]
+    pub refit: bool,
     /// Weight the classes equally, whatever their number of photographs
     #[arg(long)]
     pub balanced: bool,
@@ -177,10 +181,9 @@ pub struct Train {
     /// AVX512-BF16, or a GPU; tf32 needs a GPU
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub precision: Precision,
-    /// Batch size: number of photographs in a training step
-    #[arg(long, value_name = "N", default_value_t = 32,
-          value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub batch_size: u32,
+    /// Batch size: number of photographs in a training step. By default it is 32, and 16 with `--refit`
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub batch_size: Option<u32>,
     /// Number of photographs whose gradients are computed at a time and then added to those of the batch: a step takes
     /// less memory, and gives the same bits for any number of processes that `mpirun` starts. By default a batch is
     /// computed as a whole, by several processes in quarters, and with `--no-cache` on a CPU 8 photographs at a time

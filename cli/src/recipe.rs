@@ -20,6 +20,11 @@ pub fn noted(checkpoints: Checkpoints, asked: &Train, start: &Start) -> Checkpoi
         Some((option, value)) => checkpoints.note(option, value),
         None => checkpoints,
     };
+    // Not where it is as it always was: checkpoints of earlier versions stay valid.
+    let checkpoints = match asked.refit {
+        true => checkpoints.note("--refit", "yes"),
+        false => checkpoints,
+    };
     checkpoints
         .note("--epochs", given(asked.epochs))
         .note("--fine-tune-at", asked.fine_tune_at_noted())
@@ -33,7 +38,7 @@ pub fn noted(checkpoints: Checkpoints, asked: &Train, start: &Start) -> Checkpoi
         .note("--validation-split", asked.validation_split)
         .note("--group", asked.grouping.said())
         .note("--precision", format!("{:?}", asked.precision).to_lowercase())
-        .note("--batch-size", asked.batch_size)
+        .note("--batch-size", asked.batch_size.unwrap_or(32))
         .note("--no-cache", yes_or_no(asked.no_cache))
 }
 
@@ -70,9 +75,13 @@ pub fn train(
     if let Some(rate) = asked.learning_rate {
         options = options.learning_rate(rate);
     }
+    if let Some(images) = asked.batch_size {
+        options = options.batch_size(images as usize);
+    }
     if let Some(share) = asked.share {
         options = options.share(share);
     }
+    options = options.refit(asked.refit);
     if let Some(limit) = asked.time {
         options = options.time_limit(limit);
     }

@@ -86,6 +86,8 @@ pub(super) struct Plan {
     pub store: Arc<Store>,
     /// Images in their order.
     pub order: Vec<usize>,
+    /// Images in a batch, at least 1.
+    pub batch_size: usize,
     /// How many batches of it to pass over.
     pub first: usize,
     pub epoch: u64,
@@ -119,9 +121,9 @@ impl Batches {
         crate::threads::check()?;
         let store = plan.store.clone();
         let stop = Arc::new(AtomicBool::new(false));
-        let left = plan.order.len().div_ceil(store.options.batch_size).saturating_sub(plan.first);
+        let left = plan.order.len().div_ceil(plan.batch_size).saturating_sub(plan.first);
         let prefetch = plan.prefetch.min(left);
-        let threads = crate::threads::pool().current_num_threads().min(store.options.batch_size);
+        let threads = crate::threads::pool().current_num_threads().min(plan.batch_size);
         let source = Source::start(Box::new(Producer::new(plan, stop.clone(), threads)), prefetch);
         Ok(Self { source, store, stop, left })
     }
@@ -201,7 +203,7 @@ impl Producer {
                 None
             }
         };
-        let position = plan.first.saturating_mul(plan.store.options.batch_size).min(plan.order.len());
+        let position = plan.first.saturating_mul(plan.batch_size).min(plan.order.len());
         let made_images = plan.first > 0;
         Self { plan, position, made_images, stop, workers, scratch: Mutex::default() }
     }
@@ -235,9 +237,9 @@ impl Producer {
     }
 
     fn make(&mut self) -> Result<Batch> {
-        let Plan { store, order, .. } = &self.plan;
-        let end = (self.position + store.options.batch_size).min(order.len());
-        let number = self.position / store.options.batch_size;
+        let Plan { store, order, batch_size, .. } = &self.plan;
+        let end = (self.position + batch_size).min(order.len());
+        let number = self.position / batch_size;
         let mut indices = order[self.position..end].to_vec();
         if let Some(share) = self.plan.share {
             indices = indices[share.of(indices.len())].to_vec();

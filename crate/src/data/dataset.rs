@@ -121,6 +121,8 @@ pub struct Dataset {
     range: Range<usize>,
     cache: bool,
     prefetch: usize,
+    /// Images in a batch.
+    batch_size: usize,
 }
 
 /// All images of a folder, in the order of the first epoch.
@@ -136,8 +138,9 @@ impl Dataset {
     fn of_store(store: Store) -> Self {
         let order = first_order(&store);
         store.tell_skipped();
-        let range = 0..order.len();
-        Dataset { store: Arc::new(store), order: order.into(), range, cache: false, prefetch: PREFETCH }
+        let (range, batch_size) = (0..order.len(), store.options.batch_size);
+        let store = Arc::new(store);
+        Dataset { store, order: order.into(), range, cache: false, prefetch: PREFETCH, batch_size }
     }
 
     /// The names of the classes; a label is a position in it.
@@ -162,7 +165,7 @@ impl Dataset {
 
     /// Images in a batch; the last batch may have fewer.
     pub fn batch_size(&self) -> usize {
-        self.store.options.batch_size
+        self.batch_size
     }
 
     /// (height, width) of every image.
@@ -269,6 +272,11 @@ impl Dataset {
         Dataset { range: 0..order.len(), order: order.into(), ..self.clone() }
     }
 
+    /// The same in batches of `n` images, at least 1.
+    pub fn rebatch(&self, n: usize) -> Dataset {
+        Dataset { batch_size: n.max(1), ..self.clone() }
+    }
+
     /// Keeps images in memory once they are decoded and resized. They are kept as fixed-point
     /// numbers of 16 bits, two bytes a value (150 KiB for an image of 160x160) and at most 1/512 of
     /// a grey level away from the exact value, up to `cache_limit_bytes`.
@@ -363,8 +371,9 @@ impl Dataset {
         share: Option<ShareOfBatch>,
     ) -> Result<Batches> {
         let order = self.order(epoch);
-        let (cache, prefetch) = (self.cache, self.prefetch);
-        Batches::start(Plan { store: self.store.clone(), order, first, epoch, map, cache, prefetch, share })
+        let Dataset { cache, prefetch, batch_size, .. } = *self;
+        let store = self.store.clone();
+        Batches::start(Plan { store, order, batch_size, first, epoch, map, cache, prefetch, share })
     }
 
     /// The first batch of epoch 0.

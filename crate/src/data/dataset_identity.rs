@@ -10,7 +10,8 @@ use crate::{Error, Result};
 impl Dataset {
     /// All that decides which images come when, and with which values, besides the files themselves.
     pub(crate) fn rules(&self) -> String {
-        let ImageDatasetOptions { batch_size, image_size: (h, w), shuffle, seed, .. } = self.store.options;
+        let ImageDatasetOptions { image_size: (h, w), shuffle, seed, .. } = self.store.options;
+        let batch_size = self.batch_size();
         let reshuffle = self.store.options.reshuffle_each_iteration;
         // Not where it is as it always was: checkpoints of earlier versions stay valid.
         let fit = match self.fit() {

@@ -1,11 +1,13 @@
 //! The recipe of `fine_tune`, on small generated pictures and a network of random weights.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use image::{Rgb, RgbImage};
 use ndarray::Axis;
 use transfer::prelude::*;
 use transfer::random::Rng;
+use transfer::train::callbacks::{Action, Callback, Progress};
 
 use crate::listen::listen;
 use crate::scenario::random_weights;
@@ -278,6 +280,77 @@ fn the_history_tells_what_the_held_out_photographs_decided_and_the_model_is_that
             assert!(kept.fine_tuned_loss < kept.head_loss, "{kept:?}");
         }
     }
+}
+
+/// The numbers of the epochs that it sees, and their losses.
+#[derive(Clone, Debug, Default)]
+struct Watch(Arc<Mutex<Vec<(usize, f64)>>>);
+
+impl Callback for Watch {
+    fn on_epoch_end(&self, run: &Progress<'_>) -> Result<Action> {
+        let (epoch, loss) = (run.history.epoch.last().unwrap(), run.history.loss.last().unwrap());
+        self.0.lock().unwrap().push((*epoch, *loss));
+        Ok(Action::GoOn)
+    }
+}
+
+#[test]
+fn with_a_refit_half_of_four_hundred_photographs_decide_in_a_trial_and_then_all_train() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(&dir.path().join("photos"), &[200, 200]);
+    let folder = dir.path().join("checkpoints");
+    let run = |rate: f32, checkpoints: bool| {
+        let mut model = model(1);
+        let before = upper(&model);
+        let watch = Watch::default();
+        // Under so strong a penalty the head alone leaves something to learn.
+        let options =
+            FineTuneOptions::epochs(1).refit(true).l2(1.0).learning_rate(rate).callback(watch.clone());
+        let options = if checkpoints { options.checkpoint(&*folder) } else { options };
+        let (history, lines) = said(|| model.fine_tune(&data, options).unwrap());
+        let changed = upper(&model) != before;
+        let seen = watch.0.lock().unwrap().clone();
+        (history, lines, seen, changed, bits(&model, &data))
+    };
+    let (history, lines, seen, changed, of_all) = run(1e-4, false);
+    let kept = history.kept.unwrap();
+    assert_eq!(kept.held_out, 200, "{lines}");
+    assert!(kept.share > 0.0 && changed, "{kept:?}");
+    assert!(lines.contains("Trial of fine-tuning: 1 epochs on 200 images"), "{lines}");
+    assert!(lines.contains("Fine-tuning: 1 epochs on all 400 images"), "{lines}");
+    assert_eq!(history.epoch, [0, 1]);
+    assert_eq!(seen, [(1, history.loss[1])], "the callback watches the run that is kept");
+
+    let (history, lines, seen, changed, _) = run(1e-12, false);
+    assert_eq!((history.kept.unwrap().share, changed, seen.len()), (0.0, false, 0), "{lines}");
+    assert!(!lines.contains("on all 400 images"), "{lines}");
+    assert_eq!(history.epoch, [0, 1], "that of the trial");
+
+    assert_eq!(run(1e-4, true).4, of_all);
+    let (_, lines, _, _, again) = run(1e-4, true);
+    assert_eq!(again, of_all);
+    assert_eq!(lines.matches("epochs are done already").count(), 2, "{lines}");
+}
+
+#[test]
+fn a_step_of_fine_tuning_has_as_many_photographs_as_asked_for_whatever_the_data_set_s_batches_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(dir.path(), &[24, 24]);
+    let run = |data: &Dataset, options: FineTuneOptions| {
+        let mut model = model(1);
+        let history = model.fine_tune(data, options.share(1.0)).unwrap();
+        (history.loss[1], bits(&model, data))
+    };
+    let usual = run(&data, FineTuneOptions::epochs(1));
+    assert_eq!(run(&data, FineTuneOptions::epochs(1).batch_size(8)), usual, "those of the data set");
+    let others = run(&data, FineTuneOptions::epochs(1).batch_size(16));
+    assert!((others.0 - usual.0).abs() > 1e-3 * usual.0, "{others:?} {usual:?}");
+    // The head is solved for on features in batches of another size, whose sums are rounded otherwise.
+    let large = run(&data.rebatch(32), FineTuneOptions::epochs(1).batch_size(8));
+    assert!((large.0 - usual.0).abs() < 1e-3 * usual.0, "{large:?} {usual:?}");
+    let mut model = model(1);
+    let none = model.fine_tune(&data, FineTuneOptions::epochs(1).batch_size(0)).unwrap_err();
+    assert!(none.to_string().contains("batch_size of at least 1"), "{none}");
 }
 
 #[test]

@@ -6,7 +6,8 @@
 //! 2. **The upper layers, gently.** From `block_14` on the base trains with Adam on a one-cycle schedule. What
 //!    lies below is computed for an image and its mirror image once, and kept.
 //! 3. **What helps is kept.** Some images are held out of fine-tuning, and say how far to go from the head alone to the
-//!    fine-tuned weights; the answer may be: not at all.
+//!    fine-tuned weights; the answer may be: not at all. Who asks for a refit has that decided by a trial; then all images
+//!    train.
 //! 4. **Both ways round.** Predictions are averaged over an image and its mirror image.
 //!
 //! `docs/fine_tune.md` has the experiments that chose the numbers. Not here: the parts themselves, each of
@@ -17,7 +18,7 @@ use std::time::Instant;
 use super::held_out::HeldOut;
 use super::options::FineTuneOptions;
 use super::penalty::{self, HeadValues};
-use super::plan::{Plan, USUAL_L2};
+use super::plan::{Plan, WithoutHeldOut, USUAL_L2};
 use super::runs::{mixed, Runs, Tuned, SHARES};
 use super::softmax_regression::{Problem, Solution, MAX_ITERATIONS, TOLERANCE};
 use super::{multi_label_regression, time};
@@ -64,10 +65,12 @@ impl Model {
     ///
     /// Fewer than 100 photographs train the head alone, unless [`FineTuneOptions::epochs`] asks for more. Of up to 399
     /// photographs a quarter is held out of each of two runs, and at most half of the way to the mean of their weights is
-    /// kept. Of more a fifth or less is held out of one run. The head learns from all. [`History::kept`] tells what was
-    /// decided, and why. Validation data decides nothing. Where photographs have several labels none are held out.
+    /// kept. Of more a fifth or less is held out of one run; [`FineTuneOptions::refit`] tries first, and then trains on all.
+    /// The head learns from all. [`History::kept`] tells what was decided, and why. Validation data decides nothing. Where
+    /// photographs have several labels none are held out.
     ///
-    /// The history begins with the head as epoch 0; that of two runs is their mean. Results depend on the seeds of model
+    /// The history begins with the head as epoch 0; that of two runs is their mean. A trial is in it only where it was in
+    /// vain. Results depend on the seeds of model
     /// and data set alone, unless there is a [time limit](FineTuneOptions::time_limit).
     /// Whatever the model had learned in its head is replaced; its base is fine-tuned from where it is.
     ///
@@ -138,6 +141,10 @@ impl Model {
         let keeps_views = plan.epochs > 0 && mirrors_alone;
         let mut head =
             self.train_head(dataset, options, (plan, loss), class_weights, (keeps_views, held_out.as_ref()))?;
+        let share = options.share.or_else(|| dataset.label_sets().map(|_| 1.0));
+        if share.is_some() || held_out.is_none() {
+            plan.without_held_out = WithoutHeldOut::Nothing;
+        }
         if let Some(limit) = options.time_limit {
             let asked = plan.epochs;
             plan.epochs = time::epochs(self, dataset, plan, head.views.as_ref(), limit, start.elapsed())?;
@@ -146,7 +153,6 @@ impl Model {
             }
             say(format!("{} of {asked} epochs of fine-tuning fit into {limit:.0?}", plan.epochs));
         }
-        let share = options.share.or_else(|| dataset.label_sets().map(|_| 1.0));
         if plan.epochs > 0 && (share.is_some() || held_out.is_some()) {
             let base = self.net.weights_that_train()?;
             let runs = Runs { dataset, options, plan, loss, class_weights, base: &base };
@@ -201,7 +207,8 @@ impl Model {
         Ok(history)
     }
 
-    /// Fine-tunes, asks the photographs that were held out, and sets the weights that they prefer.
+    /// Fine-tunes, asks the photographs that were held out, and sets the weights that they prefer, after a run on all
+    /// photographs where that was a trial.
     fn keep_what_helps(
         &mut self,
         runs: &Runs<'_>,
@@ -209,11 +216,10 @@ impl Model {
         head: &mut TrainedHead,
     ) -> Result<History> {
         let start = self.net.weights_that_train()?;
-        let Tuned { weights, mut history, unseen } =
+        let Tuned { mut weights, mut history, unseen } =
             runs.held_out(self, held_out, &head.of_runs, head.views.as_mut())?;
         let chosen = unseen.chosen(runs.plan.most);
         let share = SHARES[chosen];
-        self.net.set_what_trains(&mixed(&[(1.0 - share, &start), (share, &weights)])?)?;
         let (n, head_loss, tuned_loss) = (unseen.len(), unseen.loss(0), unseen.least_loss());
         say(match chosen {
             0 => format!(
@@ -221,17 +227,20 @@ impl Model {
                  photographs: {head_loss:.4} with the head alone, {tuned_loss:.4} at best with fine-tuning",
                 runs.dataset.len()
             ),
-            _ if share == 1.0 => format!(
-                "Fine-tuning helped: the fine-tuned weights are kept. Loss of {n} held-out photographs: {head_loss:.4} \
-                 with the head alone, {:.4} with what is kept",
-                unseen.loss(chosen)
-            ),
             _ => format!(
-                "Fine-tuning helped: {share} of the way from the head alone to the fine-tuned weights is kept. Loss of \
-                 {n} held-out photographs: {head_loss:.4} with the head alone, {:.4} with what is kept",
+                "Fine-tuning helped: {} kept. Loss of {n} held-out photographs: {head_loss:.4} with the head alone, {:.4} \
+                 with this share",
+                match share == 1.0 {
+                    true => "the fine-tuned weights are".to_owned(),
+                    false => format!("{share} of the way from the head alone to the fine-tuned weights is"),
+                },
                 unseen.loss(chosen)
             ),
         });
+        if chosen > 0 && runs.plan.without_held_out == WithoutHeldOut::Trial {
+            (weights, history) = runs.after_trial(self, held_out, &head.of_all, head.views.as_mut())?;
+        }
+        self.net.set_what_trains(&mixed(&[(1.0 - share, &start), (share, &weights)])?)?;
         self.trust.calibration = match &head.out_of_fold {
             Some(heads) if chosen == 0 => Some(temperature_scaling(&heads.logits, &heads.labels)?),
             _ => unseen.calibration(chosen),

@@ -13,7 +13,7 @@ use super::evidence::{clearly_best, losses, mean};
 use super::held_out::HeldOut;
 use super::options::FineTuneOptions;
 use super::penalty::HeadValues;
-use super::plan::Plan;
+use super::plan::{Plan, WithoutHeldOut};
 use crate::data::Dataset;
 use crate::loss::Loss;
 use crate::model::{temperature_scaling, Calibration, Model};
@@ -136,7 +136,7 @@ pub(super) struct Runs<'a> {
 
 impl Runs<'_> {
     /// Fine-tunes once for each run, without the photographs that are held out of it, from the head that did not see
-    /// them either.
+    /// them either. A trial is seen by no callback.
     ///
     /// # Errors
     /// As [`Model::fit`].
@@ -149,18 +149,24 @@ impl Runs<'_> {
     ) -> Result<Tuned> {
         let (mut ends, mut histories) = (Vec::new(), Vec::new());
         let mut unseen = Unseen::new(model.units());
+        let Plan { epochs, learning_rate, .. } = self.plan;
+        let unwatched = self.options.without_callbacks();
+        let (what, options) = match self.plan.without_held_out {
+            WithoutHeldOut::Trial => ("Trial of fine-tuning", &unwatched),
+            _ => ("Fine-tuning", self.options),
+        };
+        let runs = Runs { options, ..*self };
         for (run, head) in heads.iter().enumerate() {
             check_stop("The training")?;
             let (seen, out) = (held_out.seen(run, self.dataset), held_out.unseen(run, self.dataset));
             let number =
                 if heads.len() > 1 { format!(" {} of {}", run + 1, heads.len()) } else { String::new() };
-            let Plan { epochs, learning_rate, .. } = self.plan;
             say(format!(
-                "Fine-tuning{number}: {epochs} epochs on {} images, learning rate {learning_rate}; {} are held out",
+                "{what}{number}: {epochs} epochs on {} images, learning rate {learning_rate}; {} are held out",
                 seen.len(),
                 out.len()
             ));
-            let (end, start, history) = self.run(model, &seen, head, run, views.as_deref_mut())?;
+            let (end, start, history) = runs.run(model, &seen, head, run, views.as_deref_mut())?;
             model.net.base.forget_memory();
             self.look_at(model, &out, (&start, &end), views.as_deref(), &mut unseen)?;
             model.net.base.forget_memory();
@@ -170,6 +176,24 @@ impl Runs<'_> {
         let parts: Vec<(f32, &Weights)> = ends.iter().map(|end| (1.0 / ends.len() as f32, end)).collect();
         unseen.judge(self.loss, self.class_weights)?;
         Ok(Tuned { weights: mixed(&parts)?, history: History::mean(&histories), unseen })
+    }
+
+    /// Fine-tunes on all photographs, after a trial. Returns what trains as it is at the end, and the history.
+    pub fn after_trial(
+        &self,
+        model: &mut Model,
+        held_out: &HeldOut,
+        head: &HeadValues,
+        views: Option<&mut Views>,
+    ) -> Result<(Weights, History)> {
+        check_stop("The training")?;
+        let Plan { epochs, learning_rate, .. } = self.plan;
+        say(format!(
+            "Fine-tuning: {epochs} epochs on all {} images, learning rate {learning_rate}",
+            self.dataset.len()
+        ));
+        let (end, _, history) = self.run(model, self.dataset, head, held_out.runs, views)?;
+        Ok((end, history))
     }
 
     /// Fine-tunes on `dataset`. Returns what trains as it is at the end and as it was before, and the history.
@@ -188,7 +212,8 @@ impl Runs<'_> {
         // The head is epoch 0.
         let mut fit = FitOptions { epochs: self.plan.epochs.saturating_add(1), ..self.options.fit.clone() };
         fit.checkpoints = fit.checkpoints.map(|checkpoints| checkpoints.of_run(run));
-        let history = model.fit_on(dataset, fit, views)?;
+        let batch_size = self.plan.batch_size.unwrap_or(dataset.batch_size());
+        let history = model.fit_on(&dataset.rebatch(batch_size), fit, views)?;
         Ok((model.net.weights_that_train()?, start, history))
     }
 

@@ -38,9 +38,8 @@ pub(super) fn epochs(
     let training = PASSES * start.elapsed().as_secs_f64() / BATCH as f64 * n;
     // What lies below is computed anew in each epoch where it is not kept. The head took at least one such pass.
     let below = if views.is_some() { 0.0 } else { spent.as_secs_f64() };
-    let seen = plan.runs as f64 * (1.0 - 1.0 / plan.folds as f64);
     let left = PLANNED * limit.saturating_sub(spent).as_secs_f64();
-    Ok(fitting(left, seen * (training + below)).min(plan.epochs))
+    Ok(fitting(left, plan.passes() * (training + below)).min(plan.epochs))
 }
 
 /// How many epochs of so many seconds there is time for.
