@@ -1,5 +1,6 @@
 //! This side of the comparison of recipes: `fine_tune`, the same with a refit, the recipe of before, and the head alone, on
-//! data sets whole and cut. `bench/recipes/` makes the data sets, runs the other tools and writes the table; `cargo xtask recipes` does it all.
+//! data sets whole and cut. `bench/recipes/` makes the data sets, runs the other tools and writes the table;
+//! `cargo xtask recipes` does it all.
 //!
 //! ```text
 //! recipes SETS RESULTS SIDE SEEDS [PART …]
@@ -9,8 +10,8 @@
 //! SETS holds SET/SIZE-DRAW/train and …/test. For each of them that has one of the words PART in SET/SIZE-DRAW, and for
 //! each seed from 1 to SEEDS, each recipe is trained on images of SIDE pixels, one after the other; RESULTS gets a line
 //! of JSON for each training. SIDE may be the name of another network, `efficientnet_lite0` or `efficientnet_lite0:192`:
-//! then `before` is left out, and the line has the size of the model and the images a second of
-//! `evaluate`, too. What RESULTS has already is not done again. `recipes weights FILE` writes the weights that
+//! then only `head alone` and `fine_tune` are trained, and the line has the size of the model and the images a second of
+//! `evaluate`, too. A refit is left out where it changes nothing. What RESULTS has already is not done again. `recipes weights FILE` writes the weights that
 //! all trainings start from.
 
 use std::io::Write;
@@ -81,15 +82,18 @@ fn number(text: &str) -> Result<usize> {
     text.parse().map_err(|e| Error::Invalid(format!("expected a number. Received: {text:?}, {e}")))
 }
 
-/// Trains and measures; a line of results.
+/// Trains and measures; a line of results, or nothing where too few photographs are there for a refit.
 fn train(
     part: &Path,
     Start { base, side }: Start,
     seed: u64,
-    options: FineTuneOptions,
-) -> Result<serde_json::Map<String, Value>> {
+    (options, refit): (FineTuneOptions, bool),
+) -> Result<Option<serde_json::Map<String, Value>>> {
     let images = || ImageDatasetOptions::default().image_size(side, side).seed(seed);
     let data = image_dataset_from_directory(part.join("train"), images())?.cache();
+    if data.len() < 400 && refit {
+        return Ok(None);
+    }
     let test = image_dataset_from_directory(part.join("test"), images())?.cache();
     let start = Instant::now();
     let mut model = Model::of_base(base, &data, &Device::cpu()?)?;
@@ -111,7 +115,7 @@ fn train(
         "photographs": data.len(), "errors": measured.errors, "tested": measured.images, "loss": measured.loss,
         "seconds": seconds, "share": history.kept.map(|kept| kept.share),
     });
-    Ok(line.as_object().cloned().unwrap_or_default())
+    Ok(line.as_object().cloned())
 }
 
 fn main() -> Result<()> {
@@ -136,7 +140,7 @@ fn main() -> Result<()> {
     for (name, part) in parts(Path::new(sets), words)? {
         for seed in 1..=seeds {
             for (recipe, options) in RECIPES {
-                if other && recipe == "before" {
+                if other && ["before", "refit"].contains(&recipe) {
                     continue;
                 }
                 let mut key = json!({ "part": name, "seed": seed, "side": start.side, "recipe": recipe });
@@ -149,7 +153,9 @@ fn main() -> Result<()> {
                 if done.iter().any(|line| same(&line)) {
                     continue;
                 }
-                let mut line = train(&part, start, seed, options())?;
+                let Some(mut line) = train(&part, start, seed, (options(), recipe == "refit"))? else {
+                    continue;
+                };
                 line.extend(key.as_object().cloned().unwrap_or_default());
                 let text = Value::Object(line).to_string();
                 println!("{text}");

@@ -57,13 +57,14 @@ impl Plan {
         let between = |numerator: f64, least: usize, most: usize| {
             ((numerator / root).round() as usize).clamp(least, most)
         };
+        let refit = options.refit && images >= ONE_RUN && options.share.is_none() && !several_labels;
         let (epochs, folds, runs, most) = match images {
             0..ONE_RUN => (between(60.0, 3, 6), 4, 2, 0.5),
-            _ if options.refit => (REFIT.1, images.div_ceil(MOST_HELD_OUT).clamp(2, 100), 1, 1.0),
+            _ if refit => (REFIT.1, images.div_ceil(MOST_HELD_OUT).clamp(2, 100), 1, 1.0),
             ONE_RUN..MANY => (5, 5, 1, 1.0),
             _ => (between(130.0, 3, 4), images.div_ceil(MOST_HELD_OUT).clamp(6, 100), 1, 1.0),
         };
-        let (without_held_out, batch_size) = match options.refit && images >= ONE_RUN {
+        let (without_held_out, batch_size) = match refit {
             true => (WithoutHeldOut::Trial, Some(REFIT.0)),
             false => (WithoutHeldOut::Kept, None),
         };
@@ -144,6 +145,10 @@ mod tests {
             most: 1.0,
         };
         assert_eq!(refit(399), of(399));
+        let shared = FineTuneOptions::default().share(1.0);
+        assert_eq!(Plan::of(500, false, &shared.clone().refit(true)), Plan::of(500, false, &shared));
+        let several = FineTuneOptions::default().refit(true);
+        assert_eq!(Plan::of(500, true, &several), Plan::of(500, true, &FineTuneOptions::default()));
         assert_eq!(refit(400), plan(1e-4, 2));
         assert_eq!(refit(4_000), plan(3e-4, 2));
         assert_eq!(refit(40_000), plan(3e-4, 20));

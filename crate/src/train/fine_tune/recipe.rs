@@ -69,9 +69,9 @@ impl Model {
     /// The head learns from all. [`History::kept`] tells what was decided, and why. Validation data decides nothing. Where
     /// photographs have several labels none are held out.
     ///
-    /// The history begins with the head as epoch 0; that of two runs is their mean. A trial is in it only where it was in
-    /// vain. Results depend on the seeds of model
-    /// and data set alone, unless there is a [time limit](FineTuneOptions::time_limit).
+    /// The history begins with the head as epoch 0; that of two runs is their mean. A trial is in it only where the head
+    /// alone is kept. Results depend on the seeds of model and data set alone, unless there is a
+    /// [time limit](FineTuneOptions::time_limit).
     /// Whatever the model had learned in its head is replaced; its base is fine-tuned from where it is.
     ///
     /// # Errors
@@ -220,6 +220,7 @@ impl Model {
             runs.held_out(self, held_out, &head.of_runs, head.views.as_mut())?;
         let chosen = unseen.chosen(runs.plan.most);
         let share = SHARES[chosen];
+        let is_trial = runs.plan.without_held_out == WithoutHeldOut::Trial;
         let (n, head_loss, tuned_loss) = (unseen.len(), unseen.loss(0), unseen.least_loss());
         say(match chosen {
             0 => format!(
@@ -229,15 +230,16 @@ impl Model {
             ),
             _ => format!(
                 "Fine-tuning helped: {} kept. Loss of {n} held-out photographs: {head_loss:.4} with the head alone, {:.4} \
-                 with this share",
+                 with {}",
                 match share == 1.0 {
                     true => "the fine-tuned weights are".to_owned(),
                     false => format!("{share} of the way from the head alone to the fine-tuned weights is"),
                 },
-                unseen.loss(chosen)
+                unseen.loss(chosen),
+                if is_trial { "as much of the trial" } else { "what is kept" }
             ),
         });
-        if chosen > 0 && runs.plan.without_held_out == WithoutHeldOut::Trial {
+        if chosen > 0 && is_trial {
             (weights, history) = runs.after_trial(self, held_out, &head.of_all, head.views.as_mut())?;
         }
         self.net.set_what_trains(&mixed(&[(1.0 - share, &start), (share, &weights)])?)?;
