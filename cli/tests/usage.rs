@@ -52,6 +52,7 @@ fn help_has_examples_and_wrong_usage_ends_with_2() {
         &["train", "x", "--base", "resnet"],
         &["predict", "m", "f", "--unknown", "1"],
         &["train", "x", "--folds", "1"],
+        &["train", "x", "--refit", "--share", "0.5"],
         &["export", "m", "--int8"],
         &["export", "m", "--calibrate", "x"],
         &["export", "m", "--int8", "--calibrate", "x", "--max-loss", "101"],

@@ -128,6 +128,7 @@ mod with_onnx {
             &["--fine-tune-at", "100"],
             &["--learning-rate", "0.001"],
             &["--share", "0.5"],
+            &["--refit"],
             &["--time", "60s"],
         ] {
             let (code, text) = with(more);
