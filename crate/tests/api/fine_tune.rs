@@ -317,6 +317,7 @@ fn with_a_refit_half_of_four_hundred_photographs_decide_in_a_trial_and_then_all_
     assert_eq!(kept.held_out, 200, "{lines}");
     assert!(kept.share > 0.0 && changed, "{kept:?}");
     assert!(lines.contains("Trial of fine-tuning: 1 epochs on 200 images"), "{lines}");
+    assert!(lines.contains("will be kept") && lines.contains("with this share of the trial"), "{lines}");
     assert!(lines.contains("Fine-tuning: 1 epochs on all 400 images"), "{lines}");
     assert_eq!(history.epoch, [0, 1]);
     assert_eq!(seen, [(1, history.loss[1])], "the callback watches the run that is kept");

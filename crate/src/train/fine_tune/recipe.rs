@@ -232,11 +232,14 @@ impl Model {
                 "Fine-tuning helped: {} kept. Loss of {n} held-out photographs: {head_loss:.4} with the head alone, {:.4} \
                  with {}",
                 match share == 1.0 {
-                    true => "the fine-tuned weights are".to_owned(),
-                    false => format!("{share} of the way from the head alone to the fine-tuned weights is"),
+                    true => format!("the fine-tuned weights {}", if is_trial { "will be" } else { "are" }),
+                    false => format!(
+                        "{share} of the way from the head alone to the fine-tuned weights {}",
+                        if is_trial { "will be" } else { "is" }
+                    ),
                 },
                 unseen.loss(chosen),
-                if is_trial { "as much of the trial" } else { "what is kept" }
+                if is_trial { "this share of the trial" } else { "what is kept" }
             ),
         });
         if chosen > 0 && is_trial {
