@@ -11,8 +11,8 @@
 //! each seed from 1 to SEEDS, each recipe is trained on images of SIDE pixels, one after the other; RESULTS gets a line
 //! of JSON for each training. SIDE may be the name of another network, `efficientnet_lite0` or `efficientnet_lite0:192`:
 //! then only `head alone` and `fine_tune` are trained, and the line has the size of the model and the images a second of
-//! `evaluate`, too. A refit is left out where it changes nothing. What RESULTS has already is not done again. `recipes weights FILE` writes the weights that
-//! all trainings start from.
+//! `evaluate`, too. A refit is left out where it changes nothing. What RESULTS has already is not done again.
+//! `recipes weights FILE` writes the weights that all trainings start from.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -87,11 +87,11 @@ fn train(
     part: &Path,
     Start { base, side }: Start,
     seed: u64,
-    (options, refit): (FineTuneOptions, bool),
+    (recipe, options): (&str, FineTuneOptions),
 ) -> Result<Option<serde_json::Map<String, Value>>> {
     let images = || ImageDatasetOptions::default().image_size(side, side).seed(seed);
     let data = image_dataset_from_directory(part.join("train"), images())?.cache();
-    if data.len() < 400 && refit {
+    if recipe == "refit" && data.len() < FineTuneOptions::LEAST_FOR_REFIT {
         return Ok(None);
     }
     let test = image_dataset_from_directory(part.join("test"), images())?.cache();
@@ -153,7 +153,7 @@ fn main() -> Result<()> {
                 if done.iter().any(|line| same(&line)) {
                     continue;
                 }
-                let Some(mut line) = train(&part, start, seed, (options(), recipe == "refit"))? else {
+                let Some(mut line) = train(&part, start, seed, (recipe, options()))? else {
                     continue;
                 };
                 line.extend(key.as_object().cloned().unwrap_or_default());

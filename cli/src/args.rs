@@ -134,8 +134,9 @@ pub struct Train {
     /// held out of fine-tuning decide it, and may decide for 0
     #[arg(long, value_name = "FRACTION", value_parser = share, conflicts_with = "features")]
     pub share: Option<f32>,
-    /// Try fine-tuning on half of at least 400 photographs, to decide what to keep of it, and then train on all. Takes
-    /// longer and makes fewer errors; without it what is held out to decide trains the head alone
+    /// Decide in a trial on half of the photographs how much of fine-tuning is kept, and then fine-tune on all of them. Takes
+    /// longer and makes fewer errors. Without it, the photographs that are held out to decide are not fine-tuned on. Changes
+    /// nothing for fewer than 400 photographs
     #[arg(long, conflicts_with_all = ["features", "share"])]
     pub refit: bool,
     /// Weight the classes equally, whatever their number of photographs
@@ -181,7 +182,8 @@ pub struct Train {
     /// AVX512-BF16, or a GPU; tf32 needs a GPU
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub precision: Precision,
-    /// Batch size: number of photographs in a training step. By default it is 32, and 16 with `--refit`
+    /// Batch size: number of photographs in a training step. By default it is 32, and 16 where
+    /// `--refit` counts
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub batch_size: Option<u32>,
     /// Number of photographs whose gradients are computed at a time and then added to those of the batch: a step takes
@@ -210,6 +212,11 @@ pub struct Train {
 }
 
 impl Train {
+    /// Photographs of a batch of the data set; of a step, too, unless `--refit` makes it smaller.
+    pub fn images_in_a_batch(&self) -> u32 {
+        self.batch_size.unwrap_or(32)
+    }
+
     /// What checkpoints note of the first layer to fine-tune.
     pub fn fine_tune_at_noted(&self) -> &str {
         match &self.fine_tune_at {

@@ -38,7 +38,7 @@ pub fn noted(checkpoints: Checkpoints, asked: &Train, start: &Start) -> Checkpoi
         .note("--validation-split", asked.validation_split)
         .note("--group", asked.grouping.said())
         .note("--precision", format!("{:?}", asked.precision).to_lowercase())
-        .note("--batch-size", asked.batch_size.unwrap_or(32))
+        .note("--batch-size", asked.images_in_a_batch())
         .note("--no-cache", yes_or_no(asked.no_cache))
 }
 

@@ -110,7 +110,7 @@ fn photographs(
         ..ImageDatasetOptions::default()
             .image_size(h, w)
             .fit(arguments.fit.into())
-            .batch_size(arguments.batch_size.unwrap_or(32) as usize)
+            .batch_size(arguments.images_in_a_batch() as usize)
             .seed(arguments.seed)
             .max_left_out(arguments.max_left_out)
             .team(team::team())

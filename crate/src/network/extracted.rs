@@ -62,8 +62,8 @@ impl Backbone {
         Ok(backbone)
     }
 
-    /// Whether another library computes the features (`OnnxFeatures`): nothing of the network can be
-    /// fine-tuned then, and the features belong to no place of an image.
+    /// Whether another library computes the features (`OnnxFeatures`): nothing of the network can be fine-tuned then, and
+    /// the features belong to no place of an image.
     pub fn is_features(&self) -> bool {
         self.architecture().units.iter().any(|unit| unit.kind == UnitKind::Features)
     }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::plan::ONE_RUN;
 use crate::augment::Sequential;
 use crate::data::Dataset;
 use crate::network::LayerRef;
 use crate::optim::{LayerRates, Schedule};
-use crate::train::callbacks::{Callback, Callbacks};
+use crate::train::callbacks::Callback;
 use crate::train::checkpoint::Checkpoints;
 use crate::train::class_weights::ClassWeights;
 use crate::train::fit::options::FitOptions;
@@ -67,6 +68,9 @@ impl Default for FineTuneOptions {
 }
 
 impl FineTuneOptions {
+    /// Photographs from which on [`refit`](Self::refit) counts.
+    pub const LEAST_FOR_REFIT: usize = ONE_RUN;
+
     /// So many epochs of fine-tuning, after the head; 0 trains the head alone. More help where photographs
     /// are many, or look like nothing in ImageNet.
     pub fn epochs(epochs: usize) -> Self {
@@ -88,10 +92,11 @@ impl FineTuneOptions {
         self
     }
 
-    /// Whether all photographs train in the end. Without a call a part of at least 400 photographs is held out of
+    /// Whether all photographs train in the end. Without a call a part of 400 photographs or more is held out of
     /// fine-tuning, to decide what is kept of it, and so never fine-tunes anything. With `true` half of them (at most 2,000)
     /// is held out of a trial, and then all are trained on. It takes longer, and makes fewer errors; `docs/fine_tune.md` has
-    /// both. It changes nothing for fewer than 400 photographs, whose two runs see all, and with [`share`](Self::share).
+    /// both. It changes nothing for fewer than [`LEAST_FOR_REFIT`](Self::LEAST_FOR_REFIT) photographs, whose two runs see
+    /// all, with [`share`](Self::share), and where photographs have several labels: then none are held out.
     pub fn refit(mut self, yes: bool) -> Self {
         self.refit = yes;
         self
@@ -208,12 +213,6 @@ impl FineTuneOptions {
     pub fn callback(mut self, callback: impl Callback + 'static) -> Self {
         self.fit = self.fit.callback(callback);
         self
-    }
-
-    /// The same, seen by no callback.
-    pub(super) fn without_callbacks(&self) -> Self {
-        let fit = FitOptions { callbacks: Callbacks::default(), ..self.fit.clone() };
-        FineTuneOptions { fit, ..self.clone() }
     }
 
     /// For a base of which nothing can train: the head alone, and an error where more is asked for.

@@ -200,7 +200,8 @@ impl Model {
 
     /// Fine-tunes on all photographs, and goes a share of the way to the weights that come of it.
     fn keep_share(&mut self, runs: &Runs<'_>, share: f32, head: &mut TrainedHead) -> Result<History> {
-        let (end, start, history) = runs.run(self, runs.dataset, &head.of_all, 0, head.views.as_mut())?;
+        let (end, start, history) =
+            runs.run(self, runs.dataset, &head.of_all, (0, &runs.options.fit), head.views.as_mut())?;
         if share < 1.0 {
             self.net.set_what_trains(&mixed(&[(1.0 - share, &start), (share, &end)])?)?;
         }
@@ -228,19 +229,22 @@ impl Model {
                  photographs: {head_loss:.4} with the head alone, {tuned_loss:.4} at best with fine-tuning",
                 runs.dataset.len()
             ),
-            _ => format!(
-                "Fine-tuning helped: {} kept. Loss of {n} held-out photographs: {head_loss:.4} with the head alone, {:.4} \
-                 with {}",
-                match share == 1.0 {
-                    true => format!("the fine-tuned weights {}", if is_trial { "will be" } else { "are" }),
-                    false => format!(
-                        "{share} of the way from the head alone to the fine-tuned weights {}",
-                        if is_trial { "will be" } else { "is" }
-                    ),
-                },
-                unseen.loss(chosen),
-                if is_trial { "this share of the trial" } else { "what is kept" }
-            ),
+            _ => {
+                let what = match share == 1.0 {
+                    true => "the fine-tuned weights".to_owned(),
+                    false => format!("{share} of the way from the head alone to the fine-tuned weights"),
+                };
+                let (are, with) = match (is_trial, share == 1.0) {
+                    (true, _) => ("will be", "this share of the trial"),
+                    (false, true) => ("are", "what is kept"),
+                    (false, false) => ("is", "what is kept"),
+                };
+                format!(
+                    "Fine-tuning helped: {what} {are} kept. Loss of {n} held-out photographs: {head_loss:.4} with the head \
+                     alone, {:.4} with {with}",
+                    unseen.loss(chosen)
+                )
+            }
         });
         if chosen > 0 && is_trial {
             (weights, history) = runs.after_trial(self, held_out, &head.of_all, head.views.as_mut())?;

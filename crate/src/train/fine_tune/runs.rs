@@ -19,6 +19,7 @@ use crate::loss::Loss;
 use crate::model::{temperature_scaling, Calibration, Model};
 use crate::optim::Adam;
 use crate::progress::{check_stop, say};
+use crate::train::callbacks::Callbacks;
 use crate::train::fit::features::not_contiguous;
 use crate::train::fit::options::FitOptions;
 use crate::train::fit::pipeline;
@@ -150,12 +151,14 @@ impl Runs<'_> {
         let (mut ends, mut histories) = (Vec::new(), Vec::new());
         let mut unseen = Unseen::new(model.units());
         let Plan { epochs, learning_rate, .. } = self.plan;
-        let unwatched = self.options.without_callbacks();
-        let (what, options) = match self.plan.without_held_out {
-            WithoutHeldOut::Trial => ("Trial of fine-tuning", &unwatched),
-            _ => ("Fine-tuning", self.options),
+        let mut fit = self.options.fit.clone();
+        let what = match self.plan.without_held_out {
+            WithoutHeldOut::Trial => {
+                fit.callbacks = Callbacks::default();
+                "Trial of fine-tuning"
+            }
+            _ => "Fine-tuning",
         };
-        let runs = Runs { options, ..*self };
         for (run, head) in heads.iter().enumerate() {
             check_stop("The training")?;
             let (seen, out) = (held_out.seen(run, self.dataset), held_out.unseen(run, self.dataset));
@@ -166,7 +169,7 @@ impl Runs<'_> {
                 seen.len(),
                 out.len()
             ));
-            let (end, start, history) = runs.run(model, &seen, head, run, views.as_deref_mut())?;
+            let (end, start, history) = self.run(model, &seen, head, (run, &fit), views.as_deref_mut())?;
             model.net.base.forget_memory();
             self.look_at(model, &out, (&start, &end), views.as_deref(), &mut unseen)?;
             model.net.base.forget_memory();
@@ -192,7 +195,8 @@ impl Runs<'_> {
             "Fine-tuning: {epochs} epochs on all {} images, learning rate {learning_rate}",
             self.dataset.len()
         ));
-        let (end, _, history) = self.run(model, self.dataset, head, held_out.runs, views)?;
+        let (end, _, history) =
+            self.run(model, self.dataset, head, (held_out.runs, &self.options.fit), views)?;
         Ok((end, history))
     }
 
@@ -202,7 +206,7 @@ impl Runs<'_> {
         model: &mut Model,
         dataset: &Dataset,
         (kernel, bias): &HeadValues,
-        run: usize,
+        (run, fit): (usize, &FitOptions),
         views: Option<&mut Views>,
     ) -> Result<(Weights, Weights, History)> {
         model.net.set_what_trains(self.base)?;
@@ -210,7 +214,7 @@ impl Runs<'_> {
         let start = model.net.weights_that_train()?;
         model.compile(Adam::new(self.plan.learning_rate), self.loss)?;
         // The head is epoch 0.
-        let mut fit = FitOptions { epochs: self.plan.epochs.saturating_add(1), ..self.options.fit.clone() };
+        let mut fit = FitOptions { epochs: self.plan.epochs.saturating_add(1), ..fit.clone() };
         fit.checkpoints = fit.checkpoints.map(|checkpoints| checkpoints.of_run(run));
         let batch_size = self.plan.batch_size.unwrap_or(dataset.batch_size());
         let history = model.fit_on(&dataset.rebatch(batch_size), fit, views)?;
