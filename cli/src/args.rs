@@ -182,6 +182,10 @@ pub struct Train {
     /// AVX512-BF16, or a GPU; tf32 needs a GPU
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub precision: Precision,
+    /// Precision in which layers that train multiply during training, on a CPU; bf16 is faster and needs a processor with
+    /// AMX or AVX512-BF16. On a GPU, --precision is for all layers
+    #[arg(long, value_enum, default_value_t = TrainPrecision::F32)]
+    pub train_precision: TrainPrecision,
     /// Batch size: number of photographs in a training step. By default it is 32, and 16 where
     /// `--refit` counts
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
@@ -352,6 +356,12 @@ fn base(text: &str) -> Result<BaseName, String> {
 pub enum Precision {
     F32,
     Tf32,
+    Bf16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TrainPrecision {
+    F32,
     Bf16,
 }
 

@@ -46,8 +46,10 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
         write_report(arguments, &model, &data, &predictions)?;
         return multi_label::evaluate(&model, &data, &predictions, arguments.format);
     }
-    let losses = predictions.losses()?;
-    let loss = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
+    let loss = {
+        let losses = predictions.losses()?;
+        losses.iter().sum::<f64>() / losses.len().max(1) as f64
+    };
     let matrix = confusion_matrix(&predictions.actual, &predictions.labels(), &names)?;
     let report = matrix.report()?;
     let bad = data.bad_images();

@@ -4,7 +4,7 @@ use transfer::data::Groups;
 use transfer::network::LayerRef;
 use transfer::prelude::*;
 
-use crate::args::{Precision as Asked, Train};
+use crate::args::{Precision as Asked, Train, TrainPrecision};
 use crate::features::Start;
 use crate::screen;
 
@@ -24,6 +24,10 @@ pub fn noted(checkpoints: Checkpoints, asked: &Train, start: &Start) -> Checkpoi
     let checkpoints = match asked.refit {
         true => checkpoints.note("--refit", "yes"),
         false => checkpoints,
+    };
+    let checkpoints = match asked.train_precision {
+        TrainPrecision::F32 => checkpoints,
+        TrainPrecision::Bf16 => checkpoints.note("--train-precision", "bf16"),
     };
     checkpoints
         .note("--epochs", given(asked.epochs))
@@ -64,6 +68,10 @@ pub fn train(
         Asked::F32 => Precision::F32,
         Asked::Tf32 => Precision::Tf32,
         Asked::Bf16 => Precision::Bf16,
+    })?;
+    model.base_model_mut().set_train_precision(match asked.train_precision {
+        TrainPrecision::F32 => Precision::F32,
+        TrainPrecision::Bf16 => Precision::Bf16,
     })?;
     if asked.no_cache {
         model.set_feature_cache_bytes(0);

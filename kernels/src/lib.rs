@@ -72,7 +72,9 @@ pub mod workspace;
 
 pub use activation::{relu6_backward, Activation};
 pub use add::add_into;
-pub use bf16::Bf16Unit;
+pub use bf16::{
+    pointwise_backward_input_bf16, pointwise_backward_weights_bf16, pointwise_bf16, Bf16Unit, PackedBf16,
+};
 pub use block::BlockShape;
 pub use conv3x3::{conv3x3_first, conv3x3_first_backward_weights};
 pub use depthwise::{depthwise, depthwise_backward_input, depthwise_backward_weights, DepthwiseShape};

@@ -1,5 +1,6 @@
 //! How long a training step takes and where the time goes, on 32 synthetic images and random weights:
-//! phase 1 (the base is frozen) and phase 2 (fine-tuning from layer 100).
+//! phase 1 (the base is frozen) and phase 2 (fine-tuning from layer 100), the latter also with training in bfloat16 where
+//! the processor multiplies in it.
 //!
 //! ```text
 //! cargo run --release -p transfer-tools --bin step-speed [-- [--threads=N] [--steps=N] [--kernels]]
@@ -24,7 +25,7 @@ use transfer::ops::variable::{Variable, Variables};
 use transfer::optim::{Adam, KerasOptimizer, OptimizerConfig, RmsProp};
 use transfer::random::Rng;
 use transfer::weights::{Tensor, Weights};
-use transfer::Result;
+use transfer::{Precision, Result};
 use transfer_kernels::*;
 
 const N: usize = 32;
@@ -114,6 +115,12 @@ fn main() -> Result<()> {
     let backward = pool.install(|| report("phase 2", &mut net, &images, RmsProp::new(1e-5).into(), steps))?;
     let flop = backward_flop(&net.base);
     println!("  backward: {:.2} GFLOP, {:.0} GFLOP/s", flop / 1e9, flop / backward / 1e9);
+    if Bf16Unit::best().is_ok() {
+        net.base.set_train_precision(Precision::Bf16);
+        pool.install(|| {
+            report("phase 2, training in bf16", &mut net, &images, RmsProp::new(1e-5).into(), steps)
+        })?;
+    }
     if kernels {
         time_kernels(&net.base);
     }
@@ -196,6 +203,7 @@ fn step(net: &mut Net, images: &[f32], optimizer: &mut KerasOptimizer<Cpu>) -> R
         at = (Instant::now(), cpu());
     };
     let base = &net.base;
+    let _multiplying = base.multiplying_as_in_training();
     let to = base.first_trainable_unit();
     let frozen = !base.trainable().contains(&true);
     let features = if frozen {

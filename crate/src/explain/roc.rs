@@ -54,37 +54,68 @@ pub fn roc_curve(actual: &[u32], scores: &[f32]) -> Result<RocCurve> {
     check(actual, scores)?;
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-    // How many of each class have at least the threshold's score.
-    let (mut falses, mut trues) = (vec![0usize], vec![0usize]);
-    let mut thresholds = vec![f32::INFINITY];
-    let (mut false_count, mut true_count) = (0, 0);
+    let mut steps = Steps::default();
+    let (mut falses, mut trues) = (0, 0);
     for (place, &image) in order.iter().enumerate() {
         match actual[image] {
-            0 => false_count += 1,
-            _ => true_count += 1,
+            0 => falses += 1,
+            _ => trues += 1,
         }
         // `!=` and not the order: -0 and 0 are the same score.
         if order.get(place + 1).is_none_or(|&next| scores[next] != scores[image]) {
-            falses.push(false_count);
-            trues.push(true_count);
-            thresholds.push(scores[image]);
+            steps.add(Step { falses, trues, threshold: scores[image] });
         }
     }
-    let last = falses.len() - 1;
-    // The point at infinity is put in front afterwards, so it is no neighbour.
-    let straight = |i: usize| {
-        let turns = |counts: &[usize]| counts[i + 1] + counts[i - 1] != 2 * counts[i];
-        i > 1 && i < last && !turns(&falses) && !turns(&trues)
-    };
-    let kept: Vec<usize> = (0..=last).filter(|&i| !straight(i)).collect();
-    let rates = |counts: &[usize], of: usize| -> Vec<f64> {
-        kept.iter().map(|&i| if of == 0 { f64::NAN } else { counts[i] as f64 / of as f64 }).collect()
-    };
-    let false_positive_rate = rates(&falses, false_count);
-    let true_positive_rate = rates(&trues, true_count);
+    let kept = steps.all();
+    let rate = |count: usize, of: usize| if of == 0 { f64::NAN } else { count as f64 / of as f64 };
+    let false_positive_rate: Vec<f64> = kept.iter().map(|step| rate(step.falses, falses)).collect();
+    let true_positive_rate: Vec<f64> = kept.iter().map(|step| rate(step.trues, trues)).collect();
+    let thresholds = kept.iter().map(|step| step.threshold).collect();
     let auc = trapezoids(&false_positive_rate, &true_positive_rate);
-    let thresholds = kept.iter().map(|&i| thresholds[i]).collect();
     Ok(RocCurve { false_positive_rate, true_positive_rate, thresholds, auc })
+}
+
+/// How many images of each class have at least the threshold's score.
+#[derive(Clone, Copy)]
+struct Step {
+    falses: usize,
+    trues: usize,
+    threshold: f32,
+}
+
+/// The steps of a curve, without those that lie on a straight line between their neighbours. They may be as many as the
+/// images, so only those that stay are kept.
+struct Steps {
+    kept: Vec<Step>,
+    /// Steps so far, with the point at infinity.
+    count: usize,
+    /// The last two; whether the last one stays depends on the next.
+    last: [Step; 2],
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        let infinity = Step { falses: 0, trues: 0, threshold: f32::INFINITY };
+        Steps { kept: vec![], count: 1, last: [infinity; 2] }
+    }
+}
+
+impl Steps {
+    fn add(&mut self, next: Step) {
+        let [before, last] = self.last;
+        let turns = |count: fn(&Step) -> usize| count(&next) + count(&before) != 2 * count(&last);
+        // The point at infinity stays, and is no neighbour.
+        if self.count <= 2 || turns(|step| step.falses) || turns(|step| step.trues) {
+            self.kept.push(last);
+        }
+        self.last = [last, next];
+        self.count += 1;
+    }
+
+    fn all(mut self) -> Vec<Step> {
+        self.kept.push(self.last[1]);
+        self.kept
+    }
 }
 
 /// The area under the ROC curve: the chance that an image of class 1 has a higher score than one of

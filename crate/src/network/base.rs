@@ -28,6 +28,7 @@ pub struct Base<D: Backend> {
     /// One flag a layer: Keras' `layer.trainable`.
     trainable: Vec<bool>,
     precision: Precision,
+    train_precision: Precision,
     /// For each unit the numbers of the five variables of each of its convolutions.
     convs: Vec<Vec<[usize; 5]>>,
     pub(super) scratch: Vec<Arc<D::UnitScratch>>,
@@ -102,6 +103,7 @@ impl<D: Backend> Base<D> {
             index,
             trainable,
             precision: Precision::default(),
+            train_precision: Precision::default(),
             scratch,
             changes: 0,
             number: next_number(),
@@ -126,6 +128,21 @@ impl<D: Backend> Base<D> {
     pub(crate) fn set_precision(&mut self, precision: Precision) {
         self.precision = precision;
         self.frozen_changed();
+    }
+
+    /// The precision in which layers that train multiply during training.
+    pub fn train_precision(&self) -> Precision {
+        self.train_precision
+    }
+
+    /// Chooses the precision of layers that train; where the processor does not have it, they stay in f32.
+    pub fn set_train_precision(&mut self, precision: Precision) {
+        self.train_precision = precision;
+    }
+
+    /// Makes this thread multiply as training with this base does, for as long as the result lives.
+    pub fn multiplying_as_in_training(&self) -> D::Multiplying {
+        D::multiplying(self.precision, self.train_precision)
     }
 
     fn frozen_changed(&mut self) {
@@ -238,7 +255,9 @@ impl<D: Backend> Base<D> {
         units: std::ops::Range<usize>,
     ) -> Result<Activations<D, T>> {
         let first_trainable = self.first_trainable_unit();
-        let _multiplying = D::multiplying(self.precision);
+        // Without a tape, as for a validation, layers that train compute in f32, as when the model is used.
+        let training = if T::OWNS_TAPE { self.train_precision } else { Precision::F32 };
+        let _multiplying = D::multiplying(self.precision, training);
         for (i, unit) in self.architecture.units.iter().enumerate().take(units.end).skip(units.start) {
             let input_gradient = first_trainable < i;
             let scratch = self.scratch[i].clone();

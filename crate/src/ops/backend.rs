@@ -37,8 +37,9 @@ pub trait Backend: Device<f32> + sealed::Sealed {
     /// While it lives, convolutions of this thread multiply in the precision that was asked for.
     type Multiplying;
 
-    /// Makes convolutions of this thread multiply in a precision, where the device has a choice.
-    fn multiplying(precision: Precision) -> Self::Multiplying;
+    /// Makes convolutions of this thread multiply in a precision, where the device has a choice: that of frozen layers,
+    /// which a GPU uses for all, and that of layers that train.
+    fn multiplying(frozen: Precision, training: Precision) -> Self::Multiplying;
 
     /// A device for one pass without a tape.
     type Lent: std::ops::Deref<Target = Self>;

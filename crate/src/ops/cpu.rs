@@ -10,6 +10,7 @@ use super::backend::{device_error, wrong_length, Activations, Backend, Flat, Mat
 use super::conv_bn::{cpu as conv_bn, ConvBn};
 use super::inverted_residual::{cpu as block, BlockParams};
 use super::lent::LentCpu;
+use super::multiplying::{Multiplying, WhileMultiplying};
 use super::view::{slice, slice_mut};
 use crate::{Error, Precision, Result};
 use transfer_kernels::batch_norm::Folded;
@@ -28,10 +29,12 @@ impl Backend for Cpu {
     type UnitScratch = block::UnitScratch;
     type Lent = LentCpu;
     type StepScratch = ();
-    // What trains is f32 on a processor; frozen layers have plans of their own.
-    type Multiplying = ();
+    type Multiplying = WhileMultiplying;
 
-    fn multiplying(_: Precision) {}
+    // Frozen layers have plans of their own.
+    fn multiplying(_: Precision, training: Precision) -> WhileMultiplying {
+        WhileMultiplying::by(training)
+    }
 
     fn lend(&self) -> LentCpu {
         LentCpu::take()
@@ -108,8 +111,8 @@ impl Backend for Cpu {
             )));
         }
         let mut y = x.device().try_zeros_like(&(n, h, w, co)).map_err(device_error)?;
-        let packed = scratch.project.packed(conv);
-        pointwise(slice(x), n * h * w, &packed, Activation::Relu6, None, slice_mut(&mut y));
+        let packed = scratch.project.packed(conv, Multiplying::here());
+        packed.forward(slice(x), n * h * w, Activation::Relu6, None, slice_mut(&mut y));
         Ok(y)
     }
 
@@ -125,15 +128,15 @@ impl Backend for Cpu {
         let (rows, co) = (n * h * w, y.shape().3);
         let mut dy = std::mem::take(&mut **grads.get_or_alloc_mut(y)?);
         relu6_backward(slice(y), &mut dy);
+        let how = Multiplying::here();
         if conv.trains.any() {
             let (mut dw, mut db) = (RecycledBuffer::take(ci * co), RecycledBuffer::take(co));
-            pointwise_backward_weights(slice(x), &dy, rows, ci, co, &mut dw, &mut db);
+            how.backward_weights(slice(x), &dy, rows, (&mut dw, &mut db));
             conv_bn::add_gradients(conv, &dw, &db, grads)?;
         }
         if input_gradient {
             let mut dx = RecycledBuffer::take(rows * ci);
-            let wt = scratch.project.transposed(conv);
-            pointwise_backward_input(&dy, rows, &wt, None, None, &mut dx);
+            scratch.project.transposed(conv, how).backward_input(&dy, rows, None, None, &mut dx);
             add_into(grads.get_or_alloc_mut(x)?, &dx);
         }
         **grads.get_or_alloc_mut(y)? = dy;

@@ -18,6 +18,7 @@ pub use cuda::{recording::Counts, KeptBatch};
 pub mod head;
 pub mod inverted_residual;
 pub(crate) mod lent;
+pub(crate) mod multiplying;
 mod tensors;
 pub mod variable;
 pub(crate) mod view;

@@ -42,3 +42,49 @@ pub(super) unsafe fn product(
         }
     }
 }
+
+/// Rows as columns, of 32-bit numbers.
+///
+/// # Safety
+/// The processor has AVX-512.
+#[inline(always)]
+pub(super) unsafe fn transpose(from: &[[u32; 16]; 16], to: &mut [[u32; 16]; 16]) {
+    // SAFETY: each row is one vector.
+    unsafe {
+        let mut rows = [_mm512_setzero_si512(); 16];
+        for (row, from) in rows.iter_mut().zip(from) {
+            *row = _mm512_loadu_si512(from.as_ptr().cast());
+        }
+        // Within each quarter of 128 bits: pairs of rows, then fours.
+        let mut pairs = rows;
+        for i in 0..8 {
+            pairs[2 * i] = _mm512_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
+            pairs[2 * i + 1] = _mm512_unpackhi_epi32(rows[2 * i], rows[2 * i + 1]);
+        }
+        let mut fours = rows;
+        for i in 0..4 {
+            let p = &pairs[4 * i..4 * i + 4];
+            fours[4 * i] = _mm512_unpacklo_epi64(p[0], p[2]);
+            fours[4 * i + 1] = _mm512_unpackhi_epi64(p[0], p[2]);
+            fours[4 * i + 2] = _mm512_unpacklo_epi64(p[1], p[3]);
+            fours[4 * i + 3] = _mm512_unpackhi_epi64(p[1], p[3]);
+        }
+        // Quarter q of `fours[4 * i + c]` has column 4 * q + c of rows 4 * i to 4 * i + 3.
+        for c in 0..4 {
+            let low = _mm512_shuffle_i32x4::<0b10_00_10_00>(fours[c], fours[4 + c]);
+            let high = _mm512_shuffle_i32x4::<0b10_00_10_00>(fours[8 + c], fours[12 + c]);
+            store(_mm512_shuffle_i32x4::<0b10_00_10_00>(low, high), &mut to[c]);
+            store(_mm512_shuffle_i32x4::<0b11_01_11_01>(low, high), &mut to[8 + c]);
+            let low = _mm512_shuffle_i32x4::<0b11_01_11_01>(fours[c], fours[4 + c]);
+            let high = _mm512_shuffle_i32x4::<0b11_01_11_01>(fours[8 + c], fours[12 + c]);
+            store(_mm512_shuffle_i32x4::<0b10_00_10_00>(low, high), &mut to[4 + c]);
+            store(_mm512_shuffle_i32x4::<0b11_01_11_01>(low, high), &mut to[12 + c]);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn store(v: __m512i, to: &mut [u32; 16]) {
+    // SAFETY: a row is one vector.
+    unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), v) };
+}

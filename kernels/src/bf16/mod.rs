@@ -1,8 +1,7 @@
 //! Matrix products in bfloat16: f32 with the mantissa cut to 8 bits, products summed in f32.
 //!
-//! For the frozen part of a network only, where half the memory traffic and an instruction that
-//! multiplies pairs are worth more than the last digits. Both factors are rounded to the nearest
-//! bfloat16 (ties to even); bias, sums and results are f32.
+//! Half the memory traffic and an instruction that multiplies pairs can be worth more than the last digits. Both
+//! factors are rounded to the nearest bfloat16 (ties to even); bias, sums and results are f32.
 //!
 //! There are two units that can do it, and [`Bf16Unit`] says which one this processor has: the tile
 //! registers of AMX, and the instruction `vdpbf16ps` of AVX512-BF16. They add in another order, so
@@ -12,12 +11,17 @@
 mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod backward_weights;
 pub(crate) mod gemm;
 mod packed;
+mod panels;
+mod pointwise;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use packed::{padded, PackedBf16};
+pub(crate) use packed::padded;
+pub use packed::PackedBf16;
+pub use pointwise::{pointwise_backward_input_bf16, pointwise_backward_weights_bf16, pointwise_bf16};
 
 use crate::simd::{isa, Isa, Kernel};
 use crate::{Error, Result};

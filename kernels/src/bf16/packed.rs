@@ -1,6 +1,8 @@
 //! Weights in bfloat16, in the order in which the tiles are loaded.
 
-use super::{round, SIDE};
+use super::panels::{interleave, pairs_down};
+use super::{dispatch, Bf16Unit, SIDE};
+use crate::simd::{Kernel, Simd};
 use crate::workspace::Buffer;
 use crate::{check_len, count};
 
@@ -9,12 +11,13 @@ pub(crate) fn padded(c: usize) -> usize {
     c.next_multiple_of(SIDE)
 }
 
-/// A `(ci, co)` matrix in bfloat16 and its bias in f32.
+/// A `(ci, co)` matrix in bfloat16 and its bias in f32, packed once for many products.
 ///
-/// The columns are cut into panels of [`SIDE`]; a panel is, for each 32 rows, two tiles of 16
+/// The columns are cut into panels of 32; a panel is, for each 32 rows, two tiles of 16
 /// columns: pairs of rows, interleaved. What is missing to whole tiles is zeros.
 #[derive(Clone)]
-pub(crate) struct PackedBf16 {
+pub struct PackedBf16 {
+    unit: Bf16Unit,
     ci: usize,
     co: usize,
     /// bfloat16, two to a number.
@@ -24,35 +27,78 @@ pub(crate) struct PackedBf16 {
 
 impl std::fmt::Debug for PackedBf16 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "PackedBf16({} -> {})", self.ci, self.co)
+        write!(f, "PackedBf16({} -> {}, {:?})", self.ci, self.co, self.unit)
     }
 }
 
 impl PackedBf16 {
-    /// Packs `w`, `(ci, co)` row by row, and `bias`, `(co)`.
-    pub(crate) fn new(w: &[f32], bias: &[f32], ci: usize, co: usize) -> Self {
-        check_len("PackedBf16: w", w.len(), count(&[ci, co]));
-        check_len("PackedBf16: bias", bias.len(), co);
-        let (k, columns) = (padded(ci), padded(co));
-        let mut packed =
-            PackedBf16 { ci, co, weights: Buffer::zeros(k * columns / 2), bias: Buffer::zeros(columns) };
-        packed.bias[..co].copy_from_slice(bias);
-        let weights = packed.weights.as_bf16_mut();
-        for (row, w) in w.chunks_exact(co.max(1)).enumerate() {
-            for (column, &w) in w.iter().enumerate() {
-                let panel = column / SIDE * SIDE * k;
-                let tile = (row / 32 * 2 + column % SIDE / 16) * 512;
-                weights[panel + tile + row % 32 / 2 * 32 + column % 16 * 2 + row % 2] = round(w);
-            }
-        }
+    /// Packs `w`, `(ci, co)` row by row, and `bias`, `(co)`, for products by a unit.
+    ///
+    /// # Panics
+    /// When a slice's length contradicts the shape, or the processor does not have the unit.
+    pub fn new(unit: Bf16Unit, w: &[f32], bias: &[f32], ci: usize, co: usize) -> Self {
+        let mut packed = Self::empty(unit, ci, co);
+        packed.repack(w, bias);
         packed
     }
 
-    pub(crate) fn ci(&self) -> usize {
+    /// Packs the transposed of `w`, which itself is `(ci, co)` row by row, without a bias: the
+    /// product then takes `(rows, co)` to `(rows, ci)`, and [`ci`](Self::ci) and [`co`](Self::co)
+    /// of the result are swapped accordingly.
+    ///
+    /// # Panics
+    /// When the slice's length contradicts the shape, or the processor does not have the unit.
+    pub fn new_transposed(unit: Bf16Unit, w: &[f32], ci: usize, co: usize) -> Self {
+        let mut packed = Self::empty(unit, co, ci);
+        packed.repack_transposed(w);
+        packed
+    }
+
+    /// Packs other weights of the same shape in place.
+    ///
+    /// # Panics
+    /// When a slice's length contradicts the shape.
+    pub fn repack(&mut self, w: &[f32], bias: &[f32]) {
+        check_len("PackedBf16: w", w.len(), count(&[self.ci, self.co]));
+        check_len("PackedBf16: bias", bias.len(), self.co);
+        self.bias[..self.co].copy_from_slice(bias);
+        let (unit, ci, co) = (self.unit, self.ci, self.co);
+        let to = self.weights.as_bf16_mut();
+        // SAFETY: `empty` saw that there is such a unit; the lengths were checked.
+        unsafe { dispatch(unit, Pack { w, k: ci, columns: co, transposed: false, to }) };
+    }
+
+    /// Packs other transposed weights of the same shape in place: `w` is `(ci, co)` of the
+    /// forward convolution, as given to [`new_transposed`](Self::new_transposed).
+    ///
+    /// # Panics
+    /// When the slice's length contradicts the shape.
+    pub fn repack_transposed(&mut self, w: &[f32]) {
+        check_len("PackedBf16: w", w.len(), count(&[self.ci, self.co]));
+        let (unit, k, columns) = (self.unit, self.ci, self.co);
+        let to = self.weights.as_bf16_mut();
+        // SAFETY: as in `repack`.
+        unsafe { dispatch(unit, Pack { w, k, columns, transposed: true, to }) };
+    }
+
+    fn empty(unit: Bf16Unit, ci: usize, co: usize) -> Self {
+        assert!(Bf16Unit::available().contains(&unit), "this processor does not have {unit:?} for bfloat16");
+        let (k, columns) = (padded(ci), padded(co));
+        PackedBf16 { unit, ci, co, weights: Buffer::zeros(k * columns / 2), bias: Buffer::zeros(columns) }
+    }
+
+    /// What multiplies with these weights.
+    pub fn unit(&self) -> Bf16Unit {
+        self.unit
+    }
+
+    /// Channels of the input.
+    pub fn ci(&self) -> usize {
         self.ci
     }
 
-    pub(crate) fn co(&self) -> usize {
+    /// Channels of the output.
+    pub fn co(&self) -> usize {
         self.co
     }
 
@@ -74,5 +120,33 @@ impl PackedBf16 {
     /// The bias of panel `p`'s columns.
     pub(crate) fn panel_bias(&self, p: usize) -> *const f32 {
         self.bias[p * SIDE..][..SIDE].as_ptr()
+    }
+}
+
+/// All panels of a matrix of `k` rows; `w` has them as rows, or as columns where it is the transposed one.
+struct Pack<'a> {
+    w: &'a [f32],
+    k: usize,
+    columns: usize,
+    transposed: bool,
+    to: &'a mut [u16],
+}
+
+impl Kernel for Pack<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Pack { w, k, columns, transposed, to } = self;
+        let panels = to.chunks_exact_mut((SIDE * padded(k)).max(1));
+        for (p, panel) in panels.enumerate() {
+            let (first, to) = (p * SIDE, panel.as_mut_ptr());
+            let n = SIDE.min(columns - first);
+            // SAFETY: the columns (or rows) from `first` on exist, and a panel has room for all of its tiles.
+            unsafe {
+                match transposed {
+                    false => interleave::<S>(w.as_ptr().add(first), columns, (k, n), to),
+                    true => pairs_down::<S>(w.as_ptr().add(first * k), (n, k), to),
+                }
+            }
+        }
     }
 }

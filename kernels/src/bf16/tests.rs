@@ -7,6 +7,7 @@ use crate::simd;
 use crate::testing::bf16_units;
 use crate::testing::Rng;
 use crate::workspace::{Buffer, Shared};
+use crate::Activation;
 
 /// The number that stands for `x` in bfloat16.
 fn wide(x: f32) -> f64 {
@@ -72,7 +73,7 @@ fn products_are_the_sums_of_rounded_factors() {
         for &unit in &units {
             let mut rounded = Buffer::default();
             rounded.at_least((rows + SIDE) * padded(ci) / 2);
-            let packed = PackedBf16::new(&w, &bias, ci, co);
+            let packed = PackedBf16::new(unit, &w, &bias, ci, co);
             let mut y = vec![f32::NAN; rows * co];
             let finish =
                 Finish { y: Shared::new(&mut y), columns: co, relu6: true, add: Some(&add), mask: None };
@@ -101,4 +102,115 @@ fn a_processor_without_it_is_told_so() {
         Ok(unit) => assert_eq!(Some(unit), Bf16Unit::available().pop()),
         Err(e) => assert!(e.to_string().contains("Precision::F32"), "{e}"),
     }
+}
+
+/// Some of MobileNetV2's shapes at 160x160, and odd ones: rows, inputs, outputs.
+const SHAPES: [(usize, usize, usize); 9] = [
+    (0, 3, 5),
+    (1, 1, 1),
+    (2, 5, 7),
+    (33, 17, 40),
+    (100, 96, 576),
+    (300, 576, 96),
+    (257, 40, 33),
+    (600, 19, 18),
+    (75, 960, 320),
+];
+
+fn rounded(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|&x| wide(x)).collect()
+}
+
+#[test]
+fn convolutions_and_their_gradients_are_those_of_the_plain_loops_on_rounded_numbers() {
+    use crate::pointwise::reference;
+    use crate::testing::{self, assert_close};
+    const TOLERANCE: f64 = 1e-5;
+    for unit in bf16_units() {
+        for (rows, ci, co) in SHAPES {
+            let what = format!("{unit:?} {rows} {ci} {co}");
+            let (x, w, b) = (random(rows * ci, 1), random(ci * co, 2), random(co, 3));
+            let (dy, more) = (random(rows * co, 4), random(rows * co, 5));
+            let (x16, w16, dy16) = (rounded(&x), rounded(&w), rounded(&dy));
+
+            let sums = reference::forward(&x16, &w16, &testing::wide(&b), (ci, co));
+            let packed = PackedBf16::new(unit, &w, &b, ci, co);
+            let mut y = vec![f32::NAN; rows * co];
+            pointwise_bf16(&x, rows, &packed, Activation::Relu6, None, &mut y);
+            let relu6: Vec<f64> = sums.iter().map(|y| y.clamp(0.0, 6.0)).collect();
+            assert_close(&what, &y, &relu6, TOLERANCE);
+            pointwise_bf16(&x, rows, &packed, Activation::Linear, Some(&more), &mut y);
+            let added: Vec<f64> = sums.iter().zip(&more).map(|(y, &more)| y + f64::from(more)).collect();
+            assert_close(&what, &y, &added, TOLERANCE);
+
+            let transposed = PackedBf16::new_transposed(unit, &w, ci, co);
+            let mask: Vec<f32> = random(rows * ci, 6).iter().map(|v| v * 5.0 + 3.0).collect();
+            let also = random(rows * ci, 7);
+            let mut dx = vec![f32::NAN; rows * ci];
+            pointwise_backward_input_bf16(&dy, rows, &transposed, Some(&mask), Some(&also), &mut dx);
+            let expected: Vec<f64> = reference::backward_input(&dy16, &w16, (ci, co))
+                .iter()
+                .zip(&also)
+                .zip(&mask)
+                .map(|((dx, &also), mask)| if (0.0..6.0).contains(mask) { dx + f64::from(also) } else { 0.0 })
+                .collect();
+            assert_close(&what, &dx, &expected, TOLERANCE);
+
+            let (dw, _) = reference::backward_weights(&x16, &dy16, (ci, co));
+            let (_, db) = reference::backward_weights(&[], &[], (ci, co));
+            let db = testing::wide(&dy)
+                .chunks(co)
+                .fold(db, |sums, dy| sums.iter().zip(dy).map(|(a, b)| a + b).collect());
+            let (mut w_sums, mut b_sums) = (vec![f32::NAN; ci * co], vec![f32::NAN; co]);
+            pointwise_backward_weights_bf16(unit, &x, &dy, rows, ci, co, &mut w_sums, &mut b_sums);
+            assert_close(&what, &w_sums, &dw, TOLERANCE);
+            assert_close(&what, &b_sums, &db, TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn other_weights_are_packed_in_place() {
+    for unit in bf16_units() {
+        let (ci, co) = (40, 33);
+        let (older, w, bias) = (random(ci * co, 1), random(ci * co, 2), random(co, 3));
+        let same = |a: &PackedBf16, b: &PackedBf16| {
+            (0..a.panels()).all(|p| {
+                let len = SIDE * padded(a.ci());
+                // SAFETY: a panel has so many numbers.
+                let [a, b] = [a, b].map(|w| unsafe { std::slice::from_raw_parts(w.panel(p), len) });
+                a == b
+            })
+        };
+        let mut packed = PackedBf16::new(unit, &older, &bias, ci, co);
+        packed.repack(&w, &bias);
+        assert!(same(&packed, &PackedBf16::new(unit, &w, &bias, ci, co)));
+        let mut transposed = PackedBf16::new_transposed(unit, &older, ci, co);
+        transposed.repack_transposed(&w);
+        assert!(same(&transposed, &PackedBf16::new_transposed(unit, &w, ci, co)));
+        let turned: Vec<f32> = (0..ci * co).map(|i| w[i % ci * co + i / ci]).collect();
+        assert!(same(&transposed, &PackedBf16::new(unit, &turned, &vec![0.0; ci], co, ci)));
+    }
+}
+
+#[test]
+fn gradients_have_the_same_bits_with_any_number_of_threads() {
+    for unit in bf16_units() {
+        for (rows, ci, co) in SHAPES {
+            let (x, w, dy) = (random(rows * ci, 1), random(ci * co, 2), random(rows * co, 3));
+            let transposed = PackedBf16::new_transposed(unit, &w, ci, co);
+            let packed = PackedBf16::new(unit, &w, &random(co, 4), ci, co);
+            let results = [1, 2, 3, 7].map(|threads| {
+                crate::threads::set_threads(threads);
+                let (mut y, mut dx) = (vec![0.0; rows * co], vec![0.0; rows * ci]);
+                let (mut dw, mut db) = (vec![0.0; ci * co], vec![0.0; co]);
+                pointwise_bf16(&x, rows, &packed, Activation::Linear, None, &mut y);
+                pointwise_backward_input_bf16(&dy, rows, &transposed, None, None, &mut dx);
+                pointwise_backward_weights_bf16(unit, &x, &dy, rows, ci, co, &mut dw, &mut db);
+                [y, dx, dw, db].concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            });
+            assert!(results.iter().all(|r| *r == results[0]), "{unit:?} {rows} {ci} {co}");
+        }
+    }
+    crate::threads::set_threads(std::thread::available_parallelism().map_or(1, usize::from));
 }

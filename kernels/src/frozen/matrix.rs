@@ -42,35 +42,35 @@ impl Arithmetic {
 #[derive(Debug, Clone)]
 pub(super) enum Matrix {
     F32(PackedWeights),
-    Bf16(PackedBf16, Bf16Unit),
+    Bf16(PackedBf16),
 }
 
 impl Matrix {
     pub(super) fn new(with: Arithmetic, conv: &FoldedConv, ci: usize, co: usize) -> Self {
         match with.bf16 {
             None => Matrix::F32(PackedWeights::new_on(with.isa, &conv.w, &conv.b, ci, co)),
-            Some(unit) => Matrix::Bf16(PackedBf16::new(&conv.w, &conv.b, ci, co), unit),
+            Some(unit) => Matrix::Bf16(PackedBf16::new(unit, &conv.w, &conv.b, ci, co)),
         }
     }
 
     pub(super) fn ci(&self) -> usize {
         match self {
             Matrix::F32(w) => w.ci(),
-            Matrix::Bf16(w, _) => w.ci(),
+            Matrix::Bf16(w) => w.ci(),
         }
     }
 
     pub(super) fn co(&self) -> usize {
         match self {
             Matrix::F32(w) => w.co(),
-            Matrix::Bf16(w, _) => w.co(),
+            Matrix::Bf16(w) => w.co(),
         }
     }
 
     pub(super) fn panels(&self) -> usize {
         match self {
             Matrix::F32(w) => w.panels(),
-            Matrix::Bf16(w, _) => w.panels(),
+            Matrix::Bf16(w) => w.panels(),
         }
     }
 
@@ -92,9 +92,9 @@ impl Matrix {
         unsafe {
             match self {
                 Matrix::F32(w) => simd::dispatch(w.isa, Gemm { x, ldx, w, rows, panels, finish }),
-                Matrix::Bf16(w, unit) => {
-                    let (x, ldx) = (x.as_ptr().cast(), 2 * ldx);
-                    bf16::dispatch(*unit, bf16::gemm::Gemm { unit: *unit, x, ldx, w, rows, panels, finish });
+                Matrix::Bf16(w) => {
+                    let (x, ldx, unit) = (x.as_ptr().cast(), 2 * ldx, w.unit());
+                    bf16::dispatch(unit, bf16::gemm::Gemm { unit, x, ldx, w, rows, panels, finish });
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use super::matrix::Matrix;
 use super::stage::{Producer, Stage};
-use crate::bf16::{self, Bf16Unit, PackedBf16, Product, SIDE};
+use crate::bf16::{self, PackedBf16, Product, SIDE};
 use crate::conv3x3::cpu::{output_row as first_row, Image};
 use crate::depthwise::rows::{load_taps, output_row, Put};
 use crate::pointwise::cpu::{relu6, store};
@@ -50,9 +50,7 @@ impl Kernel for Rows<'_> {
                         let x = x.as_ptr().add(skip);
                         match w {
                             Matrix::F32(w) => expand::<S>(stage, w, x, p, new.clone(), ring),
-                            Matrix::Bf16(w, unit) => {
-                                expand_bf16::<S>(stage, (w, *unit), x.cast(), p, new.clone(), ring);
-                            }
+                            Matrix::Bf16(w) => expand_bf16::<S>(stage, w, x.cast(), p, new.clone(), ring),
                         }
                     }
                     Producer::FirstConvolution(w) => {
@@ -118,7 +116,7 @@ unsafe fn expand<S: Simd>(
 #[inline(always)]
 unsafe fn expand_bf16<S: Simd>(
     stage: &Stage,
-    (w, unit): (&PackedBf16, Bf16Unit),
+    w: &PackedBf16,
     x: *const u16,
     p: usize,
     new: Range<usize>,
@@ -133,7 +131,7 @@ unsafe fn expand_bf16<S: Simd>(
         unsafe {
             let x = x.add(i * SIDE * ldx);
             let b = (w.panel(p), w.k_tiles());
-            bf16::product(unit, places.len(), (x, ldx), b, w.panel_bias(p), &mut out);
+            bf16::product(w.unit(), places.len(), (x, ldx), b, w.panel_bias(p), &mut out);
             for (r, &place) in places.iter().enumerate() {
                 let to = ring.add(place as usize);
                 S::store(to, S::relu6(S::load(out.row(r))));

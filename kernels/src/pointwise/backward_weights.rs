@@ -118,7 +118,7 @@ impl Kernel for Gradient<'_> {
                     let from = dy.as_ptr().add(first * co + column);
                     pack::<S>(from, co, n, columns, ds, padded);
                     if with_bias {
-                        add_rows::<S>(ds, n, padded, columns, db.at(column), first == 0);
+                        add_rows::<S>(ds, padded, n, columns, db.at(column), first == 0);
                     }
                     for t in 0..tiles {
                         let (i, xs) = (tile(t), xs.add(t * S::ROWS * BLOCK));
@@ -187,33 +187,33 @@ unsafe fn pack<S: Simd>(from: *const f32, ld: usize, n: usize, columns: usize, t
     }
 }
 
-/// Adds the rows of a packed block to (or sets) the first `columns` numbers at `sums`.
+/// Adds the first `columns` numbers of `n` rows, `ld` apart, to (or sets) those at `sums`.
 ///
 /// # Safety
-/// `rows` holds `n` rows of `width` numbers, whole vectors; `columns` numbers lie at `sums`.
+/// The rows exist, and so do `columns` numbers at `sums`.
 #[inline(always)]
-unsafe fn add_rows<S: Simd>(
+pub(crate) unsafe fn add_rows<S: Simd>(
     rows: *const f32,
+    ld: usize,
     n: usize,
-    width: usize,
     columns: usize,
     sums: *mut f32,
     set: bool,
 ) {
     unsafe {
-        for c in (0..width).step_by(S::LANES) {
+        for c in (0..columns).step_by(S::LANES) {
             let count = S::LANES.min(columns - c);
             // Four sums at once, or each addition would wait for the one before.
             let mut sum = [S::splat(0.0); 4];
             let mut r = 0;
             while r + 4 <= n {
                 for (i, sum) in sum.iter_mut().enumerate() {
-                    *sum = S::add(*sum, S::load(rows.add((r + i) * width + c)));
+                    *sum = S::add(*sum, S::load_partial(rows.add((r + i) * ld + c), count));
                 }
                 r += 4;
             }
             while r < n {
-                sum[0] = S::add(sum[0], S::load(rows.add(r * width + c)));
+                sum[0] = S::add(sum[0], S::load_partial(rows.add(r * ld + c), count));
                 r += 1;
             }
             let all = S::add(S::add(sum[0], sum[1]), S::add(sum[2], sum[3]));

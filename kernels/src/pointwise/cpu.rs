@@ -30,9 +30,8 @@ pub(crate) fn gemm(
 /// The whole product of `rows` rows that lie `ldx` apart, on all threads; lengths were checked.
 pub(crate) fn gemm_parallel(x: &[f32], ldx: usize, rows: usize, w: &PackedWeights, finish: Finish<'_>) {
     let threads = threads();
-    let by_cache = (rows * w.ci()).div_ceil(BLOCK);
     // With few rows (one image at 5x5, say) the columns are shared out as well.
-    let row_pieces = by_cache.max(if threads > 1 { 4 * threads } else { 1 }).min(rows.div_ceil(56)).max(1);
+    let row_pieces = pieces_of_rows(rows, w.ci());
     let panel_pieces = if row_pieces < threads { threads.div_ceil(row_pieces).min(w.panels()) } else { 1 };
     parallel(row_pieces * panel_pieces, |i| {
         let rows = part(rows, row_pieces, 1, i / panel_pieces);
@@ -40,6 +39,13 @@ pub(crate) fn gemm_parallel(x: &[f32], ldx: usize, rows: usize, w: &PackedWeight
         // SAFETY: the lengths were checked; no two pieces have both a row and a panel in common.
         unsafe { dispatch(w.isa, Gemm { x, ldx, w, rows, panels, finish }) };
     });
+}
+
+/// Into how many pieces the rows of a product with `ci` inputs are cut.
+pub(crate) fn pieces_of_rows(rows: usize, ci: usize) -> usize {
+    let by_cache = (rows * ci).div_ceil(BLOCK);
+    let by_threads = if threads() > 1 { 4 * threads() } else { 1 };
+    by_cache.max(by_threads).min(rows.div_ceil(56)).max(1)
 }
 
 /// Some rows and panels of a product. `x` has the rows, each of at least `w.ci()` numbers and `ldx`
@@ -95,6 +101,13 @@ pub(crate) struct Finish<'a> {
 }
 
 impl Finish<'_> {
+    /// The same for the rows from `row` on.
+    pub(crate) fn from_row(self, row: usize) -> Self {
+        let skipped = row * self.columns;
+        let rest = |slice: Option<_>| slice.map(|all: &[f32]| &all[skipped..]);
+        Finish { y: self.y.skip(skipped), add: rest(self.add), mask: rest(self.mask), ..self }
+    }
+
     /// Stores a tile whose corner lies at `(row, column)`.
     ///
     /// # Safety

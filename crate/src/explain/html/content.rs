@@ -81,6 +81,10 @@ impl Said {
     }
 }
 
+/// What is said of each of many photographs, worked out where it is asked for: kept, it would take ten times as much
+/// memory as the predictions.
+pub(super) type Answers<'a> = Box<dyn Fn(usize) -> Said + 'a>;
+
 /// One of the photographs with the largest losses.
 #[derive(Debug, Clone)]
 pub(super) struct Worst {

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Axis};
 
-use super::content::{ClassFindings, Findings, HtmlReport, Photograph, Said, Worst};
+use super::content::{Answers, ClassFindings, Findings, HtmlReport, Photograph, Said, Worst};
 use super::labels;
 use super::pictures::{with_heat, Sheet};
 use crate::data::Dataset;
@@ -74,22 +74,20 @@ impl Model {
             ));
         }
         let losses = predictions.losses()?;
+        let thresholds = self.thresholds();
         let (findings, said) = match of_labels {
-            true => labels::find(predictions, &self.thresholds(), dataset.class_names())?,
+            true => labels::find(predictions, &thresholds, dataset.class_names())?,
             false => classes(predictions, dataset.class_names())?,
         };
-        let mut order: Vec<usize> = (0..said.len()).collect();
-        order.sort_by(|&a, &b| {
-            said[a].is_right().cmp(&said[b].is_right()).then(losses[b].total_cmp(&losses[a]))
-        });
+        let right: Vec<bool> = (0..losses.len()).map(|i| said(i).is_right()).collect();
+        let mut order: Vec<usize> = (0..losses.len()).collect();
+        order.sort_by(|&a, &b| right[a].cmp(&right[b]).then(losses[b].total_cmp(&losses[a])));
         order.truncate(LISTED);
-        let photograph = |&i: &usize| Photograph {
-            file: file_name(dataset, predictions.indices[i]),
-            actual: said[i].actual.clone(),
-            predicted: said[i].predicted.clone(),
-            confidence: said[i].confidence,
-            loss: losses[i],
-            at: None,
+        order.shrink_to_fit();
+        let photograph = |&i: &usize| {
+            let Said { actual, predicted, confidence, class: _ } = said(i);
+            let file = file_name(dataset, predictions.indices[i]);
+            Photograph { file, actual, predicted, confidence, loss: losses[i], at: None }
         };
         let mut report = HtmlReport {
             title: "Report".into(),
@@ -110,7 +108,7 @@ impl Model {
         by_loss.sort_by(|&a, &b| losses[order[b]].total_cmp(&losses[order[a]]));
         by_loss.truncate(WORST);
         for i in by_loss {
-            let class = said[order[i]].class;
+            let class = said(order[i]).class;
             // One vector for a whole photograph tells no places apart.
             let pictures = match options.thumbnails && !self.base_model().is_features() {
                 true => Some(self.heat_map(dataset, positions[i], class as u32)?),
@@ -175,13 +173,12 @@ impl Model {
 }
 
 /// How good predictions of one class a photograph are, and what each is.
-fn classes(predictions: &Predictions, class_names: &[String]) -> Result<(Findings, Vec<Said>)> {
+fn classes<'a>(predictions: &'a Predictions, class_names: &[String]) -> Result<(Findings, Answers<'a>)> {
     let (labels, confidence) = (predictions.labels(), predictions.confidence());
     let matrix = confusion_matrix(&predictions.actual, &labels, class_names)?;
-    let probabilities = predictions.probabilities();
     let of_both = |class: u32| predictions.actual.contains(&class);
-    let roc = match probabilities.ncols() == 2 && of_both(0) && of_both(1) {
-        true => Some(roc_curve(&predictions.actual, &probabilities.column(1).to_vec())?),
+    let roc = match class_names.len() == 2 && of_both(0) && of_both(1) {
+        true => Some(roc_curve(&predictions.actual, &predictions.probabilities().column(1).to_vec())?),
         false => None,
     };
     let findings = ClassFindings {
@@ -191,12 +188,12 @@ fn classes(predictions: &Predictions, class_names: &[String]) -> Result<(Finding
         roc,
         reliability: predictions.reliability_diagram()?,
     };
-    let said =
-        predictions.actual.iter().zip(&labels).zip(confidence).map(|((&actual, &label), confidence)| {
-            let (actual, class) = (vec![actual as usize], label as usize);
-            Said { actual, predicted: vec![class], confidence, class }
-        });
-    Ok((Findings::Classes(Box::new(findings)), said.collect()))
+    let answers = move |i: usize| {
+        let class = labels[i] as usize;
+        let (actual, predicted) = (vec![predictions.actual[i] as usize], vec![class]);
+        Said { actual, predicted, confidence: confidence[i], class }
+    };
+    Ok((Findings::Classes(Box::new(findings)), Box::new(answers)))
 }
 
 /// A photograph's file below its data set's folder.

@@ -1,36 +1,41 @@
 //! What a report says of a model that gives a photograph several labels.
 
-use super::content::{Findings, LabelFindings, Said};
+use super::content::{Answers, Findings, LabelFindings, Said};
 use super::parts::{head, number, percent, section, table, text};
 use crate::train::Predictions;
 use crate::Result;
 
 /// How good predictions of several labels a photograph are, and what each is.
-pub(super) fn find(
+pub(super) fn find<'a>(
     predictions: &Predictions,
-    thresholds: &[f32],
+    thresholds: &'a [f32],
     class_names: &[String],
-) -> Result<(Findings, Vec<Said>)> {
+) -> Result<(Findings, Answers<'a>)> {
     let report = predictions.multi_label_report(thresholds, class_names)?;
     let (probabilities, targets) = (predictions.probabilities(), predictions.targets()?);
     let mut mistakes = vec![(0, 0); class_names.len()];
-    let mut said = Vec::with_capacity(probabilities.nrows());
     for (row, targets) in probabilities.outer_iter().zip(targets.outer_iter()) {
+        for (((&p, &target), &threshold), mistakes) in
+            row.iter().zip(targets).zip(thresholds).zip(&mut mistakes)
+        {
+            let (has, given) = (target > 0.5, p > threshold);
+            mistakes.0 += usize::from(has && !given);
+            mistakes.1 += usize::from(given && !has);
+        }
+    }
+    let answers = move |i: usize| {
+        let (row, targets) = (probabilities.row(i), targets.row(i));
         let (mut actual, mut predicted, mut furthest) = (Vec::new(), Vec::new(), (0, -1.0));
         for (label, (&p, &target)) in row.iter().zip(targets).enumerate() {
-            let (has, given) = (target > 0.5, p > thresholds[label]);
-            actual.extend(has.then_some(label));
-            predicted.extend(given.then_some(label));
-            mistakes[label].0 += usize::from(has && !given);
-            mistakes[label].1 += usize::from(given && !has);
+            actual.extend((target > 0.5).then_some(label));
+            predicted.extend((p > thresholds[label]).then_some(label));
             if (p - target).abs() > furthest.1 {
                 furthest = (label, (p - target).abs());
             }
         }
-        let class = furthest.0;
-        said.push(Said { actual, predicted, confidence: row[class], class });
-    }
-    Ok((Findings::Labels(Box::new(LabelFindings { report, mistakes })), said))
+        Said { actual, predicted, confidence: row[furthest.0], class: furthest.0 }
+    };
+    Ok((Findings::Labels(Box::new(LabelFindings { report, mistakes })), Box::new(answers)))
 }
 
 /// The first lines: how many are right, and averages over the labels.

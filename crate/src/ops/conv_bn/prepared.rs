@@ -9,9 +9,10 @@ use dfdx::prelude::{Cpu, HasShape};
 
 use super::cpu::fold;
 use super::ConvBn;
+use crate::ops::multiplying::{Factor, Multiplying};
 use transfer_kernels::batch_norm::Folded;
 use transfer_kernels::kept::Kept;
-use transfer_kernels::PackedWeights;
+use transfer_kernels::{PackedBf16, PackedWeights};
 
 /// Folded and packed weights of one convolution. Any number of threads may use them at the same time.
 ///
@@ -22,6 +23,8 @@ pub struct Prepared {
     folded: Kept<Folded>,
     packed: Kept<PackedWeights>,
     transposed: Kept<PackedWeights>,
+    packed_bf16: Kept<PackedBf16>,
+    transposed_bf16: Kept<PackedBf16>,
 }
 
 impl Prepared {
@@ -35,31 +38,44 @@ impl Prepared {
     }
 
     /// The weights of a pointwise convolution as its forward pass reads them.
-    pub fn packed(&self, conv: &ConvBn<Cpu>) -> Arc<PackedWeights> {
-        self.packed.get(conv.version, |older| {
-            let (folded, (ci, co)) = (self.folded(conv), channels(conv));
-            match older {
-                Some(mut packed) => {
-                    packed.repack(&folded.w, &folded.b);
-                    packed
-                }
-                None => PackedWeights::new(&folded.w, &folded.b, ci, co),
-            }
-        })
+    pub fn packed(&self, conv: &ConvBn<Cpu>, how: Multiplying) -> Factor {
+        let ((ci, co), version) = (channels(conv), conv.version);
+        match how {
+            Multiplying::F32 => Factor::F32(self.packed.get(version, |older| {
+                let f = self.folded(conv);
+                again(older, |p| p.repack(&f.w, &f.b), || PackedWeights::new(&f.w, &f.b, ci, co))
+            })),
+            Multiplying::Bf16(unit) => Factor::Bf16(self.packed_bf16.get(version, |older| {
+                let f = self.folded(conv);
+                again(older, |p| p.repack(&f.w, &f.b), || PackedBf16::new(unit, &f.w, &f.b, ci, co))
+            })),
+        }
     }
 
     /// The weights of a pointwise convolution as its gradient by the input reads them.
-    pub fn transposed(&self, conv: &ConvBn<Cpu>) -> Arc<PackedWeights> {
-        self.transposed.get(conv.version, |older| {
-            let (folded, (ci, co)) = (self.folded(conv), channels(conv));
-            match older {
-                Some(mut transposed) => {
-                    transposed.repack_transposed(&folded.w);
-                    transposed
-                }
-                None => PackedWeights::new_transposed(&folded.w, ci, co),
-            }
-        })
+    pub fn transposed(&self, conv: &ConvBn<Cpu>, how: Multiplying) -> Factor {
+        let ((ci, co), version) = (channels(conv), conv.version);
+        match how {
+            Multiplying::F32 => Factor::F32(self.transposed.get(version, |older| {
+                let f = self.folded(conv);
+                again(older, |p| p.repack_transposed(&f.w), || PackedWeights::new_transposed(&f.w, ci, co))
+            })),
+            Multiplying::Bf16(unit) => Factor::Bf16(self.transposed_bf16.get(version, |older| {
+                let f = self.folded(conv);
+                again(older, |p| p.repack_transposed(&f.w), || PackedBf16::new_transposed(unit, &f.w, ci, co))
+            })),
+        }
+    }
+}
+
+/// A new value, in the memory of an older one where there is one.
+fn again<T>(older: Option<T>, replace: impl FnOnce(&mut T), new: impl FnOnce() -> T) -> T {
+    match older {
+        Some(mut value) => {
+            replace(&mut value);
+            value
+        }
+        None => new(),
     }
 }
 

@@ -31,8 +31,8 @@ impl Backend for Cuda {
     type StepScratch = StepScratch;
     type Multiplying = Multiplying;
 
-    fn multiplying(precision: Precision) -> Multiplying {
-        Multiplying::in_tf32(precision != Precision::F32)
+    fn multiplying(frozen: Precision, _: Precision) -> Multiplying {
+        Multiplying::in_tf32(frozen != Precision::F32)
     }
 
     fn lend(&self) -> Box<Cuda> {

@@ -5,17 +5,17 @@ use dfdx::prelude::{Cpu, Gradients, HasShape, ZerosTensor};
 use super::params::BlockParams;
 use crate::ops::backend::{device_error, Activations};
 use crate::ops::conv_bn::{cpu as conv_bn, prepared::Prepared, ConvBn};
+use crate::ops::multiplying::{Factor, Multiplying};
 use crate::ops::view::{slice, slice_mut};
 use crate::threads::{each, join};
 use crate::{Error, Result};
 use transfer_kernels::batch_norm::Folded;
 use transfer_kernels::depthwise::{depthwise, depthwise_backward_input, depthwise_backward_weights};
-use transfer_kernels::pointwise::{pointwise, pointwise_backward_input, pointwise_backward_weights};
 use transfer_kernels::recycled::RecycledBuffer;
 use transfer_kernels::warm;
 use transfer_kernels::workspace::with_scratch;
 use transfer_kernels::BlockShape;
-use transfer_kernels::{add_into, Activation, PackedWeights};
+use transfer_kernels::{add_into, Activation};
 
 /// Folded and packed weights, kept as long as they are right, and after that for their memory.
 #[derive(Default)]
@@ -95,9 +95,10 @@ pub(crate) fn forward(
         )));
     }
     let UnitScratch { expand, depthwise: filter, project } = &*p.scratch;
+    let how = Multiplying::here();
     let (expand, (filter, project)) = join(
-        || p.expand.as_ref().map(|conv| expand.packed(conv)),
-        || (filter.folded(&p.depthwise), project.packed(&p.project)),
+        || p.expand.as_ref().map(|conv| expand.packed(conv, how)),
+        || (filter.folded(&p.depthwise), project.packed(&p.project, how)),
     );
     let mut y = x.device().try_zeros_like(&(n, s.out_h(), s.out_w(), s.co)).map_err(device_error)?;
     let rows_in = n * s.h * s.w;
@@ -118,14 +119,14 @@ pub(crate) fn forward(
             Some(w) => {
                 warm(x);
                 warm(expanded);
-                pointwise(x, rows_in, w, Activation::Relu6, None, expanded);
+                w.forward(x, rows_in, Activation::Relu6, None, expanded);
                 expanded
             }
             None => x,
         };
         warm(filtered);
         depthwise(input, shape, &filter.w, &filter.b, Activation::Relu6, filtered);
-        pointwise(filtered, rows_out, &project, Activation::Linear, s.residual.then_some(x), y);
+        project.forward(filtered, rows_out, Activation::Linear, s.residual.then_some(x), y);
     });
     let saved = keep.then(|| BlockSaved { x: x.clone(), expanded, filtered });
     Ok((y, saved))
@@ -146,9 +147,10 @@ pub(crate) fn backward(
     let expand_trains = p.expand.as_ref().is_some_and(|e| e.trains.any());
     let below_depthwise = expand_trains || p.input_gradient;
     let below_project = p.depthwise.trains.any() || below_depthwise;
+    let how = Multiplying::here();
     let (expand, prepared) = join(
-        || p.expand.as_ref().filter(|_| p.input_gradient).map(|conv| expand.transposed(conv)),
-        || below_project.then(|| (filter.folded(&p.depthwise), project.transposed(&p.project))),
+        || p.expand.as_ref().filter(|_| p.input_gradient).map(|conv| expand.transposed(conv, how)),
+        || below_project.then(|| (filter.folded(&p.depthwise), project.transposed(&p.project, how))),
     );
     let dy = std::mem::take(&mut **grads.get_or_alloc_mut(y_kept)?);
 
@@ -157,7 +159,7 @@ pub(crate) fn backward(
             return Ok(());
         }
         let (mut dw, mut db) = (RecycledBuffer::take(ci * co), RecycledBuffer::take(co));
-        pointwise_backward_weights(x, dy, rows, ci, co, &mut dw, &mut db);
+        how.backward_weights(x, dy, rows, (&mut dw, &mut db));
         conv_bn::add_gradients(conv, &dw, &db, grads)
     };
 
@@ -180,7 +182,7 @@ pub(crate) fn backward(
             .zip(groups.of_optional_mut(dx.as_deref_mut(), n))
             .zip(taps.chunks_exact_mut(each_group));
         let below =
-            Below { s, p, filter: &filter, project: &project, expand: expand.as_deref(), below_depthwise };
+            Below { s, p, filter: &filter, project: &project, expand: expand.as_ref(), below_depthwise };
         each(parts.collect(), |(((((dy, filtered), input), d_input), dx), taps)| {
             below.group(Group { dy, filtered, input, d_input, dx, taps });
         });
@@ -209,9 +211,9 @@ struct Below<'a> {
     p: &'a BlockParams<Cpu, UnitScratch>,
     filter: &'a Folded,
     /// Transposed.
-    project: &'a PackedWeights,
+    project: &'a Factor,
     /// Transposed; where the gradient of the input is wanted.
-    expand: Option<&'a PackedWeights>,
+    expand: Option<&'a Factor>,
     /// Whether anything below the depthwise convolution trains.
     below_depthwise: bool,
 }
@@ -237,7 +239,7 @@ impl Below<'_> {
             let (rows_in, rows_out) = (shape.n * s.h * s.w, shape.n * s.out_h() * s.out_w());
             let d_filtered = scratch.a.at_least(rows_out * s.expanded);
             warm(filtered);
-            pointwise_backward_input(dy, rows_out, self.project, Some(filtered), None, d_filtered);
+            self.project.backward_input(dy, rows_out, Some(filtered), None, d_filtered);
             warm(input);
             if p.depthwise.trains.any() {
                 let (dk, db) = taps.split_at_mut(s.side * s.side * s.expanded);
@@ -255,7 +257,7 @@ impl Below<'_> {
                 Some(wt) => {
                     let here = scratch.b.at_least(rows_in * s.ci);
                     let residual = s.residual.then_some(dy);
-                    pointwise_backward_input(d_input, rows_in, wt, None, residual, here);
+                    wt.backward_input(d_input, rows_in, None, residual, here);
                     add_into(dx, here);
                 }
                 None if p.input_gradient => {

@@ -14,7 +14,7 @@ use crate::model::{not_compiled, Compiled, LeftOff, Model};
 use crate::progress::check_stop;
 use crate::threads;
 use crate::weights::Weights;
-use crate::{Result, Show};
+use crate::{Precision, Result, Show};
 
 /// Names and values, such as `learning` and `Adam { learning_rate: 0.0001, … }`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +86,10 @@ impl Identity {
             ("initial_epoch", initial_epoch.to_string()),
             (START, start(model, compiled)?),
         ];
-        let facts = facts.into_iter().chain(more.iter().cloned());
+        // Left out where it is the usual one, so that earlier checkpoints go on.
+        let train_precision = Some(base.train_precision()).filter(|&precision| precision != Precision::F32);
+        let precision = train_precision.map(|p| ("precision of layers that train", p.name().to_owned()));
+        let facts = facts.into_iter().chain(precision).chain(more.iter().cloned());
         Ok((Self::from_facts(facts), images))
     }
 

@@ -219,7 +219,7 @@ pub(super) fn differentiate_for<D: NetworkBackend>(
 ) -> Result<Differentiated<D>> {
     let (targets, units) = (batch.targets, dense.bias.len());
     // Backward as forward.
-    let _multiplying = D::multiplying(base.precision());
+    let _multiplying = base.multiplying_as_in_training();
     let logits = traced_logits(base, dense, batch, watch)?;
     let values = D::read(&logits)?;
     let (value, d_logits) = loss_of(&values, targets, units, loss)?;

@@ -26,7 +26,7 @@ impl StepBackend for Cuda {
         loss: Loss,
         check: &dyn Fn(f64) -> Result<()>,
     ) -> Result<Step> {
-        let _multiplying = Self::multiplying(parts.base.precision());
+        let _multiplying = parts.base.multiplying_as_in_training();
         let key = key_of(&parts, &batch)?;
         optimizer.scratch.forget_stale(&key);
         if optimizer.scratch.uses(&key) {
