@@ -30,13 +30,19 @@ fn pictures(folder: &Path) {
 }
 
 /// Trains in both phases; the bits of the histories and of all weights.
-fn run(folder: &Path, weights: &Weights, precision: Precision) -> (Vec<u64>, Vec<(String, Vec<u32>)>) {
+fn run(
+    folder: &Path,
+    weights: &Weights,
+    frozen: Precision,
+    training: Precision,
+) -> (Vec<u64>, Vec<(String, Vec<u32>)>) {
     // 22 pictures: two batches of eight and one of six.
     let options = ImageDatasetOptions::default().batch_size(8).image_size(SIZE, SIZE).seed(5);
     let data = image_dataset_from_directory(folder, options).unwrap();
     let mut base = MobileNetV2::with_weights((SIZE, SIZE, 3), weights).unwrap();
     base.set_trainable(false);
-    base.set_precision(precision).unwrap();
+    base.set_precision(frozen).unwrap();
+    base.set_train_precision(training).unwrap();
     let mut model = Model::chain()
         .then(Sequential::new().add(RandomFlip::horizontal()).add(RandomRotation::new(0.2)).seed(6))
         .then(Rescaling::new(1.0 / 127.5, -1.0))
@@ -70,7 +76,7 @@ fn training_gives_the_same_bits_twice_and_with_any_number_of_threads() {
     pictures(folder.path());
     let weights = random_weights();
     transfer::threads::set_threads(1);
-    let (history, trained) = run(folder.path(), &weights, Precision::F32);
+    let (history, trained) = run(folder.path(), &weights, Precision::F32, Precision::F32);
     assert_eq!(history.len(), 16);
     let moved = |name: &str| {
         let now = &trained.iter().find(|(n, _)| n == name).unwrap().1;
@@ -80,21 +86,30 @@ fn training_gives_the_same_bits_twice_and_with_any_number_of_threads() {
     assert!(!moved("block_11_expand/kernel") && !moved("block_12_expand_BN/moving_mean"));
     for threads in [2, 2, 1, 5] {
         transfer::threads::set_threads(threads);
-        let (again, weights) = run(folder.path(), &weights, Precision::F32);
+        let (again, weights) = run(folder.path(), &weights, Precision::F32, Precision::F32);
         assert_eq!(history, again, "the history with {threads} threads");
         for ((name, expected), (_, bits)) in trained.iter().zip(&weights) {
             assert!(expected == bits, "{name} differs with {threads} threads");
         }
     }
-    // With the frozen part in bfloat16, where the processor can: other bits, but as repeatable.
+    // In bfloat16, where the processor can: other bits, but as repeatable.
     if let Err(e) = transfer_kernels::Bf16Unit::best() {
         return skipped("TRANSFER_REQUIRE_BF16", format!("the part in bfloat16: {e}"));
     }
-    transfer::threads::set_threads(1);
-    let rounded = run(folder.path(), &weights, Precision::Bf16);
-    assert_ne!(rounded.0, history);
-    for threads in [2, 3] {
-        transfer::threads::set_threads(threads);
-        assert!(run(folder.path(), &weights, Precision::Bf16) == rounded, "{threads} threads in bfloat16");
+    let mut all = vec![history];
+    for (frozen, training) in [
+        (Precision::Bf16, Precision::F32),
+        (Precision::F32, Precision::Bf16),
+        (Precision::Bf16, Precision::Bf16),
+    ] {
+        transfer::threads::set_threads(1);
+        let rounded = run(folder.path(), &weights, frozen, training);
+        for threads in [2, 3] {
+            transfer::threads::set_threads(threads);
+            let again = run(folder.path(), &weights, frozen, training);
+            assert!(again == rounded, "{threads} threads, {frozen:?} frozen, {training:?} training");
+        }
+        assert!(!all.contains(&rounded.0), "{frozen:?} frozen, {training:?} training: not rounded");
+        all.push(rounded.0);
     }
 }

@@ -22,10 +22,13 @@ impl Pairs {
     unsafe fn of_rows<S: Simd>(from: *const f32, ld: usize, rows: usize, columns: usize) -> Self {
         let mut pairs = Pairs([[0; TILE]; TILE]);
         for (r, pair) in pairs.0.iter_mut().enumerate().take(rows.div_ceil(2)) {
+            let second = if 2 * r + 1 < rows { columns } else { 0 };
+            // No closure: it would not have the caller's instructions.
             // SAFETY: rows below `rows` exist.
-            let [low, high] = [2 * r, 2 * r + 1].map(|r| unsafe {
-                rounded::<S>(from.wrapping_add(r * ld), if r < rows { columns } else { 0 })
-            });
+            let (low, high) = unsafe {
+                let from = from.wrapping_add(2 * r * ld);
+                (rounded::<S>(from, columns), rounded::<S>(from.wrapping_add(ld), second))
+            };
             for ((pair, low), high) in pair.iter_mut().zip(low).zip(high) {
                 *pair = u32::from(low) | u32::from(high) << 16;
             }
