@@ -8,11 +8,16 @@ from drive import Worker
 HERE = os.path.dirname(os.path.abspath(__file__))
 OURS = "ours"
 OURS_BF16 = "ours bf16"
+OURS_BF16_ALL = "ours bf16 throughout"
+# Our contenders by what the program calls their precision.
+PRECISIONS = {OURS: "f32", OURS_BF16: "bf16", OURS_BF16_ALL: "bf16-all"}
 # Peers of the forward pass; those of training are the last three.
 FORWARD_F32 = ["OpenVINO", "ONNX Runtime", "PyTorch", "TensorFlow"]
 FORWARD_BF16 = ["OpenVINO bf16"]
 KERAS = ["tf_keras", "Keras 3"]
 TRAINING = KERAS + ["PyTorch"]
+# These multiply in bfloat16 throughout: Keras' `mixed_bfloat16`, PyTorch's autocast.
+TRAINING_BF16 = ["tf_keras bf16", "Keras 3 bf16", "PyTorch bf16"]
 
 
 class Bench:
@@ -35,8 +40,8 @@ class Bench:
         return worker
 
     def ours(self, what, precision="f32", threads=None, **arguments):
-        """Our own program doing `what`, in f32 or bf16."""
-        name = OURS if precision == "f32" else OURS_BF16
+        """Our own program doing `what`, in a precision of PRECISIONS."""
+        name = next(name for name, known in PRECISIONS.items() if known == precision)
         threads = threads or self.threads
         return self._start(name, [self.program, what], threads, precision=precision, **arguments)
 
@@ -48,8 +53,8 @@ class Bench:
     def forward(self, name, batch, threads):
         """A contender of the forward pass."""
         settings = dict(batch=batch, threads=threads)
-        if name in (OURS, OURS_BF16):
-            return self.ours("forward", "f32" if name == OURS else "bf16", **settings)
+        if name in PRECISIONS:
+            return self.ours("forward", PRECISIONS[name], **settings)
         program = {"ONNX Runtime": "onnxruntime", "PyTorch": "torch", "TensorFlow": "tensorflow"}.get(name, "openvino")
         if program == "openvino":
             settings["precision"] = "bf16" if name.endswith("bf16") else "f32"
@@ -57,12 +62,15 @@ class Bench:
 
     def training(self, name, **arguments):
         """A contender of `fit` or, without a phase, of the whole tutorial."""
-        if name in (OURS, OURS_BF16):
+        if name in PRECISIONS:
             what = "fit" if "phase" in arguments else "whole"
-            return self.ours(what, "f32" if name == OURS else "bf16", **arguments)
-        if name == "PyTorch":
+            return self.ours(what, PRECISIONS[name], **arguments)
+        kind = name.removesuffix(" bf16")
+        if kind != name:
+            arguments["precision"] = "bf16"
+        if kind == "PyTorch":
             settings = dict(self.torch_settings)
             # Threads of OpenMP that wait keep a processor busy, which the loader's processes could use.
             variables = {"OMP_WAIT_POLICY": settings.pop("wait").upper()}
             return self.peer(name, "fit_torch", variables=variables, **settings, **arguments)
-        return self.peer(name, "fit_keras", keras="tf_keras" if name == "tf_keras" else "keras", **arguments)
+        return self.peer(name, "fit_keras", keras="tf_keras" if kind == "tf_keras" else "keras", **arguments)

@@ -149,6 +149,16 @@ def ratios(sections):
             what=f"speed of a training step with its input pipeline, phase {phase}, {precision} base, against "
             + ("eager PyTorch" if peer == "torch" else "`fit` of the faster Keras"),
         )
+    # Without AMX a processor gains less: these are aims for all.
+    for phase, ours in [(1, "bf16"), (2, "bf16 throughout")]:
+        for peers, name in [(["tf_keras bf16", "Keras 3 bf16"], "keras"), (["PyTorch bf16"], "torch")]:
+            put(
+                f"train_phase{phase}_bf16_against_{name}_bf16",
+                least(train, phase=phase, precision=ours, peers=peers),
+                3.0,
+                what=f"speed of a training step with its input pipeline, phase {phase}, all in bf16, against "
+                + ("PyTorch with autocast" if name == "torch" else "the faster Keras with `mixed_bfloat16`"),
+            )
     whole = sections.get("whole", {})
     for precision, target in [("f32", 2.4), ("bf16", 3.2)]:
         put(

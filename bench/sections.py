@@ -4,7 +4,17 @@ import os
 import shutil
 import statistics
 
-from contenders import FORWARD_BF16, FORWARD_F32, KERAS, OURS, OURS_BF16, TRAINING
+from contenders import (
+    FORWARD_BF16,
+    FORWARD_F32,
+    KERAS,
+    OURS,
+    OURS_BF16,
+    OURS_BF16_ALL,
+    PRECISIONS,
+    TRAINING,
+    TRAINING_BF16,
+)
 from drive import Unavailable, take_turns
 from results import compare, spread
 
@@ -161,6 +171,10 @@ def settle_torch(bench):
     return tried
 
 
+# What the table calls our contenders.
+NAMES = {OURS: "f32", OURS_BF16: "bf16", OURS_BF16_ALL: "bf16 throughout"}
+
+
 def train(bench, plan):
     """Milliseconds a step over an epoch of training, input pipeline included."""
     runs, missing = [], Missing(plan)
@@ -169,13 +183,16 @@ def train(bench, plan):
         show(f"training, phase {phase}, {bench.threads} threads")
         settings = dict(phase=phase, steps=plan.steps)
         ours = {}
-        for name in (OURS, OURS_BF16):
+        for name in PRECISIONS:
+            # The head alone trains in f32 whatever is asked for.
+            if name == OURS_BF16_ALL and phase == 1:
+                continue
             worker = missing.start(name, lambda: bench.training(name, **settings))
             if worker:
                 ours[name] = worker
         for worker in ours.values():
             worker.ask("epoch")  # Decodes and warms up.
-        for peer in TRAINING:
+        for peer in TRAINING + TRAINING_BF16:
             if not plan.wants(peer):
                 continue
             theirs = missing.start(peer, lambda: bench.training(peer, **settings))
@@ -189,7 +206,7 @@ def train(bench, plan):
                 answers, idle = take_turns(workers, plan.train_pairs, "epoch", plan.pause)
             steps = {n: [1e3 * a["seconds"] / a["steps"] for a in given] for n, given in answers.items()}
             for name in ours:
-                run = {"phase": phase, "precision": "f32" if name == OURS else "bf16", "peer": peer}
+                run = {"phase": phase, "precision": NAMES[name], "peer": peer}
                 run.update(compare(steps[name], steps[peer], more_is_better=False), unit="ms/step", others_used=idle)
                 runs.append(run)
                 told(run, name, peer)

@@ -10,6 +10,8 @@ from serve import arguments, files, load, peak_bytes, serve
 given = arguments()
 keras_model.set_threads(int(given["threads"]))
 keras = keras_model.module(given["keras"])
+if given.get("precision") == "bf16":
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
 weights = load(given["folder"], "weights.safetensors")
 lists = files(given["folder"])
 steps = int(given.get("steps", 0))

@@ -70,6 +70,7 @@ optimizer = (
 )
 loss_of = nn.BCEWithLogitsLoss()
 workers = int(given.get("workers", 1))
+in_bf16 = given.get("precision") == "bf16"
 photographs = Photographs(listed)
 batches = DataLoader(
     photographs, batch_size=32, shuffle=True, num_workers=workers, persistent_workers=workers > 0
@@ -82,7 +83,9 @@ def epoch():
     for images, labels in batches:
         images = images.to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1.0)
         optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(model(images), labels)
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16):
+            logits = model(images)
+        loss = loss_of(logits.float(), labels)
         loss.backward()
         optimizer.step()
         total += loss.item()

@@ -49,7 +49,8 @@ def model(keras, base, seed):
     x = base(x, training=False)
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dropout(0.2)(x)
-    return keras.Model(inputs, layers.Dense(1)(x))
+    # The loss wants f32, also where layers compute in bf16.
+    return keras.Model(inputs, layers.Dense(1, dtype="float32")(x))
 
 
 def compile_phase(keras, whole, base, phase):

@@ -1,4 +1,4 @@
-//! In which precision frozen layers compute.
+//! In which precision layers compute.
 
 /// The precision in which a network multiplies. Weights that train, sums and what lies between layers are f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -9,9 +9,9 @@ pub enum Precision {
     /// 1x1 convolutions, of frozen layers and of those that train, multiply in TensorFloat-32 (10 bits behind the
     /// leading one, <https://docs.nvidia.com/cuda/cublas/>) and add in f32. NVIDIA GPUs have it, processors do not.
     Tf32,
-    /// The 1x1 convolutions of frozen layers multiply in bfloat16 and add in f32: faster, and
-    /// features are less exact. Needs a processor with AVX512-BF16, or an NVIDIA GPU, where what lies between frozen
-    /// layers is bfloat16, too, and layers that train multiply in TensorFloat-32.
+    /// The 1x1 convolutions multiply in bfloat16 and add in f32: faster, and features (of frozen layers) or gradients
+    /// (of layers that train) are less exact. Needs a processor with AVX512-BF16, or an NVIDIA GPU, where what lies
+    /// between frozen layers is bfloat16, too, and layers that train multiply in TensorFloat-32.
     Bf16,
 }
 

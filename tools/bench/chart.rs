@@ -57,6 +57,7 @@ impl Medians {
 fn name_of_ours(precision: &Value) -> &'static str {
     match precision.as_str() {
         Some("bf16") => "this crate, bf16",
+        Some("bf16 throughout") => "this crate, bf16 throughout",
         _ => "this crate",
     }
 }

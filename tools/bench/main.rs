@@ -12,9 +12,9 @@
 //! bench-side chart   results=bench/results.json to=X.png   the bar chart
 //! ```
 //!
-//! Each takes `precision=f32` (the default) or `bf16`, that of the frozen part. But for `export` and
-//! `chart`, a program says one line of JSON when it is ready and then answers each line of standard
-//! input with one of JSON, so that several can take turns; `{"unavailable": why}` says that this
+//! Each takes `precision=f32` (the default), `bf16`, which is that of the frozen part, or `bf16-all`, which is also that
+//! of layers that train. But for `export` and `chart`, a program says one line of JSON when it is ready and then answers
+//! each line of standard input with one of JSON, so that several can take turns; `{"unavailable": why}` says that this
 //! machine or this version cannot do it. What else there is to say goes to standard error.
 
 mod chart;

@@ -117,9 +117,11 @@ fn main() -> Result<()> {
     println!("  backward: {:.2} GFLOP, {:.0} GFLOP/s", flop / 1e9, flop / backward / 1e9);
     if Bf16Unit::best().is_ok() {
         net.base.set_train_precision(Precision::Bf16);
-        pool.install(|| {
-            report("phase 2, training in bf16", &mut net, &images, RmsProp::new(1e-5).into(), steps)
-        })?;
+        for frozen in [Precision::F32, Precision::Bf16] {
+            net.base.set_precision(frozen);
+            let name = format!("phase 2, training in bf16, frozen layers in {}", frozen.name());
+            pool.install(|| report(&name, &mut net, &images, RmsProp::new(1e-5).into(), steps))?;
+        }
     }
     if kernels {
         time_kernels(&net.base);

