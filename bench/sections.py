@@ -253,7 +253,7 @@ def whole(bench, plan):
     missing, runs = Missing(plan), []
     for i, seed in enumerate(plan.seeds):
         # Keras 3 is the slower one: once is enough to show that.
-        names = [OURS, "tf_keras", OURS_BF16] + (["Keras 3"] if i == 0 else [])
+        names = [OURS, "tf_keras", OURS_BF16, OURS_BF16_ALL] + (["Keras 3"] if i == 0 else [])
         for name in names:
             if name in KERAS and not plan.wants(name):
                 continue
@@ -280,14 +280,18 @@ def whole(bench, plan):
     fastest = min(peers, key=lambda seconds: statistics.median(seconds.values()), default={})
     content = {"runs": runs, "missing": missing.why, "ratios": {}, "pairs": {}, "extra_errors": {}}
     content["epochs_a_phase"] = plan.epochs
-    for name, precision in [(OURS, "f32"), (OURS_BF16, "bf16")]:
+    for name, precision in NAMES.items():
         mine = of(name, "seconds")
         pairs = [fastest[seed] / seconds for seed, seconds in mine.items() if seed in fastest]
         if pairs:
             content["pairs"][precision] = pairs
             content["ratios"][precision] = statistics.median(pairs)
-    errors = {name: of(name, "errors") for name in (OURS, OURS_BF16, "tf_keras")}
-    for key, a, b in [("f32_above_tf_keras", OURS, "tf_keras"), ("bf16_above_f32", OURS_BF16, OURS)]:
+    errors = {name: of(name, "errors") for name in (*PRECISIONS, "tf_keras")}
+    for key, a, b in [
+        ("f32_above_tf_keras", OURS, "tf_keras"),
+        ("bf16_above_f32", OURS_BF16, OURS),
+        ("bf16_throughout_above_f32", OURS_BF16_ALL, OURS),
+    ]:
         if errors[a] and set(errors[a]) == set(errors[b]):
             content["extra_errors"][key] = sum(errors[a].values()) - sum(errors[b].values())
     return content

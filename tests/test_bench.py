@@ -32,6 +32,8 @@ def sections():
         run([300.0, 300.0], [100.0, 100.0], True, batch=32, threads=2, precision="f32", peer="TensorFlow"),
     ]
     train = [run([50.0], [150.0], False, phase=1, precision="f32", peer=p) for p in ("tf_keras", "PyTorch")]
+    for ours, peer, took in [("bf16 throughout", "tf_keras bf16", 160.0), ("f32", "PyTorch bf16", 400.0)]:
+        train.append(run([40.0], [took], False, phase=2, precision=ours, peer=peer))
     cost = {"phase": 2, "precision": "bf16", "with_loader": spread([51.0]), "in_memory": spread([50.0])}
     many = {"few": 2, "many": 20, "peak_mb": [80.0, 81.0], "peak_mb_more": 1.0}
     for request in ("pass", "epoch"):
@@ -45,8 +47,8 @@ def sections():
         "whole": {
             "runs": [dict(whole, peak_bytes=6e8)],
             "epochs_a_phase": 10,
-            "ratios": {"f32": 3.0},
-            "extra_errors": {"f32_above_tf_keras": -4},
+            "ratios": {"f32": 3.0, "bf16 throughout": 4.0},
+            "extra_errors": {"f32_above_tf_keras": -4, "bf16_throughout_above_f32": 10},
         },
     }
     for section in content.values():
@@ -69,6 +71,13 @@ class Bookkeeping(unittest.TestCase):
         self.assertFalse(found["peak_memory_cache_off_mb"]["met"])
         self.assertTrue(found["loader_phase2_bf16"]["met"])
         self.assertTrue(found["whole_errors_above_tf_keras"]["met"])
+
+    def test_bf16_throughout_is_compared_with_peers_in_bf16(self):
+        found = results.ratios(sections())
+        self.assertEqual(found["train_phase2_bf16_against_keras_bf16"]["value"], 4.0)
+        self.assertNotIn("train_phase2_bf16_against_torch_bf16", found, "ours was f32 there")
+        self.assertEqual(found["whole_bf16_throughout"]["value"], 4.0)
+        self.assertFalse(found["bf16_throughout_errors_above_f32"]["met"])
 
     def test_what_was_not_measured_has_no_ratio(self):
         self.assertEqual(results.ratios({}), {})

@@ -91,6 +91,7 @@ fn whole(sections: &Value) -> Option<Bars> {
         let (name, ours) = match run["contender"].as_str()? {
             "ours" => ("this crate", true),
             "ours bf16" => ("this crate, bf16", true),
+            "ours bf16 throughout" => ("this crate, bf16 throughout", true),
             other => (other, false),
         };
         medians.add(name, ours, run["seconds"].as_f64());
