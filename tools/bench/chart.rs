@@ -57,7 +57,7 @@ impl Medians {
 fn name_of_ours(precision: &Value) -> &'static str {
     match precision.as_str() {
         Some("bf16") => "this crate, bf16",
-        Some("bf16 throughout") => "this crate, bf16 throughout",
+        Some("bf16 throughout") => "this crate, all bf16",
         _ => "this crate",
     }
 }
@@ -91,7 +91,7 @@ fn whole(sections: &Value) -> Option<Bars> {
         let (name, ours) = match run["contender"].as_str()? {
             "ours" => ("this crate", true),
             "ours bf16" => ("this crate, bf16", true),
-            "ours bf16 throughout" => ("this crate, bf16 throughout", true),
+            "ours bf16 throughout" => ("this crate, all bf16", true),
             other => (other, false),
         };
         medians.add(name, ours, run["seconds"].as_f64());

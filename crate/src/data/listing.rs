@@ -9,7 +9,7 @@ use crate::progress::say;
 use crate::Show;
 use crate::{Error, Result};
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// Names that a message lists.
@@ -55,13 +55,17 @@ pub(super) fn list(dir: &Path, wanted: Option<&[String]>, missing: bool) -> Resu
     files.sort();
     Ok(Listing {
         class_names: classes.into_iter().map(|(name, _)| name).collect(),
-        files: files
-            .into_iter()
-            .map(|(label, folder, name)| (PathBuf::from(folder).join(name), label))
-            .collect(),
+        files: files.into_iter().map(|(label, folder, name)| (path_of(&folder, &name), label)).collect(),
         odd,
         named: false,
     })
+}
+
+/// A path that takes no more memory than it has bytes: there may be millions.
+fn path_of(folder: &OsStr, name: &OsStr) -> PathBuf {
+    let mut path = PathBuf::with_capacity(folder.len() + 1 + name.len());
+    path.extend([folder, name]);
+    path
 }
 
 /// Names of the sub-folders, sorted.

@@ -45,9 +45,11 @@ pub(super) struct Store {
     skipped: Mutex<SkippedList>,
     /// How many of each class were left out, of all that were found.
     pub tally: Tally,
-    /// Once a file proved damaged it stays so, and every epoch has the same images.
-    bad: Vec<OnceLock<String>>,
-    cached: Vec<OnceLock<Kept>>,
+    /// Once a file proved damaged it stays so, and every epoch has the same images. Boxed, as few are: an empty place is
+    /// all that most of a million photographs have here.
+    bad: Vec<OnceLock<Box<Skipped>>>,
+    /// Boxed, since there may be many more photographs than room for them.
+    cached: Vec<OnceLock<Box<Kept>>>,
     cached_bytes: AtomicUsize,
     spare: Mutex<Vec<Vec<f32>>>,
 }
@@ -161,7 +163,7 @@ impl Store {
         if self.options.on_bad_image == OnBadImage::Fail {
             return Err(bad_image(&file));
         }
-        if self.bad[index].set(file.reason.clone()).is_ok() {
+        if self.bad[index].set(Box::new(file.clone())).is_ok() {
             self.tally.leave_out(self.labels[index], &file);
             lock(&self.skipped).all.push(file);
         }
@@ -196,7 +198,7 @@ impl Store {
 
     /// Why it is left out.
     pub fn reason(&self, index: usize) -> Option<&str> {
-        self.bad[index].get().map(String::as_str)
+        self.bad[index].get().map(|file| file.reason.as_str())
     }
 
     fn keep(&self, index: usize, image: &mut [f32], file: FileDigest) {
@@ -206,7 +208,7 @@ impl Store {
         if self.cached_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
             return pass_through(image);
         }
-        let kept = Kept { image: store(image), file };
+        let kept = Box::new(Kept { image: store(image), file });
         pass_through(image);
         if self.cached[index].set(kept).is_err() {
             // Another pass over the same images was faster.

@@ -53,7 +53,8 @@ impl RocCurve {
 pub fn roc_curve(actual: &[u32], scores: &[f32]) -> Result<RocCurve> {
     check(actual, scores)?;
     let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    // Images of equal score make one step, so their order does not matter.
+    order.sort_unstable_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     let mut steps = Steps::default();
     let (mut falses, mut trues) = (0, 0);
     for (place, &image) in order.iter().enumerate() {

@@ -334,8 +334,7 @@ impl Backbone {
     /// choice is no part of a saved model. On a GPU [`set_precision`](Self::set_precision) is for all layers.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the device cannot train in that precision, and [`Error::Unsupported`] where the processor
-    /// does not multiply in bfloat16; nothing is changed then.
+    /// [`Error::Invalid`] where the device cannot train in that precision; nothing is changed then.
     pub fn set_train_precision(&mut self, precision: Precision) -> Result<()> {
         let refused = |expected: &str| {
             Error::Invalid(format!("{expected} Received: set_train_precision({})", precision.name()))

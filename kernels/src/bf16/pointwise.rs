@@ -98,7 +98,7 @@ fn gemm(x: &[f32], rows: usize, w: &PackedBf16, finish: Finish<'_>) {
             return;
         }
         let (x, n) = (&x[rows.start * ci..rows.end * ci], rows.len());
-        let finish = finish.from_row(rows.start);
+        let finish = finish.rows_from(rows.start);
         with_scratch(|scratch| {
             scratch.a.at_least((n + SIDE) * padded(ci) / 2);
             // SAFETY: the weights' unit is there; lengths were checked, the rounded rows have SIDE more behind them, and

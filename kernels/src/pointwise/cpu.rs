@@ -102,7 +102,7 @@ pub(crate) struct Finish<'a> {
 
 impl Finish<'_> {
     /// The same for the rows from `row` on.
-    pub(crate) fn from_row(self, row: usize) -> Self {
+    pub(crate) fn rows_from(self, row: usize) -> Self {
         let skipped = row * self.columns;
         let rest = |slice: Option<_>| slice.map(|all: &[f32]| &all[skipped..]);
         Finish { y: self.y.skip(skipped), add: rest(self.add), mask: rest(self.mask), ..self }

@@ -81,7 +81,10 @@ impl Model {
         };
         let right: Vec<bool> = (0..losses.len()).map(|i| said(i).is_right()).collect();
         let mut order: Vec<usize> = (0..losses.len()).collect();
-        order.sort_by(|&a, &b| right[a].cmp(&right[b]).then(losses[b].total_cmp(&losses[a])));
+        // Equal ones in their order; so that no memory is needed, by a sort that does not know it.
+        order.sort_unstable_by(|&a, &b| {
+            right[a].cmp(&right[b]).then(losses[b].total_cmp(&losses[a])).then(a.cmp(&b))
+        });
         order.truncate(LISTED);
         order.shrink_to_fit();
         let photograph = |&i: &usize| {
@@ -178,7 +181,10 @@ fn classes<'a>(predictions: &'a Predictions, class_names: &[String]) -> Result<(
     let matrix = confusion_matrix(&predictions.actual, &labels, class_names)?;
     let of_both = |class: u32| predictions.actual.contains(&class);
     let roc = match class_names.len() == 2 && of_both(0) && of_both(1) {
-        true => Some(roc_curve(&predictions.actual, &predictions.probabilities().column(1).to_vec())?),
+        true => {
+            let scores = predictions.probabilities().column(1).to_vec();
+            Some(roc_curve(&predictions.actual, &scores)?)
+        }
         false => None,
     };
     let findings = ClassFindings {

@@ -22,6 +22,8 @@ use crate::{Precision, Result, Show};
 pub(crate) struct Identity(BTreeMap<String, String>);
 
 const START: &str = "weights at the start";
+/// Left out of an identity where it is f32.
+const TRAIN_PRECISION: &str = "precision of layers that train";
 const TRAINING: &str = "training data";
 const VALIDATION: &str = "validation data";
 
@@ -88,7 +90,7 @@ impl Identity {
         ];
         // Left out where it is the usual one, so that earlier checkpoints go on.
         let train_precision = Some(base.train_precision()).filter(|&precision| precision != Precision::F32);
-        let precision = train_precision.map(|p| ("precision of layers that train", p.name().to_owned()));
+        let precision = train_precision.map(|p| (TRAIN_PRECISION, p.name().to_owned()));
         let facts = facts.into_iter().chain(precision).chain(more.iter().cloned());
         Ok((Self::from_facts(facts), images))
     }
@@ -111,8 +113,7 @@ impl Identity {
         names.dedup();
         let mut lines = Vec::new();
         for name in names {
-            let nothing = "nothing".to_owned();
-            let [now, before] = [self, there].map(|identity| identity.0.get(name).unwrap_or(&nothing));
+            let [now, before] = [self, there].map(|identity| identity.fact(name));
             // The weights at the start follow from the rest, but where nothing else is otherwise.
             if now == before || name == START {
                 continue;
@@ -151,15 +152,20 @@ impl Identity {
         hex(hash.finalize())[..16].to_owned()
     }
 
+    /// The fact of a name, in words.
+    fn fact(&self, name: &str) -> &str {
+        let missing = if name == TRAIN_PRECISION { Precision::F32.name() } else { "nothing" };
+        self.0.get(name).map_or(missing, String::as_str)
+    }
+
     /// What of `other` is not as it is here, one line for each; empty where the runs are the same.
     pub fn differences(&self, other: &Identity, any_start: bool) -> Vec<String> {
         let mut names: Vec<&String> = self.0.keys().chain(other.0.keys()).collect();
         names.sort();
         names.dedup();
-        let missing = "nothing".to_owned();
         let mut lines = Vec::new();
         for name in names.into_iter().filter(|name| !(any_start && *name == START)) {
-            let [here, there] = [self, other].map(|identity| identity.0.get(name).unwrap_or(&missing));
+            let [here, there] = [self, other].map(|identity| identity.fact(name));
             if here != there {
                 lines.push(format!("{name}: expected {here}. Received: {there}"));
             }

@@ -111,6 +111,53 @@ fn check(network: &Network) {
 }
 
 #[test]
+fn training_in_bfloat16_saves_a_model_of_f32_and_goes_on_from_its_checkpoints_in_bfloat16_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = photographs(&dir.path().join("photographs"));
+    let images = first_images(&data);
+    let network = efficientnet_lite(0);
+    let refused = model_on(&network).base_model_mut().set_train_precision(Precision::Tf32).unwrap_err();
+    assert!(refused.to_string().contains("expected f32 or bf16"), "{refused}");
+
+    let kept = dir.path().join("kept");
+    let train = |precision| -> transfer::Result<(transfer::train::History, Model)> {
+        let mut model = model_on(&network);
+        model.base_model_mut().set_train_precision(precision)?;
+        let options = FineTuneOptions::epochs(1).share(1.0).checkpoint(kept.as_path());
+        let history = model.fine_tune(&data, options.validation_data(&data))?;
+        Ok((history, model))
+    };
+    if let Err(e) = transfer_kernels::Bf16Unit::best() {
+        let refused = train(Precision::Bf16).unwrap_err().to_string();
+        assert_eq!(refused, transfer::Error::from(e.clone()).to_string());
+        return skipped("TRANSFER_REQUIRE_BF16", e);
+    }
+    let (history, mut model) = train(Precision::Bf16).unwrap();
+    let predictions = model.predict_on_batch(&images).unwrap().logits;
+    let (again, resumed) = train(Precision::Bf16).unwrap();
+    assert_eq!((again.loss, again.val_loss.clone()), (history.loss, history.val_loss));
+    assert_eq!(resumed.predict_on_batch(&images).unwrap().logits, predictions);
+    let other = train(Precision::F32).unwrap_err().to_string();
+    assert!(other.contains("precision of layers that train: expected bf16. Received: f32"), "{other}");
+
+    // Validation and predictions are those of the saved model, which knows nothing of bfloat16.
+    let saved = dir.path().join("model.safetensors");
+    model.save(saved.as_path()).unwrap();
+    let loaded = Model::load(&saved).unwrap();
+    assert_eq!(loaded.base_model().train_precision(), Precision::F32);
+    assert_eq!(loaded.predict_on_batch(&images).unwrap().logits, predictions);
+    assert_eq!(loaded.evaluate(&data).unwrap(), model.evaluate(&data).unwrap());
+    let in_bf16 = model
+        .gradients(&images, &[0, 1, 0, 1])
+        .map(|g| g.iter().map(|(_, t)| t.data.clone()).collect::<Vec<_>>());
+    model.base_model_mut().set_train_precision(Precision::F32).unwrap();
+    let in_f32 = model
+        .gradients(&images, &[0, 1, 0, 1])
+        .map(|g| g.iter().map(|(_, t)| t.data.clone()).collect::<Vec<_>>());
+    assert_ne!(in_bf16.unwrap(), in_f32.unwrap());
+}
+
+#[test]
 fn efficientnet_lite_is_trained_saved_explained_and_exported() {
     check(&efficientnet_lite(0));
 }
