@@ -6,6 +6,7 @@
 //! | function | what it computes |
 //! |---|---|
 //! | [`pointwise()`] and its two gradients | 1x1 convolution: a matrix product with bias, activation and residual |
+//! | [`pointwise_bf16()`] and its two gradients | the same with factors rounded to bfloat16, where the processor has a [`Bf16Unit`] |
 //! | [`depthwise()`] and its two gradients | 3x3 or 5x5 convolution of each channel by itself, stride 1 or 2 |
 //! | [`conv3x3_first`] and its gradient | 3x3 convolution of an image with 3 channels, stride 2 |
 //! | [`FrozenPlan`] | a whole network without gradients: packed once, fused, in f32 or bfloat16 |

@@ -16,6 +16,7 @@ mod of_base;
 pub(crate) mod on_device;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod precision;
 mod summary;
 pub(crate) mod with_head;
 

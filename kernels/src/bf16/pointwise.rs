@@ -12,6 +12,18 @@ use crate::{check_len, count, Activation};
 ///
 /// # Panics
 /// When a slice's length contradicts the shape, or a residual comes with ReLU6.
+///
+/// ```
+/// use transfer_kernels::{pointwise_bf16, Activation, Bf16Unit, PackedBf16};
+/// // Two pixels of two channels to one channel, where the processor multiplies in bfloat16.
+/// if let Ok(unit) = Bf16Unit::best() {
+///     let w = PackedBf16::new(unit, &[1.0, 10.0], &[100.0], 2, 1);
+///     let mut y = [0.0; 2];
+///     // 2.002 is rounded to 2.
+///     pointwise_bf16(&[1.0, 2.002, 3.0, 4.0], 2, &w, Activation::Linear, None, &mut y);
+///     assert_eq!(y, [121.0, 143.0]);
+/// }
+/// ```
 pub fn pointwise_bf16(
     x: &[f32],
     rows: usize,
