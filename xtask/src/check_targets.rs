@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cross::{cargo_for, script};
+use crate::cross::{self, cargo_for, script};
 use crate::process::{command, run};
 use crate::project::Project;
 use crate::python::find_python;
@@ -38,6 +38,18 @@ pub fn check_targets(wanted: &[&str]) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// The kernels and the library for 64-bit ARM, as far as that needs no C compiler for it; `false` where the sources of the
+/// standard library are not installed.
+pub fn arm(project: &Project) -> Result<bool> {
+    if cross::sources().is_none() {
+        return Ok(false);
+    }
+    let packages = ["clippy", "--package", "transfer-kernels", "--package", "transfer", "--lib"];
+    let strict = ["--no-default-features", "--quiet", "--", "-D", "warnings"];
+    let mut cargo = cargo_for(project, "aarch64-unknown-linux-gnu", &packages)?;
+    run(cargo.args(strict), "clippy for 64-bit ARM").map(|()| true)
 }
 
 fn check(project: &Project, programs: &Path, target: &str) -> Result<()> {

@@ -68,20 +68,21 @@ fn settings_in(apt: &Path) -> String {
     .concat()
 }
 
+/// Where the sources of the standard library are, if they are installed.
+pub fn sources() -> Option<PathBuf> {
+    let sysroot = output(command("rustc").args(["--print", "sysroot"])).unwrap_or_default();
+    let library = Path::new(&sysroot).join("lib/rustlib/src/rust/library");
+    library.join("Cargo.lock").is_file().then_some(library)
+}
+
 /// `cargo` for `target`, with a standard library that is built from the sources that belong to the compiler. Builds go
 /// to `target/other-targets`.
 ///
 /// # Errors
 /// Where the sources are not there.
 pub fn cargo_for(project: &Project, target: &str, arguments: &[&str]) -> Result<Command> {
-    let sysroot = output(command("rustc").args(["--print", "sysroot"])).unwrap_or_default();
-    let sources = Path::new(&sysroot).join("lib/rustlib/src/rust/library/Cargo.lock");
-    if !sources.is_file() {
-        return Err(
-            "expected the sources of the standard library. Found none: `rustup component add rust-src`"
-                .into(),
-        );
-    }
+    sources()
+        .ok_or("expected the sources of the standard library. Found none: `rustup component add rust-src`")?;
     let mut cargo = gently("cargo");
     // The compiler then takes the flags of an unstable one, which building the standard library needs.
     cargo.env("RUSTC_BOOTSTRAP", "1").current_dir(&project.root);

@@ -8,7 +8,7 @@ use crate::process::{command, run, run_watched, Output};
 use crate::project::{Project, LANGUAGES};
 use crate::skipped::{self, Skipped};
 use crate::step::duration;
-use crate::{mpi, notebook, python, Result};
+use crate::{check_targets, mpi, notebook, python, Result};
 
 struct Outcome {
     name: String,
@@ -58,6 +58,12 @@ pub fn all() -> Result<()> {
     attempt("Rust tests", &mut || {
         let tests = ["--workspace", "--no-fail-fast"];
         cargo_test(&[&tests[..], &WITH_ONNX].concat(), None, &mut skipped)
+    });
+    attempt("the code for ARM, type-checked", &mut || {
+        if !check_targets::arm(&project)? {
+            skipped.note("the code for ARM: the compiler's sources (`rustup component add rust-src`) are not installed");
+        }
+        Ok(())
     });
     attempt("the GPU code, type-checked", &mut || {
         let packages =

@@ -5,7 +5,9 @@
 //! exact; and a flip only changes from which side the four neighbours are read.
 
 use super::flip::Flip;
-use super::rotation::{reflect_once, Turn};
+#[cfg(target_arch = "x86_64")]
+use super::rotation::reflect_once;
+use super::rotation::Turn;
 use crate::data::Stored;
 use crate::preprocess::Rescaling;
 

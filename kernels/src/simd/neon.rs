@@ -27,7 +27,7 @@ impl Simd for Neon {
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> float32x4_t {
-        vdupq_n_f32(x)
+        unsafe { vdupq_n_f32(x) }
     }
     #[inline(always)]
     unsafe fn load(p: *const f32) -> float32x4_t {
@@ -36,8 +36,8 @@ impl Simd for Neon {
     #[inline(always)]
     unsafe fn load_partial(p: *const f32, n: usize) -> float32x4_t {
         debug_assert!(n <= 4);
-        let zero = vdupq_n_f32(0.0);
         unsafe {
+            let zero = vdupq_n_f32(0.0);
             match n {
                 4 => vld1q_f32(p),
                 3 => vld1q_lane_f32::<2>(p.add(2), vcombine_f32(vld1_f32(p), vdup_n_f32(0.0))),
@@ -69,34 +69,38 @@ impl Simd for Neon {
     }
     #[inline(always)]
     unsafe fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        vaddq_f32(a, b)
+        unsafe { vaddq_f32(a, b) }
     }
     #[inline(always)]
     unsafe fn mul_add(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
-        vfmaq_f32(c, a, b)
+        unsafe { vfmaq_f32(c, a, b) }
     }
     #[inline(always)]
     unsafe fn mul_add_lane<const LANE: i32>(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
-        vfmaq_laneq_f32::<LANE>(c, a, b)
+        unsafe { vfmaq_laneq_f32::<LANE>(c, a, b) }
     }
     #[inline(always)]
     unsafe fn relu6(v: float32x4_t) -> float32x4_t {
         // Both pass on what is not a number.
-        vminq_f32(vmaxq_f32(v, vdupq_n_f32(0.0)), vdupq_n_f32(6.0))
+        unsafe { vminq_f32(vmaxq_f32(v, vdupq_n_f32(0.0)), vdupq_n_f32(6.0)) }
     }
     #[inline(always)]
     unsafe fn where_inside(v: float32x4_t, y: float32x4_t) -> float32x4_t {
-        let inside = vandq_u32(vcgtzq_f32(y), vcltq_f32(y, vdupq_n_f32(6.0)));
-        vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(v), inside))
+        unsafe {
+            let inside = vandq_u32(vcgtzq_f32(y), vcltq_f32(y, vdupq_n_f32(6.0)));
+            vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(v), inside))
+        }
     }
     #[inline(always)]
     unsafe fn store_bf16(p: *mut u16, v: float32x4_t) {
-        let bits = vreinterpretq_u32_f32(v);
-        let odd = vandq_u32(vshrq_n_u32::<16>(bits), vdupq_n_u32(1));
-        let up = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
-        let quiet = vorrq_u32(bits, vdupq_n_u32(0x40_0000));
-        // A number equals itself.
-        let rounded = vbslq_u32(vceqq_f32(v, v), up, quiet);
-        unsafe { vst1_u16(p, vshrn_n_u32::<16>(rounded)) };
+        unsafe {
+            let bits = vreinterpretq_u32_f32(v);
+            let odd = vandq_u32(vshrq_n_u32::<16>(bits), vdupq_n_u32(1));
+            let up = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
+            let quiet = vorrq_u32(bits, vdupq_n_u32(0x40_0000));
+            // A number equals itself.
+            let rounded = vbslq_u32(vceqq_f32(v, v), up, quiet);
+            vst1_u16(p, vshrn_n_u32::<16>(rounded));
+        }
     }
 }
