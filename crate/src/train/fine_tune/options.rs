@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::plan::ONE_RUN;
 use crate::augment::Sequential;
 use crate::data::Dataset;
 use crate::network::LayerRef;
@@ -69,7 +68,7 @@ impl Default for FineTuneOptions {
 
 impl FineTuneOptions {
     /// Photographs from which on [`refit`](Self::refit) counts.
-    pub const LEAST_FOR_REFIT: usize = ONE_RUN;
+    pub const LEAST_FOR_REFIT: usize = 400;
 
     /// So many epochs of fine-tuning, after the head; 0 trains the head alone. More help where photographs
     /// are many, or look like nothing in ImageNet.

@@ -7,7 +7,7 @@ pub(in crate::train) const USUAL_L2: f64 = 0.08;
 /// Fewer photographs than this are too few to hold some out: what those say is chance.
 const FEW: usize = 100;
 /// From this many photographs on one run tells enough of fine-tuning; fewer leave too few to hold out.
-pub(super) const ONE_RUN: usize = 400;
+const ONE_RUN: usize = FineTuneOptions::LEAST_FOR_REFIT;
 /// From this many photographs on there are enough steps for a larger learning rate.
 const MANY: usize = 1_000;
 /// More held-out photographs than this tell nothing more.
