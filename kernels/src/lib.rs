@@ -88,7 +88,7 @@ pub use warm::warm;
 
 /// Panics with a text unless a slice has the length that the shape asks for.
 #[track_caller]
-pub(crate) fn check_len(what: &str, len: usize, expected: usize) {
+pub(crate) fn check_len(what: impl std::fmt::Display, len: usize, expected: usize) {
     assert!(len == expected, "{what} must hold {expected} numbers for the given shape. Received: {len}.");
 }
 

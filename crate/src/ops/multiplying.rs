@@ -54,9 +54,9 @@ pub struct WhileMultiplying {
 impl WhileMultiplying {
     /// In a precision. Whether the processor has it was asked before.
     pub(crate) fn by(precision: Precision) -> Self {
-        let how = match (precision, Bf16Unit::best()) {
-            (Precision::Bf16, Ok(unit)) => Multiplying::Bf16(unit),
-            _ => Multiplying::F32,
+        let how = match precision {
+            Precision::Bf16 => Bf16Unit::best().map_or(Multiplying::F32, Multiplying::Bf16),
+            Precision::F32 | Precision::Tf32 => Multiplying::F32,
         };
         WhileMultiplying { before: HOW.replace(how) }
     }

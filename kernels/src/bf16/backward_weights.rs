@@ -5,11 +5,10 @@
 
 use super::panels::{interleave, turn};
 use super::{dispatch, product, Bf16Unit, Product, SIDE};
-use crate::pointwise::backward_weights::add_rows;
+use crate::pointwise::backward_weights::{add_rows, in_pieces, Piece};
 use crate::simd::{Kernel, Simd};
 use crate::warm::warm;
-use crate::workspace::{parallel, part, threads, with_scratch, Scratch, Shared};
-use std::ops::Range;
+use crate::workspace::Shared;
 
 /// Rows that are packed at a time. Fixed, since the sums of a block are added to what came before: another size rounds
 /// differently.
@@ -33,20 +32,12 @@ pub(super) fn run(
         db.fill(0.0);
         return;
     }
-    // Each piece packs all of x, or all of dy: so there are no more pieces than threads.
-    let pieces = threads().min(ci.max(co).div_ceil(SIDE));
-    let (row_pieces, column_pieces) = if ci >= co { (pieces, 1) } else { (1, pieces) };
     let (dw, db) = (Shared::new(dw), Shared::new(db));
-    parallel(row_pieces * column_pieces, |i| {
-        let inputs = part(ci, row_pieces, SIDE, i / column_pieces);
-        let outputs = part(co, column_pieces, SIDE, i % column_pieces);
-        let with_bias = i / column_pieces == 0;
-        with_scratch(|scratch| {
-            let kernel = Gradient { unit, x, dy, rows, ci, co, inputs, outputs, dw, db, with_bias, scratch };
-            // SAFETY: the unit is there and lengths were checked; the pieces write disjoint parts of dw, and of db those
-            // with `with_bias`.
-            unsafe { dispatch(unit, kernel) };
-        });
+    in_pieces((ci, co), (SIDE, SIDE), |piece| {
+        let kernel = Gradient { unit, x, dy, rows, ci, co, dw, db, piece };
+        // SAFETY: the unit is there and lengths were checked; the pieces write disjoint parts of dw, and of db those with
+        // `with_bias`.
+        unsafe { dispatch(unit, kernel) };
     });
 }
 
@@ -57,20 +48,16 @@ struct Gradient<'a> {
     rows: usize,
     ci: usize,
     co: usize,
-    /// Rows of `dw`.
-    inputs: Range<usize>,
-    /// Columns of `dw`.
-    outputs: Range<usize>,
     dw: Shared,
     db: Shared,
-    with_bias: bool,
-    scratch: &'a mut Scratch,
+    piece: Piece<'a>,
 }
 
 impl Kernel for Gradient<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let Gradient { unit, x, dy, rows, ci, co, inputs, outputs, dw, db, with_bias, scratch } = self;
+        let Gradient { unit, x, dy, rows, ci, co, dw, db, piece } = self;
+        let Piece { inputs, outputs, with_bias, scratch } = piece;
         let height = inputs.len().next_multiple_of(SIDE);
         let xs = scratch.a.at_least(height * LD / 2).as_mut_ptr().cast::<u16>();
         let ds = scratch.b.at_least(SIDE * BLOCK / 2).as_mut_ptr().cast::<u16>();

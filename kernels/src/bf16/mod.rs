@@ -41,12 +41,23 @@ pub enum Bf16Unit {
 impl Bf16Unit {
     /// All that this processor has, the faster one last.
     pub fn available() -> Vec<Bf16Unit> {
+        [Bf16Unit::Avx512, Bf16Unit::Amx].into_iter().filter(|unit| unit.is_available()).collect()
+    }
+
+    /// Whether this processor has it.
+    pub fn is_available(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         if Isa::Avx512.is_available() && is_x86_feature_detected!("avx512bf16") {
-            let amx = amx::is_available().then_some(Bf16Unit::Amx);
-            return std::iter::once(Bf16Unit::Avx512).chain(amx).collect();
+            return self == Bf16Unit::Avx512 || amx::is_available();
         }
-        vec![]
+        false
+    }
+
+    /// # Panics
+    /// Where this processor does not have it.
+    #[track_caller]
+    pub(crate) fn check(self) {
+        assert!(self.is_available(), "this processor does not have {self:?} for bfloat16");
     }
 
     /// The faster one that may be used.
@@ -78,7 +89,7 @@ impl Bf16Unit {
 /// # Safety
 /// What the kernel's fields promise must hold.
 pub(crate) unsafe fn dispatch<K: Kernel>(unit: Bf16Unit, kernel: K) {
-    debug_assert!(Bf16Unit::available().contains(&unit));
+    debug_assert!(unit.is_available());
     #[cfg(target_arch = "x86_64")]
     {
         let _tiles = (unit == Bf16Unit::Amx).then(amx::Tiles::configure);

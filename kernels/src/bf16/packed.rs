@@ -82,7 +82,7 @@ impl PackedBf16 {
     }
 
     fn empty(unit: Bf16Unit, ci: usize, co: usize) -> Self {
-        assert!(Bf16Unit::available().contains(&unit), "this processor does not have {unit:?} for bfloat16");
+        unit.check();
         let (k, columns) = (padded(ci), padded(co));
         PackedBf16 { unit, ci, co, weights: Buffer::zeros(k * columns / 2), bias: Buffer::zeros(columns) }
     }

@@ -3,8 +3,9 @@
 use super::gemm::{Gemm, Round};
 use super::{backward_weights, dispatch, padded, Bf16Unit, PackedBf16, SIDE};
 use crate::pointwise::cpu::{pieces_of_rows, Finish};
+use crate::pointwise::{check_backward_input, check_backward_weights, check_forward};
 use crate::workspace::{parallel, part, with_scratch, Shared};
-use crate::{check_len, count, Activation};
+use crate::Activation;
 
 /// [`pointwise`](crate::pointwise()) with `x` and the weights rounded to bfloat16.
 ///
@@ -32,15 +33,7 @@ pub fn pointwise_bf16(
     residual: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    check_len("pointwise_bf16: x", x.len(), count(&[rows, w.ci()]));
-    check_len("pointwise_bf16: y", y.len(), count(&[rows, w.co()]));
-    if let Some(r) = residual {
-        check_len("pointwise_bf16: residual", r.len(), count(&[rows, w.co()]));
-        assert!(
-            act == Activation::Linear,
-            "pointwise_bf16: a residual is added to a linear convolution only"
-        );
-    }
+    check_forward("pointwise_bf16", (x, residual, y), rows, (w.ci(), w.co()), act);
     let relu6 = act == Activation::Relu6;
     gemm(x, rows, w, Finish { y: Shared::new(y), columns: w.co(), relu6, add: residual, mask: None });
 }
@@ -60,17 +53,7 @@ pub fn pointwise_backward_input_bf16(
     add: Option<&[f32]>,
     dx: &mut [f32],
 ) {
-    check_len("pointwise_backward_input_bf16: dy", dy.len(), count(&[rows, wt.ci()]));
-    check_len("pointwise_backward_input_bf16: dx", dx.len(), count(&[rows, wt.co()]));
-    for (what, slice) in [("mask", mask), ("add", add)] {
-        if let Some(slice) = slice {
-            check_len(
-                &format!("pointwise_backward_input_bf16: {what}"),
-                slice.len(),
-                count(&[rows, wt.co()]),
-            );
-        }
-    }
+    check_backward_input("pointwise_backward_input_bf16", (dy, dx), [mask, add], rows, (wt.ci(), wt.co()));
     gemm(dy, rows, wt, Finish { y: Shared::new(dx), columns: wt.co(), relu6: false, add, mask });
 }
 
@@ -92,11 +75,8 @@ pub fn pointwise_backward_weights_bf16(
     dw: &mut [f32],
     db: &mut [f32],
 ) {
-    assert!(Bf16Unit::available().contains(&unit), "this processor does not have {unit:?} for bfloat16");
-    check_len("pointwise_backward_weights_bf16: x", x.len(), count(&[rows, ci]));
-    check_len("pointwise_backward_weights_bf16: dy", dy.len(), count(&[rows, co]));
-    check_len("pointwise_backward_weights_bf16: dw", dw.len(), count(&[ci, co]));
-    check_len("pointwise_backward_weights_bf16: db", db.len(), co);
+    unit.check();
+    check_backward_weights("pointwise_backward_weights_bf16", (x, dy, dw, db), rows, (ci, co));
     backward_weights::run(unit, x, dy, rows, (ci, co), dw, db);
 }
 

@@ -28,24 +28,44 @@ pub(super) fn run(
         db.fill(0.0);
         return;
     }
-    // Each piece packs all of x, so there are no more pieces than threads; where the columns do not
+    let (dw, db) = (Shared::new(dw), Shared::new(db));
+    in_pieces((ci, co), (4, 2 * isa.lanes()), |Piece { inputs, outputs, with_bias, scratch }| {
+        let kernel = Gradient { x, dy, rows, ci, co, inputs, outputs, dw, db, with_bias, scratch };
+        // SAFETY: lengths were checked; the pieces write disjoint parts of dw, and of db those
+        // with `with_bias`.
+        unsafe { dispatch(isa, kernel) };
+    });
+}
+
+/// A part of `dw` for one thread.
+pub(crate) struct Piece<'a> {
+    /// Rows of `dw`.
+    pub(crate) inputs: Range<usize>,
+    /// Columns of `dw`.
+    pub(crate) outputs: Range<usize>,
+    /// Whether it also has these columns of `db`.
+    pub(crate) with_bias: bool,
+    pub(crate) scratch: &'a mut Scratch,
+}
+
+/// Shares `dw` out among the threads, in parts with borders at multiples of `steps` rows or columns.
+pub(crate) fn in_pieces(
+    (ci, co): (usize, usize),
+    steps: (usize, usize),
+    run: impl Fn(Piece<'_>) + Send + Sync,
+) {
+    // Each piece packs all of x or all of dy, so there are no more pieces than threads; where the columns do not
     // divide well, rows of dw (columns of x) do.
     let threads = threads();
-    let width = 2 * isa.lanes();
-    let panels = co.div_ceil(width);
-    let (row_pieces, column_pieces) =
-        if ci >= co { (threads.min(ci.div_ceil(4)), 1) } else { (1, threads.min(panels)) };
-    let (dw, db) = (Shared::new(dw), Shared::new(db));
+    let (row_pieces, column_pieces) = match ci >= co {
+        true => (threads.min(ci.div_ceil(steps.0)), 1),
+        false => (1, threads.min(co.div_ceil(steps.1))),
+    };
     parallel(row_pieces * column_pieces, |i| {
-        let inputs = part(ci, row_pieces, 4, i / column_pieces);
-        let outputs = part(co, column_pieces, width, i % column_pieces);
+        let inputs = part(ci, row_pieces, steps.0, i / column_pieces);
+        let outputs = part(co, column_pieces, steps.1, i % column_pieces);
         let with_bias = i / column_pieces == 0;
-        with_scratch(|scratch| {
-            let kernel = Gradient { x, dy, rows, ci, co, inputs, outputs, dw, db, with_bias, scratch };
-            // SAFETY: lengths were checked; the pieces write disjoint parts of dw, and of db those
-            // with `with_bias`.
-            unsafe { dispatch(isa, kernel) };
-        });
+        with_scratch(|scratch| run(Piece { inputs, outputs, with_bias, scratch }));
     });
 }
 

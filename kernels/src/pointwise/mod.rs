@@ -40,12 +40,7 @@ pub fn pointwise(
     residual: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    check_len("pointwise: x", x.len(), count(&[rows, w.ci()]));
-    check_len("pointwise: y", y.len(), count(&[rows, w.co()]));
-    if let Some(r) = residual {
-        check_len("pointwise: residual", r.len(), count(&[rows, w.co()]));
-        assert!(act == Activation::Linear, "pointwise: a residual is added to a linear convolution only");
-    }
+    check_forward("pointwise", (x, residual, y), rows, (w.ci(), w.co()), act);
     cpu::gemm(x, rows, w, act, residual, None, y);
 }
 
@@ -66,14 +61,7 @@ pub fn pointwise_backward_input(
     add: Option<&[f32]>,
     dx: &mut [f32],
 ) {
-    check_len("pointwise_backward_input: dy", dy.len(), count(&[rows, wt.ci()]));
-    check_len("pointwise_backward_input: dx", dx.len(), count(&[rows, wt.co()]));
-    if let Some(mask) = mask {
-        check_len("pointwise_backward_input: mask", mask.len(), count(&[rows, wt.co()]));
-    }
-    if let Some(add) = add {
-        check_len("pointwise_backward_input: add", add.len(), count(&[rows, wt.co()]));
-    }
+    check_backward_input("pointwise_backward_input", (dy, dx), [mask, add], rows, (wt.ci(), wt.co()));
     cpu::gemm(dy, rows, wt, Activation::Linear, add, mask, dx);
 }
 
@@ -105,9 +93,56 @@ fn backward_weights_on(
     dw: &mut [f32],
     db: &mut [f32],
 ) {
-    check_len("pointwise_backward_weights: x", x.len(), count(&[rows, ci]));
-    check_len("pointwise_backward_weights: dy", dy.len(), count(&[rows, co]));
-    check_len("pointwise_backward_weights: dw", dw.len(), count(&[ci, co]));
-    check_len("pointwise_backward_weights: db", db.len(), co);
+    check_backward_weights("pointwise_backward_weights", (x, dy, dw, db), rows, (ci, co));
     backward_weights::run(isa, x, dy, rows, (ci, co), dw, db);
+}
+
+/// Panics unless `x`, a residual and `y` have the lengths of a convolution in any precision, or where a residual comes
+/// with an activation.
+#[track_caller]
+pub(crate) fn check_forward(
+    name: &str,
+    (x, residual, y): (&[f32], Option<&[f32]>, &[f32]),
+    rows: usize,
+    (ci, co): (usize, usize),
+    act: Activation,
+) {
+    check_len(format_args!("{name}: x"), x.len(), count(&[rows, ci]));
+    check_len(format_args!("{name}: y"), y.len(), count(&[rows, co]));
+    if let Some(r) = residual {
+        check_len(format_args!("{name}: residual"), r.len(), count(&[rows, co]));
+        assert!(act == Activation::Linear, "{name}: a residual is added to a linear convolution only");
+    }
+}
+
+/// Panics unless `dy`, a mask, what is added and `dx` have the lengths of a gradient by the input.
+#[track_caller]
+pub(crate) fn check_backward_input(
+    name: &str,
+    (dy, dx): (&[f32], &[f32]),
+    [mask, add]: [Option<&[f32]>; 2],
+    rows: usize,
+    (co, ci): (usize, usize),
+) {
+    check_len(format_args!("{name}: dy"), dy.len(), count(&[rows, co]));
+    check_len(format_args!("{name}: dx"), dx.len(), count(&[rows, ci]));
+    for (what, slice) in [("mask", mask), ("add", add)] {
+        if let Some(slice) = slice {
+            check_len(format_args!("{name}: {what}"), slice.len(), count(&[rows, ci]));
+        }
+    }
+}
+
+/// Panics unless `x`, `dy`, `dw` and `db` have the lengths of a gradient by the weights.
+#[track_caller]
+pub(crate) fn check_backward_weights(
+    name: &str,
+    (x, dy, dw, db): (&[f32], &[f32], &[f32], &[f32]),
+    rows: usize,
+    (ci, co): (usize, usize),
+) {
+    check_len(format_args!("{name}: x"), x.len(), count(&[rows, ci]));
+    check_len(format_args!("{name}: dy"), dy.len(), count(&[rows, co]));
+    check_len(format_args!("{name}: dw"), dw.len(), count(&[ci, co]));
+    check_len(format_args!("{name}: db"), db.len(), co);
 }
