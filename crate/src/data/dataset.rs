@@ -11,6 +11,7 @@ use super::left_out::Tally;
 use super::listing::list;
 use super::opening::{examine, nothing, Opened};
 use super::options::{ImageDatasetOptions, Subset};
+use super::paths::Files;
 use super::store::{Scratch, Store};
 use super::{Batch, ImageMap};
 use crate::random::Rng;
@@ -89,7 +90,7 @@ pub(super) fn dataset_of(
     dir: &Path,
     options: ImageDatasetOptions,
     class_names: Vec<String>,
-    files: Vec<(PathBuf, u32)>,
+    files: Files,
     left_out: (Vec<Skipped>, Tally),
     sets: Option<LabelSets>,
 ) -> Dataset {
@@ -99,12 +100,12 @@ pub(super) fn dataset_of(
 }
 
 /// Which image belongs where depends on the seed and the number of images alone.
-fn split(files: Vec<(PathBuf, u32)>, part: f32, subset: Subset, seed: u64) -> Vec<(PathBuf, u32)> {
+fn split(files: Files, part: f32, subset: Subset, seed: u64) -> Files {
     let mut places: Vec<usize> = (0..files.len()).collect();
     Rng::new(&[seed, SPLIT]).shuffle(&mut places);
     let aside = (files.len() as f64 * f64::from(part)) as usize;
     let wanted = |place: usize| (place < aside) == (subset == Subset::Validation);
-    files.into_iter().zip(places).filter(|&(_, place)| wanted(place)).map(|(file, _)| file).collect()
+    files.filtered(|i| wanted(places[i]))
 }
 
 /// Images in folders, in batches. Cheap to clone; what [`take`](Self::take) and
@@ -185,8 +186,15 @@ impl Dataset {
 
     /// The files of the whole folder (of this side of a `validation_split`), sorted, also after
     /// `take` and `skip`. [`Batch::indices`] are positions in it.
+    ///
+    /// The list takes memory from the first call on; [`file_path`](Self::file_path) does not need it.
     pub fn file_paths(&self) -> &[PathBuf] {
-        &self.store.paths
+        self.store.all_paths()
+    }
+
+    /// The file at a position of [`file_paths`](Self::file_paths), if there is one.
+    pub fn file_path(&self, index: usize) -> Option<PathBuf> {
+        self.store.paths.get(index)
     }
 
     /// The label of each of [`file_paths`](Self::file_paths): the position of its class, or of its set of labels where
@@ -207,7 +215,7 @@ impl Dataset {
     /// Where there is no image with such a position, or its file cannot be read.
     pub fn images(&self, indices: &[usize]) -> Result<Array4<f32>> {
         let (h, w) = self.image_size();
-        let files = self.file_paths().len();
+        let files = self.store.paths.len();
         let mut images = Array4::zeros((indices.len(), h, w, 3));
         let mut scratch = Scratch::default();
         for (&index, mut image) in indices.iter().zip(images.outer_iter_mut()) {
@@ -220,7 +228,7 @@ impl Dataset {
             if !self.store.load(index, self.cache, out, &mut scratch)? {
                 return Err(Error::Data(format!(
                     "{} cannot be decoded; bad_images() says why.",
-                    self.file_paths()[index].shown()
+                    self.store.path(index).shown()
                 )));
             }
         }

@@ -83,7 +83,7 @@ impl Dataset {
                 self.class_names()[label].shown(),
                 bad.len(),
                 bad.len(),
-                self.file_paths()[first].shown(),
+                self.store.path(first).shown(),
                 self.store.reason(first).unwrap_or_default()
             )));
         }

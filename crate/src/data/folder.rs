@@ -40,8 +40,20 @@ impl Entry {
 /// # Errors
 /// Where the folder or what it says of an entry cannot be read; [`Error::Interrupted`].
 pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>> {
-    let failed = |e| Error::io("cannot list the folder", folder, e);
     let mut all = Vec::new();
+    each_entry(folder, |entry| {
+        all.push(entry);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// Calls `visit` with each of the [`entries`] of a folder, of which there may be a million.
+///
+/// # Errors
+/// As [`entries`], and those of `visit`.
+pub(super) fn each_entry(folder: &Path, mut visit: impl FnMut(Entry) -> Result<()>) -> Result<()> {
+    let failed = |e| Error::io("cannot list the folder", folder, e);
     for entry in patiently(|| std::fs::read_dir(folder)).map_err(failed)? {
         check_stop("the listing of the photographs")?;
         let entry = entry.map_err(failed)?;
@@ -58,9 +70,9 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>> {
             (_, _, true) => behind_link(&path)?,
             _ => Kind::Odd(no_file(&entry.metadata().map_err(cannot)?)),
         };
-        all.push(Entry { name, path, kind });
+        visit(Entry { name, path, kind })?;
     }
-    Ok(all)
+    Ok(())
 }
 
 fn behind_link(path: &Path) -> Result<Kind> {

@@ -28,7 +28,7 @@ impl Dataset {
     ) -> Result<(Dataset, Dataset)> {
         let mut sorted = self.indices();
         sorted.sort_unstable();
-        let paths: Vec<PathBuf> = sorted.iter().map(|&i| self.file_paths()[i].clone()).collect();
+        let paths: Vec<PathBuf> = sorted.iter().map(|&i| self.store.path(i)).collect();
         let ids = groups.of(&paths);
         if self.label_sets().is_none() && ids.iter().enumerate().all(|(i, &id)| i == id) {
             return self.stratified_split(part, seed);

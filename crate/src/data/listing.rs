@@ -3,13 +3,13 @@
 //! Only names are looked at here; whether a file is an image is for [`look`](super::look::look).
 
 use super::depth::{same_folder, too_deep, MAX_DEPTH};
-use super::folder::{entries, Kind, Trail};
+use super::folder::{each_entry, entries, Kind, Trail};
 use super::names::{composed, joined, with_code_points};
+use super::paths::Files;
 use crate::progress::say;
 use crate::Show;
 use crate::{Error, Result};
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// Names that a message lists.
@@ -19,8 +19,7 @@ const SHOWN: usize = 20;
 #[derive(Debug)]
 pub(super) struct Listing {
     pub class_names: Vec<String>,
-    /// Path and label.
-    pub files: Vec<(PathBuf, u32)>,
+    pub files: Files,
     /// What is neither a file nor a folder: links to nothing, pipes. Path, label, and the reason in words that follow the
     /// path.
     pub odd: Vec<(PathBuf, u32, String)>,
@@ -50,22 +49,27 @@ pub(super) fn list(dir: &Path, wanted: Option<&[String]>, missing: bool) -> Resu
         .enumerate()
         .filter_map(|(label, (_, folder))| folder.as_ref().map(|folder| (label as u32, dir.join(folder))));
     walk.classes(folders.collect())?;
-    let Walk { mut files, odd, .. } = walk;
-    // By folder, then by name, each as a plain string: the order that Keras has.
-    files.sort();
-    Ok(Listing {
-        class_names: classes.into_iter().map(|(name, _)| name).collect(),
-        files: files.into_iter().map(|(label, folder, name)| (path_of(&folder, &name), label)).collect(),
-        odd,
-        named: false,
-    })
+    let Walk { files, odd, .. } = walk;
+    let class_names = classes.into_iter().map(|(name, _)| name).collect();
+    Ok(Listing { class_names, files: sorted(files), odd, named: false })
 }
 
-/// A path that takes no more memory than it has bytes: there may be millions.
-fn path_of(folder: &OsStr, name: &OsStr) -> PathBuf {
-    let mut path = PathBuf::with_capacity(folder.len() + 1 + name.len());
-    path.extend([folder, name]);
-    path
+/// By class, by folder, then by name, each as a plain string: the order that Keras has.
+fn sorted(files: Files) -> Files {
+    let mut order: Vec<usize> = (0..files.len()).collect();
+    let key = |i: usize| {
+        let parts = files.paths.parts(i).map(|(folder, name)| (folder.as_os_str(), name));
+        (files.labels[i], parts)
+    };
+    order.sort_unstable_by(|&a, &b| key(a).cmp(&key(b)));
+    let mut all = Files::default();
+    for i in order {
+        if let Some((folder, name)) = files.paths.parts(i) {
+            all.push(folder, name, files.labels[i]);
+        }
+    }
+    all.shrink_to_fit();
+    all
 }
 
 /// Names of the sub-folders, sorted.
@@ -138,7 +142,7 @@ struct Walk {
     trail: Trail,
     /// Links to folders, which are followed when all other folders were read.
     links: Vec<Waiting>,
-    files: Vec<(u32, OsString, OsString)>,
+    files: Files,
     odd: Vec<(PathBuf, u32, String)>,
 }
 
@@ -146,7 +150,7 @@ impl Walk {
     fn new(dir: &Path) -> Result<Self> {
         let mut trail = Trail::above(dir);
         trail.enter(dir)?;
-        Ok(Walk { trail, links: Vec::new(), files: Vec::new(), odd: Vec::new() })
+        Ok(Walk { trail, links: Vec::new(), files: Files::default(), odd: Vec::new() })
     }
 
     fn classes(&mut self, folders: Vec<(u32, PathBuf)>) -> Result<()> {
@@ -191,9 +195,9 @@ impl Walk {
             if depth > MAX_DEPTH {
                 return Err(too_deep(&folder));
             }
-            for entry in entries(&folder)? {
+            each_entry(&folder, |entry| {
                 match entry.kind {
-                    Kind::File => self.files.push((label, folder.as_os_str().to_owned(), entry.name)),
+                    Kind::File => self.files.push(&folder, &entry.name, label),
                     Kind::LinkedFolder => self.links.push((label, entry.path, depth + 1)),
                     Kind::Odd(reason) => self.odd.push((entry.path, label, reason)),
                     Kind::Folder => match self.trail.enter(&entry.path)? {
@@ -201,7 +205,8 @@ impl Walk {
                         None => waiting.push((label, entry.path, depth + 1)),
                     },
                 }
-            }
+                Ok(())
+            })?;
         }
         Ok(())
     }
@@ -213,8 +218,8 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn names(listing: &Listing, dir: &Path) -> Vec<String> {
-        let below = |path: &PathBuf| path.strip_prefix(dir).unwrap().to_str().unwrap().to_owned();
-        listing.files.iter().map(|(path, label)| format!("{label} {}", below(path))).collect()
+        let below = |path: &Path| path.strip_prefix(dir).unwrap().to_str().unwrap().to_owned();
+        listing.files.iter().map(|(path, label)| format!("{label} {}", below(&path))).collect()
     }
 
     #[test]

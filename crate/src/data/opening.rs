@@ -3,7 +3,8 @@
 //! The head of each file is looked at. Of classes with few files all of it is, since there a single damaged one
 //! decides whether either side of a split has any.
 
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::Path;
 
 use super::bad_images::Skipped;
 use super::decode::{decode, probe, Buffers};
@@ -12,6 +13,7 @@ use super::listing::Listing;
 use super::look::{look_at_odd, Look, PassedOver};
 use super::names::counted;
 use super::options::{ImageDatasetOptions, OnBadImage};
+use super::paths::Files;
 use super::store::bad_image;
 use crate::progress::{check_stop, say};
 use crate::team::{self, Team};
@@ -24,8 +26,8 @@ const MOST_DECODED: usize = 2000;
 
 /// The files of a folder.
 pub(super) struct Opened {
-    /// Those to use, with their labels.
-    pub files: Vec<(PathBuf, u32)>,
+    /// Those to use.
+    pub files: Files,
     /// Those that were left out.
     pub skipped: Vec<Skipped>,
     pub tally: Tally,
@@ -42,49 +44,46 @@ pub(super) fn examine(
 ) -> Result<(Vec<String>, Opened)> {
     let Listing { class_names, files, odd, named } = listing;
     let mut sizes = vec![0usize; class_names.len()];
-    files.iter().for_each(|(_, label)| sizes[*label as usize] += 1);
+    files.labels.iter().for_each(|&label| sizes[label as usize] += 1);
     let small = |label: u32| sizes[label as usize] <= SMALL_CLASS;
-    let few = files.iter().filter(|(_, label)| small(*label)).count() <= MOST_DECODED;
-    let look = |buffers: &mut Buffers, (path, label): &(PathBuf, u32)| {
+    let few = files.labels.iter().filter(|&&label| small(label)).count() <= MOST_DECODED;
+    let look = |buffers: &mut Buffers, (path, label): (&Path, u32)| {
         check_stop("Looking at the photographs")?;
-        let found = probe(path).and_then(|()| match few && small(*label) {
+        let found = probe(path).and_then(|()| match few && small(label) {
             true => decode(path, buffers, |_| ()),
             false => Ok(()),
         });
         Look::of(path, found)
     };
     let found = looks(&files, options.several(), look)?;
-    let mut opened = Opened {
-        files: Vec::new(),
-        skipped: Vec::new(),
-        tally: Tally::new(&class_names, options.max_left_out),
-    };
+    let mut skipped = Vec::new();
+    let mut tally = Tally::new(&class_names, options.max_left_out);
     let mut passed_over = PassedOver::default();
+    let images: Vec<bool> = found.iter().map(|look| *look == Look::Image).collect();
+    files.labels.iter().zip(&images).filter(|(_, image)| **image).for_each(|(&label, _)| tally.count(label));
+    let regular = found.into_iter().enumerate().filter(|(i, _)| !images[*i]);
+    let regular =
+        regular.filter_map(|(i, look)| files.paths.get(i).map(|path| (path, files.labels[i], look)));
     let odd = odd.into_iter().map(|(path, label, reason)| {
         let look = look_at_odd(&path, reason);
         (path, label, look)
     });
-    let regular = files.into_iter().zip(found).map(|((path, label), look)| (path, label, look));
     for (path, label, look) in regular.chain(odd) {
-        match look {
-            Look::Image => {
-                opened.tally.count(label);
-                opened.files.push((path, label));
-            }
+        let reason = match look {
             // Notes, tables, what a file manager leaves behind.
-            Look::Other if !named => passed_over.add(path.strip_prefix(dir).unwrap_or(&path).to_owned()),
-            Look::Other | Look::Bad(_) => {
-                let reason = match look {
-                    Look::Bad(reason) => reason,
-                    _ => "is no image".to_owned(),
-                };
-                let file = Skipped { path, reason };
-                opened.tally.count(label);
-                opened.tally.leave_out(label, &file);
-                opened.skipped.push(file);
+            Look::Other if !named => {
+                passed_over.add(path.strip_prefix(dir).unwrap_or(&path).to_owned());
+                continue;
             }
-        }
+            Look::Bad(reason) => reason,
+            Look::Other | Look::Image => "is no image".to_owned(),
+        };
+        let file = Skipped { path, reason };
+        tally.count(label);
+        tally.leave_out(label, &file);
+        skipped.push(file);
     }
+    let opened = Opened { files: files.filtered(|i| images[i]), skipped, tally };
     if !passed_over.is_empty() {
         say(passed_over.to_string());
     }
@@ -99,14 +98,18 @@ pub(super) fn examine(
 /// # Errors
 /// Where a file cannot be read; with a team it names all of them, and is the same for all members.
 fn looks(
-    files: &[(PathBuf, u32)],
+    files: &Files,
     team: Option<&dyn Team>,
-    look: impl Fn(&mut Buffers, &(PathBuf, u32)) -> Result<Look> + Send + Sync,
+    look: impl Fn(&mut Buffers, (&Path, u32)) -> Result<Look> + Send + Sync,
 ) -> Result<Vec<Look>> {
-    let of = |files: &[(PathBuf, u32)]| threads::map_init(files.iter().collect(), Buffers::default, look);
-    let Some(team) = team else { return of(files).into_iter().collect() };
+    let look = |buffers: &mut Buffers, i: usize| {
+        let path = files.paths.get(i).unwrap_or_default();
+        look(buffers, (&path, files.labels[i]))
+    };
+    let of = |numbers: Range<usize>| threads::map_init(numbers.collect(), Buffers::default, look);
+    let Some(team) = team else { return of(0..files.len()).into_iter().collect() };
     let mut own: Vec<Result<Look, String>> = Vec::new();
-    for found in of(&files[team::share(team, files.len())]) {
+    for found in of(team::share(team, files.len())) {
         own.push(match found {
             Err(interrupted @ Error::Interrupted(_)) => return Err(interrupted),
             other => other.map_err(|error| error.to_string()),

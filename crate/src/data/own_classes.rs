@@ -70,10 +70,10 @@ pub(super) fn check_opened(all: &Dataset, folder: &Path, classes_named: bool) ->
 
 fn nested(all: &Dataset, folder: &Path) -> Vec<Nested> {
     let mut nested: Vec<Nested> = all.class_names().iter().map(|_| Nested::default()).collect();
-    for (path, &label) in all.file_paths().iter().zip(all.labels()) {
+    for (path, &label) in all.store.paths.iter().zip(all.labels()) {
         let of_class = &mut nested[label as usize];
         // class folder / sub-folder / … / file
-        let mut below = path.strip_prefix(folder).unwrap_or(path).components().skip(1);
+        let mut below = path.strip_prefix(folder).unwrap_or(&path).components().skip(1);
         match (below.next(), below.next()) {
             (Some(first), Some(_)) => {
                 of_class.deeper += 1;

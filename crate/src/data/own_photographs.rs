@@ -170,7 +170,7 @@ fn open(dir: &Path, validation_dir: Option<&Path>, options: ImageDatasetOptions)
 /// Says how many photographs to measure with belong to a group of the training set.
 fn tell_leaks(train: &Dataset, validation: &Dataset, test: Option<&Dataset>, groups: &Groups) {
     let files = |set: &Dataset| -> Vec<PathBuf> {
-        set.indices().into_iter().map(|i| set.file_paths()[i].clone()).collect()
+        set.indices().into_iter().filter_map(|i| set.file_path(i)).collect()
     };
     let trained = files(train);
     for (name, set) in [("validation", Some(validation)), ("test", test)] {

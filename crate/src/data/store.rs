@@ -10,6 +10,8 @@ use super::fit::resize_to_fit;
 use super::label_sets::LabelSets;
 use super::left_out::Tally;
 use super::options::{ImageDatasetOptions, OnBadImage};
+use super::paths::{Files, Paths};
+use super::slots::Slots;
 use super::stored::{pass_through, store, stored_bytes, Stored};
 use super::whole::Whole;
 use crate::progress::say;
@@ -38,18 +40,18 @@ pub(super) struct Store {
     pub class_names: Vec<String>,
     /// How many images the folder has, before a split.
     pub found: usize,
-    pub paths: Vec<PathBuf>,
+    pub paths: Paths,
+    /// The same, for whoever asks for a list.
+    listed: OnceLock<Vec<PathBuf>>,
     /// Of each image: its class, or its set of labels where there are sets.
     pub labels: Vec<u32>,
     pub label_sets: Option<LabelSets>,
     skipped: Mutex<SkippedList>,
     /// How many of each class were left out, of all that were found.
     pub tally: Tally,
-    /// Once a file proved damaged it stays so, and every epoch has the same images. Boxed, as few are: an empty place is
-    /// all that most of a million photographs have here.
-    bad: Vec<OnceLock<Box<Skipped>>>,
-    /// Boxed, since there may be many more photographs than room for them.
-    cached: Vec<OnceLock<Box<Kept>>>,
+    /// Once a file proved damaged it stays so, and every epoch has the same images.
+    bad: Slots<Skipped>,
+    cached: Slots<Kept>,
     cached_bytes: AtomicUsize,
     spare: Mutex<Vec<Vec<f32>>>,
 }
@@ -73,25 +75,36 @@ impl Store {
         options: ImageDatasetOptions,
         class_names: Vec<String>,
         found: usize,
-        files: Vec<(PathBuf, u32)>,
+        files: Files,
         (skipped, tally): (Vec<Skipped>, Tally),
     ) -> Self {
-        let (paths, labels): (Vec<_>, Vec<_>) = files.into_iter().unzip();
+        let Files { paths, labels } = files;
         Self {
             folder,
             options,
             class_names,
             found,
-            bad: paths.iter().map(|_| OnceLock::new()).collect(),
-            cached: paths.iter().map(|_| OnceLock::new()).collect(),
+            bad: Slots::new(paths.len()),
+            cached: Slots::new(paths.len()),
             cached_bytes: AtomicUsize::new(0),
             paths,
+            listed: OnceLock::new(),
             labels,
             label_sets: None,
             skipped: Mutex::new(SkippedList { all: skipped, told: 0 }),
             tally,
             spare: Mutex::default(),
         }
+    }
+
+    /// The paths as a list.
+    pub fn all_paths(&self) -> &[PathBuf] {
+        self.listed.get_or_init(|| self.paths.iter().collect())
+    }
+
+    /// The path of an image; empty where there is none.
+    pub fn path(&self, index: usize) -> PathBuf {
+        self.paths.get(index).unwrap_or_default()
     }
 
     /// Puts one image, resized, 0..255, into `out`; false where it cannot be decoded and is left out.
@@ -105,13 +118,14 @@ impl Store {
         if self.is_bad(index) {
             return self.tally.check(self.labels[index]).map(|()| false);
         }
-        if let Some(kept) = self.cached[index].get().filter(|_| cache) {
+        if let Some(kept) = self.cached.get(index).filter(|_| cache) {
             Stored::new(&kept.image).unpack(out);
             return Ok(true);
         }
         let ImageDatasetOptions { image_size: size, fit, .. } = self.options;
         let Scratch { buffers, row, .. } = scratch;
-        let done = decode(&self.paths[index], buffers, |rgb| {
+        let path = self.path(index);
+        let done = decode(&path, buffers, |rgb| {
             resize_to_fit(rgb.pixels, (rgb.height, rgb.width), out, size, fit, row);
             cache.then(|| bytes_digest(rgb.file))
         });
@@ -122,10 +136,10 @@ impl Store {
                 }
                 Ok(true)
             }
-            Err(Unusable::Unread(e)) => Err(input::photograph(&self.paths[index], e)),
+            Err(Unusable::Unread(e)) => Err(input::photograph(&path, e)),
             Err(Unusable::NoFile(reason)) => Err(Error::Data(format!(
                 "{} {reason}. It was one when the folder was listed: leave photographs as they are while they are used.",
-                self.paths[index].shown()
+                path.shown()
             ))),
             Err(Unusable::Content(reason) | Unusable::NoImage(reason)) => self.leave_out(index, reason),
         }
@@ -136,7 +150,7 @@ impl Store {
         let ImageDatasetOptions { image_size: size, fit, cache_limit_bytes, .. } = self.options;
         let len = size.0 * size.1 * 3;
         let full = self.cached_bytes().saturating_add(stored_bytes(len)) > cache_limit_bytes;
-        if full || self.is_bad(index) || self.cached[index].get().is_some() {
+        if full || self.is_bad(index) || self.cached.get(index).is_some() {
             return;
         }
         let mut resized = self.buffer(len);
@@ -147,7 +161,7 @@ impl Store {
 
     /// The images that turned out to be damaged, and why.
     pub fn undecodable(&self) -> Vec<(usize, &str)> {
-        (0..self.bad.len()).filter_map(|index| Some((index, self.reason(index)?))).collect()
+        self.bad.full().map(|(index, file)| (index, file.reason.as_str())).collect()
     }
 
     /// Leaves a file out from now on, where that is allowed.
@@ -159,11 +173,11 @@ impl Store {
                 self.paths.len()
             )));
         }
-        let file = Skipped { path: self.paths[index].clone(), reason };
+        let file = Skipped { path: self.path(index), reason };
         if self.options.on_bad_image == OnBadImage::Fail {
             return Err(bad_image(&file));
         }
-        if self.bad[index].set(Box::new(file.clone())).is_ok() {
+        if self.bad.set(index, file.clone()) {
             self.tally.leave_out(self.labels[index], &file);
             lock(&self.skipped).all.push(file);
         }
@@ -172,7 +186,7 @@ impl Store {
 
     /// The image as the cache has it.
     pub fn stored(&self, index: usize) -> Option<Stored<'_>> {
-        self.cached[index].get().map(|kept| Stored::new(&kept.image))
+        self.cached.get(index).map(|kept| Stored::new(&kept.image))
     }
 
     /// The digest of the file that [`load`](Self::load) takes an image from: of the one behind the decoded copy
@@ -184,11 +198,11 @@ impl Store {
         if self.is_bad(index) {
             return Ok(None);
         }
-        if let Some(kept) = self.cached[index].get().filter(|_| cache) {
+        if let Some(kept) = self.cached.get(index).filter(|_| cache) {
             return Ok(Some(kept.file));
         }
-        let path = &self.paths[index];
-        input::patiently(|| file_digest(path)).map(Some).map_err(|e| input::photograph(path, e))
+        let path = self.path(index);
+        input::patiently(|| file_digest(&path)).map(Some).map_err(|e| input::photograph(&path, e))
     }
 
     /// Whether its file turned out to be damaged.
@@ -198,7 +212,7 @@ impl Store {
 
     /// Why it is left out.
     pub fn reason(&self, index: usize) -> Option<&str> {
-        self.bad[index].get().map(|file| file.reason.as_str())
+        self.bad.get(index).map(|file| file.reason.as_str())
     }
 
     fn keep(&self, index: usize, image: &mut [f32], file: FileDigest) {
@@ -208,9 +222,9 @@ impl Store {
         if self.cached_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
             return pass_through(image);
         }
-        let kept = Box::new(Kept { image: store(image), file });
+        let kept = Kept { image: store(image), file };
         pass_through(image);
-        if self.cached[index].set(kept).is_err() {
+        if !self.cached.set(index, kept) {
             // Another pass over the same images was faster.
             self.cached_bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
@@ -229,7 +243,7 @@ impl Store {
 
     /// The same as a report.
     pub fn bad_images(&self) -> BadImages {
-        let late = self.bad.iter().filter(|bad| bad.get().is_some()).count();
+        let late = self.bad.full().count();
         let files = self.skipped();
         // Those that showed when the folder was opened are not among the images found there.
         let found = self.found + files.len().saturating_sub(late);
@@ -292,7 +306,8 @@ mod tests {
     #[test]
     fn a_buffer_given_back_is_used_again() {
         let nothing = (vec![], Tally::default());
-        let store = Store::new(PathBuf::new(), ImageDatasetOptions::default(), vec![], 0, vec![], nothing);
+        let store =
+            Store::new(PathBuf::new(), ImageDatasetOptions::default(), vec![], 0, Files::default(), nothing);
         let buffer = store.buffer(1000);
         let address = buffer.as_ptr() as usize;
         store.give_back(buffer);

@@ -63,7 +63,7 @@ impl Predictions {
             actual: pick(&self.actual),
             losses: order.iter().map(|&i| losses[i]).collect(),
             probabilities: order.iter().map(|&i| confidence[i]).collect(),
-            paths: indices.iter().map(|&i| dataset.file_paths()[i].clone()).collect(),
+            paths: indices.iter().map(|&i| dataset.file_path(i).unwrap_or_default()).collect(),
         })
     }
 }

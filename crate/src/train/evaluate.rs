@@ -15,7 +15,7 @@ impl Model {
     /// Where the model is not compiled, the data set does not fit it or cannot be read, or an output is not finite.
     pub fn evaluate(&self, dataset: &Dataset) -> Result<Evaluation> {
         report::check()?;
-        let name = |i: usize| dataset.file_paths()[i].shown().to_string();
+        let name = |i: usize| dataset.file_path(i).unwrap_or_default().shown().to_string();
         let evaluation = self.measure_with(dataset, |logits, of: &[usize]| {
             check_outputs(logits, self.units(), |i| name(of[i]))
         })?;

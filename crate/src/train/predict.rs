@@ -1,6 +1,6 @@
 //! What a trained model says of images.
 
-use ndarray::{Array2, Array4};
+use ndarray::{Array1, Array2, Array4, ArrayView1, ArrayViewMut1};
 
 use crate::data::{Dataset, LabelSets};
 use crate::loss::actual::Actual;
@@ -48,25 +48,28 @@ impl Predictions {
     pub fn probabilities(&self) -> Array2<f32> {
         let classes = self.loss.classes(self.logits.ncols());
         let mut out = Array2::zeros((self.len(), classes));
-        for (row, mut p) in self.logits.rows().into_iter().zip(out.rows_mut()) {
-            let row = row.mapv(|x| x / self.temperature);
-            match self.loss {
-                Loss::BinaryCrossentropy => {
-                    let dog = 1.0 / (1.0 + (-row[0]).exp());
-                    p[0] = 1.0 - dog;
-                    p[1] = dog;
-                }
-                Loss::MultiLabelBinaryCrossentropy => {
-                    p.iter_mut().zip(row).for_each(|(p, x)| *p = 1.0 / (1.0 + (-x).exp()));
-                }
-                Loss::SparseCategoricalCrossentropy => {
-                    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                    let sum: f32 = row.iter().map(|x| (x - max).exp()).sum();
-                    p.iter_mut().zip(row).for_each(|(p, x)| *p = (x - max).exp() / sum);
-                }
+        self.logits.rows().into_iter().zip(out.rows_mut()).for_each(|(row, p)| self.probabilities_of(row, p));
+        out
+    }
+
+    /// The probabilities of one image, from its logits.
+    fn probabilities_of(&self, row: ArrayView1<'_, f32>, mut p: ArrayViewMut1<'_, f32>) {
+        let row = row.mapv(|x| x / self.temperature);
+        match self.loss {
+            Loss::BinaryCrossentropy => {
+                let dog = 1.0 / (1.0 + (-row[0]).exp());
+                p[0] = 1.0 - dog;
+                p[1] = dog;
+            }
+            Loss::MultiLabelBinaryCrossentropy => {
+                p.iter_mut().zip(row).for_each(|(p, x)| *p = 1.0 / (1.0 + (-x).exp()));
+            }
+            Loss::SparseCategoricalCrossentropy => {
+                let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let sum: f32 = row.iter().map(|x| (x - max).exp()).sum();
+                p.iter_mut().zip(row).for_each(|(p, x)| *p = (x - max).exp() / sum);
             }
         }
-        out
     }
 
     /// The loss of each image: the cross-entropy of its actual class, minus the logarithm of its probability.
@@ -85,7 +88,7 @@ impl Predictions {
         let sets = self.sets.as_ref();
         self.loss.check_labels(units, Actual { labels: &self.actual, sets })?;
         let rows = self.logits.rows().into_iter().zip(&self.actual);
-        let loss = |(row, &label): (ndarray::ArrayView1<'_, f32>, &u32)| {
+        let loss = |(row, &label): (ArrayView1<'_, f32>, &u32)| {
             let scaled = row.mapv(|x| x / self.temperature).to_vec();
             self.loss.sum(&scaled, Actual { labels: &[label], sets }, units)
         };
@@ -115,8 +118,13 @@ impl Predictions {
 
     /// The probability of each image's predicted class.
     pub fn confidence(&self) -> Vec<f32> {
-        let p = self.probabilities();
-        self.labels().iter().enumerate().map(|(i, &l)| p[[i, l as usize]]).collect()
+        // Row by row: there may be many images and many classes.
+        let mut p = Array1::zeros(self.loss.classes(self.logits.ncols()));
+        let of_row = |row: ArrayView1<'_, f32>| {
+            self.probabilities_of(row, p.view_mut());
+            p[self.loss.decide(&row.to_vec()) as usize]
+        };
+        self.logits.rows().into_iter().map(of_row).collect()
     }
 }
 
@@ -238,8 +246,10 @@ impl Model {
     /// # Errors
     /// Where the data set does not fit the model or cannot be read, or an output is not finite.
     pub fn predict(&self, dataset: &Dataset) -> Result<Predictions> {
-        let (mut all, mut indices, mut actual) = (Vec::new(), Vec::new(), Vec::new());
-        let name = |i: usize| dataset.file_paths()[i].shown().to_string();
+        let n = dataset.len();
+        let (mut all, mut indices) = (Vec::with_capacity(n * self.units()), Vec::with_capacity(n));
+        let mut actual = Vec::with_capacity(n);
+        let name = |i: usize| dataset.file_path(i).unwrap_or_default().shown().to_string();
         self.each_batch(dataset, &mut |logits, labels, of| {
             check_outputs(logits, self.units(), |i| name(of[i]))?;
             all.extend_from_slice(logits);

@@ -149,6 +149,8 @@ fn classes_are_the_sorted_folders_and_files_come_sorted() {
     assert_eq!(dataset.labels(), [0, 0, 0, 1, 1, 1]);
     assert!(dataset.file_paths()[3].ends_with("bee/000.png"));
     assert!(dataset.file_paths()[5].ends_with("bee/nested/0.png"));
+    let one_by_one: Vec<PathBuf> = (0..).map_while(|i| dataset.file_path(i)).collect();
+    assert_eq!(one_by_one, dataset.file_paths());
     assert!(dataset.skipped().is_empty());
     assert_eq!(dataset.to_string(), "Found 6 files belonging to 3 classes.");
     assert_eq!(

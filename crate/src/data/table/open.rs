@@ -172,8 +172,8 @@ pub(super) fn open(dir: &Path, table: &LabelTable, options: ImageDatasetOptions)
         return Err(nothing(dir, &skipped));
     }
     tally.check_all()?;
-    let of_files: Vec<Row> = files.iter().map(|(path, _)| rows[path]).collect();
-    files.iter_mut().zip(&of_files).for_each(|((_, of), row)| *of = label(row));
+    let of_files: Vec<Row> = files.paths.iter().map(|path| rows[&path]).collect();
+    files.labels.iter_mut().zip(&of_files).for_each(|(of, row)| *of = label(row));
     let sets = match multi {
         true => {
             let to = |set: &Vec<u32>| set.iter().map(|&class| places[class as usize]).collect();

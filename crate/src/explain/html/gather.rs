@@ -92,6 +92,7 @@ impl Model {
             let file = file_name(dataset, predictions.indices[i]);
             Photograph { file, actual, predicted, confidence, loss: losses[i], at: None }
         };
+        let shown: Vec<usize> = order.iter().map(|&i| said(i).class).collect();
         let mut report = HtmlReport {
             title: "Report".into(),
             facts: Vec::new(),
@@ -106,12 +107,14 @@ impl Model {
             lists: Vec::new(),
         };
         let positions: Vec<usize> = order.iter().map(|&i| predictions.indices[i]).collect();
+        // Before the sheet takes its memory: they are of all photographs.
+        drop((said, losses, right));
         self.look_again(dataset, &positions, options, &mut report)?;
-        let mut by_loss: Vec<usize> = (0..order.len()).collect();
-        by_loss.sort_by(|&a, &b| losses[order[b]].total_cmp(&losses[order[a]]));
+        let mut by_loss: Vec<usize> = (0..positions.len()).collect();
+        by_loss.sort_by(|&a, &b| report.photographs[b].loss.total_cmp(&report.photographs[a].loss));
         by_loss.truncate(WORST);
         for i in by_loss {
-            let class = said(order[i]).class;
+            let class = shown[i];
             // One vector for a whole photograph tells no places apart.
             let pictures = match options.thumbnails && !self.base_model().is_features() {
                 true => Some(self.heat_map(dataset, positions[i], class as u32)?),
@@ -204,6 +207,6 @@ fn classes<'a>(predictions: &'a Predictions, class_names: &[String]) -> Result<(
 
 /// A photograph's file below its data set's folder.
 fn file_name(dataset: &Dataset, index: usize) -> String {
-    let Some(path) = dataset.file_paths().get(index) else { return String::new() };
-    path.strip_prefix(dataset.folder()).unwrap_or(path).shown().to_string()
+    let path = dataset.file_path(index).unwrap_or_default();
+    path.strip_prefix(dataset.folder()).unwrap_or(&path).shown().to_string()
 }

@@ -45,8 +45,8 @@ impl Model {
         let mut photographs = Vec::with_capacity(seen.len());
         for (index, direction, thumbnail) in seen {
             directions.extend(direction);
-            let name = training.file_paths().get(index).and_then(|path| path.file_name());
-            let file = name.unwrap_or_default().shown().to_string();
+            let path = training.file_path(index).unwrap_or_default();
+            let file = path.file_name().unwrap_or_default().shown().to_string();
             photographs.push(Kept { file, labels: training.classes_of(index).to_vec(), thumbnail });
         }
         Ok(Neighbours {

@@ -24,7 +24,7 @@ impl HeldOut {
         let labels: Vec<u32> = images.iter().map(|&i| dataset.labels()[i]).collect();
         let groups: Option<Vec<u32>> = groups.map(|groups| images.iter().map(|&i| groups[i]).collect());
         let assignment = fold_assignment(&labels, groups.as_deref(), plan.folds, SPLIT_SEED)?;
-        let mut folds = vec![None; dataset.file_paths().len()];
+        let mut folds = vec![None; dataset.labels().len()];
         let mut most = 0;
         for (&image, fold) in images.iter().zip(assignment) {
             folds[image] = Some(fold);

@@ -256,7 +256,7 @@ impl FineTuneOptions {
                 self.folds
             )));
         }
-        let files = dataset.file_paths().len();
+        let files = dataset.labels().len();
         match self.groups.as_ref().filter(|groups| groups.len() != files) {
             Some(groups) => Err(Error::Shape(format!(
                 "fine_tune expected one group for each of {files} files. Received: {}",

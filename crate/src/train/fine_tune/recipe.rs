@@ -328,7 +328,7 @@ impl Model {
                 class_weights,
                 l2,
                 seed: SPLIT_SEED,
-                files: dataset.file_paths().len(),
+                files: dataset.labels().len(),
             };
             match collected.out_of_fold(&folds, Some((&kernel, &bias))) {
                 Ok(heads) => {

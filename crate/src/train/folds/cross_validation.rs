@@ -158,7 +158,7 @@ impl CrossValidateOptions {
             class_weights,
             l2: self.l2,
             seed: self.seed,
-            files: dataset.file_paths().len(),
+            files: dataset.labels().len(),
         }
     }
 }
