@@ -66,6 +66,10 @@ fn check(project: &Project, programs: &Path, target: &str) -> Result<()> {
     let folders = std::iter::once(programs.to_owned()).chain(std::env::split_paths(&path));
     let path = std::env::join_paths(folders).map_err(|e| format!("PATH cannot be extended: {e}"))?;
     cargo.env("PATH", path).args(["--", "-D", "warnings"]);
+    if target.contains("windows") {
+        // What the macro makes there hides from clippy that an initial value is `const` already.
+        cargo.args(["-A", "clippy::missing-const-for-thread-local"]);
+    }
     run(&mut cargo, &format!("clippy for {target}"))
 }
 

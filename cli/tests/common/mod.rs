@@ -28,6 +28,7 @@ pub fn copy_of_program(to: &Path) {
 
 /// Gives a program the signals in their default form: who runs the tests in the background or with `nohup` has some
 /// of them ignored, and the program keeps that.
+#[cfg_attr(not(unix), expect(unused_variables))]
 pub fn hears_signals(command: &mut Command) {
     #[cfg(unix)]
     {

@@ -1,6 +1,7 @@
 //! Which signal ends which command, with which exit code, and what is left behind.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+#[cfg(target_os = "linux")]
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -80,6 +81,7 @@ fn listens(child: &Child) -> bool {
 }
 
 /// Files in the folder that no command is to leave there.
+#[cfg(target_os = "linux")]
 fn unfinished(dir: &Path) -> Vec<String> {
     let names =
         std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned());

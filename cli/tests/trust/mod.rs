@@ -1,7 +1,9 @@
 //! What the program believes and runs: variables, programs that lie about, weights.
 
 use std::path::Path;
-use std::process::{Command, Output};
+#[cfg(unix)]
+use std::process::Command;
+use std::process::Output;
 
 use crate::common::{self, code, stderr, stdout, transfer, untrained_model};
 
@@ -119,6 +121,7 @@ fn an_installed_program_runs_nothing_that_lies_in_the_working_folder_and_writes_
     assert!(folder.join("transfer").is_dir(), "{text}");
 }
 
+#[cfg(unix)]
 fn names_below(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut names = Vec::new();
     let mut folders = vec![folder.to_owned()];

