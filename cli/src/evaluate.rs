@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde_json::json;
 use transfer::data::{photographs_of_classes, photographs_of_table};
-use transfer::explain::{confusion_matrix, ConfusionMatrix, HtmlReport};
+use transfer::explain::{confusion_matrix, ClassScores, ConfusionMatrix, HtmlReport};
 use transfer::prelude::*;
 use transfer::Show;
 
@@ -51,55 +51,61 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
         losses.iter().sum::<f64>() / losses.len().max(1) as f64
     };
     let matrix = confusion_matrix(&predictions.actual, &predictions.labels(), &names)?;
-    let report = matrix.report()?;
     let bad = data.bad_images();
     if !bad.is_empty() {
         screen::say(&bad.to_string());
     }
     // Before the results: whoever reads them learns first of a photograph that cannot be read again.
     write_report(arguments, &model, &data, &predictions)?;
-    let mut out = std::io::stdout().lock();
     match arguments.format {
-        ReportFormat::Text => {
-            let (images, errors) = (matrix.total(), matrix.errors());
-            writeln!(out, "{}\n", Evaluation { loss, accuracy: matrix.accuracy(), images, errors })?;
-            writeln!(out, "{report}")?;
-            match names.len() <= SHOWN {
-                true => writeln!(out, "{matrix}")?,
-                false => write!(out, "{}", mistakes(&matrix))?,
-            }
-        }
-        ReportFormat::Json => {
-            let classes: Vec<_> = report
-                .classes
-                .iter()
-                .map(|c| {
-                    json!({ "name": c.name, "precision": c.precision, "recall": c.recall,
-                            "f1_score": c.f1_score, "support": c.support })
-                })
-                .collect();
-            let interval = matrix.accuracy_interval()?;
-            let calibration = predictions.reliability_diagram()?;
-            let rows: Vec<Vec<usize>> = matrix.counts.rows().into_iter().map(|row| row.to_vec()).collect();
-            let said = json!({
-                "accuracy": matrix.accuracy(),
-                "accuracy_interval": [interval.low, interval.high],
-                "expected_calibration_error": calibration.expected_calibration_error,
-                "loss": loss,
-                "images": matrix.total(),
-                "errors": matrix.errors(),
-                "left_out": bad.len(),
-                "left_out_files": bad.files.iter().map(left_out::as_json).collect::<Vec<_>>(),
-                "classes": classes,
-                "confusion_matrix": rows,
-            });
-            writeln!(out, "{said}")?;
-        }
+        ReportFormat::Text => print_text(&matrix, loss)?,
+        ReportFormat::Json => print_json(&matrix, loss, &predictions, &bad)?,
     }
     match bad.is_empty() {
         true => Ok(()),
         false => Err(Failure::SomeFiles),
     }
+}
+
+fn print_text(matrix: &ConfusionMatrix, loss: f64) -> crate::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let (images, errors) = (matrix.total(), matrix.errors());
+    writeln!(out, "{}\n", Evaluation { loss, accuracy: matrix.accuracy(), images, errors })?;
+    writeln!(out, "{}", matrix.report()?)?;
+    match matrix.class_names.len() <= SHOWN {
+        true => writeln!(out, "{matrix}")?,
+        false => write!(out, "{}", mistakes(matrix))?,
+    }
+    Ok(())
+}
+
+fn print_json(
+    matrix: &ConfusionMatrix,
+    loss: f64,
+    predictions: &Predictions,
+    left_out: &BadImages,
+) -> crate::Result<()> {
+    let of_class = |c: &ClassScores| {
+        json!({ "name": c.name, "precision": c.precision, "recall": c.recall,
+                "f1_score": c.f1_score, "support": c.support })
+    };
+    let interval = matrix.accuracy_interval()?;
+    let calibration = predictions.reliability_diagram()?;
+    let rows: Vec<Vec<usize>> = matrix.counts.rows().into_iter().map(|row| row.to_vec()).collect();
+    let said = json!({
+        "accuracy": matrix.accuracy(),
+        "accuracy_interval": [interval.low, interval.high],
+        "expected_calibration_error": calibration.expected_calibration_error,
+        "loss": loss,
+        "images": matrix.total(),
+        "errors": matrix.errors(),
+        "left_out": left_out.len(),
+        "left_out_files": left_out.files.iter().map(left_out::as_json).collect::<Vec<_>>(),
+        "classes": matrix.report()?.classes.iter().map(of_class).collect::<Vec<_>>(),
+        "confusion_matrix": rows,
+    });
+    writeln!(std::io::stdout().lock(), "{said}")?;
+    Ok(())
 }
 
 /// Writes the report in HTML. The folder of a model may be nobody's to write into, which is no reason to fail.

@@ -96,3 +96,56 @@ fn threads_are_started_in_few_places_and_a_system_that_refuses_them_is_no_panic(
     let found = lines_with(&words, &["src/threads.rs", "src/data/batches.rs", "src/team/mod.rs"]);
     assert!(found.is_empty(), "use `threads::map` and its like, or `thread::Builder`, in {found:#?}");
 }
+
+/// Lines before the unit tests, and the lines of each function, of what rustfmt has laid out.
+fn lengths(text: &str) -> (usize, Vec<(String, usize)>) {
+    let lines: Vec<&str> = text.lines().collect();
+    let tests = |line: &&str| line.starts_with("#[cfg(test)]") || line.starts_with("#[cfg(all(test");
+    let code = &lines[..lines.iter().position(tests).unwrap_or(lines.len())];
+    let mut functions = Vec::new();
+    for (i, line) in code.iter().enumerate() {
+        let indent = &line[..line.len() - line.trim_start().len()];
+        let words: Vec<&str> = line.split_whitespace().take_while(|word| !word.contains('"')).collect();
+        let Some(at) = words.iter().position(|word| *word == "fn") else { continue };
+        let before = ["pub", "pub(crate)", "pub(super)", "const", "unsafe", "async"];
+        if !words[..at].iter().all(|word| before.contains(word) || word.starts_with("pub(in")) {
+            continue;
+        }
+        let name = words.get(at + 1).map_or("", |name| name.split(['(', '<']).next().unwrap_or_default());
+        let ends = |line: &&str| line.strip_prefix(indent).is_some_and(|rest| rest.starts_with('}'));
+        let end = code[i..].iter().position(ends).map_or(1, |n| n + 1);
+        // A declaration without a body ends in its own line, and so may a short function.
+        functions.push((name.to_owned(), if line.ends_with([';', '}']) { 1 } else { end }));
+    }
+    (code.len(), functions)
+}
+
+#[test]
+fn files_and_functions_are_short() {
+    const FILE: usize = 400;
+    const FUNCTION: usize = 80;
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut long = Vec::new();
+    for path in ["crate/src", "kernels/src", "cli/src"].iter().flat_map(|part| sources(&project.join(part))) {
+        if path.components().any(|part| part.as_os_str().to_string_lossy().contains("tests")) {
+            continue;
+        }
+        let (lines, functions) = lengths(&std::fs::read_to_string(&path).unwrap());
+        if lines > FILE {
+            long.push(format!("{}: {lines} lines", path.display()));
+        }
+        let functions = functions.into_iter().filter(|(_, lines)| *lines > FUNCTION);
+        long.extend(functions.map(|(name, lines)| format!("{}: fn {name}: {lines} lines", path.display())));
+    }
+    assert!(long.is_empty(), "expected files of at most {FILE} lines and functions of {FUNCTION}: {long:#?}");
+}
+
+#[test]
+fn a_long_function_is_found() {
+    let body = "        call();\n".repeat(90);
+    let text =
+        format!("impl A {{\n    pub(crate) fn long(&self) {{\n{body}    }}\n\n    fn short() {{}}\n}}\n");
+    let (lines, functions) =
+        lengths(&format!("{text}\n#[cfg(test)]\nmod tests {{\n    fn not() {{\n    }}\n}}\n"));
+    assert_eq!((lines, functions), (97, vec![("long".into(), 92), ("short".into(), 1)]));
+}

@@ -224,17 +224,7 @@ impl Model {
             {
                 self.net.base.forget_memory();
             }
-            let stop = batch.with_input(|input| match recipe.micro_batch() {
-                Some(images) => {
-                    let SourceBatch { labels, indices, plan, number, .. } = &batch;
-                    let part = PartOfBatch { input, labels, indices, plan, number: *number };
-                    self.step_in_parts(recipe, &part, images, state)
-                }
-                None => {
-                    self.step(recipe, input, &batch.labels, &batch.indices, batch.number, state)?;
-                    Ok(stop_requested())
-                }
-            })?;
+            let stop = self.step_of(recipe, &batch, state)?;
             after_step(self, state, stop)?;
         }
         source.finish(self.team.as_deref())?;
@@ -268,15 +258,27 @@ impl Model {
         if let Some(keeper) = keeper {
             keeper.save(self, state)?;
         }
-        let numbers = line_of(&state.history, validation);
-        let width = options.epochs.to_string().len();
+        let (numbers, step) = (line_of(&state.history, validation), 1e3 * trained / steps.max(1) as f64);
+        let (number, of, width) = (epoch + 1, options.epochs, options.epochs.to_string().len());
         say(format!(
-            "Epoch {:>width$}/{} - {steps}/{steps} - {seconds:.1}s {:.0}ms/step - {numbers}",
-            epoch + 1,
-            options.epochs,
-            1e3 * trained / steps.max(1) as f64,
+            "Epoch {number:>width$}/{of} - {steps}/{steps} - {seconds:.1}s {step:.0}ms/step - {numbers}"
         ));
         Ok(())
+    }
+
+    /// One step, whole or in parts; whether somebody asked for the training to stop.
+    fn step_of(&mut self, recipe: &Recipe, batch: &SourceBatch, state: &mut RunState) -> Result<bool> {
+        batch.with_input(|input| match recipe.micro_batch() {
+            Some(images) => {
+                let SourceBatch { labels, indices, plan, number, .. } = batch;
+                let part = PartOfBatch { input, labels, indices, plan, number: *number };
+                self.step_in_parts(recipe, &part, images, state)
+            }
+            None => {
+                self.step(recipe, input, &batch.labels, &batch.indices, batch.number, state)?;
+                Ok(stop_requested())
+            }
+        })
     }
 
     /// What callbacks say at the end of an epoch: whether to keep its weights, and whether to stop. They write files, so
