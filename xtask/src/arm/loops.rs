@@ -8,7 +8,8 @@ const KERNELS: [(&str, &str); 6] = [
     ("9pointwise3cpu4Gemm", "pointwise"),
     ("9pointwise16backward_weights8Gradient", "pointwise, gradient by the weights"),
     ("9depthwise3cpu4Band", "depthwise"),
-    ("9depthwise16backward_weights5Panel", "depthwise, gradient by the weights"),
+    // Its code for NEON and in the portable form is the same, of which the compiler keeps one, in the caller.
+    ("9depthwise16backward_weights3run0", "depthwise, gradient by the weights"),
     ("6frozen4rows4Rows", "expansion and depthwise of a frozen block"),
     ("7conv3x33cpu4Band", "first convolution"),
 ];
@@ -85,7 +86,7 @@ fn blocks(assembly: &str, part: &str) -> Vec<Block> {
             found.push(std::mem::take(&mut block));
         }
         if let Some(label) = label.filter(|label| !label.starts_with('.')) {
-            inside = label.contains(part) && label.contains("4neon");
+            inside = label.contains(part) && (label.contains("4neon") || part.ends_with("3run0"));
         }
     }
     found
