@@ -8,7 +8,7 @@ const KERNELS: [(&str, &str); 6] = [
     ("9pointwise3cpu4Gemm", "pointwise"),
     ("9pointwise16backward_weights8Gradient", "pointwise, gradient by the weights"),
     ("9depthwise3cpu4Band", "depthwise"),
-    // Its code for NEON and in the portable form is the same, of which the compiler keeps one, in the caller.
+    // No NEON function of its own is in the assembly: its loops are in the caller, probably merged with the portable form.
     ("9depthwise16backward_weights3run0", "depthwise, gradient by the weights"),
     ("6frozen4rows4Rows", "expansion and depthwise of a frozen block"),
     ("7conv3x33cpu4Band", "first convolution"),
