@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde_json::json;
 use transfer::data::{photographs_of_classes, photographs_of_table};
-use transfer::explain::{confusion_matrix, ClassScores, ConfusionMatrix, HtmlReport};
+use transfer::explain::{confusion_matrix, ClassScores, ClassificationReport, ConfusionMatrix, HtmlReport};
 use transfer::prelude::*;
 use transfer::Show;
 
@@ -51,6 +51,7 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
         losses.iter().sum::<f64>() / losses.len().max(1) as f64
     };
     let matrix = confusion_matrix(&predictions.actual, &predictions.labels(), &names)?;
+    let report = matrix.report()?;
     let bad = data.bad_images();
     if !bad.is_empty() {
         screen::say(&bad.to_string());
@@ -58,8 +59,8 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
     // Before the results: whoever reads them learns first of a photograph that cannot be read again.
     write_report(arguments, &model, &data, &predictions)?;
     match arguments.format {
-        ReportFormat::Text => print_text(&matrix, loss)?,
-        ReportFormat::Json => print_json(&matrix, loss, &predictions, &bad)?,
+        ReportFormat::Text => print_text(&matrix, &report, loss)?,
+        ReportFormat::Json => print_json(&matrix, &report, loss, &predictions, &bad)?,
     }
     match bad.is_empty() {
         true => Ok(()),
@@ -67,11 +68,11 @@ pub fn evaluate(arguments: &Evaluate) -> crate::Result<()> {
     }
 }
 
-fn print_text(matrix: &ConfusionMatrix, loss: f64) -> crate::Result<()> {
+fn print_text(matrix: &ConfusionMatrix, report: &ClassificationReport, loss: f64) -> crate::Result<()> {
     let mut out = std::io::stdout().lock();
     let (images, errors) = (matrix.total(), matrix.errors());
     writeln!(out, "{}\n", Evaluation { loss, accuracy: matrix.accuracy(), images, errors })?;
-    writeln!(out, "{}", matrix.report()?)?;
+    writeln!(out, "{report}")?;
     match matrix.class_names.len() <= SHOWN {
         true => writeln!(out, "{matrix}")?,
         false => write!(out, "{}", mistakes(matrix))?,
@@ -81,6 +82,7 @@ fn print_text(matrix: &ConfusionMatrix, loss: f64) -> crate::Result<()> {
 
 fn print_json(
     matrix: &ConfusionMatrix,
+    report: &ClassificationReport,
     loss: f64,
     predictions: &Predictions,
     left_out: &BadImages,
@@ -101,7 +103,7 @@ fn print_json(
         "errors": matrix.errors(),
         "left_out": left_out.len(),
         "left_out_files": left_out.files.iter().map(left_out::as_json).collect::<Vec<_>>(),
-        "classes": matrix.report()?.classes.iter().map(of_class).collect::<Vec<_>>(),
+        "classes": report.classes.iter().map(of_class).collect::<Vec<_>>(),
         "confusion_matrix": rows,
     });
     writeln!(std::io::stdout().lock(), "{said}")?;

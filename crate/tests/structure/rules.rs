@@ -17,12 +17,19 @@ fn lines_with(words: &[&str], except: &[&str]) -> Vec<String> {
             continue;
         }
         let text = std::fs::read_to_string(&path).unwrap();
-        let tests = ["#[cfg(test)]\nmod ", "#[cfg(all(test, unix))]\nmod "];
-        let code = tests.iter().fold(&*text, |code, start| code.split(start).next().unwrap_or_default());
-        let hits = code.lines().enumerate().filter(|(_, line)| words.iter().any(|word| line.contains(word)));
+        let hits = before_tests(&text)
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| words.iter().any(|word| line.contains(word)));
         found.extend(hits.map(|(i, _)| format!("{name}:{}", i + 1)));
     }
     found
+}
+
+/// The text of a file before the unit tests that it holds itself.
+fn before_tests(text: &str) -> &str {
+    let starts = ["#[cfg(test)]\nmod tests {", "#[cfg(all(test, unix))]\nmod tests {"];
+    starts.iter().fold(text, |code, start| code.split(start).next().unwrap_or_default())
 }
 
 #[test]
@@ -99,9 +106,7 @@ fn threads_are_started_in_few_places_and_a_system_that_refuses_them_is_no_panic(
 
 /// Lines before the unit tests, and the lines of each function, of what rustfmt has laid out.
 fn lengths(text: &str) -> (usize, Vec<(String, usize)>) {
-    let lines: Vec<&str> = text.lines().collect();
-    let tests = |line: &&str| line.starts_with("#[cfg(test)]") || line.starts_with("#[cfg(all(test");
-    let code = &lines[..lines.iter().position(tests).unwrap_or(lines.len())];
+    let code: Vec<&str> = before_tests(text).lines().collect();
     let mut functions = Vec::new();
     for (i, line) in code.iter().enumerate() {
         let indent = &line[..line.len() - line.trim_start().len()];
