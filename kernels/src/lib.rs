@@ -80,7 +80,7 @@ pub use block::BlockShape;
 pub use conv3x3::{conv3x3_first, conv3x3_first_backward_weights};
 pub use depthwise::{depthwise, depthwise_backward_input, depthwise_backward_weights, DepthwiseShape};
 pub use error::{Error, Result};
-pub use frozen::{FoldedBlock, FoldedConv, FoldedUnit, FrozenPlan, FrozenSpec};
+pub use frozen::{FoldedBlock, FoldedConv, FoldedUnit, FrozenPlan, FrozenSpec, Images};
 pub use padding::Padding;
 pub use pointwise::{pointwise, pointwise_backward_input, pointwise_backward_weights, PackedWeights};
 pub use precision::Precision;

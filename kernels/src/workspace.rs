@@ -62,22 +62,24 @@ impl DerefMut for Buffer {
 /// Buffers that a thread keeps between calls, so that a step after the first allocates nothing.
 #[derive(Default)]
 pub struct Scratch {
-    /// One of eight buffers.
+    /// One of nine buffers.
     pub a: Buffer,
-    /// One of eight buffers.
+    /// One of nine buffers.
     pub b: Buffer,
-    /// One of eight buffers.
+    /// One of nine buffers.
     pub c: Buffer,
-    /// One of eight buffers.
+    /// One of nine buffers.
     pub d: Buffer,
-    /// One of eight buffers.
+    /// One of nine buffers.
     pub e: Buffer,
-    /// One of eight buffers.
+    /// One of nine buffers.
     pub f: Buffer,
-    /// One of eight buffers.
+    /// One of nine buffers.
     pub g: Buffer,
-    /// One of eight buffers.
+    /// One of nine buffers.
     pub h: Buffer,
+    /// One of nine buffers.
+    pub i: Buffer,
 }
 
 thread_local! {

@@ -6,10 +6,12 @@
 //! cargo run --release -p transfer-tools --bin step-speed [-- [--threads=N] [--steps=N] [--kernels]]
 //! ```
 //!
-//! `--kernels` times the kernels of phase 2's trainable part by themselves, which says how much of
-//! the step is computing and how much is everything around it; with one thread they are timed by a
+//! `--kernels` times the kernels of phase 2's trainable part by themselves, and prints for each class its FLOP and bytes,
+//! what they take at least on this machine, and what they take; with one thread they are timed by a
 //! clock that stands still while other processes run. Allocations are counted, those on all
 //! threads.
+
+mod profile;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +20,7 @@ use std::time::Instant;
 use dfdx::losses::binary_cross_entropy_with_logits_loss;
 use dfdx::prelude::{AsArray, Backward, Cache, Cpu, Gradients, TensorFromVec, Trace};
 
-use transfer::architecture::{mobilenet_v2, Architecture, ConvKind, UnitKind};
+use transfer::architecture::{mobilenet_v2, Architecture};
 use transfer::network::base::Base;
 use transfer::ops::head;
 use transfer::ops::variable::{Variable, Variables};
@@ -110,10 +112,10 @@ fn main() -> Result<()> {
     let images = random(&mut Rng::new(&[3]), N * SIZE * SIZE * 3, 1.0);
 
     let pool = transfer::threads::pool();
-    pool.install(|| report("phase 1", &mut net, &images, Adam::new(1e-4).into(), steps))?;
+    let phase_1 = pool.install(|| report("phase 1", &mut net, &images, Adam::new(1e-4).into(), steps))?;
     net.base.set_trainable(FINE_TUNE_AT..layers, true);
-    let backward = pool.install(|| report("phase 2", &mut net, &images, RmsProp::new(1e-5).into(), steps))?;
-    let flop = backward_flop(&net.base);
+    let phase_2 = pool.install(|| report("phase 2", &mut net, &images, RmsProp::new(1e-5).into(), steps))?;
+    let (flop, backward) = (profile::backward_flop(&net.base), phase_2.parts[3]);
     println!("  backward: {:.2} GFLOP, {:.0} GFLOP/s", flop / 1e9, flop / backward / 1e9);
     if Bf16Unit::best().is_ok() {
         net.base.set_train_precision(Precision::Bf16);
@@ -124,13 +126,23 @@ fn main() -> Result<()> {
         }
     }
     if kernels {
-        time_kernels(&net.base);
+        net.base.set_train_precision(Precision::F32);
+        let times =
+            profile::Measured { phase_1: phase_1.median, phase_2: phase_2.median, frozen: phase_2.parts[0] };
+        profile::print(&net.base, &times);
     }
     Ok(())
 }
 
-/// Prints the parts of a step and returns the best time of backward.
-fn report(name: &str, net: &mut Net, images: &[f32], rule: OptimizerConfig, steps: usize) -> Result<f64> {
+/// Seconds of a step.
+struct Seconds {
+    median: f64,
+    /// The medians of its parts.
+    parts: [f64; 5],
+}
+
+/// Prints the parts of a step, and returns what they take.
+fn report(name: &str, net: &mut Net, images: &[f32], rule: OptimizerConfig, steps: usize) -> Result<Seconds> {
     let mut optimizer = KerasOptimizer::new(rule)?;
     let start = Instant::now();
     step(net, images, &mut optimizer)?;
@@ -158,7 +170,7 @@ fn report(name: &str, net: &mut Net, images: &[f32], rule: OptimizerConfig, step
         N as f64 / best,
         1e3 * first
     );
-    let mut backward = 0.0;
+    let mut parts = [0.0; 5];
     for (i, part) in PARTS.iter().enumerate() {
         let [wall, computing] = [0, 1].map(|clock| {
             let mut times: Vec<f64> = all.iter().map(|p| 1e3 * p.0[i][clock]).collect();
@@ -168,9 +180,9 @@ fn report(name: &str, net: &mut Net, images: &[f32], rule: OptimizerConfig, step
             "  {part:18}{:7.2} ms ({:.2}), of computing {:.2} ({:.2})",
             wall.0, wall.1, computing.0, computing.1
         );
-        backward = if i == 3 { 1e-3 * wall.0 } else { backward };
+        parts[i] = 1e-3 * wall.1;
     }
-    Ok(backward)
+    Ok(Seconds { median, parts })
 }
 
 fn best_and_median(times: &mut [f64]) -> (f64, f64) {
@@ -209,11 +221,11 @@ fn step(net: &mut Net, images: &[f32], optimizer: &mut KerasOptimizer<Cpu>) -> R
     let to = base.first_trainable_unit();
     let frozen = !base.trainable().contains(&true);
     let features = if frozen {
-        let x = base.frozen_features(images, N)?;
+        let x = base.frozen_features(images.into(), N)?;
         lap(0);
         x.leaky_traced()
     } else {
-        let x = base.frozen_activations(images, N, to)?;
+        let x = base.frozen_activations(images.into(), N, to)?;
         lap(0);
         head::global_average_pooling(base.forward(x.leaky_traced(), to)?)?
     };
@@ -256,136 +268,4 @@ fn random_weights(architecture: &Architecture) -> Result<Weights> {
         }
     }
     Ok(weights)
-}
-
-/// A convolution that trains: pixels that go in and come out, channels, taps (1 or 9).
-struct Convolution {
-    name: String,
-    size: usize,
-    stride: usize,
-    ci: usize,
-    co: usize,
-    depthwise: bool,
-    by_input: bool,
-    by_weights: bool,
-}
-
-impl Convolution {
-    fn flop(&self) -> f64 {
-        let out = N * self.size.div_ceil(self.stride).pow(2);
-        2.0 * (out * self.co * if self.depthwise { 9 } else { self.ci }) as f64
-    }
-}
-
-fn convolutions(base: &Base<Cpu>) -> Vec<Convolution> {
-    let architecture = Architecture::new(&mobilenet_v2(), SIZE, SIZE);
-    let mut all = vec![];
-    for unit in &architecture.units[base.first_trainable_unit()..] {
-        if unit.kind == UnitKind::FirstConvolution {
-            continue;
-        }
-        for (i, spec) in unit.convs.iter().enumerate() {
-            let co = unit.convs.get(i + 1).map_or(unit.output.2, |next| next.input.2);
-            let ((size, _, ci), stride, name) = (spec.input, spec.stride, spec.conv.clone());
-            let by_weights = base.trainable()[spec.conv_layer];
-            let by_input = all.iter().any(|c: &Convolution| c.by_weights);
-            let depthwise = spec.kind == ConvKind::Depthwise;
-            all.push(Convolution { name, size, stride, ci, co, depthwise, by_input, by_weights });
-        }
-    }
-    all
-}
-
-fn backward_flop(base: &Base<Cpu>) -> f64 {
-    let flop = |c: &Convolution| c.flop() * f64::from(u8::from(c.by_input) + u8::from(c.by_weights));
-    convolutions(base).iter().map(flop).sum()
-}
-
-/// What `f` takes: with one thread the seconds of computing, else those that pass.
-fn time(f: impl FnOnce()) -> f64 {
-    let (start, start_cpu) = (Instant::now(), cpu());
-    f();
-    match transfer::threads::pool().current_num_threads() {
-        1 => cpu() - start_cpu,
-        _ => start.elapsed().as_secs_f64(),
-    }
-}
-
-/// Buffers of a convolution and the best times of its three kernels.
-struct Kernels {
-    c: Convolution,
-    x: Vec<f32>,
-    dy: Vec<f32>,
-    w: Vec<f32>,
-    b: Vec<f32>,
-    y: Vec<f32>,
-    dx: Vec<f32>,
-    dw: Vec<f32>,
-    db: Vec<f32>,
-    packed: Option<[PackedWeights; 2]>,
-    best: [f64; 3],
-}
-
-impl Kernels {
-    fn new(c: Convolution, rng: &mut Rng) -> Self {
-        let (rows, out) = (N * c.size.pow(2), N * c.size.div_ceil(c.stride).pow(2));
-        let (x, dy) = (random(rng, rows * c.ci, 3.0), random(rng, out * c.co, 1.0));
-        let taps = if c.depthwise { 9 } else { c.ci };
-        let (w, b) = (random(rng, taps * c.co, 0.1), vec![0.1; c.co]);
-        let (y, dx) = (vec![0.0; out * c.co], vec![0.0; rows * c.ci]);
-        let (dw, db) = (vec![0.0; taps * c.co], vec![0.0; c.co]);
-        let pack = || [PackedWeights::new(&w, &b, c.ci, c.co), PackedWeights::new_transposed(&w, c.ci, c.co)];
-        let packed = (!c.depthwise).then(pack);
-        Kernels { c, x, dy, w, b, y, dx, dw, db, packed, best: [f64::MAX; 3] }
-    }
-
-    fn run(&mut self, which: usize) {
-        let Kernels { c, x, dy, w, b, y, dx, dw, db, packed, best } = self;
-        let (size, stride) = (c.size, c.stride);
-        let s = DepthwiseShape { n: N, h: size, w: size, c: c.ci, stride, side: 3, padding: Padding::Same };
-        let rows = N * c.size.pow(2);
-        let seconds = time(|| match (which, packed) {
-            (0, None) => depthwise(x, s, w, b, Activation::Relu6, y),
-            (1, None) => depthwise_backward_input(dy, s, w, Some(x), dx),
-            (_, None) => depthwise_backward_weights(x, dy, s, dw, db),
-            (0, Some([packed, _])) => pointwise(x, rows, packed, Activation::Relu6, None, y),
-            (1, Some([_, wt])) => pointwise_backward_input(dy, rows, wt, Some(x), None, dx),
-            (_, Some(_)) => pointwise_backward_weights(x, dy, rows, c.ci, c.co, dw, db),
-        });
-        best[which] = best[which].min(seconds);
-    }
-}
-
-/// Times each kernel in the order of a step, so that it finds in the cache what it would find there.
-fn time_kernels(base: &Base<Cpu>) {
-    let mut rng = Rng::new(&[4]);
-    let mut all: Vec<Kernels> = convolutions(base).into_iter().map(|c| Kernels::new(c, &mut rng)).collect();
-    for _ in 0..12 {
-        all.iter_mut().for_each(|k| k.run(0));
-        for k in all.iter_mut().rev() {
-            k.run(2);
-            k.run(1);
-        }
-    }
-    let mut sums = [[0.0; 3]; 2];
-    println!("{:24}{:>24}{:>24}{:>24}", "us (GFLOP/s)", "forward", "by input", "by weights");
-    for k in all {
-        print!("{:24}", k.c.name);
-        let wanted = [true, k.c.by_input, k.c.by_weights];
-        for i in 0..3 {
-            print!("{:14.0} ({:7.1})", 1e6 * k.best[i], k.c.flop() / k.best[i] / 1e9);
-            if wanted[i] {
-                sums[usize::from(k.c.depthwise)][i] += k.best[i];
-            }
-        }
-        println!();
-    }
-    for (name, [forward, input, weights]) in ["pointwise", "depthwise"].into_iter().zip(sums) {
-        println!(
-            "{name}: forward {:.1} ms, by input {:.1} ms, by weights {:.1} ms",
-            1e3 * forward,
-            1e3 * input,
-            1e3 * weights
-        );
-    }
 }

@@ -189,6 +189,11 @@ impl Sequential {
         &self.layers
     }
 
+    /// Whether all layers are of this crate, and so neither wait for others nor panic.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.layers.iter().any(|layer| matches!(layer, AugmentationLayer::Other(_)))
+    }
+
     /// Applies the layers to one image (h, w, c) in place; `key` says which and when.
     ///
     /// # Panics

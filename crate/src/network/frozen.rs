@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dfdx::prelude::{Cpu, Shape, Tensor, ZerosTensor};
 use transfer_kernels::batch_norm::Folded;
-use transfer_kernels::{FoldedBlock, FoldedConv, FoldedUnit, FrozenPlan, FrozenSpec};
+use transfer_kernels::{FoldedBlock, FoldedConv, FoldedUnit, FrozenPlan, FrozenSpec, Images};
 
 use super::base::Base;
 use super::extractor;
@@ -39,7 +39,7 @@ pub trait NetworkBackend: Backend {
     /// As there.
     fn frozen_activations(
         base: &Base<Self>,
-        images: &[f32],
+        images: Images<'_>,
         n: usize,
         to: usize,
     ) -> Result<Activations<Self>>;
@@ -48,7 +48,7 @@ pub trait NetworkBackend: Backend {
     ///
     /// # Errors
     /// As there.
-    fn frozen_features(base: &Base<Self>, images: &[f32], n: usize) -> Result<Matrix<Self>>;
+    fn frozen_features(base: &Base<Self>, images: Images<'_>, n: usize) -> Result<Matrix<Self>>;
 
     /// Images that are on the GPU, as a batch of activations in [-1, 1].
     ///
@@ -110,7 +110,7 @@ impl<D: NetworkBackend> Base<D> {
     ///
     /// # Errors
     /// Where the lengths do not fit or memory is short.
-    pub fn frozen_features(&self, images: &[f32], n: usize) -> Result<Matrix<D>> {
+    pub fn frozen_features(&self, images: Images<'_>, n: usize) -> Result<Matrix<D>> {
         D::frozen_features(self, images, n)
     }
 
@@ -118,7 +118,7 @@ impl<D: NetworkBackend> Base<D> {
     ///
     /// # Errors
     /// Where the lengths do not fit or memory is short.
-    pub fn frozen_activations(&self, images: &[f32], n: usize, to: usize) -> Result<Activations<D>> {
+    pub fn frozen_activations(&self, images: Images<'_>, n: usize, to: usize) -> Result<Activations<D>> {
         D::frozen_activations(self, images, n, to)
     }
 }
@@ -132,15 +132,20 @@ impl NetworkBackend for Cpu {
         pool: bool,
         y: &mut [f32],
     ) -> Result<()> {
-        base.frozen_forward(images, n, to, pool, y)
+        base.frozen_forward(images.into(), n, to, pool, y)
     }
 
-    fn frozen_activations(base: &Base<Cpu>, images: &[f32], n: usize, to: usize) -> Result<Activations<Cpu>> {
+    fn frozen_activations(
+        base: &Base<Cpu>,
+        images: Images<'_>,
+        n: usize,
+        to: usize,
+    ) -> Result<Activations<Cpu>> {
         let (h, w, c) = base.output_of(to);
         base.filled((n, h, w, c), |y| base.frozen_forward(images, n, to, false, y))
     }
 
-    fn frozen_features(base: &Base<Cpu>, images: &[f32], n: usize) -> Result<Matrix<Cpu>> {
+    fn frozen_features(base: &Base<Cpu>, images: Images<'_>, n: usize) -> Result<Matrix<Cpu>> {
         let to = base.architecture.units.len();
         base.filled((n, base.output_of(to).2), |y| base.frozen_forward(images, n, to, true, y))
     }
@@ -210,13 +215,15 @@ impl Base<Cpu> {
     /// Where the lengths do not fit.
     pub fn frozen_forward(
         &self,
-        images: &[f32],
+        images: Images<'_>,
         n: usize,
         to: usize,
         pool: bool,
         y: &mut [f32],
     ) -> Result<()> {
+        let (h, w, c) = self.output_of(0);
         if to == 0 {
+            let images = images.in_memory(n, h * w * c);
             if y.len() != images.len() {
                 return Err(Error::Shape(format!(
                     "The base expected {} values of images. Received: {}",
@@ -224,13 +231,13 @@ impl Base<Cpu> {
                     images.len()
                 )));
             }
-            y.copy_from_slice(images);
+            y.copy_from_slice(&images);
             return Ok(());
         }
         if self.extractor.is_some() {
-            return self.extract(images, n, y);
+            return self.extract(&images.in_memory(n, h * w * c), n, y);
         }
-        Ok(self.plan(to, pool)?.run(images, n, y)?)
+        Ok(self.plan(to, pool)?.run_on(images, n, y)?)
     }
 
     fn filled<S: Shape>(
@@ -254,7 +261,7 @@ impl NetworkBackend for dfdx::prelude::Cuda {
         pool: bool,
         y: &mut [f32],
     ) -> Result<()> {
-        let x = Self::frozen_activations(base, images, n, to)?;
+        let x = Self::frozen_activations(base, images.into(), n, to)?;
         let values = if pool { Self::read(&global_average_pooling(x)?)? } else { Self::read(&x)? };
         if values.len() != y.len() {
             return Err(crate::ops::backend::wrong_length(values.len(), y.len()));
@@ -265,11 +272,13 @@ impl NetworkBackend for dfdx::prelude::Cuda {
 
     fn frozen_activations(
         base: &Base<Self>,
-        images: &[f32],
+        images: Images<'_>,
         n: usize,
         to: usize,
     ) -> Result<Activations<Self>> {
-        frozen_on_card(base, base.activations_from(&base.device, images, n, 0)?, to)
+        let (h, w, c) = base.output_of(0);
+        let images = images.in_memory(n, h * w * c);
+        frozen_on_card(base, base.activations_from(&base.device, &images, n, 0)?, to)
     }
 
     #[allow(private_interfaces)]
@@ -286,7 +295,7 @@ impl NetworkBackend for dfdx::prelude::Cuda {
         Ok(batch.tensor().clone())
     }
 
-    fn frozen_features(base: &Base<Self>, images: &[f32], n: usize) -> Result<Matrix<Self>> {
+    fn frozen_features(base: &Base<Self>, images: Images<'_>, n: usize) -> Result<Matrix<Self>> {
         let to = base.architecture.units.len();
         global_average_pooling(Self::frozen_activations(base, images, n, to)?)
     }

@@ -125,7 +125,7 @@ fn check(fine_tune_at: usize) {
     assert_eq!(base.trainable().iter().filter(|&&t| t).count(), layers - fine_tune_at);
     let from = base.first_trainable_unit();
 
-    let x = base.frozen_activations(&images(), N, from).unwrap();
+    let x = base.frozen_activations(images()[..].into(), N, from).unwrap();
     let dims = *x.shape();
     let mut rng = Rng::new(&[13]);
     let g: Vec<f32> = (0..N * 1280).map(|_| rng.uniform() * 2.0 - 1.0).collect();

@@ -144,7 +144,7 @@ impl Model {
                 check_stop("The range test")?;
                 let rate = options.rate(i);
                 let sum = state.running.loss;
-                let images = Input::Images(batch.images.as_slice().ok_or_else(not_contiguous)?);
+                let images = Input::Images(batch.images.as_slice().ok_or_else(not_contiguous)?.into());
                 let (labels, recipe) = (batch.labels.to_vec(), recipe.with_rate(rate));
                 let step = self.step(&recipe, images, &labels, &batch.indices, batch.number, &mut state);
                 let loss = match step {

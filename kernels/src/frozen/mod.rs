@@ -19,6 +19,7 @@
 //! ```
 
 mod block;
+mod images;
 mod matrix;
 mod rows;
 mod run;
@@ -29,6 +30,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
+pub use images::Images;
 pub use spec::{FoldedBlock, FoldedConv, FoldedUnit, FrozenSpec};
 
 use crate::simd::isa;
@@ -159,8 +161,31 @@ impl FrozenPlan {
     /// # Errors
     /// [`Error::Shape`] where a slice has another length.
     pub fn run(&self, images: &[f32], n: usize, y: &mut [f32]) -> Result<()> {
+        self.run_on(images.into(), n, y)
+    }
+
+    /// As [`run`](Self::run), with images that may be written as the pass comes to them.
+    ///
+    /// ```
+    /// use transfer_kernels::{FoldedConv, FoldedUnit, FrozenPlan, FrozenSpec, Images, Padding};
+    /// let first = FoldedUnit::FirstConvolution(FoldedConv { w: vec![1.0; 27], b: vec![0.0] });
+    /// let spec = FrozenSpec { input: (2, 2), units: vec![first], padding: Padding::Same, pool: true };
+    /// let mut y = [0.0; 2];
+    /// let write = |i: usize, image: &mut [f32]| image.fill(if i == 0 { 0.25 } else { 0.5 });
+    /// FrozenPlan::new(spec)?.run_on(Images::Written(&write), 2, &mut y)?;
+    /// assert_eq!(y, [3.0, 6.0]);
+    /// # Ok::<(), transfer_kernels::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As there.
+    pub fn run_on(&self, images: Images<'_>, n: usize, y: &mut [f32]) -> Result<()> {
         let input = (self.spec_input.0, self.spec_input.1, 3);
-        for (what, len, unit) in [("images", images.len(), input), ("y", y.len(), self.shape)] {
+        let in_memory = match images {
+            Images::InMemory(images) => Some(("images", images.len(), input)),
+            Images::Written(_) => None,
+        };
+        for (what, len, unit) in in_memory.into_iter().chain([("y", y.len(), self.shape)]) {
             let expected = count(&[n, unit.0, unit.1, unit.2]);
             if len != expected {
                 return Err(Error::Shape(format!(

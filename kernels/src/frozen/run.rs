@@ -1,57 +1,91 @@
 //! How the blocks follow each other: which images together, in which buffers, on which thread.
 
 use super::block::{block, Room};
+use super::images::Images;
 use super::single::one_on_all_threads;
 use super::stage::Stage;
 use super::steps::{finish, first_convolution, pointwise};
 use super::{FrozenPlan, Step};
 use crate::bf16::SIDE;
-use crate::workspace::{parallel, part, threads, with_scratch, Scratch, Shared};
+use crate::workspace::{parallel, part, threads, with_scratch, Buffer, Scratch, Shared};
+use std::ops::Range;
 
 /// Images that a thread takes at a time.
 const TASK: usize = 8;
 
 /// Runs `n` images; lengths were checked.
-pub(super) fn run(plan: &FrozenPlan, images: &[f32], n: usize, y: &mut [f32]) {
+pub(super) fn run(plan: &FrozenPlan, images: Images<'_>, n: usize, y: &mut [f32]) {
     let threads = threads();
     if n == 0 {
         return;
     }
-    let (each_x, each_y) = (images.len() / n, y.len() / n);
+    let each = y.len() / n;
     let mut done = 0;
     if n < threads {
-        for (x, y) in images.chunks_exact(each_x).zip(y.chunks_exact_mut(each_y)) {
-            if !one_on_all_threads(plan, x, y) {
-                break;
-            }
-            done += 1;
-        }
+        let alone = |(i, y): (usize, &mut [f32])| {
+            with_scratch(|scratch| {
+                let x = images.get(i..i + 1, plan.image_len(), &mut scratch.i);
+                one_on_all_threads(plan, x, y)
+            })
+        };
+        done = y.chunks_exact_mut(each).enumerate().map(alone).take_while(|&done| done).count();
     }
-    let (images, n, y) = (&images[done * each_x..], n - done, &mut y[done * each_y..]);
-    let tasks = n.div_ceil(TASK).next_multiple_of(threads).min(n);
+    let (left, y) = (n - done, &mut y[done * each..]);
+    let tasks = left.div_ceil(TASK).next_multiple_of(threads).min(left);
     let y = Shared::new(y);
     parallel(tasks, |i| {
-        let range = part(n, tasks, 1, i);
-        let x = &images[range.start * each_x..range.end * each_x];
+        let range = part(left, tasks, 1, i);
         // SAFETY: each task has images of its own.
-        let y = unsafe { y.slice_mut(range.start * each_y..range.end * each_y) };
-        with_scratch(|scratch| some_on_this_thread(plan, x, range.len(), y, scratch));
+        let y = unsafe { y.slice_mut(range.start * each..range.end * each) };
+        let range = done + range.start..done + range.end;
+        with_scratch(|scratch| some_on_this_thread(plan, images, range, y, scratch));
     });
 }
 
-fn some_on_this_thread(plan: &FrozenPlan, images: &[f32], n: usize, y: &mut [f32], scratch: &mut Scratch) {
-    let Scratch { a: rings, b: strip, c: one, d: other, e: from, f: to, g: window, h: rounded } = scratch;
+/// What a step starts from: images of the pass, or what the step before wrote.
+struct Input<'a> {
+    images: Images<'a>,
+    /// The image of the pass that comes first here.
+    first: usize,
+    before: Option<&'a [f32]>,
+    /// Numbers of an image.
+    each: usize,
+}
+
+impl Input<'_> {
+    fn get<'b>(&'b self, start: usize, group: usize, written: &'b mut Buffer) -> &'b [f32] {
+        match self.before {
+            Some(before) => &before[start * self.each..][..group * self.each],
+            None => self.images.get(self.first + start..self.first + start + group, self.each, written),
+        }
+    }
+}
+
+fn some_on_this_thread(
+    plan: &FrozenPlan,
+    images: Images<'_>,
+    range: Range<usize>,
+    y: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let n = range.len();
+    let Scratch { a: rings, b: strip, c: one, d: other, e: from, f: to, g: window, h: rounded, i: written } =
+        scratch;
     let (mut one, mut other, mut from, mut to) = (one, other, from, to);
     let mut room = Room { rings, strip, window, rounded };
     for (i, step) in plan.steps.iter().enumerate() {
-        let input = if i == 0 { images } else { &from[..] };
-        let each_in = if i == 0 { images.len() / n } else { plan.steps[i - 1].output_len(plan.spec_input) };
+        let each_in = match i {
+            0 => plan.image_len(),
+            _ => plan.steps[i - 1].output_len(plan.spec_input),
+        };
         let each_out = step.output_len(plan.spec_input);
+        let before = (i > 0).then_some(&from[..]);
+        let input = Input { images, first: range.start, before, each: each_in };
         match step {
             Step::First(weights) => {
                 let out = to.at_least(n * each_out);
-                for (image, out) in input.chunks_exact(each_in).take(n).zip(out.chunks_exact_mut(each_out)) {
-                    first_convolution(plan, weights, image, out, room.window);
+                for (image, out) in out.chunks_exact_mut(each_out).enumerate() {
+                    first_convolution(plan, weights, input.get(image, 1, written), out, room.window);
                 }
             }
             Step::Blocks(stages) => {
@@ -59,7 +93,7 @@ fn some_on_this_thread(plan: &FrozenPlan, images: &[f32], n: usize, y: &mut [f32
                 let together = stages[0].group;
                 for start in (0..n).step_by(together) {
                     let group = together.min(n - start);
-                    let input = &input[start * each_in..][..group * each_in];
+                    let input = input.get(start, group, written);
                     let output = &mut output[start * each_out..][..group * each_out];
                     for (i, stage) in stages.iter().enumerate() {
                         let x = if i == 0 { input } else { &one[..group * stage.input_len()] };
@@ -79,7 +113,7 @@ fn some_on_this_thread(plan: &FrozenPlan, images: &[f32], n: usize, y: &mut [f32
                 for start in (0..n).step_by(4) {
                     let group = 4.min(n - start);
                     let rows = group * pixels;
-                    let x = &input[start * each_in..][..group * each_in];
+                    let x = input.get(start, group, written);
                     let each = y.len() / n;
                     let y = &mut y[start * each..][..group * each];
                     let out = match (last, plan.pool) {
@@ -104,6 +138,11 @@ fn some_on_this_thread(plan: &FrozenPlan, images: &[f32], n: usize, y: &mut [f32
 }
 
 impl FrozenPlan {
+    /// Numbers of an image.
+    fn image_len(&self) -> usize {
+        self.spec_input.0 * self.spec_input.1 * 3
+    }
+
     /// Numbers in the largest activation of one image, and in the largest strip of a whole image.
     pub(super) fn largest(&self) -> (usize, usize) {
         let of_stages = |step: &Step| match step {

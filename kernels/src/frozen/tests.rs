@@ -1,7 +1,7 @@
 //! The fused pass against the plain loops of its layers, one after the other.
 
 use super::matrix::Arithmetic;
-use super::{FoldedBlock, FoldedConv, FoldedUnit, FrozenPlan, FrozenSpec};
+use super::{FoldedBlock, FoldedConv, FoldedUnit, FrozenPlan, FrozenSpec, Images};
 use crate::bf16::{round, widen};
 use crate::depthwise::{reference as depthwise, DepthwiseShape};
 use crate::simd::Isa;
@@ -277,6 +277,14 @@ fn an_image_gets_the_same_bits_alone_and_among_others() {
             plan.run(x, 1, &mut y).unwrap();
             assert_eq!(y, expected);
         }
+        let each = x.len() / 19;
+        let write = |i: usize, image: &mut [f32]| image.copy_from_slice(&x[i * each..][..each]);
+        for n in [1, 2, 19] {
+            let mut y = vec![f32::NAN; n * len];
+            plan.run_on(Images::Written(&write), n, &mut y).unwrap();
+            assert_eq!(y, all[..n * len], "{n} images, each written when it is needed");
+        }
+        assert_eq!(*Images::Written(&write).in_memory(19, each), x[..]);
     }
 }
 

@@ -5,7 +5,7 @@
 //! | `training.rs` | the loop |
 //! | `options.rs`, `recipe.rs` | what is asked for; how steps are taken: rates, targets, mixing |
 //! | `pipeline.rs`, `features.rs`, `views.rs` | augment and rescale an image; outputs of the frozen part; views kept of each image |
-//! | `sources.rs`, `on_card.rs` | where batches come from; images that are on the GPU |
+//! | `sources.rs`, `cached.rs`, `on_card.rs` | where batches come from; images that are decoded already; images that are on the GPU |
 //! | `in_parts.rs`, `sums.rs`, `told.rs` | a step over micro-batches, by one process or a team; sums of their gradients, and of what else is known |
 //! | `shared.rs` | passes over a data set that a team shares |
 //! | `one_batch.rs`, `step.rs` | a step of a model; the same on any device |
@@ -13,6 +13,7 @@
 //! | `at_once.rs` | how many images are computed at a time |
 
 mod at_once;
+mod cached;
 pub(crate) mod features;
 mod in_parts;
 mod on_card;

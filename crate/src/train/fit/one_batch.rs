@@ -100,7 +100,7 @@ impl Model {
         let step = self.compiled.as_ref().ok_or_else(not_compiled)?.step();
         let (targets, indices) = (self.targets(labels)?, (0..labels.len()).collect::<Vec<usize>>());
         Ok(threads::pool()
-            .install(|| self.descend(Input::Images(&pixels), &targets, &indices, step, 0))?
+            .install(|| self.descend(Input::Images(pixels[..].into()), &targets, &indices, step, 0))?
             .loss)
     }
 
@@ -141,8 +141,10 @@ impl Model {
     pub fn gradients(&mut self, images: &Array4<f32>, labels: &[u32]) -> Result<Weights> {
         let pixels = self.preprocessed(images, labels)?;
         let (targets, indices) = (self.targets(labels)?, (0..labels.len()).collect::<Vec<usize>>());
-        let batch =
-            TrainingBatch { dropout: None, ..self.batch(Input::Images(&pixels), &targets, &indices, 0) };
+        let batch = TrainingBatch {
+            dropout: None,
+            ..self.batch(Input::Images(pixels[..].into()), &targets, &indices, 0)
+        };
         let loss = self.loss()?;
         let WithHead { base, head } = &mut self.net;
         on_device!(&mut base.base => base, head => head; step::named_gradients(base, head, batch, loss))

@@ -134,8 +134,7 @@ impl Recipe {
         self.micro_batch
     }
 
-    /// Whether images are mixed, which needs them in host memory.
-    #[cfg(feature = "cuda")]
+    /// Whether images are mixed, which needs all of a batch in host memory.
     pub fn mixes(&self) -> bool {
         self.mixup.is_some()
     }

@@ -1,9 +1,10 @@
-//! Where the batches of an epoch come from: images from the pipeline, outputs of frozen layers that were kept, or images
-//! on the GPU. The loop takes them all alike.
+//! Where the batches of an epoch come from: images from the pipeline, images that are decoded already, outputs of frozen
+//! layers that were kept, or images on the GPU. The loop takes them all alike.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::cached::CachedImages;
 use super::features::not_contiguous;
 use super::on_card;
 use super::pipeline;
@@ -15,6 +16,7 @@ use crate::data::{Batch, Batches, Dataset, ShareOfBatch};
 use crate::model::Model;
 use crate::team::Team;
 use crate::Result;
+use transfer_kernels::Images;
 
 /// A batch of an epoch.
 pub(super) struct SourceBatch<'a> {
@@ -31,6 +33,7 @@ pub(super) struct SourceBatch<'a> {
 
 enum Values<'a> {
     Images(Batch),
+    Cached(Arc<CachedImages>),
     Frozen(Cow<'a, [f32]>),
     #[cfg(feature = "cuda")]
     OnCard(&'a crate::ops::cuda::Images, Vec<crate::augment::Placing>),
@@ -43,7 +46,13 @@ impl SourceBatch<'_> {
     /// Those of `f`.
     pub fn with_input<R>(&self, f: impl FnOnce(Input<'_>) -> Result<R>) -> Result<R> {
         match &self.values {
-            Values::Images(batch) => f(Input::Images(batch.images.as_slice().ok_or_else(not_contiguous)?)),
+            Values::Images(batch) => {
+                f(Input::Images(batch.images.as_slice().ok_or_else(not_contiguous)?.into()))
+            }
+            Values::Cached(images) => {
+                let write = |i: usize, image: &mut [f32]| images.write(self.indices[i], image);
+                f(Input::Images(Images::Written(&write)))
+            }
             Values::Frozen(outputs) => f(Input::Frozen(outputs)),
             #[cfg(feature = "cuda")]
             Values::OnCard(images, placings) => {
@@ -70,6 +79,8 @@ enum Kind<'a> {
     FirstViews { batches: Batches, views: &'a mut Views, view: usize, whole: bool },
     /// What the frozen part made of each image before.
     KeptViews { views: &'a Views, order: Order },
+    /// Images that are decoded already.
+    Cached { images: Arc<CachedImages>, order: Order },
     /// Images that are on the GPU.
     #[cfg(feature = "cuda")]
     OnCard { images: on_card::CardImages<'a>, order: Order },
@@ -151,7 +162,10 @@ impl<'a> Source<'a> {
             return Ok(Kind::OnCard { images, order: Order::new(dataset, epoch, first) });
         }
         #[cfg(not(feature = "cuda"))]
-        let _ = (recipe, kept);
+        let _ = kept;
+        if let Some(images) = CachedImages::new(model, recipe, dataset, epoch) {
+            return Ok(Kind::Cached { images: Arc::new(images), order: Order::new(dataset, epoch, first) });
+        }
         let map = Arc::new(pipeline::training(model));
         Ok(Kind::Pipeline(dataset.batches_from(epoch as u64, map, first)?))
     }
@@ -205,6 +219,17 @@ impl<'a> Source<'a> {
                     values: Values::Frozen(outputs.into()),
                 }
             }),
+            Kind::Cached { images, order } => {
+                let readable = order.map(|(number, indices)| (number, images.readable(&indices)));
+                let mut some = readable.filter(|(_, indices)| !indices.is_empty());
+                some.next().map(|(number, indices)| SourceBatch {
+                    plan: Vec::new(),
+                    number,
+                    labels: labels_of(&indices),
+                    indices,
+                    values: Values::Cached(images.clone()),
+                })
+            }
             #[cfg(feature = "cuda")]
             Kind::OnCard { images, order } => order.next().map(|(number, indices)| {
                 let (indices, placings) = images.place(&indices);

@@ -21,12 +21,13 @@ use crate::optim::KerasOptimizer;
 use crate::train::fit::sums::Watch;
 use crate::weights::{Tensor, Weights};
 use crate::Result;
+use transfer_kernels::Images;
 
 /// What a step starts from.
 #[derive(Clone, Copy)]
 pub(crate) enum Input<'a> {
     /// Augmented, preprocessed images.
-    Images(&'a [f32]),
+    Images(Images<'a>),
     /// What the frozen part made of them.
     Frozen(&'a [f32]),
     /// Images that are on the GPU.
@@ -38,22 +39,24 @@ pub(crate) enum Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// The numbers, where they are in host memory.
+    /// The numbers, where they are all in host memory.
     pub fn values(self) -> Option<&'a [f32]> {
         match self {
-            Input::Images(values) | Input::Frozen(values) => Some(values),
+            Input::Images(Images::InMemory(values)) | Input::Frozen(values) => Some(values),
+            Input::Images(Images::Written(_)) => None,
             #[cfg(feature = "cuda")]
             Input::Placed(_) | Input::Kept(_) => None,
         }
     }
 
-    /// Other numbers of the same kind; what is on the GPU stays.
+    /// Other numbers of the same kind; what is not in host memory stays.
     pub fn with<'b>(self, values: &'b [f32]) -> Input<'b>
     where
         'a: 'b,
     {
         match self {
-            Input::Images(_) => Input::Images(values),
+            Input::Images(Images::InMemory(_)) => Input::Images(values.into()),
+            Input::Images(Images::Written(write)) => Input::Images(Images::Written(write)),
             Input::Frozen(_) => Input::Frozen(values),
             #[cfg(feature = "cuda")]
             placed => placed,

@@ -352,12 +352,13 @@ fn replay(
         match batch.input {
             Input::Placed(placed) => placed.words(places)?,
             Input::Kept(_) => (),
-            Input::Images(values) | Input::Frozen(values) if values.len() == step.input.1 => {
+            Input::Images(_) | Input::Frozen(_) => {
+                let values = batch.input.values().unwrap_or(&[]);
+                if values.len() != step.input.1 {
+                    return Err(crate::ops::backend::wrong_length(step.input.1, values.len()));
+                }
                 // SAFETY: as many numbers as there is room for.
                 unsafe { copy::to_card(card, values, step.input.0) }?;
-            }
-            Input::Images(values) | Input::Frozen(values) => {
-                return Err(crate::ops::backend::wrong_length(step.input.1, values.len()));
             }
         }
         // SAFETY: the recorder and the variables live, which the key says.

@@ -1,0 +1,61 @@
+//! Where the images of a frozen pass come from.
+
+use crate::workspace::Buffer;
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// The images of a pass, each `(h, w, 3)` in `-1..=1`.
+#[derive(Clone, Copy)]
+pub enum Images<'a> {
+    /// All of them, one behind the other.
+    InMemory(&'a [f32]),
+    /// Each is written by this function, which is given its number, when the pass comes to it and on the thread that
+    /// goes on with it, so that it lies in the cache of that processor. What is in the slice before is anything.
+    Written(&'a (dyn Fn(usize, &mut [f32]) + Sync)),
+}
+
+impl<'a> From<&'a [f32]> for Images<'a> {
+    fn from(images: &'a [f32]) -> Self {
+        Images::InMemory(images)
+    }
+}
+
+impl std::fmt::Debug for Images<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Images::InMemory(images) => write!(f, "InMemory({} numbers)", images.len()),
+            Images::Written(_) => write!(f, "Written"),
+        }
+    }
+}
+
+impl<'a> Images<'a> {
+    /// `n` images of `each` numbers, one behind the other.
+    pub fn in_memory(self, n: usize, each: usize) -> Cow<'a, [f32]> {
+        match self {
+            Images::InMemory(images) => Cow::Borrowed(images),
+            Images::Written(write) => {
+                let mut images = vec![0.0; n * each];
+                images.chunks_exact_mut(each.max(1)).enumerate().for_each(|(i, image)| write(i, image));
+                Cow::Owned(images)
+            }
+        }
+    }
+
+    /// Images `range` of `each` numbers; in `buffer` where they have to be written.
+    pub(super) fn get<'b>(self, range: Range<usize>, each: usize, buffer: &'b mut Buffer) -> &'b [f32]
+    where
+        'a: 'b,
+    {
+        match self {
+            Images::InMemory(images) => &images[range.start * each..range.end * each],
+            Images::Written(write) => {
+                let images = buffer.at_least(range.len() * each);
+                for (i, image) in range.zip(images.chunks_exact_mut(each)) {
+                    write(i, image);
+                }
+                images
+            }
+        }
+    }
+}
