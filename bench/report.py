@@ -19,7 +19,15 @@ def range_of(spread):
 
 def report(content):
     parts = [introduction(content), targets(content["ratios"])]
-    writers = {"forward": forward, "train": train, "whole": whole, "loader": loader, "memory": memory}
+    writers = {
+        "forward": forward,
+        "single": single,
+        "train": train,
+        "whole": whole,
+        "loader": loader,
+        "busy": busy,
+        "memory": memory,
+    }
     for name, write in writers.items():
         section = content["sections"].get(name)
         if section:
@@ -131,6 +139,27 @@ def loader(section):
     ]
     text = "## What the input pipeline costs, ms a step\n\n"
     return text + table(["phase", "frozen part", "with the loader", "on a batch in memory", "ratio"], rows)
+
+
+def single(section):
+    rows = [
+        [f"{r['threads']}", name, r["peer"], range_of(r[name]["ours"]), range_of(r[name]["theirs"]), range_of(r[name]["ratio"])]
+        for r in section["runs"]
+        for name in ("p50", "p99")
+    ]
+    text = "## A single photograph, ms\n\nFrom the bytes of a JPEG file to its class, one photograph after the other: decoded, "
+    text += "resized to 160x160, computed. The other program is Python with Pillow and ONNX Runtime.\n\n"
+    return text + table(["threads", "", "peer", "ours", "theirs", "ratio"], rows)
+
+
+def busy(section):
+    rows = [
+        [f"{r['phase']}", r["contender"], range_of(r["idle"]), range_of(r["occupied"]), range_of(r["slowdown"])]
+        for r in section["runs"]
+    ]
+    text = "## Beside a busy program, ms a step\n\nAnother program computes without a pause in one thread, on any of the "
+    text += "processors.\n\n"
+    return text + table(["phase", "", "idle", "beside the program", "ratio"], rows)
 
 
 def memory(section):

@@ -193,6 +193,24 @@ def ratios(sections):
             what=f"time of a step with the loader over that of a step on a batch in memory, phase {run['phase']}, "
             f"{run['precision']} base",
         )
+    for run in sections.get("single", {}).get("runs", []):
+        many = "s" * (run["threads"] > 1)
+        put(
+            f"single_threads{run['threads']}",
+            run["p50"]["ratio"]["median"],
+            1.3,
+            what=f"latency of a single photograph, p50, {run['threads']} thread{many}, against ONNX Runtime with Pillow",
+        )
+    slower = {(r["phase"], r["contender"]): r["slowdown"]["median"] for r in sections.get("busy", {}).get("runs", [])}
+    for phase in (1, 2):
+        if all((phase, name) in slower for name in ("ours", "tf_keras")):
+            put(
+                f"busy_phase{phase}",
+                slower[phase, "ours"] / slower[phase, "tf_keras"],
+                1.0,
+                at_least=False,
+                what=f"slowdown of a step beside a busy program over tf_keras' slowdown, phase {phase}",
+            )
     memory = sections.get("memory", {})
     for cache, target in [("on", 700), ("off", 350)]:
         peak = memory.get("peak_mb", {}).get(cache)

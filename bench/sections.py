@@ -3,6 +3,8 @@
 import os
 import shutil
 import statistics
+import subprocess
+import sys
 
 from contenders import (
     FORWARD_BF16,
@@ -36,6 +38,7 @@ class Plan:
         self.seeds = options.seeds or ([1] if quick else [1, 2, 3])
         self.pause = 0.1 if quick else 0.3
         self.files = (200, 2000) if quick else (2000, 20000)
+        self.photographs = 20 if quick else 500
 
     def wants(self, name):
         return not self.peers or any(plain(p) in plain(name) for p in self.peers)
@@ -356,4 +359,92 @@ def linked(bench, count):
     return folder
 
 
-SECTIONS = {"forward": forward, "train": train, "loader": loader, "memory": memory, "whole": whole}
+def single(bench, plan):
+    """From the bytes of a JPEG file to its class, one photograph after the other, as a server does it."""
+    runs, missing, peer = [], Missing(plan), "ONNX Runtime with Pillow"
+    for threads in threads_of(bench):
+        settings = dict(threads=threads, photographs=plan.photographs)
+        ours = missing.start(OURS, lambda: bench.ours("single", **settings))
+        theirs = ours and missing.start(peer, lambda: bench.peer(peer, "single_onnxruntime", batch=1, **settings))
+        if not theirs:
+            continue
+        with ours, theirs:
+            for worker in (ours, theirs):
+                worker.ask("run")
+            answers, idle = take_turns([ours, theirs], plan.train_pairs, "run", plan.pause)
+        given = {name: [answer["seconds"] for answer in answers[name]] for name in (OURS, peer)}
+        # The same photographs have the same classes, but for some on the border.
+        classes = [answers[name][0]["classes"] for name in (OURS, peer)]
+        run = {"threads": threads, "peer": peer, "unit": "ms", "others_used": idle}
+        run["other_classes"] = sum(a != b for a, b in zip(*classes)) / len(classes[0])
+        for name, part in [("p50", 0.5), ("p99", 0.99)]:
+            times = [[1e3 * quantile(seconds, part) for seconds in given[side]] for side in (OURS, peer)]
+            run[name] = compare(*times, more_is_better=False)
+            told(dict(run[name], unit=f"ms ({name}, {threads} thread(s))"), OURS, peer)
+        runs.append(run)
+    return {"runs": runs, "missing": missing.why}
+
+
+def quantile(values, part):
+    """The value that this part of all is not above."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+
+
+def busy(bench, plan):
+    """How much slower a step becomes when another program keeps one processor busy."""
+    runs, missing = [], Missing(plan)
+    for phase in (1, 2):
+        workers = {}
+        for name in (OURS, "tf_keras"):
+            worker = missing.start(name, lambda: bench.training(name, phase=phase, steps=plan.steps))
+            if worker:
+                workers[name] = worker
+                worker.ask("epoch")
+        answers = {True: {name: [] for name in workers}, False: {name: [] for name in workers}}
+        for _ in range(plan.loader_pairs):
+            for occupied in (False, True):
+                with Occupied(occupied):
+                    given, _ = take_turns(list(workers.values()), 1, "epoch", plan.pause)
+                for name, (answer,) in given.items():
+                    answers[occupied][name].append(1e3 * answer["seconds"] / answer["steps"])
+        for worker in workers.values():
+            worker.close()
+        for name in workers:
+            idle, occupied = answers[False][name], answers[True][name]
+            run = {"phase": phase, "contender": name, "unit": "ms/step"}
+            run.update(idle=spread(idle), occupied=spread(occupied))
+            run["slowdown"] = spread([b / a for a, b in zip(idle, occupied)])
+            runs.append(run)
+            show(
+                f"phase {phase}, {name}: {run['idle']['median']:.0f} ms a step, beside a busy program "
+                f"{run['occupied']['median']:.0f}: {run['slowdown']['median']:.2f} times"
+            )
+    return {"runs": runs, "missing": missing.why}
+
+
+class Occupied:
+    """While it lasts, and if `really`, another program computes without a pause, in one thread."""
+
+    def __init__(self, really):
+        self.really, self.process = really, None
+
+    def __enter__(self):
+        if self.really:
+            self.process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+
+    def __exit__(self, *_):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+
+SECTIONS = {
+    "forward": forward,
+    "single": single,
+    "train": train,
+    "loader": loader,
+    "busy": busy,
+    "memory": memory,
+    "whole": whole,
+}

@@ -38,10 +38,18 @@ def sections():
     many = {"few": 2, "many": 20, "peak_mb": [80.0, 81.0], "peak_mb_more": 1.0}
     for request in ("pass", "epoch"):
         many[request] = results.compare([99.0], [100.0], True)
+    single = {"threads": 2, "peer": "ONNX Runtime with Pillow", "p50": results.compare([2.0], [3.0], False)}
+    single["p99"] = results.compare([3.0], [9.0], False)
+    slower = [
+        {"phase": 2, "contender": name, "idle": spread([10.0]), "occupied": spread([took]), "slowdown": spread([took / 10])}
+        for name, took in (("ours", 18.0), ("tf_keras", 20.0))
+    ]
     whole = {"contender": "ours", "seed": 1, "seconds": 90.0, "phase_1": 30.0, "errors": 23, "images": 1000}
     content = {
         "forward": {"runs": forward, "features": {"ours": {"largest": 1e-5, "rms": 1e-6}}, "missing": {"x": "why"}},
+        "single": {"runs": [single]},
         "train": {"runs": train},
+        "busy": {"runs": slower},
         "loader": {"runs": [dict(cost, cost=spread([1.02]))]},
         "memory": {"peak_mb": {"on": 600.0, "off": 400.0}, "cache_mb": {"on": 300.0, "off": 0.0}, "many_files": many},
         "whole": {
@@ -78,6 +86,13 @@ class Bookkeeping(unittest.TestCase):
         self.assertNotIn("train_phase2_bf16_against_torch_bf16", found, "ours was f32 there")
         self.assertEqual(found["whole_bf16_throughout"]["value"], 4.0)
         self.assertFalse(found["bf16_throughout_errors_above_f32"]["met"])
+
+    def test_a_single_photograph_and_a_busy_machine_have_aims(self):
+        found = results.ratios(sections())
+        self.assertEqual(found["single_threads2"]["value"], 1.5)
+        self.assertTrue(found["single_threads2"]["met"])
+        self.assertAlmostEqual(found["busy_phase2"]["value"], 0.9)
+        self.assertTrue(found["busy_phase2"]["met"])
 
     def test_what_was_not_measured_has_no_ratio(self):
         self.assertEqual(results.ratios({}), {})

@@ -8,6 +8,7 @@
 //! bench-side step    folder=F phase=1 threads=2            steps with the loader, and on a batch in memory
 //! bench-side whole   folder=F threads=2                    the whole tutorial
 //! bench-side peak    folder=F threads=2 cache=on           both phases, for the peak memory
+//! bench-side single  folder=F threads=2 photographs=500   one photograph after the other, from bytes to its class
 //! bench-side load    files=DIR threads=2 phase=1           passes over a folder, cache off
 //! bench-side chart   results=bench/results.json to=X.png   the bar chart
 //! ```
@@ -21,6 +22,7 @@ mod chart;
 mod export;
 mod forward;
 mod precision;
+mod single;
 mod training;
 
 use std::collections::HashMap;
@@ -83,6 +85,7 @@ fn main() -> Result<()> {
         "whole" => training::whole(&arguments),
         "peak" => training::peak(&arguments),
         "load" => training::load(&arguments),
+        "single" => single::answer(&arguments),
         other => {
             Err(format!("`{other}` is nothing that can be timed; the first lines of this file list what is")
                 .into())

@@ -23,7 +23,7 @@ fn augmentation() -> Result<Sequential> {
 
 /// The tutorial's model with the base frozen; `prepared` leaves out what happens to an image before
 /// the base.
-fn model(base: Backbone, prepared: bool) -> Result<Model> {
+pub fn model(base: Backbone, prepared: bool) -> Result<Model> {
     let mut base = base;
     base.set_trainable(false);
     let chain =
