@@ -7,11 +7,30 @@ use super::stage::Stage;
 use super::steps::{finish, first_convolution, pointwise};
 use super::{FrozenPlan, Step};
 use crate::bf16::SIDE;
-use crate::workspace::{parallel, part, threads, with_scratch, Buffer, Scratch, Shared};
+use crate::workspace::{parallel, threads, with_scratch, Buffer, Scratch, Shared};
 use std::ops::Range;
 
-/// Images that a thread takes at a time.
-const TASK: usize = 8;
+/// Images that a thread takes at a time: weights pass through the cache once for all of them. The last ones are cut finer,
+/// but with at least [`FEW`] images where there are as many for each thread.
+const MANY: usize = 8;
+const FEW: usize = 4;
+
+/// Cuts `n` images into tasks: half of them into one for each thread, then half of the rest, and so on. Where another
+/// program has one processor too, the other threads take more of the small tasks. What an image becomes does not depend
+/// on its task.
+fn tasks(n: usize, threads: usize) -> impl Iterator<Item = Range<usize>> {
+    let few = (n / threads).clamp(1, FEW);
+    let (mut start, mut size, mut of_this_size) = (0, 0, 0);
+    std::iter::from_fn(move || {
+        if of_this_size == 0 {
+            (size, of_this_size) = (((n - start) / (2 * threads)).clamp(few, MANY), threads);
+        }
+        of_this_size -= 1;
+        let task = start..(start + size).min(n);
+        start = task.end;
+        (!task.is_empty()).then_some(task)
+    })
+}
 
 /// Runs `n` images; lengths were checked.
 pub(super) fn run(plan: &FrozenPlan, images: Images<'_>, n: usize, y: &mut [f32]) {
@@ -31,10 +50,9 @@ pub(super) fn run(plan: &FrozenPlan, images: Images<'_>, n: usize, y: &mut [f32]
         done = y.chunks_exact_mut(each).enumerate().map(alone).take_while(|&done| done).count();
     }
     let (left, y) = (n - done, &mut y[done * each..]);
-    let tasks = left.div_ceil(TASK).next_multiple_of(threads).min(left);
     let y = Shared::new(y);
-    parallel(tasks, |i| {
-        let range = part(left, tasks, 1, i);
+    parallel(tasks(left, threads).count(), |i| {
+        let Some(range) = tasks(left, threads).nth(i) else { return };
         // SAFETY: each task has images of its own.
         let y = unsafe { y.slice_mut(range.start * each..range.end * each) };
         let range = done + range.start..done + range.end;
@@ -155,5 +173,28 @@ impl FrozenPlan {
         });
         let strips = stages.filter(|s| s.is_whole()).map(|s| (s.pixels() + SIDE) * s.strip_pixel());
         (self.steps.iter().map(of_stages).max().unwrap_or(0), strips.max().unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_are_all_images_in_their_order_and_become_smaller() {
+        let sizes = |n, threads| tasks(n, threads).map(|task| task.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(32, 2), [8, 8, 4, 4, 4, 4]);
+        assert_eq!(sizes(32, 1), [8, 8, 8, 4, 4]);
+        assert_eq!(sizes(32, 16), [2; 16]);
+        assert_eq!(sizes(3, 16), [1; 3]);
+        assert_eq!(sizes(0, 2), [0; 0]);
+        for (n, threads) in [(1, 1), (33, 3), (100, 7), (1000, 2)] {
+            let mut end = 0;
+            for task in tasks(n, threads) {
+                assert!(task.start == end && (1..=MOST).contains(&task.len()));
+                end = task.end;
+            }
+            assert_eq!(end, n);
+        }
     }
 }
