@@ -33,8 +33,8 @@ impl Meeting {
                 return Err(Broken);
             }
             turns = turns.wrapping_add(1);
-            // Where there are more threads than processors, the others need this one.
-            if turns.is_multiple_of(4096) {
+            // The system may have put a thread that is waited for on this processor: after some microseconds it gets it.
+            if turns.is_multiple_of(256) {
                 yield_now();
             } else {
                 spin_loop();
