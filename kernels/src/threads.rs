@@ -6,6 +6,7 @@
 //! A system may refuse threads (a limit on processes, a container). Then fewer compute, and one line says so; where
 //! there is not a single one to be had, the thread that asks does the work itself.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
 
 use rayon::prelude::*;
@@ -192,6 +193,16 @@ pub fn count_to(count: usize, f: impl Fn(usize) + Send + Sync) {
     }
 }
 
+/// As [`count_to`], in this order: each thread takes the next piece when it is done with one. So a thread that shares its
+/// processor with another program takes fewer, and none has pieces of its own that the others would wait for. Pieces that
+/// follow each other lie on different threads, which is bad for what the kernel before left in their caches.
+pub fn in_turns(count: usize, f: impl Fn(usize) + Send + Sync) {
+    let taken = AtomicUsize::new(0);
+    let next = || Some(taken.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < count);
+    let threads = pool().current_num_threads().min(count);
+    count_to(threads, |_| std::iter::from_fn(next).for_each(&f));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +220,17 @@ mod tests {
                     std::thread::Builder::new().spawn(|| thread.run()).map(drop)
                 })
                 .build()
+        }
+    }
+
+    #[test]
+    fn each_piece_is_taken_once() {
+        for count in [0, 1, 2, 57] {
+            let taken: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+            in_turns(count, |i| {
+                taken[i].fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(taken.iter().all(|n| n.load(Ordering::Relaxed) == 1), "{taken:?}");
         }
     }
 

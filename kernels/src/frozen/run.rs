@@ -7,7 +7,8 @@ use super::stage::Stage;
 use super::steps::{finish, first_convolution, pointwise};
 use super::{FrozenPlan, Step};
 use crate::bf16::SIDE;
-use crate::workspace::{parallel, threads, with_scratch, Buffer, Scratch, Shared};
+use crate::threads::in_turns;
+use crate::workspace::{threads, with_scratch, Buffer, Scratch, Shared};
 use std::ops::Range;
 
 /// Images that a thread takes at a time: weights pass through the cache once for all of them. The last ones are cut finer,
@@ -51,7 +52,7 @@ pub(super) fn run(plan: &FrozenPlan, images: Images<'_>, n: usize, y: &mut [f32]
     }
     let (left, y) = (n - done, &mut y[done * each..]);
     let y = Shared::new(y);
-    parallel(tasks(left, threads).count(), |i| {
+    in_turns(tasks(left, threads).count(), |i| {
         let Some(range) = tasks(left, threads).nth(i) else { return };
         // SAFETY: each task has images of its own.
         let y = unsafe { y.slice_mut(range.start * each..range.end * each) };

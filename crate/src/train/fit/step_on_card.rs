@@ -8,7 +8,7 @@ use crate::loss::Loss;
 use crate::network::base::Base;
 use crate::network::frozen::frozen_on_card;
 use crate::network::with_head::{Head, Parts};
-use crate::ops::backend::{Activations, Backend, Flat, Matrix};
+use crate::ops::backend::{Activations, Flat, Matrix};
 use crate::ops::cuda::calls;
 use crate::ops::cuda::folded::FoldTogether;
 use crate::ops::cuda::recorded_step::{RecordedStep, Start, StepKey, Words};
