@@ -192,7 +192,7 @@ mod tests {
         for (n, threads) in [(1, 1), (33, 3), (100, 7), (1000, 2)] {
             let mut end = 0;
             for task in tasks(n, threads) {
-                assert!(task.start == end && (1..=MOST).contains(&task.len()));
+                assert!(task.start == end && (1..=MANY).contains(&task.len()));
                 end = task.end;
             }
             assert_eq!(end, n);
