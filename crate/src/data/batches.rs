@@ -32,7 +32,6 @@ pub struct Batches {
     store: Arc<Store>,
     stop: Arc<AtomicBool>,
     left: usize,
-    running: bool,
 }
 
 enum Source {
@@ -124,10 +123,9 @@ impl Batches {
         let stop = Arc::new(AtomicBool::new(false));
         let left = plan.order.len().div_ceil(plan.batch_size).saturating_sub(plan.first);
         let prefetch = plan.prefetch.min(left);
-        store.begin_pass();
         let threads = crate::threads::pool().current_num_threads().min(plan.batch_size);
         let source = Source::start(Box::new(Producer::new(plan, stop.clone(), threads)), prefetch);
-        Ok(Self { source, store, stop, left, running: true })
+        Ok(Self { source, store, stop, left })
     }
 
     /// Ends the pass, whether or not all of it was wanted.
@@ -141,9 +139,6 @@ impl Batches {
             }
         }
         self.left = 0;
-        if std::mem::take(&mut self.running) {
-            self.store.end_pass();
-        }
         self.store.tell_skipped();
     }
 }

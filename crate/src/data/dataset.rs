@@ -302,24 +302,6 @@ impl Dataset {
         self.cache
     }
 
-    /// An image as the cache has it.
-    pub(crate) fn cached_image(&self, index: usize) -> Option<super::Stored<'_>> {
-        self.store.stored(index).filter(|_| self.cache)
-    }
-
-    /// Whether the cache has all images that can be decoded.
-    pub(crate) fn is_all_cached(&self) -> bool {
-        let known = |&index: &usize| self.cached_image(index).is_some() || self.store.is_bad(index);
-        self.cache && self.indices().iter().all(known)
-    }
-
-    /// All decodable images as the cache has them, by their index; `None` where one is not in it.
-    #[cfg(feature = "cuda")]
-    pub(crate) fn cached_images(&self) -> Option<Vec<(usize, super::Stored<'_>)>> {
-        let cached = |index| Some((index, self.cached_image(index)?));
-        self.is_all_cached().then(|| self.indices().into_iter().filter_map(cached).collect())
-    }
-
     /// How many bytes the cache holds now.
     pub fn cache_bytes(&self) -> usize {
         self.store.cached_bytes()

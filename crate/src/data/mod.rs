@@ -53,6 +53,7 @@ mod bad_images;
 mod batch;
 mod batches;
 mod dataset;
+mod dataset_cache;
 mod dataset_identity;
 mod dataset_labels;
 mod dataset_text;

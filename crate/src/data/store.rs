@@ -54,8 +54,6 @@ pub(super) struct Store {
     cached: Slots<Kept>,
     cached_bytes: AtomicUsize,
     spare: Mutex<Vec<Vec<f32>>>,
-    /// Passes that run; without one, no buffers are kept.
-    passes: AtomicUsize,
 }
 
 /// A decoded image, and what file it is from.
@@ -96,7 +94,6 @@ impl Store {
             skipped: Mutex::new(SkippedList { all: skipped, told: 0 }),
             tally,
             spare: Mutex::default(),
-            passes: AtomicUsize::new(0),
         }
     }
 
@@ -281,27 +278,12 @@ impl Store {
         buffer
     }
 
-    /// Takes a buffer back for a later batch of a pass that runs.
+    /// Takes a buffer back for a later batch.
     pub fn give_back(&self, buffer: Vec<f32>) {
         const MOST: usize = 16;
         let mut spare = lock(&self.spare);
-        let wanted = self.passes.load(Ordering::Relaxed) > 0;
-        if wanted && buffer.capacity() > 0 && spare.len() < MOST {
+        if buffer.capacity() > 0 && spare.len() < MOST {
             spare.push(buffer);
-        }
-    }
-
-    /// Says that a pass begins.
-    pub fn begin_pass(&self) {
-        self.passes.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Says that a pass is over: the buffers of the last one are given up, since the next may be long after.
-    pub fn end_pass(&self) {
-        let mut spare = lock(&self.spare);
-        if self.passes.fetch_sub(1, Ordering::Relaxed) == 1 {
-            spare.clear();
-            spare.shrink_to_fit();
         }
     }
 }
@@ -322,20 +304,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_given_back_is_used_again_while_a_pass_runs() {
+    fn a_buffer_given_back_is_used_again() {
         let nothing = (vec![], Tally::default());
         let store =
             Store::new(PathBuf::new(), ImageDatasetOptions::default(), vec![], 0, Files::default(), nothing);
-        store.begin_pass();
         let buffer = store.buffer(1000);
         let address = buffer.as_ptr() as usize;
         store.give_back(buffer);
         let again = store.buffer(900);
         assert_eq!((again.as_ptr() as usize, again.len()), (address, 900));
-        let other = store.buffer(900);
-        store.give_back(again);
-        store.end_pass();
-        store.give_back(other);
-        assert!(lock(&store.spare).is_empty(), "no pass runs that would use them");
     }
 }
