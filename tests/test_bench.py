@@ -39,6 +39,7 @@ def sections():
     for request in ("pass", "epoch"):
         many[request] = results.compare([99.0], [100.0], True)
     single = {"threads": 2, "peer": "ONNX Runtime with Pillow", "p50": results.compare([2.0], [3.0], False)}
+    single["other_classes"] = 0.002
     single["p99"] = results.compare([3.0], [9.0], False)
     slower = [
         {"phase": 2, "contender": name, "idle": spread([10.0]), "occupied": spread([took]), "slowdown": spread([took / 10])}
@@ -108,6 +109,7 @@ class Bookkeeping(unittest.TestCase):
         text = report.report(read)
         self.assertIn("| 32 | 2 | f32 | OpenVINO | 115 (110 to 120) | 100 (100 to 100) | 1.15 (1.10 to 1.20) |", text)
         self.assertIn("x did not take part: why.", text)
+        self.assertIn("0.2 % get another class", text)
         self.assertEqual(text.count("A quick trial"), 1)
         self.assertIn("| -4.00 | at most 15.0 | yes |", text)
 

@@ -23,8 +23,8 @@ pub fn answer(arguments: &Arguments) -> Result<()> {
     model.compile(Adam::new(1e-3), Loss::BinaryCrossentropy)?;
     model.fit(&train.take(BATCHES), FitOptions::epochs(1))?;
     let mut head = Weights::new();
+    let weights = model.weights()?;
     for name in ["kernel", "bias"] {
-        let weights = model.weights()?;
         head.insert(name, weights.get(&format!("dense/{name}"))?.clone());
     }
     let file = OutputFile::new(folder.join("single.safetensors")).overwrite(true);

@@ -36,7 +36,7 @@ impl<'a> Images<'a> {
             Images::InMemory(images) => Cow::Borrowed(images),
             Images::Written(write) => {
                 let mut images = vec![0.0; n * each];
-                images.chunks_exact_mut(each.max(1)).enumerate().for_each(|(i, image)| write(i, image));
+                write_each(write, 0..n, &mut images);
                 Cow::Owned(images)
             }
         }
@@ -51,11 +51,17 @@ impl<'a> Images<'a> {
             Images::InMemory(images) => &images[range.start * each..range.end * each],
             Images::Written(write) => {
                 let images = buffer.at_least(range.len() * each);
-                for (i, image) in range.zip(images.chunks_exact_mut(each)) {
-                    write(i, image);
-                }
+                write_each(write, range, images);
                 images
             }
         }
+    }
+}
+
+/// Writes images `range` to `to`, which has room for them.
+fn write_each(write: &dyn Fn(usize, &mut [f32]), range: Range<usize>, to: &mut [f32]) {
+    let each = to.len() / range.len().max(1);
+    for (i, image) in range.zip(to.chunks_exact_mut(each.max(1))) {
+        write(i, image);
     }
 }

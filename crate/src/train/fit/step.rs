@@ -56,10 +56,8 @@ impl<'a> Input<'a> {
     {
         match self {
             Input::Images(Images::InMemory(_)) => Input::Images(values.into()),
-            Input::Images(Images::Written(write)) => Input::Images(Images::Written(write)),
             Input::Frozen(_) => Input::Frozen(values),
-            #[cfg(feature = "cuda")]
-            placed => placed,
+            other => other,
         }
     }
 }
