@@ -212,7 +212,7 @@ def ratios(sections):
                 what=f"slowdown of a step beside a busy program over tf_keras' slowdown, phase {phase}",
             )
     memory = sections.get("memory", {})
-    for cache, target in [("on", 700), ("off", 350)]:
+    for cache, target in [("on", 650), ("off", 310)]:
         peak = memory.get("peak_mb", {}).get(cache)
         put(f"peak_memory_cache_{cache}_mb", peak, target, at_least=False, what=f"largest memory, cache {cache}, MB")
     many = memory.get("many_files", {})

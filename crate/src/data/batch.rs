@@ -70,7 +70,7 @@ impl Batch {
 impl Drop for Batch {
     fn drop(&mut self) {
         if let Some(home) = &self.home {
-            home.give_back(std::mem::take(&mut self.images).into_raw_vec_and_offset().0);
+            home.spare.give_back(std::mem::take(&mut self.images).into_raw_vec_and_offset().0);
         }
     }
 }

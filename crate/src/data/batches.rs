@@ -246,7 +246,7 @@ impl Producer {
         }
         self.position = end;
         let len = store.options.image_len();
-        let mut buffer = store.buffer(indices.len() * len);
+        let mut buffer = store.spare.take(indices.len() * len);
         let load_all = || match &self.workers {
             Some(workers) => workers.install(|| {
                 let pairs = buffer.par_chunks_exact_mut(len).zip(&indices).with_max_len(1);

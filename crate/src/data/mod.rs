@@ -85,6 +85,7 @@ mod pattern;
 mod resize;
 mod sets;
 mod slots;
+mod spare;
 mod splits;
 mod store;
 mod stored;

@@ -12,13 +12,14 @@ use super::left_out::Tally;
 use super::options::{ImageDatasetOptions, OnBadImage};
 use super::paths::{Files, Paths};
 use super::slots::Slots;
+use super::spare::Spare;
 use super::stored::{pass_through, store, stored_bytes, Stored};
 use super::whole::Whole;
 use crate::progress::say;
 use crate::{input, Error, Result, Show};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// How many file names a line about skipped files holds.
 const NAMES_TOLD: usize = 3;
@@ -53,7 +54,7 @@ pub(super) struct Store {
     bad: Slots<Skipped>,
     cached: Slots<Kept>,
     cached_bytes: AtomicUsize,
-    spare: Mutex<Vec<Vec<f32>>>,
+    pub spare: Arc<Spare>,
 }
 
 /// A decoded image, and what file it is from.
@@ -93,7 +94,7 @@ impl Store {
             label_sets: None,
             skipped: Mutex::new(SkippedList { all: skipped, told: 0 }),
             tally,
-            spare: Mutex::default(),
+            spare: Spare::shared(),
         }
     }
 
@@ -153,10 +154,10 @@ impl Store {
         if full || self.is_bad(index) || self.cached.get(index).is_some() {
             return;
         }
-        let mut resized = self.buffer(len);
+        let mut resized = self.spare.take(len);
         resize_to_fit(image.pixels, (image.height, image.width), &mut resized, size, fit, &mut Vec::new());
         self.keep(index, &mut resized, file);
-        self.give_back(resized);
+        self.spare.give_back(resized);
     }
 
     /// The images that turned out to be damaged, and why.
@@ -269,23 +270,6 @@ impl Store {
         let files = if news.len() == 1 { "file" } else { "files" };
         say(format!("Left out {} damaged {files}: {}", news.len(), names.join("; ")));
     }
-
-    /// A buffer of `len` numbers whose values are whatever was there before: fresh memory of a
-    /// batch's size would cost more in page faults than reading the images from the cache does.
-    pub fn buffer(&self, len: usize) -> Vec<f32> {
-        let mut buffer = lock(&self.spare).pop().unwrap_or_default();
-        buffer.resize(len, 0.0);
-        buffer
-    }
-
-    /// Takes a buffer back for a later batch.
-    pub fn give_back(&self, buffer: Vec<f32>) {
-        const MOST: usize = 16;
-        let mut spare = lock(&self.spare);
-        if buffer.capacity() > 0 && spare.len() < MOST {
-            spare.push(buffer);
-        }
-    }
 }
 
 /// The error that [`OnBadImage::Fail`] asks for.
@@ -297,21 +281,4 @@ pub(super) fn bad_image(file: &Skipped) -> Error {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_buffer_given_back_is_used_again() {
-        let nothing = (vec![], Tally::default());
-        let store =
-            Store::new(PathBuf::new(), ImageDatasetOptions::default(), vec![], 0, Files::default(), nothing);
-        let buffer = store.buffer(1000);
-        let address = buffer.as_ptr() as usize;
-        store.give_back(buffer);
-        let again = store.buffer(900);
-        assert_eq!((again.as_ptr() as usize, again.len()), (address, 900));
-    }
 }

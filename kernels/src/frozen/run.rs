@@ -14,13 +14,14 @@ use std::ops::Range;
 /// Images that a thread takes at a time: weights pass through the cache once for all of them. The last ones are cut finer,
 /// but with at least [`FEW`] images where there are as many for each thread.
 const MANY: usize = 8;
-const FEW: usize = 4;
+const FEW: usize = 2;
 
 /// Cuts `n` images into tasks: half of them into one for each thread, then half of the rest, and so on. Where another
 /// program has one processor too, the other threads take more of the small tasks. What an image becomes does not depend
 /// on its task.
 fn tasks(n: usize, threads: usize) -> impl Iterator<Item = Range<usize>> {
-    let few = (n / threads).clamp(1, FEW);
+    // One thread alone waits for nobody.
+    let few = if threads == 1 { MANY } else { (n / threads).clamp(1, FEW) };
     let (mut start, mut size, mut of_this_size) = (0, 0, 0);
     std::iter::from_fn(move || {
         if of_this_size == 0 {
@@ -184,8 +185,8 @@ mod tests {
     #[test]
     fn tasks_are_all_images_in_their_order_and_become_smaller() {
         let sizes = |n, threads| tasks(n, threads).map(|task| task.len()).collect::<Vec<_>>();
-        assert_eq!(sizes(32, 2), [8, 8, 4, 4, 4, 4]);
-        assert_eq!(sizes(32, 1), [8, 8, 8, 4, 4]);
+        assert_eq!(sizes(32, 2), [8, 8, 4, 4, 2, 2, 2, 2]);
+        assert_eq!(sizes(32, 1), [8; 4]);
         assert_eq!(sizes(32, 16), [2; 16]);
         assert_eq!(sizes(3, 16), [1; 3]);
         assert_eq!(sizes(0, 2), [0; 0]);
