@@ -11,6 +11,7 @@ mod cross;
 mod cuda;
 mod cuda_build;
 mod deny;
+mod disk;
 mod faults;
 mod fuzz;
 mod gpu_test;

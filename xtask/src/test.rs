@@ -8,7 +8,7 @@ use crate::process::{command, run, run_watched, Output};
 use crate::project::{Project, LANGUAGES};
 use crate::skipped::{self, Skipped};
 use crate::step::duration;
-use crate::{check_targets, mpi, notebook, python, Result};
+use crate::{check_targets, disk, mpi, notebook, python, Result};
 
 struct Outcome {
     name: String,
@@ -20,9 +20,15 @@ struct Outcome {
 /// compiled once.
 const WITH_ONNX: [&str; 2] = ["--features", "transfer-cli/onnx"];
 
+/// GiB that the checkout has after a first run of everything.
+const DISK: f64 = 12.0;
+
 /// Runs everything; an error where anything failed.
 pub fn all() -> Result<()> {
     let project = Project::find()?;
+    if let Some(line) = disk::too_full(&project.root, DISK) {
+        println!("note: {line}. The first run in a new checkout writes about {DISK:.0} GiB.");
+    }
     let mut outcomes = Vec::new();
     let mut skipped = Skipped::new(&project.root.join("target").join("xtask"))?;
     let mut attempt = |name: &str, work: &mut dyn FnMut() -> Result<()>| {
@@ -102,7 +108,12 @@ pub fn all() -> Result<()> {
     for path in editions(&project)? {
         attempt(&format!("{path}, as committed"), &mut || check(&project, &["committed", &path]));
     }
-    report(&outcomes, &skipped.all()?)
+    let failed = report(&outcomes, &skipped.all()?);
+    // On a full disk tests fail that would pass otherwise.
+    match disk::too_full(&project.root, 0.5) {
+        Some(line) => failed.map_err(|error| format!("{error}\nnote: {line}")),
+        None => failed,
+    }
 }
 
 /// Links the unit tests with the GPU code as far as that goes without a toolkit: what is missing is the
