@@ -50,8 +50,9 @@ class Worker:
                 stderr=log,
                 env=env,
                 text=True,
-                # A group of its own, so that processes that it starts are stopped with it.
-                start_new_session=True,
+                # A group of its own, so that processes that it starts are stopped with it. No session of its own: Linux
+                # may share processors among sessions, and `busy` is about threads that share them.
+                process_group=0,
                 preexec_fn=lambda: prepare(processors),
             )
         self.hello = self._read()
