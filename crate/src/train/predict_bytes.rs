@@ -101,7 +101,10 @@ impl Model {
             return Ok(None);
         }
         let mut pixels = Vec::with_capacity(images.len() * size.0 * size.1 * size.2);
-        images.iter().for_each(|image| pixels.extend(image.iter()));
+        images.iter().for_each(|image| match image.as_slice() {
+            Some(slice) => pixels.extend_from_slice(slice),
+            None => pixels.extend(image.iter()),
+        });
         let batch = Array4::from_shape_vec((images.len(), size.0, size.1, size.2), pixels)
             .map_err(|e| Error::Shape(e.to_string()))?;
         Ok(Some((batch, names.iter().map(AsRef::as_ref).collect(), self.class_names().into())))
