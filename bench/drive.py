@@ -27,6 +27,11 @@ def prepare(processors):
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def first_processors(threads):
+    """The processors that a program with so many threads computes on."""
+    return sorted(os.sched_getaffinity(0))[:threads]
+
+
 class Worker:
     """One contender's process, on the first `threads` processors."""
 
@@ -35,7 +40,7 @@ class Worker:
         os.makedirs(log_folder, exist_ok=True)
         # A name is used again for other settings: the last log is the interesting one.
         self.log = os.path.join(log_folder, name.replace(" ", "_").replace("/", "_") + ".log")
-        processors = sorted(os.sched_getaffinity(0))[:threads]
+        processors = first_processors(threads)
         n = str(threads)
         env = dict(os.environ, OMP_NUM_THREADS=n, MKL_NUM_THREADS=n, TF_CPP_MIN_LOG_LEVEL="3")
         # A yardstick must not be held back by settings for other programs' libraries.

@@ -47,7 +47,7 @@ Made by `cargo xtask bench`; the numbers behind the tables, every pair included,
 ![Bars of the figures below](results.png)
 
 Machine: {machine['processor']}, {machine['processors']} processors ({', '.join(machine['instructions'])}),
-{machine['memory_bytes'] / 2**30:.0f} GiB, {machine['system']}, {machine['rustc']}, Python {machine['python']}.
+{machine['memory_gib']} GiB, {machine['system']}, {machine['rustc']}, Python {machine['python']}.
 Versions: {versions}.
 
 Every contender is a process of its own that stays; two take turns, A B A B, on the same processors, and a
@@ -159,7 +159,7 @@ def busy(section):
         [f"{r['phase']}", r["contender"], range_of(r["idle"]), range_of(r["occupied"]), range_of(r["slowdown"])]
         for r in section["runs"]
     ]
-    text = "## Beside a busy program, ms a step\n\nAnother program computes without a pause in one thread, on any of the "
+    text = "## Beside a busy program, ms a step\n\nAnother program computes without a pause in one thread, on the same "
     text += "processors.\n\n"
     return text + table(["phase", "", "idle", "beside the program", "ratio"], rows)
 

@@ -9,7 +9,7 @@ import time
 
 
 def machine():
-    """The machine, in words."""
+    """The machine, in words. Another build of the system, or a few bytes that it keeps, make no other machine."""
     model, flags, memory = platform.processor(), "", None
     with open("/proc/cpuinfo") as info:
         for line in info:
@@ -20,14 +20,15 @@ def machine():
                 break
     with open("/proc/meminfo") as info:
         memory = int(info.readline().split()[1]) * 1024
+    release = platform.release().split("-")[0]
     known = ["avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16"]
     compiler = subprocess.run(["rustc", "--version"], capture_output=True, text=True).stdout.strip()
     return {
         "processor": model,
         "processors": len(os.sched_getaffinity(0)),
         "instructions": [f for f in known if f" {f}" in flags],
-        "memory_bytes": memory,
-        "system": f"{platform.system()} {platform.release()}",
+        "memory_gib": round(memory / 2**30),
+        "system": f"{platform.system()} {release}",
         "python": platform.python_version(),
         "rustc": compiler,
     }
@@ -130,6 +131,12 @@ def ratios(sections):
         what="images/s forward, bf16, batch 32, 2 threads, against OpenVINO's default",
     )
     train = sections.get("train", {}).get("runs", [])
+
+    def keras(*peers):
+        """The Keras versions that took part, in words."""
+        present = [peer for peer in peers if any(r["peer"] == peer for r in train)] or peers
+        return present[0] if len(present) == 1 else "the faster of " + " and ".join(present)
+
     targets = {
         (1, "f32", "keras"): 2.2,
         (1, "bf16", "keras"): 3.8,
@@ -147,7 +154,7 @@ def ratios(sections):
             least(train, phase=phase, precision=precision, peers=peers),
             target,
             what=f"speed of a training step with its input pipeline, phase {phase}, {precision} base, against "
-            + ("eager PyTorch" if peer == "torch" else "`fit` of the faster Keras"),
+            + ("eager PyTorch" if peer == "torch" else f"`fit` of {keras(*peers)}"),
         )
     # Without AMX a processor gains less: these are aims for all.
     for phase, ours in [(1, "bf16"), (2, "bf16 throughout")]:
@@ -157,7 +164,7 @@ def ratios(sections):
                 least(train, phase=phase, precision=ours, peers=peers),
                 3.0,
                 what=f"speed of a training step with its input pipeline, phase {phase}, all in bf16, against "
-                + ("PyTorch with autocast" if name == "torch" else "the faster Keras with `mixed_bfloat16`"),
+                + ("PyTorch with autocast" if name == "torch" else keras(*peers) + ", which is `mixed_bfloat16`"),
             )
     whole = sections.get("whole", {})
     for precision, target in [("f32", 2.4), ("bf16", 3.2), ("bf16 throughout", 3.2)]:

@@ -17,7 +17,7 @@ from contenders import (
     TRAINING,
     TRAINING_BF16,
 )
-from drive import Unavailable, take_turns
+from drive import Unavailable, first_processors, prepare, take_turns
 from results import compare, spread
 
 
@@ -367,6 +367,8 @@ def single(bench, plan):
         ours = missing.start(OURS, lambda: bench.ours("single", **settings))
         theirs = ours and missing.start(peer, lambda: bench.peer(peer, "single_onnxruntime", batch=1, **settings))
         if not theirs:
+            if ours:
+                ours.close()
             continue
         with ours, theirs:
             for worker in (ours, theirs):
@@ -386,7 +388,7 @@ def single(bench, plan):
 
 
 def quantile(values, part):
-    """The value that this part of all is not above."""
+    """The smallest value that more than this part of all lies at or below."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
 
@@ -404,7 +406,7 @@ def busy(bench, plan):
         answers = {True: {name: [] for name in workers}, False: {name: [] for name in workers}}
         for _ in range(plan.loader_pairs):
             for occupied in (False, True):
-                with Occupied(occupied):
+                with Occupied(bench.threads if occupied else 0):
                     given, _ = take_turns(list(workers.values()), 1, "epoch", plan.pause)
                 for name, (answer,) in given.items():
                     answers[occupied][name].append(1e3 * answer["seconds"] / answer["steps"])
@@ -424,14 +426,16 @@ def busy(bench, plan):
 
 
 class Occupied:
-    """While it lasts, and if `really`, another program computes without a pause, in one thread."""
+    """While it lasts, another program computes without a pause, in one thread, on the first `threads` processors, which
+    are those of the contenders; none does where there are 0 of them."""
 
-    def __init__(self, really):
-        self.really, self.process = really, None
+    def __init__(self, threads):
+        self.processors, self.process = first_processors(threads), None
 
     def __enter__(self):
-        if self.really:
-            self.process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        if self.processors:
+            command = [sys.executable, "-c", "while True: pass"]
+            self.process = subprocess.Popen(command, preexec_fn=lambda: prepare(self.processors))
 
     def __exit__(self, *_):
         if self.process:

@@ -11,7 +11,7 @@ use crate::values::{left_out, points};
 /// The exported model includes preprocessing. Its input `images` takes grey levels from 0 to 255 as float32 (batch,
 /// height, width, 3); its outputs are `logits` and `probabilities`. Its properties hold the names of the classes.
 ///
-/// With `--int8` the network computes with integers of 8 bits: the file is about a quarter as large, and faster on
+/// With `--int8` the network computes with integers of 8 bits: the file is about a third as large, and faster on
 /// processors with instructions for it. The ranges of the integers come from up to 256 photographs of the training, which
 /// `--calibrate` names. Before the file is written, the accuracy of both is measured and printed: on the photographs of
 /// `--check`, or else on up to 2,000 others of `--calibrate`. If int8 loses more than `--max-loss` allows, no file is

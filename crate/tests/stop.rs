@@ -31,6 +31,10 @@ fn pictures(dir: &Path) -> Dataset {
             picture.save(dir.join(name).join(format!("{i}.png"))).unwrap();
         }
     }
+    open(dir)
+}
+
+fn open(dir: &Path) -> Dataset {
     let options = ImageDatasetOptions::default().batch_size(4).image_size(SIZE, SIZE).seed(5);
     image_dataset_from_directory(dir, options).unwrap()
 }
@@ -38,7 +42,8 @@ fn pictures(dir: &Path) -> Dataset {
 fn network(start: &Weights) -> Result<Model> {
     let mut base = MobileNetV2::with_weights((SIZE, SIZE, 3), start)?;
     base.fine_tune_at(140)?;
-    let chain = Model::chain().then(Rescaling::new(1.0 / 127.5, -1.0)).then(base);
+    let changes = Sequential::new().add(RandomFlip::horizontal()).add(RandomRotation::new(0.2)).seed(6);
+    let chain = Model::chain().then(changes).then(Rescaling::new(1.0 / 127.5, -1.0)).then(base);
     let mut model = chain.then(GlobalAveragePooling2D).then(Dense::new(1).seed(7)).seed(8).build()?;
     model.compile(Adam::new(1e-3), Loss::BinaryCrossentropy)?;
     Ok(model)
@@ -52,6 +57,38 @@ fn train(data: &Dataset, folder: &Path, start: &Weights) -> Result<(History, Wei
     let options = FitOptions::epochs(EPOCHS).validation_data(data).checkpoint(folder);
     let history = model.fit(data, options)?;
     Ok((history, model.weights()?))
+}
+
+/// From the second epoch on a step takes its images from the cache; one that goes on finds the cache empty.
+#[test]
+fn a_training_with_a_cache_ends_as_an_unbroken_one_although_the_cache_is_empty_when_it_goes_on() {
+    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
+    let dir = tempfile::tempdir().unwrap();
+    let photographs = dir.path().join("pictures");
+    pictures(&photographs);
+    let damaged = photographs.join("dark/3.png");
+    let bytes = std::fs::read(&damaged).unwrap();
+    std::fs::write(damaged, &bytes[..bytes.len() / 2]).unwrap();
+    let start = random_weights();
+    let (_, unbroken) = train(&open(&photographs).cache(), &dir.path().join("unbroken"), &start).unwrap();
+    let folder = dir.path().join("stopped");
+    let mut stops = 0;
+    loop {
+        assert!(stops < 100, "it makes no progress");
+        resume();
+        stop_at_step(3);
+        match train(&open(&photographs).cache(), &folder, &start) {
+            Err(Error::Interrupted(_)) => stops += 1,
+            Err(other) => panic!("{other}"),
+            Ok((_, weights)) => {
+                assert!(weights == unbroken, "other weights");
+                break;
+            }
+        }
+    }
+    set_observer(None);
+    resume();
+    assert!(stops > 1, "{stops}");
 }
 
 #[test]

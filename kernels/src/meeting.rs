@@ -33,7 +33,7 @@ impl Meeting {
                 return Err(Broken);
             }
             turns = turns.wrapping_add(1);
-            // The system may have put a thread that is waited for on this processor: after some microseconds it gets it.
+            // The thread that is waited for may be queued on this processor, which it gets after some microseconds.
             if turns.is_multiple_of(256) {
                 yield_now();
             } else {

@@ -1,23 +1,25 @@
 //! Where the time of a step goes: each kernel of phase 2's trainable part by itself, and how far it is from what the
 //! machine's arithmetic and memory allow.
 
+use std::ops::RangeBounds;
 use std::time::Instant;
 
 use dfdx::prelude::Cpu;
-use transfer::architecture::{mobilenet_v2, Architecture, ConvKind, UnitKind};
+use transfer::architecture::{mobilenet_v2, Architecture, ConvKind};
 use transfer::network::base::Base;
 use transfer::random::Rng;
 use transfer_kernels::*;
 
-use crate::{cpu, random, N, SIZE};
+use crate::{best_and_median, random, N, SIZE};
 
-/// A convolution that trains: pixels that go in and come out, channels, taps (1 or 9).
+/// A convolution: pixels of a side that go in, channels, and numbers that a result is computed from.
 struct Convolution {
     name: String,
     size: usize,
     stride: usize,
     ci: usize,
     co: usize,
+    taps: usize,
     depthwise: bool,
     by_input: bool,
     by_weights: bool,
@@ -26,72 +28,57 @@ struct Convolution {
 impl Convolution {
     fn flop(&self) -> f64 {
         let out = N * self.size.div_ceil(self.stride).pow(2);
-        2.0 * (out * self.co * if self.depthwise { 9 } else { self.ci }) as f64
+        2.0 * (out * self.co * self.taps) as f64
     }
 
     /// Bytes that a kernel reads and writes at least: what goes in and comes out, and weights. By input it also reads the
     /// activations, where ReLU6 was flat.
     fn bytes(&self, which: usize) -> f64 {
         let (x, y) = (N * self.size.pow(2) * self.ci, N * self.size.div_ceil(self.stride).pow(2) * self.co);
-        let w = self.co * if self.depthwise { 9 } else { self.ci };
+        let w = self.co * self.taps;
         let masks = if which == 1 { x } else { 0 };
         4.0 * (x + y + w + masks) as f64
     }
 }
 
-/// FLOP of the forward pass of units `units`, by their convolutions.
-fn forward_flop(architecture: &Architecture, units: std::ops::Range<usize>) -> f64 {
-    let mut flop = 0.0;
-    for unit in &architecture.units[units] {
-        for (i, spec) in unit.convs.iter().enumerate() {
-            let (h, w, ci) = spec.input;
-            let co = unit.convs.get(i + 1).map_or(unit.output.2, |next| next.input.2);
-            let taps = match spec.kind {
-                ConvKind::Full => 27,
-                ConvKind::Depthwise => 9,
-                _ => ci,
-            };
-            flop += 2.0 * (N * h.div_ceil(spec.stride) * w.div_ceil(spec.stride) * co * taps) as f64;
-        }
-    }
-    flop
-}
-
-fn convolutions(base: &Base<Cpu>) -> Vec<Convolution> {
+/// The convolutions of units `units`.
+fn convolutions(base: &Base<Cpu>, units: impl RangeBounds<usize>) -> Vec<Convolution> {
     let architecture = Architecture::new(&mobilenet_v2(), SIZE, SIZE);
     let mut all = vec![];
-    for unit in &architecture.units[base.first_trainable_unit()..] {
-        if unit.kind == UnitKind::FirstConvolution {
-            continue;
-        }
+    for unit in &architecture.units[(units.start_bound().cloned(), units.end_bound().cloned())] {
         for (i, spec) in unit.convs.iter().enumerate() {
             let co = unit.convs.get(i + 1).map_or(unit.output.2, |next| next.input.2);
             let ((size, _, ci), stride, name) = (spec.input, spec.stride, spec.conv.clone());
             let by_weights = base.trainable()[spec.conv_layer];
             let by_input = all.iter().any(|c: &Convolution| c.by_weights);
             let depthwise = spec.kind == ConvKind::Depthwise;
-            all.push(Convolution { name, size, stride, ci, co, depthwise, by_input, by_weights });
+            let taps = match spec.kind {
+                ConvKind::Full => 27,
+                ConvKind::Depthwise => 9,
+                _ => ci,
+            };
+            all.push(Convolution { name, size, stride, ci, co, taps, depthwise, by_input, by_weights });
         }
     }
     all
 }
 
+/// Those that train; the first one of the network is none of them.
+fn trainable(base: &Base<Cpu>) -> Vec<Convolution> {
+    convolutions(base, base.first_trainable_unit().max(1)..)
+}
+
+/// FLOP of the forward pass of units `units`, by their convolutions.
+fn forward_flop(base: &Base<Cpu>, units: impl RangeBounds<usize>) -> f64 {
+    convolutions(base, units).iter().map(Convolution::flop).sum()
+}
+
 pub fn backward_flop(base: &Base<Cpu>) -> f64 {
     let flop = |c: &Convolution| c.flop() * f64::from(u8::from(c.by_input) + u8::from(c.by_weights));
-    convolutions(base).iter().map(flop).sum()
+    trainable(base).iter().map(flop).sum()
 }
 
-/// What `f` takes: with one thread the seconds of computing, else those that pass.
-fn time(f: impl FnOnce()) -> f64 {
-    let (start, start_cpu) = (Instant::now(), cpu());
-    f();
-    match transfer::threads::pool().current_num_threads() {
-        1 => cpu() - start_cpu,
-        _ => start.elapsed().as_secs_f64(),
-    }
-}
-
-/// Buffers of a convolution and the best times of its three kernels.
+/// Buffers of a convolution and the times of its three kernels.
 struct Kernels {
     c: Convolution,
     x: Vec<f32>,
@@ -103,36 +90,40 @@ struct Kernels {
     dw: Vec<f32>,
     db: Vec<f32>,
     packed: Option<[PackedWeights; 2]>,
-    best: [f64; 3],
+    seconds: [Vec<f64>; 3],
 }
 
 impl Kernels {
     fn new(c: Convolution, rng: &mut Rng) -> Self {
         let (rows, out) = (N * c.size.pow(2), N * c.size.div_ceil(c.stride).pow(2));
         let (x, dy) = (random(rng, rows * c.ci, 3.0), random(rng, out * c.co, 1.0));
-        let taps = if c.depthwise { 9 } else { c.ci };
-        let (w, b) = (random(rng, taps * c.co, 0.1), vec![0.1; c.co]);
+        let (w, b) = (random(rng, c.taps * c.co, 0.1), vec![0.1; c.co]);
         let (y, dx) = (vec![0.0; out * c.co], vec![0.0; rows * c.ci]);
-        let (dw, db) = (vec![0.0; taps * c.co], vec![0.0; c.co]);
+        let (dw, db) = (vec![0.0; c.taps * c.co], vec![0.0; c.co]);
         let pack = || [PackedWeights::new(&w, &b, c.ci, c.co), PackedWeights::new_transposed(&w, c.ci, c.co)];
         let packed = (!c.depthwise).then(pack);
-        Kernels { c, x, dy, w, b, y, dx, dw, db, packed, best: [f64::MAX; 3] }
+        Kernels { c, x, dy, w, b, y, dx, dw, db, packed, seconds: Default::default() }
     }
 
     fn run(&mut self, which: usize) {
-        let Kernels { c, x, dy, w, b, y, dx, dw, db, packed, best } = self;
+        let Kernels { c, x, dy, w, b, y, dx, dw, db, packed, seconds } = self;
         let (size, stride) = (c.size, c.stride);
         let s = DepthwiseShape { n: N, h: size, w: size, c: c.ci, stride, side: 3, padding: Padding::Same };
         let rows = N * c.size.pow(2);
-        let seconds = time(|| match (which, packed) {
+        let start = Instant::now();
+        match (which, packed) {
             (0, None) => depthwise(x, s, w, b, Activation::Relu6, y),
             (1, None) => depthwise_backward_input(dy, s, w, Some(x), dx),
             (_, None) => depthwise_backward_weights(x, dy, s, dw, db),
             (0, Some([packed, _])) => pointwise(x, rows, packed, Activation::Relu6, None, y),
             (1, Some([_, wt])) => pointwise_backward_input(dy, rows, wt, Some(x), None, dx),
             (_, Some(_)) => pointwise_backward_weights(x, dy, rows, c.ci, c.co, dw, db),
-        });
-        best[which] = best[which].min(seconds);
+        }
+        seconds[which].push(start.elapsed().as_secs_f64());
+    }
+
+    fn median(&self, which: usize) -> f64 {
+        best_and_median(&mut self.seconds[which].clone()).1
     }
 }
 
@@ -218,7 +209,7 @@ pub struct Measured {
 pub fn print(base: &Base<Cpu>, measured: &Measured) {
     let mut rng = Rng::new(&[4]);
     let peak = Peak::measure(&mut rng);
-    let mut all: Vec<Kernels> = convolutions(base).into_iter().map(|c| Kernels::new(c, &mut rng)).collect();
+    let mut all: Vec<Kernels> = trainable(base).into_iter().map(|c| Kernels::new(c, &mut rng)).collect();
     for _ in 0..12 {
         all.iter_mut().for_each(|k| k.run(0));
         for k in all.iter_mut().rev() {
@@ -232,10 +223,10 @@ pub fn print(base: &Base<Cpu>, measured: &Measured) {
         print!("{:24}", k.c.name);
         let wanted = [true, k.c.by_input, k.c.by_weights];
         for i in 0..3 {
-            print!("{:14.0} ({:7.1})", 1e6 * k.best[i], k.c.flop() / k.best[i] / 1e9);
+            print!("{:14.0} ({:7.1})", 1e6 * k.median(i), k.c.flop() / k.median(i) / 1e9);
             if wanted[i] {
                 let (flop, bytes) = (k.c.flop(), k.c.bytes(i));
-                classes[usize::from(k.c.depthwise)][i].add(flop, bytes, peak.floor(flop, bytes), k.best[i]);
+                classes[usize::from(k.c.depthwise)][i].add(flop, bytes, peak.floor(flop, bytes), k.median(i));
             }
         }
         println!();
@@ -247,8 +238,8 @@ pub fn print(base: &Base<Cpu>, measured: &Measured) {
     );
     println!("| phase 2, a batch of {N} | GFLOP | MB | floor, ms | measured, ms | floor of measured |");
     println!("|---|---:|---:|---:|---:|---:|");
-    let (units, to) = (&Architecture::new(&mobilenet_v2(), SIZE, SIZE), base.first_trainable_unit());
-    let frozen = forward_flop(units, 0..to);
+    let to = base.first_trainable_unit();
+    let frozen = forward_flop(base, ..to);
     let bytes = 4.0 * (N * (SIZE * SIZE * 3 + numbers(base.output_of(to)))) as f64;
     let mut whole = Class::default();
     let frozen = Class { flop: frozen, bytes, floor: peak.floor(frozen, bytes), seconds: measured.frozen };
@@ -265,7 +256,7 @@ pub fn print(base: &Base<Cpu>, measured: &Measured) {
     println!("| all else: BatchNormalization, head, loss, optimizer, tape | | | | {:.1} | |", 1e3 * rest);
     whole.seconds = measured.phase_2;
     whole.print("the step");
-    let all = forward_flop(units, 0..units.units.len());
+    let all = forward_flop(base, ..);
     let bytes = 4.0 * (N * SIZE * SIZE * 3) as f64;
     Class { flop: all, bytes, floor: peak.floor(all, bytes), seconds: measured.phase_1 }
         .print("a step of phase 1");

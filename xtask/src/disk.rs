@@ -9,8 +9,11 @@ const GIB: f64 = (1u64 << 30) as f64;
 
 /// What to say where fewer than `needed` GiB are free at `folder`.
 pub fn too_full(folder: &Path, needed: f64) -> Option<String> {
-    let free = free(folder).filter(|&free| free < needed)?;
-    Some(format!("{free:.1} GiB of disk are free at {}", folder.display()))
+    too_little(free(folder)?, needed, folder)
+}
+
+fn too_little(free: f64, needed: f64, folder: &Path) -> Option<String> {
+    (free < needed).then(|| format!("{free:.1} GiB of disk are free at {}", folder.display()))
 }
 
 /// GiB that may be written at `folder`, where the system's `df` tells.
@@ -41,10 +44,10 @@ mod tests {
     #[test]
     fn a_line_is_said_only_where_it_is_too_little() {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        if free(here).is_none() {
-            return; // A system without `df`.
-        }
-        assert_eq!(too_full(here, 0.0), None);
-        assert!(too_full(here, 1e9).is_some_and(|line| line.contains("GiB of disk are free")));
+        assert_eq!(too_little(12.0, 12.0, here), None);
+        let line = too_little(11.94, 12.0, here).unwrap();
+        assert!(line.starts_with("11.9 GiB of disk are free at "), "{line}");
+        // A system without `df` says nothing.
+        assert_eq!(too_full(here, 1e9).is_some(), free(here).is_some());
     }
 }

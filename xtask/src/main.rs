@@ -60,8 +60,8 @@ cargo xtask <command>
                        table into docs/robustness.md. Takes half an hour; as root it also makes small disks and
                        devices
   bench [PART …]       measure beside TensorFlow, PyTorch, ONNX Runtime and OpenVINO; parts are forward,
-                       train, loader, memory, whole and report (default: all); `bench --help`
-                       says more. Takes an hour; the results are in bench/RESULTS.md
+                       single, train, loader, busy, memory, whole and report (default: all);
+                       `bench --help` says more. Takes an hour; the results are in bench/RESULTS.md
   recipes ARCHIVES [PART …]
                        train `fine_tune`, the head alone, fastai's and Keras' recipes on six data sets, whole and cut,
                        and print a table; ARCHIVES is a folder with the archives of photographs that

@@ -189,7 +189,7 @@ impl Sequential {
         &self.layers
     }
 
-    /// Whether all layers are of this crate, and so neither wait for others nor panic.
+    /// Whether all layers are of this crate, and so neither wait for others nor panic on an image of the right size.
     pub(crate) fn is_plain(&self) -> bool {
         !self.layers.iter().any(|layer| matches!(layer, AugmentationLayer::Other(_)))
     }

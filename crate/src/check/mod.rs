@@ -14,6 +14,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | `options.rs`, `run.rs` | what is asked for; the whole check |
 //! | `scan.rs`, `fingerprint.rs`, `features.rs` | the pass over all photographs, and what it keeps of each |
 //! | `neighbours/` | distances between features: of all pairs, or by cells |
 //! | `duplicates/` | photographs that show the same |

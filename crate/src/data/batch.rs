@@ -2,7 +2,7 @@
 //!
 //! Lives on the host; taking it to a device is the model's matter.
 
-use super::store::Store;
+use super::spare::Spare;
 use crate::{Error, Result};
 use ndarray::{Array1, Array3, Array4, Axis};
 use std::sync::Arc;
@@ -20,7 +20,8 @@ pub struct Batch {
     pub indices: Vec<usize>,
     /// Which batch of its epoch this is, from 0.
     pub(crate) number: usize,
-    pub(super) home: Option<Arc<Store>>,
+    /// Where the memory of the images goes when the batch is dropped.
+    pub(super) home: Option<Arc<Spare>>,
 }
 
 impl Batch {
@@ -70,7 +71,7 @@ impl Batch {
 impl Drop for Batch {
     fn drop(&mut self) {
         if let Some(home) = &self.home {
-            home.spare.give_back(std::mem::take(&mut self.images).into_raw_vec_and_offset().0);
+            home.give_back(std::mem::take(&mut self.images).into_raw_vec_and_offset().0);
         }
     }
 }

@@ -276,7 +276,7 @@ impl Producer {
         let images = Array4::from_shape_vec((kept, h, w, 3), buffer)
             .map_err(|e| Error::Shape(format!("a batch of {kept} images of {h}x{w}: {e}")))?;
         let labels = Array1::from_iter(indices.iter().map(|&i| store.labels[i]));
-        Ok(Batch { images, labels, indices, number, home: Some(store.clone()) })
+        Ok(Batch { images, labels, indices, number, home: Some(store.spare.clone()) })
     }
 
     fn load(&self, index: usize, image: &mut [f32]) -> Result<bool> {

@@ -5,8 +5,8 @@
 //! ```
 //! A table may name the files and their labels in place of class folders (`table/`).
 //! The first three happen once, when [`image_dataset_from_directory`] is called; the rest in each
-//! epoch, on threads of its own, except that `cache()` keeps what comes out of resize. Where all images of an epoch are
-//! kept, a step of training maps them itself.
+//! epoch, on threads of its own, except that `cache()` keeps what comes out of resize. Where all images are kept, a step
+//! of training may map them itself (`train/fit/cached.rs`).
 //!
 //! # What an image file may be
 //!

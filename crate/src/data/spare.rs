@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 /// How many buffers wait at most.
 const MOST: usize = 16;
+/// A buffer is not used for much less than it has room for: whoever keeps a small batch would keep all of it.
+const ROOM: usize = 4;
 
-/// Buffers that wait. They are freed with the last data set.
+/// Buffers that wait. They are freed when a data set goes away.
 #[derive(Debug, Default)]
 pub(super) struct Spare(Mutex<Vec<Vec<f32>>>);
 
@@ -27,14 +29,17 @@ impl Spare {
     /// batch's size would cost more in page faults than reading the images from the cache does.
     pub fn take(&self, len: usize) -> Vec<f32> {
         let mut waiting = lock(&self.0);
-        let place = waiting.iter().enumerate().filter(|(_, buffer)| buffer.capacity() >= len);
-        let place = place.min_by_key(|(_, buffer)| buffer.capacity()).map(|(place, _)| place);
-        let buffer = place.map(|place| waiting.swap_remove(place));
-        if buffer.is_none() && !waiting.is_empty() {
-            // A larger one comes into being, and it shall not come on top of those that are too small.
-            waiting.pop();
-        }
+        let smallest = |waiting: &[Vec<f32>], fits: &dyn Fn(usize) -> bool| {
+            let sizes = waiting.iter().map(Vec::capacity).enumerate().filter(|&(_, size)| fits(size));
+            sizes.min_by_key(|&(_, size)| size).map(|(place, _)| place)
+        };
+        let fitting = smallest(&waiting, &|size| (len..=len.saturating_mul(ROOM)).contains(&size));
+        let buffer = fitting.map(|place| waiting.swap_remove(place));
+        // A larger one that comes into being shall not come on top of those that are too small.
+        let small = if buffer.is_none() { smallest(&waiting, &|size| size < len) } else { None };
+        let small = small.map(|place| waiting.swap_remove(place));
         drop(waiting);
+        drop(small);
         let mut buffer = buffer.unwrap_or_default();
         buffer.resize(len, 0.0);
         buffer
@@ -46,6 +51,12 @@ impl Spare {
         if buffer.capacity() > 0 && waiting.len() < MOST {
             waiting.push(buffer);
         }
+    }
+
+    /// Frees what waits.
+    pub fn clear(&self) {
+        let waiting = std::mem::take(&mut *lock(&self.0));
+        drop(waiting);
     }
 }
 
@@ -75,6 +86,17 @@ mod tests {
         let spare = Spare::default();
         spare.give_back(vec![0.0; 10]);
         assert_eq!(spare.take(20).len(), 20);
+        assert!(lock(&spare.0).is_empty());
+    }
+
+    #[test]
+    fn a_small_batch_gets_no_large_buffer() {
+        let spare = Spare::default();
+        spare.give_back(vec![0.0; 10]);
+        spare.give_back(vec![0.0; 1000]);
+        assert!(spare.take(100).capacity() < 1000);
+        assert_eq!(lock(&spare.0).iter().map(Vec::len).collect::<Vec<_>>(), [1000]);
+        spare.clear();
         assert!(lock(&spare.0).is_empty());
     }
 

@@ -272,6 +272,12 @@ impl Store {
     }
 }
 
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.spare.clear();
+    }
+}
+
 /// The error that [`OnBadImage::Fail`] asks for.
 pub(super) fn bad_image(file: &Skipped) -> Error {
     Error::Data(format!(

@@ -76,7 +76,7 @@ static LIST: [Variable; 15] = [
     ),
     user(
         "TRANSFER_WEIGHTS",
-        "a weight file (`.h5`, `.safetensors`), or the folder it lies in",
+        "a weight file (`.h5`, `.keras`, `.pth`, `.safetensors`), or the folder it lies in",
         "the weights are looked for where downloads are kept, then downloaded",
         existing,
     ),

@@ -12,6 +12,7 @@
 //! | `onnx/` | `Model::export_onnx`: the model for ONNX Runtime and other programs; `int8/`: `Model::quantize`, in int8 |
 //! | `image_fit.rs`, `multi_label.rs` | how photographs are brought to the model's aspect ratio; thresholds of labels |
 //! | `trust/` | how far it can be trusted: intervals, cross-validation, temperature, what is unknown |
+//! | `scaling.rs`, `trained_on.rs` | the scale of an ONNX file's features; what a model was trained on |
 //! | `feature_cache.rs` | where outputs of the frozen part are kept |
 //!
 //! Training and prediction are methods of [`Model`], too; they stand in [`mod@crate::train`].

@@ -30,7 +30,8 @@ impl std::fmt::Debug for Images<'_> {
 }
 
 impl<'a> Images<'a> {
-    /// `n` images of `each` numbers, one behind the other.
+    /// All images, one behind the other: `n` of `each` numbers where they have to be written, else what there is, whose
+    /// length the caller checks.
     pub fn in_memory(self, n: usize, each: usize) -> Cow<'a, [f32]> {
         match self {
             Images::InMemory(images) => Cow::Borrowed(images),

@@ -12,25 +12,27 @@ use crate::workspace::{threads, with_scratch, Buffer, Scratch, Shared};
 use std::ops::Range;
 
 /// Images that a thread takes at a time: weights pass through the cache once for all of them. The last ones are cut finer,
-/// but with at least [`FEW`] images where there are as many for each thread.
+/// down to [`FEW`].
 const MANY: usize = 8;
 const FEW: usize = 2;
 
-/// Cuts `n` images into tasks: half of them into one for each thread, then half of the rest, and so on. Where another
+/// Cuts `n` images into tasks: half of them into one for each thread, then half of the rest, and so on; what does not
+/// fall to all threads alike comes last, one by one. So threads that are equally fast end together, and where another
 /// program has one processor too, the other threads take more of the small tasks. What an image becomes does not depend
 /// on its task.
 fn tasks(n: usize, threads: usize) -> impl Iterator<Item = Range<usize>> {
     // One thread alone waits for nobody.
-    let few = if threads == 1 { MANY } else { (n / threads).clamp(1, FEW) };
-    let (mut start, mut size, mut of_this_size) = (0, 0, 0);
-    std::iter::from_fn(move || {
-        if of_this_size == 0 {
-            (size, of_this_size) = (((n - start) / (2 * threads)).clamp(few, MANY), threads);
-        }
-        of_this_size -= 1;
-        let task = start..(start + size).min(n);
-        start = task.end;
-        (!task.is_empty()).then_some(task)
+    let few = if threads == 1 { MANY } else { FEW };
+    let (mut left, mut start) = (n / threads, 0);
+    let of_a_thread = std::iter::from_fn(move || {
+        let size = (left / 2).clamp(few, MANY).min(left);
+        left -= size;
+        (size > 0).then_some(size)
+    });
+    let sizes = of_a_thread.flat_map(move |size| std::iter::repeat_n(size, threads));
+    sizes.chain(std::iter::repeat_n(1, n % threads)).map(move |size| {
+        start += size;
+        start - size..start
     })
 }
 
@@ -42,14 +44,10 @@ pub(super) fn run(plan: &FrozenPlan, images: Images<'_>, n: usize, y: &mut [f32]
     }
     let each = y.len() / n;
     let mut done = 0;
-    if n < threads {
-        let alone = |(i, y): (usize, &mut [f32])| {
-            with_scratch(|scratch| {
-                let x = images.get(i..i + 1, plan.image_len(), &mut scratch.i);
-                one_on_all_threads(plan, x, y)
-            })
-        };
-        done = y.chunks_exact_mut(each).enumerate().map(alone).take_while(|&done| done).count();
+    // Images that are written on the way come from within the threads' team, which then takes no single image.
+    if let (Images::InMemory(images), true) = (images, n < threads) {
+        let pairs = images.chunks_exact(plan.image_len()).zip(y.chunks_exact_mut(each));
+        done = pairs.map(|(x, y)| one_on_all_threads(plan, x, y)).take_while(|&done| done).count();
     }
     let (left, y) = (n - done, &mut y[done * each..]);
     let y = Shared::new(y);
@@ -188,15 +186,23 @@ mod tests {
         assert_eq!(sizes(32, 2), [8, 8, 4, 4, 2, 2, 2, 2]);
         assert_eq!(sizes(32, 1), [8; 4]);
         assert_eq!(sizes(32, 16), [2; 16]);
+        assert_eq!(sizes(32, 12), [[2; 12].as_slice(), &[1; 8]].concat());
         assert_eq!(sizes(3, 16), [1; 3]);
         assert_eq!(sizes(0, 2), [0; 0]);
-        for (n, threads) in [(1, 1), (33, 3), (100, 7), (1000, 2)] {
-            let mut end = 0;
+        for (n, threads) in (1..=130).flat_map(|n| (1..=33).map(move |threads| (n, threads))) {
+            // Each task goes to the thread that is done first.
+            let (mut end, mut of_threads) = (0, vec![0; threads]);
             for task in tasks(n, threads) {
                 assert!(task.start == end && (1..=MANY).contains(&task.len()));
                 end = task.end;
+                *of_threads.iter_mut().min().unwrap() += task.len();
             }
             assert_eq!(end, n);
+            assert_eq!(
+                of_threads.into_iter().max(),
+                Some(n.div_ceil(threads)),
+                "{n} images, {threads} threads"
+            );
         }
     }
 }

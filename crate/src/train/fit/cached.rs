@@ -24,11 +24,12 @@ pub(super) struct CachedImages {
 
 impl CachedImages {
     /// `None` where images have to be made before the step: they are not all in the cache, somebody's own layer changes
-    /// them, they are mixed, nothing is frozen, or the GPU computes.
+    /// them, they are mixed, nothing is frozen, an ONNX file computes the features, or the GPU computes.
     pub fn new(model: &Model, recipe: &Recipe, dataset: &Dataset, epoch: usize) -> Option<Self> {
         let base = &model.net.base;
         let layers = pipeline::training(model);
-        let frozen = matches!(base.base, Any::Cpu(_)) && base.first_trainable_unit() > 0;
+        let frozen =
+            matches!(base.base, Any::Cpu(_)) && base.first_trainable_unit() > 0 && !base.is_features();
         let fits = frozen && !recipe.mixes() && layers.is_plain() && dataset.is_all_cached();
         fits.then(|| CachedImages { dataset: dataset.clone(), layers, epoch: epoch as u64 })
     }
@@ -41,7 +42,10 @@ impl CachedImages {
     /// Writes image `index`, `(h, w, 3)`, as this epoch sees it.
     pub fn write(&self, index: usize, image: &mut [f32]) {
         let (h, w) = self.dataset.image_size();
-        let Some(stored) = self.dataset.cached_image(index) else { return };
+        let Some(stored) = self.dataset.cached_image(index) else {
+            debug_assert!(false, "image {index} is not among the readable ones");
+            return image.fill(0.0);
+        };
         let key = ImageKey { epoch: self.epoch, index: index as u64 };
         let mut scratch = SCRATCH.take();
         self.layers.apply_stored(&stored, image, (h, w, 3), key, &mut scratch);

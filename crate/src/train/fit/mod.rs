@@ -8,7 +8,7 @@
 //! | `sources.rs`, `cached.rs`, `on_card.rs` | where batches come from; images that are decoded already; images that are on the GPU |
 //! | `in_parts.rs`, `sums.rs`, `told.rs` | a step over micro-batches, by one process or a team; sums of their gradients, and of what else is known |
 //! | `shared.rs` | passes over a data set that a team shares |
-//! | `one_batch.rs`, `step.rs` | a step of a model; the same on any device |
+//! | `one_batch.rs`, `step.rs`, `step_on_card.rs` | a step of a model; on any device; on a GPU, recorded and run again |
 //! | `run.rs` | where a run stands between two steps |
 //! | `at_once.rs` | how many images are computed at a time |
 

@@ -1,4 +1,4 @@
-//! What happens to each image on its way from the data set to the base, on the prefetch threads:
+//! What happens to each image on its way from the data set to the base, on the prefetch threads or within the step:
 //! augmentation (in training) and preprocessing, as one [`Sequential`].
 
 use crate::augment::Sequential;
