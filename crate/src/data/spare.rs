@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn a_buffer_given_back_is_used_again_where_it_is_large_enough() {
         let spare = Spare::default();
-        let (small, large) = (spare.take(1000), spare.take(5000));
+        let (small, large) = (spare.take(1000), spare.take(4000));
         let (at_small, at_large) = (small.as_ptr() as usize, large.as_ptr() as usize);
         spare.give_back(large);
         spare.give_back(small);
