@@ -252,8 +252,7 @@ pub fn print(base: &Base<Cpu>, measured: &Measured) {
             whole.add(class.flop, class.bytes, class.floor, class.seconds);
         }
     }
-    let rest = measured.phase_2 - whole.seconds;
-    println!("| all else: BatchNormalization, head, loss, optimizer, tape | | | | {:.1} | |", 1e3 * rest);
+    // Not the sum: in a step the kernels of a block take turns on a few images, which stay in the cache.
     whole.seconds = measured.phase_2;
     whole.print("the step");
     let all = forward_flop(base, ..);

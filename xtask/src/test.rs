@@ -21,7 +21,7 @@ struct Outcome {
 const WITH_ONNX: [&str; 2] = ["--features", "transfer-cli/onnx"];
 
 /// GiB that the checkout has after a first run of everything.
-const DISK: f64 = 12.0;
+const DISK: f64 = 10.0;
 
 /// Runs everything; an error where anything failed.
 pub fn all() -> Result<()> {
