@@ -132,9 +132,10 @@ def ratios(sections):
     )
     train = sections.get("train", {}).get("runs", [])
 
-    def keras(*peers):
-        """The Keras versions that took part, in words."""
-        present = [peer for peer in peers if any(r["peer"] == peer for r in train)] or peers
+    def keras(runs, *peers):
+        """Those of `peers`, versions of Keras, that took part, in words."""
+        names = {name for r in runs for name in (r.get("peer"), r.get("contender"))}
+        present = [peer for peer in peers if peer in names] or peers
         return present[0] if len(present) == 1 else "the faster of " + " and ".join(present)
 
     targets = {
@@ -154,7 +155,7 @@ def ratios(sections):
             least(train, phase=phase, precision=precision, peers=peers),
             target,
             what=f"speed of a training step with its input pipeline, phase {phase}, {precision} base, against "
-            + ("eager PyTorch" if peer == "torch" else f"`fit` of {keras(*peers)}"),
+            + ("eager PyTorch" if peer == "torch" else f"`fit` of {keras(train, *peers)}"),
         )
     # Without AMX a processor gains less: these are aims for all.
     for phase, ours in [(1, "bf16"), (2, "bf16 throughout")]:
@@ -164,7 +165,7 @@ def ratios(sections):
                 least(train, phase=phase, precision=ours, peers=peers),
                 3.0,
                 what=f"speed of a training step with its input pipeline, phase {phase}, all in bf16, against "
-                + ("PyTorch with autocast" if name == "torch" else keras(*peers) + ", which is `mixed_bfloat16`"),
+                + ("PyTorch with autocast" if name == "torch" else keras(train, *peers) + ", which is `mixed_bfloat16`"),
             )
     whole = sections.get("whole", {})
     for precision, target in [("f32", 2.4), ("bf16", 3.2), ("bf16 throughout", 3.2)]:
@@ -173,7 +174,8 @@ def ratios(sections):
             f"whole_{precision.replace(' ', '_')}",
             whole.get("ratios", {}).get(precision),
             target,
-            what=f"speed of the whole tutorial, {in_precision}, against the faster Keras",
+            what=f"speed of the whole tutorial, {in_precision}, against "
+            + keras(whole.get("runs", []), "tf_keras", "Keras 3"),
         )
     extra = whole.get("extra_errors", {})
     put(

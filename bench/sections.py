@@ -1,5 +1,6 @@
 """The measurements, one function a section of results.json. Each returns its content."""
 
+import contextlib
 import os
 import shutil
 import statistics
@@ -406,7 +407,7 @@ def busy(bench, plan):
         answers = {True: {name: [] for name in workers}, False: {name: [] for name in workers}}
         for _ in range(plan.loader_pairs):
             for occupied in (False, True):
-                with Occupied(bench.threads if occupied else 0):
+                with Occupied(bench.threads) if occupied else contextlib.nullcontext():
                     given, _ = take_turns(list(workers.values()), 1, "epoch", plan.pause)
                 for name, (answer,) in given.items():
                     answers[occupied][name].append(1e3 * answer["seconds"] / answer["steps"])
@@ -427,20 +428,18 @@ def busy(bench, plan):
 
 class Occupied:
     """While it lasts, another program computes without a pause, in one thread, on the first `threads` processors, which
-    are those of the contenders; none does where there are 0 of them."""
+    are those of the contenders."""
 
     def __init__(self, threads):
-        self.processors, self.process = first_processors(threads), None
+        self.processors = first_processors(threads)
 
     def __enter__(self):
-        if self.processors:
-            command = [sys.executable, "-c", "while True: pass"]
-            self.process = subprocess.Popen(command, preexec_fn=lambda: prepare(self.processors))
+        command = [sys.executable, "-c", "while True: pass"]
+        self.process = subprocess.Popen(command, preexec_fn=lambda: prepare(self.processors))
 
     def __exit__(self, *_):
-        if self.process:
-            self.process.kill()
-            self.process.wait()
+        self.process.kill()
+        self.process.wait()
 
 
 SECTIONS = {
